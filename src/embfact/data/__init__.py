@@ -1,0 +1,1 @@
+"""Labelled texts, wherever they come from, as batches of token ids."""

@@ -1,0 +1,87 @@
+"""Which rows go together in a batch, and the padded tensors they become."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch.utils.data import Sampler
+
+from embfact.data.tokenized import Tokenized
+
+POOL = 50  # batches that are sorted by length together: little padding, and still a shuffle
+
+
+class LengthGroupedBatches(Sampler[list[int]]):
+    """Batches of rows of like length, shuffled anew each epoch, each row exactly once an epoch.
+
+    The order depends on the seed, the epoch and the lengths alone.
+
+    Args:
+        lengths: Tokens of each row, shape ``(n,)``.
+        batch_size: Rows of a batch; the last batch of the last pool may have fewer.
+        seed: Seed of the order.
+    """
+
+    def __init__(self, lengths: np.ndarray, batch_size: int, seed: int):
+        self.lengths = np.asarray(lengths)
+        self.batch_size = batch_size
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of an epoch, counted from 0."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-len(self.lengths) // self.batch_size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        random = np.random.default_rng([self.seed, self.epoch])
+        order = random.permutation(len(self.lengths))
+        batches: list[np.ndarray] = []
+        for start in range(0, len(order), POOL * self.batch_size):
+            pool = order[start : start + POOL * self.batch_size]
+            pool = pool[np.argsort(self.lengths[pool], kind="stable")]
+            batches += [pool[first : first + self.batch_size] for first in range(0, len(pool), self.batch_size)]
+        for batch in random.permutation(len(batches)):
+            yield batches[batch].tolist()
+
+
+def sorted_batches(lengths: np.ndarray, batch_size: int) -> list[list[int]]:
+    """Batches for scoring, the longest rows first, so that a lack of memory shows at once."""
+    order = np.argsort(-np.asarray(lengths), kind="stable")
+    return [order[start : start + batch_size].tolist() for start in range(0, len(order), batch_size)]
+
+
+def collate(
+    tokenized: Tokenized, indices: Sequence[int], pad_token_id: int, padding_side: str = "right"
+) -> dict[str, torch.Tensor]:
+    """The padded tensors of a batch.
+
+    Args:
+        tokenized: The rows.
+        indices: Positions (not ids) of the rows of the batch.
+        pad_token_id: Token to pad with.
+        padding_side: ``"right"`` or ``"left"``.
+
+    Returns:
+        ``input_ids`` and ``attention_mask`` (int64, ``(b, longest)``), ``token_type_ids`` if the model takes them,
+        ``labels`` (int64 codes or float32 targets, ``(b,)``) unless hidden, and ``example_ids`` (int64, ``(b,)``).
+    """
+    positions = np.asarray(indices)
+    lengths = tokenized.lengths[positions]
+    width = int(lengths.max())
+    columns = np.arange(width)
+    mask = columns < lengths[:, None] if padding_side == "right" else columns >= width - lengths[:, None]
+    batch = {"input_ids": np.full(mask.shape, pad_token_id, dtype=np.int64), "attention_mask": mask.astype(np.int64)}
+    batch["input_ids"][mask] = np.concatenate([tokenized.row(index) for index in positions])
+    if tokenized.types is not None:
+        batch["token_type_ids"] = np.zeros(mask.shape, dtype=np.int64)
+        batch["token_type_ids"][mask] = np.concatenate([tokenized.type_row(index) for index in positions])
+    if tokenized.labels is not None:
+        labels = tokenized.labels[positions]
+        batch["labels"] = labels.astype(np.float32) if labels.dtype.kind == "f" else labels
+    batch["example_ids"] = tokenized.ids[positions]
+    return {name: torch.from_numpy(values) for name, values in batch.items()}

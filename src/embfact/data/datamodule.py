@@ -1,0 +1,98 @@
+"""The loaders that Lightning trains and scores with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from embfact.data.batches import LengthGroupedBatches, collate, sorted_batches
+from embfact.data.tokenized import Tokenized
+
+Batch = dict[str, torch.Tensor]
+
+
+class TextDataModule(pl.LightningDataModule):
+    """Loaders over tokenised rows.
+
+    The samplers yield whole batches, which Lightning cannot split over devices: give its Trainer
+    ``use_distributed_sampler=False``.
+
+    Args:
+        train: Rows to train on.
+        selection: Rows to select on after each epoch, or None.
+        reports: Rows to report on, by split.
+        batch_size: Rows of a training batch.
+        eval_batch_size: Rows scored at once.
+        seed: Seed of the order of the training rows.
+        pad_token_id: The tokenizer's padding token.
+        padding_side: The tokenizer's padding side.
+    """
+
+    def __init__(
+        self,
+        train: Tokenized,
+        selection: Tokenized | None,
+        reports: Mapping[str, Tokenized],
+        *,
+        batch_size: int,
+        eval_batch_size: int,
+        seed: int,
+        pad_token_id: int,
+        padding_side: str = "right",
+    ):
+        super().__init__()
+        self.train = train
+        self.selection = selection
+        self.reports = dict(reports)
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size
+        self.seed = seed
+        self.pad_token_id = pad_token_id
+        self.padding_side = padding_side
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Batches of like length in an order of their own each epoch."""
+        return self._loader(self.train, LengthGroupedBatches(self.train.lengths, self.batch_size, self.seed))
+
+    def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
+        """The rows to select on; no loader if none are held out."""
+        return [] if self.selection is None else self.eval_dataloader(self.selection)
+
+    def report_dataloader(self, split: str) -> DataLoader[Batch]:
+        """The rows of a report split, longest first.
+
+        Raises:
+            KeyError: If the split is not reported on.
+        """
+        return self.eval_dataloader(self.reports[split])
+
+    def eval_dataloader(self, rows: Tokenized) -> DataLoader[Batch]:
+        """Any rows, each once, longest first."""
+        return self._loader(rows, sorted_batches(rows.lengths, self.eval_batch_size))
+
+    def _loader(self, rows: Tokenized, batches: LengthGroupedBatches | list[list[int]]) -> DataLoader[Batch]:
+        # The batches are given as `sampler`, not `batch_sampler`: there Lightning calls `set_epoch` before each epoch.
+        return DataLoader(
+            _PaddedBatches(rows, self.pad_token_id, self.padding_side),
+            batch_size=None,
+            sampler=batches,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+
+class _PaddedBatches(Dataset[Batch]):
+    """Indexed by the positions of a whole batch."""
+
+    def __init__(self, rows: Tokenized, pad_token_id: int, padding_side: str):
+        self.rows = rows
+        self.pad_token_id = pad_token_id
+        self.padding_side = padding_side
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, indices: list[int]) -> Batch:
+        return collate(self.rows, indices, self.pad_token_id, self.padding_side)

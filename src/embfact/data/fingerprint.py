@@ -1,0 +1,157 @@
+"""Where the rows of a data set come from, and a fingerprint of exactly those bytes.
+
+Light to import (no torch, no pyarrow): a run is identified by its fingerprints before anything heavy is loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from embfact.config import DataConfig
+from embfact.errors import DataError, nearest
+
+SECONDS_TO_ANSWER = 10  # of the hub
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a data set was found.
+
+    Attributes:
+        kind: The local mirror, the hub, the user's files, or the packaged vader lexicon.
+        words: The origin as people would say it, free of paths that only this machine has.
+        files: The file of each split (of the lexicon: the one file under ``"lexicon"``); empty for the hub.
+        commit: Commit of the hub data set; None elsewhere.
+    """
+
+    kind: Literal["mirror", "hub", "files", "vader"]
+    words: str
+    files: Mapping[str, Path] = field(default_factory=dict)
+    commit: str | None = None
+
+
+def locate(data: DataConfig, data_dir: str | None, splits: Iterable[str] | None = None) -> Origin:
+    """Find where the splits of a data set are.
+
+    The local mirror goes before the hub where it has every split asked for.
+
+    Args:
+        data: The data set.
+        data_dir: Folder of the local mirror, or None.
+        splits: Splits that are needed; None: the training and the report splits.
+
+    Raises:
+        DataError: If a file does not exist, or neither mirror nor hub nor the hub's cache has the data set.
+    """
+    needed = list(dict.fromkeys([data.train_split, *data.report_splits] if splits is None else splits))
+    if data.source == "vader":
+        lexicon = _lexicon()
+        return Origin("vader", "vader_lexicon.txt of the package vaderSentiment", {"lexicon": lexicon})
+    if data.source == "files":
+        return _locate_files(data, needed)
+    return _locate_mirror(data, data_dir, needed) or _locate_hub(data, needed)
+
+
+def fingerprint(data: DataConfig, data_dir: str | None) -> str:
+    """SHA-256 (64 hex digits) of the data that a run uses: of its files, or of the hub id and commit.
+
+    Raises:
+        DataError: If the data set cannot be found.
+    """
+    return fingerprint_of(data, locate(data, data_dir))
+
+
+def fingerprint_of(data: DataConfig, origin: Origin) -> str:
+    """The fingerprint of a data set that has been located."""
+    if origin.kind == "hub":
+        return hashlib.sha256(f"hub:{data.hub}@{origin.commit}".encode()).hexdigest()
+    lines = [f"{split} {_file_digest(path)}" for split, path in sorted(origin.files.items())]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _file_digest(path: Path) -> str:
+    status = path.stat()
+    return _digest_of_version(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _digest_of_version(path: Path, size: int, changed: int) -> str:
+    """Hash a file once per process and version: every run of a sweep asks for it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _lexicon() -> Path:
+    package = importlib.util.find_spec("vaderSentiment")
+    folders = [Path(folder) for folder in (package.submodule_search_locations or [])] if package else []
+    for folder in folders:
+        if (folder / "vader_lexicon.txt").is_file():
+            return folder / "vader_lexicon.txt"
+    raise DataError("data=vader needs the package vaderSentiment, which is not installed; pip install vaderSentiment")
+
+
+def _locate_files(data: DataConfig, needed: list[str]) -> Origin:
+    given = {"train": data.train_file, "validation": data.validation_file}
+    files: dict[str, Path] = {}
+    for split in needed:
+        if split not in given:
+            raise DataError(f"data={data.name} has no split {split!r}; {nearest(split, given)}")
+        path = Path(str(given[split])).expanduser()
+        if not path.is_file():
+            raise DataError(f"data.{split}_file: there is no file {path}; give the path of an existing file")
+        files[split] = path
+    return Origin("files", "files " + ", ".join(path.name for path in files.values()), files)
+
+
+def _locate_mirror(data: DataConfig, data_dir: str | None, needed: list[str]) -> Origin | None:
+    if not (data_dir and data.mirror):
+        return None
+    folder = Path(data_dir).expanduser() / data.mirror
+    files = {split: folder / f"{split}.parquet" for split in needed}
+    if not all(path.is_file() for path in files.values()):
+        return None
+    return Origin("mirror", f"local mirror of {data.hub}: {data.mirror}", files)
+
+
+def _locate_hub(data: DataConfig, needed: list[str]) -> Origin:
+    commit = _commit(data, needed)
+    name = f"{data.hub} ({data.hub_config})" if data.hub_config else str(data.hub)
+    return Origin("hub", f"hub data set {name} at commit {commit}", commit=commit)
+
+
+def _commit(data: DataConfig, needed: list[str]) -> str:
+    """The commit that the revision names: asked of the hub, or offline of its cache."""
+    if data.revision and re.fullmatch(r"[0-9a-f]{40}", data.revision):
+        return data.revision
+    import httpx  # these two are slow to import, and only the hub road needs them
+    from huggingface_hub import HfApi, hf_hub_download
+
+    repository, unreachable = str(data.hub), None
+    try:  # one question without retries: a download without a network would try for half a minute
+        HfApi().dataset_info(repository, revision=data.revision, timeout=SECONDS_TO_ANSWER)
+    except (OSError, ValueError, httpx.HTTPError) as error:
+        unreachable = error
+    try:  # the download notes in the cache which commit the revision is, for when there is no network
+        card = hf_hub_download(
+            repository, "README.md", repo_type="dataset", revision=data.revision, local_files_only=bool(unreachable)
+        )
+    except (OSError, ValueError, httpx.HTTPError) as error:
+        raise DataError(not_found(data, needed, type(unreachable or error).__name__)) from error
+    return Path(card).parent.name
+
+
+def not_found(data: DataConfig, splits: Iterable[str], reason: str) -> str:
+    """Words for a hub data set that neither the mirror nor the hub nor the hub's cache has."""
+    files = ", ".join(f"{data.mirror}/{split}.parquet" for split in splits)
+    remedy = f"set EMBFACT_DATA_DIR to a folder with {files}, or " if data.mirror else ""
+    return (
+        f"data set {data.hub} is neither in the local mirror nor can it be had from the hub ({reason}); "
+        f"{remedy}connect to the hub once, or use data=vader or data=files"
+    )

@@ -1,0 +1,42 @@
+"""Reading a split of a data set on the Hugging Face hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from embfact.config import DataConfig
+from embfact.data.fingerprint import Origin, not_found
+from embfact.data.source import Source, require_columns
+from embfact.errors import DataError
+
+
+def read_hub(data: DataConfig, origin: Origin, split: str) -> Source:
+    """One split of a hub data set, at the commit of its origin.
+
+    Raises:
+        DataError: If the hub cannot be reached and its cache has no such data set, or only another commit of it.
+    """
+    import datasets  # slow to import, and only this road needs it
+
+    try:
+        dataset = datasets.load_dataset(str(data.hub), data.hub_config, revision=origin.commit, split=split)
+    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+        raise DataError(not_found(data, [split], str(error).splitlines()[0])) from error
+    _refuse_other_commit(dataset, origin)
+    name = f"{data.hub} {data.hub_config or ''}".rstrip() + f", split {split}"
+    columns = [*data.text, data.label]
+    require_columns(name, columns, dataset.column_names)
+    table: pa.Table = dataset.select_columns(list(dict.fromkeys(columns))).with_format("arrow")[:]
+    return Source(name, table)
+
+
+def _refuse_other_commit(dataset: object, origin: Origin) -> None:
+    """Offline, `datasets` takes the newest data set in its cache, whatever commit it was asked for."""
+    for file in getattr(dataset, "cache_files", []):
+        folder = Path(file["filename"]).parent.name
+        if len(folder) == len(str(origin.commit)) and folder != origin.commit:
+            raise DataError(
+                f"the cache holds commit {folder}, not {origin.commit}; set data.revision={folder}, or go online once"
+            )

@@ -1,0 +1,83 @@
+"""From columns as found to rows that can be used: id, text, text_pair, label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from embfact.data.labels import HIDDEN, are_hidden, class_codes, targets
+from embfact.data.source import Source
+from embfact.errors import DataError
+
+TEXT_COLUMNS = ("text", "text_pair")
+
+
+def checked_rows(
+    source: Source,
+    text: Sequence[str],
+    label: str,
+    names: Sequence[str] | None,
+    *,
+    allow_hidden: bool = False,
+    allow_empty_side: bool = False,
+) -> pa.Table:
+    """Rows of one split with every text and label checked.
+
+    Args:
+        source: The split as read.
+        text: The text column, or the two of a pair.
+        label: The label column.
+        names: Class names in the order of their codes; None for a regression.
+        allow_hidden: Give nulls where every label is hidden, instead of refusing the split.
+        allow_empty_side: Accept a pair with one empty side, as published data sets have them (QQP).
+
+    Returns:
+        Columns ``id`` (int64, the row number in the source), ``text`` (string), ``text_pair`` (string, pairs only) and
+        ``label`` (int64 codes, or float64 targets).
+
+    Raises:
+        DataError: With file and row of the first text or label that cannot be used.
+    """
+    if source.table.num_rows == 0:
+        raise DataError(f"{source.name} has no rows; give a file with at least one")
+    columns = {"id": pa.array(range(source.table.num_rows), pa.int64())}
+    for name, column in zip(TEXT_COLUMNS, text, strict=False):
+        columns[name] = _texts(source, column)
+    _refuse_empty(source, columns, text, allow_empty_side)
+    columns["label"] = _labels(source, label, names, allow_hidden)
+    return pa.table(columns)
+
+
+def _texts(source: Source, column: str) -> pa.Array:
+    texts = source.table.column(column).combine_chunks()
+    if pa.types.is_dictionary(texts.type):
+        texts = texts.dictionary_decode()
+    if texts.null_count:
+        row = pc.index(texts.is_null(), True).as_py()
+        raise DataError(f"{source.where(row)}: the text in {column!r} is missing; mend or remove the row")
+    if not (pa.types.is_string(texts.type) or pa.types.is_large_string(texts.type)):
+        raise DataError(f"{source.name}: {column!r} holds {texts.type}, not text; name the text column in data.text")
+    return texts.cast(pa.string())
+
+
+def _refuse_empty(source: Source, columns: dict[str, pa.Array], text: Sequence[str], allow_empty_side: bool) -> None:
+    empty = [pc.equal(pc.utf8_trim_whitespace(columns[name]), "") for name in TEXT_COLUMNS if name in columns]
+    if len(empty) == 2 and allow_empty_side:
+        empty = [pc.and_(*empty)]
+    for column, faulty in zip(text, empty, strict=False):
+        if pc.any(faulty).as_py():
+            row = pc.index(faulty, True).as_py()
+            raise DataError(f"{source.where(row)}: the text in {column!r} is empty; mend or remove the row")
+
+
+def _labels(source: Source, label: str, names: Sequence[str] | None, allow_hidden: bool) -> pa.Array:
+    if HIDDEN not in (names or ()) and are_hidden(source, label):
+        if allow_hidden:
+            return pa.nulls(source.table.num_rows, pa.float64() if names is None else pa.int64())
+        raise DataError(
+            f"{source.name}: the labels are hidden (-1 in every row), as GLUE does for its test sets; "
+            "report on validation (data.report_splits=[validation])"
+        )
+    return targets(source, label) if names is None else class_codes(source, label, names)

@@ -1,0 +1,46 @@
+"""Rows as they were found, not yet checked, and words for where each one is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from embfact.errors import DataError, nearest
+
+
+@dataclass(frozen=True)
+class Source:
+    """The columns of one split as read.
+
+    Attributes:
+        name: The file, or split of a data set, as error messages call it.
+        table: The wanted columns, one row each; row ``i`` has the id ``i``.
+        lines: Line of the file (from 1, header included) of each row, or None where rows are no lines.
+    """
+
+    name: str
+    table: pa.Table
+    lines: Sequence[int] | None = None
+
+    def where(self, row: int) -> str:
+        """Words for a row (from 0): ``"train.csv, line 12"`` or ``"train.parquet, row 10 (counted from 0)"``."""
+        if self.lines is None:
+            return f"{self.name}, row {row} (counted from 0)"
+        return f"{self.name}, line {self.lines[row]}"
+
+
+def require_columns(name: str, wanted: Sequence[str], found: Sequence[str]) -> None:
+    """Refuse a file that lacks a column, or has it twice.
+
+    Raises:
+        DataError: Naming the columns with the nearest names.
+    """
+    for column in wanted:
+        if column not in found:
+            raise DataError(
+                f"{name} has no column {column!r}; {nearest(column, found)} (options data.text and data.label)"
+            )
+        if list(found).count(column) > 1:
+            raise DataError(f"{name} has the column {column!r} more than once; rename all but one")

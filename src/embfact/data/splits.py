@@ -1,0 +1,107 @@
+"""Which rows are trained on, selected on and reported on."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from embfact.data.rows import TEXT_COLUMNS
+from embfact.data.sentences import containing_sentences
+from embfact.errors import DataError
+
+
+def hold_out(rows: pa.Table, size: int | float, seed: int, *, whole_sentences: bool = False) -> np.ndarray:
+    """Choose the training rows to select on, so that no text stands on both sides.
+
+    Args:
+        rows: Checked training rows.
+        size: Number of rows, or share of the rows if below 1; 0 holds out none.
+        seed: Seed of the draw.
+        whole_sentences: Draw whole sentences, each with the rows that are part of held-out sentences only, until there
+            are at least ``size`` rows: then no held-out row is part of a training row.
+
+    Returns:
+        Boolean mask of the held-out rows, shape ``(rows,)``.
+
+    Raises:
+        DataError: If that would leave nothing to train on.
+    """
+    total = rows.num_rows
+    wanted = max(1, round(size * total)) if isinstance(size, float) and size else int(size)
+    if wanted >= total:
+        raise DataError(f"data.selection_size={size} leaves nothing of {total} training rows; hold out fewer rows")
+    if not wanted:
+        return np.zeros(total, dtype=bool)
+    draw = _whole_sentences if whole_sentences else _whole_groups
+    held_out = draw(_texts(rows), wanted, _generator(seed, "selection"))
+    if held_out.all() or not held_out.any():
+        raise DataError(
+            f"data.selection_size={size} cannot be held out of {total} training rows without equal texts on both "
+            "sides; choose another size"
+        )
+    return held_out
+
+
+def draw(rows: pa.Table, size: int | None, seed: int, *, option: str, split: str) -> pa.Table:
+    """A fixed sample of rows, in their order.
+
+    Args:
+        rows: The rows to draw from.
+        size: How many; None for all.
+        seed: Seed of the draw; each split has a draw of its own.
+        option: The option that gave the size, for the message.
+        split: The split that the rows are of.
+
+    Raises:
+        DataError: If there are not so many rows.
+    """
+    if size is None:
+        return rows
+    if size > rows.num_rows:
+        raise DataError(
+            f"{option}={size} is more than the {rows.num_rows} rows of {split}; use at most {rows.num_rows}"
+        )
+    chosen = _generator(seed, split).choice(rows.num_rows, size, replace=False)
+    return rows.take(pa.array(np.sort(chosen)))
+
+
+def _generator(seed: int, purpose: str) -> np.random.Generator:
+    return np.random.default_rng([seed, zlib.crc32(purpose.encode())])
+
+
+def _texts(rows: pa.Table) -> list[str]:
+    """Each row's text (or pair) without differences in case and spaces."""
+    columns = [rows.column(name).to_pylist() for name in TEXT_COLUMNS if name in rows.column_names]
+    return ["\t".join(" ".join(text.lower().split()) for text in row) for row in zip(*columns, strict=True)]
+
+
+def _whole_groups(texts: Sequence[str], wanted: int, random: np.random.Generator) -> np.ndarray:
+    """Equal texts are drawn together; a group too large for what is still wanted is passed over."""
+    _, group, sizes = np.unique(np.array(texts, dtype=object), return_inverse=True, return_counts=True)
+    chosen = np.zeros(len(sizes), dtype=bool)
+    for candidate in random.permutation(len(sizes)):
+        if sizes[candidate] <= wanted:
+            chosen[candidate] = True
+            wanted -= sizes[candidate]
+        if not wanted:
+            break
+    return chosen[group]
+
+
+def _whole_sentences(texts: Sequence[str], wanted: int, random: np.random.Generator) -> np.ndarray:
+    containing = containing_sentences(texts)
+    outside = np.array([len(sentences) for sentences in containing])  # containing sentences that are not held out
+    parts: dict[int, list[int]] = {}
+    for row, sentences in enumerate(containing):
+        for sentence in sentences:
+            parts.setdefault(sentence, []).append(row)
+    held_out = 0
+    for sentence in random.permutation(np.array(list(parts))):
+        outside[parts[sentence]] -= 1
+        held_out += int((outside[parts[sentence]] == 0).sum())
+        if held_out >= wanted:
+            break
+    return outside == 0

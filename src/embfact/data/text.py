@@ -1,0 +1,138 @@
+"""Labelled texts of a run, wherever they come from: the one way into the data for the rest of the program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from embfact.config import DataConfig
+from embfact.data.fingerprint import Origin, fingerprint_of, locate
+from embfact.data.hub import read_hub
+from embfact.data.labels import class_names
+from embfact.data.readers import read_file
+from embfact.data.rows import checked_rows
+from embfact.data.source import Source
+from embfact.data.splits import draw, hold_out
+from embfact.data.vader import read_vader
+from embfact.errors import DataError
+
+
+@dataclass(frozen=True)
+class TextData:
+    """The rows of a run.
+
+    Every table has the columns ``id`` (int64, row number in the split as published), ``text`` (string), ``text_pair``
+    (string, pairs only) and ``label`` (int64 codes, or float64 targets).
+
+    Attributes:
+        train: Rows to train on.
+        selection: Rows held out of the training split to select on, or None.
+        reports: Rows to report on, by split.
+        label_names: Class names in the order of their codes; None for a regression.
+        fingerprint: SHA-256 of the data used.
+        origin: Words for where the rows come from.
+    """
+
+    train: pa.Table
+    selection: pa.Table | None
+    reports: Mapping[str, pa.Table]
+    label_names: tuple[str, ...] | None
+    fingerprint: str
+    origin: str
+
+
+def load_text(data: DataConfig, data_dir: str | None) -> TextData:
+    """The rows to train on, to select on and to report on.
+
+    The slice to select on is held out first, by ``split_seed`` alone: it does not move with ``train_size``.
+
+    Args:
+        data: The data set.
+        data_dir: Folder of the local mirror, or None.
+
+    Raises:
+        DataError: If the data cannot be found or used; with file and row.
+    """
+    origin = locate(data, data_dir)
+    source = _read(data, origin, data.train_split)
+    names = _names(data, source)
+    rows = _checked(data, source, names)
+    held_out = _held_out(data, rows)
+    train = draw(
+        rows.filter(pa.array(~held_out)),
+        data.train_size,
+        data.split_seed,
+        option="data.train_size",
+        split=f"{source.name} (less {held_out.sum()} held out)",
+    )
+    reports = {split: _report(data, origin, split, names) for split in data.report_splits}
+    selection = rows.filter(pa.array(held_out)) if held_out.any() else None
+    return TextData(train, selection, reports, names, fingerprint_of(data, origin), origin.words)
+
+
+def load_split(
+    data: DataConfig, data_dir: str | None, split: str, label_names: Sequence[str] | None = None
+) -> pa.Table:
+    """All rows of one split, whose labels may be hidden.
+
+    Args:
+        data: The data set.
+        data_dir: Folder of the local mirror, or None.
+        split: Name of the split.
+        label_names: Classes in the order of their codes; None: those of the data set.
+
+    Returns:
+        A table as in `TextData`; the labels are null where they are hidden.
+
+    Raises:
+        DataError: If the split cannot be found or used; with file and row.
+    """
+    names = label_names or data.label_names
+    if names is None and data.target == "class":
+        origin = locate(data, data_dir, [data.train_split, split])
+        names = _names(data, _read(data, origin, data.train_split))
+    else:
+        origin = locate(data, data_dir, [split])
+    return _checked(data, _read(data, origin, split), names, allow_hidden=True)
+
+
+def _read(data: DataConfig, origin: Origin, split: str) -> Source:
+    if origin.kind == "hub":
+        return read_hub(data, origin, split)
+    if origin.kind == "vader":
+        return read_vader(origin.files["lexicon"], split, data.text[0], data.label)
+    name = f"{data.mirror}/{split}.parquet" if origin.kind == "mirror" else None
+    return read_file(origin.files[split], [*data.text, data.label], name)
+
+
+def _names(data: DataConfig, train: Source) -> tuple[str, ...] | None:
+    if data.target == "float":
+        return None
+    found = class_names(train, data.label) if train.table.num_rows else ()
+    return tuple(data.label_names or found)
+
+
+def _checked(data: DataConfig, source: Source, names: Sequence[str] | None, *, allow_hidden: bool = False) -> pa.Table:
+    return checked_rows(
+        source,
+        data.text,
+        data.label,
+        None if data.target == "float" else names,
+        allow_hidden=allow_hidden,
+        allow_empty_side=data.source != "files",
+    )
+
+
+def _held_out(data: DataConfig, rows: pa.Table) -> np.ndarray:
+    whole_sentences = data.selection_groups == "containing_sentence"
+    if whole_sentences and len(data.text) != 1:
+        raise DataError("data.selection_groups=containing_sentence needs one text column; set it to null for pairs")
+    return hold_out(rows, data.selection_size, data.split_seed, whole_sentences=whole_sentences)
+
+
+def _report(data: DataConfig, origin: Origin, split: str, names: Sequence[str] | None) -> pa.Table:
+    rows = _checked(data, _read(data, origin, split), names)
+    return draw(rows, data.eval_size, data.split_seed, option="data.eval_size", split=split)

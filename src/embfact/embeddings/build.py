@@ -1,0 +1,45 @@
+"""Descriptions of embedding modules as JSON values, and empty modules of such descriptions to load weights into."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from embfact.embeddings.base import TokenEmbedding
+from embfact.embeddings.dense import DenseEmbedding
+from embfact.embeddings.low_rank import LowRankEmbedding
+from embfact.errors import nearest
+
+# The names stand in saved checkpoints: a class may be renamed, its name here may not.
+CLASSES: dict[str, type[TokenEmbedding]] = {"dense": DenseEmbedding, "low_rank": LowRankEmbedding}
+
+
+def describe_embedding(module: TokenEmbedding) -> dict[str, Any]:
+    """What `build_embedding` needs to build a module of the same shape, as JSON values.
+
+    Raises:
+        ValueError: If the class of the module has no name in `CLASSES`.
+    """
+    for name, kind in CLASSES.items():
+        if type(module) is kind:
+            return {"class": name, **module.spec()}
+    raise ValueError(f"{type(module).__name__} cannot be described; give it a name in embfact.embeddings.build.CLASSES")
+
+
+def build_embedding(spec: Mapping[str, Any]) -> TokenEmbedding:
+    """An embedding module of the described shape, float32 and zero, to load saved weights into.
+
+    Args:
+        spec: ``class`` (a name in `CLASSES`) and the constructor arguments of that class.
+
+    Raises:
+        ValueError: If the class is unknown or its arguments do not fit.
+    """
+    arguments = dict(spec)
+    name = arguments.pop("class", None)
+    if name not in CLASSES:
+        raise ValueError(f"unknown embedding class {name!r}; {nearest(str(name), CLASSES)}")
+    try:
+        return CLASSES[name](**arguments)
+    except TypeError as error:
+        raise ValueError(f"the description of a {name} embedding is damaged ({error}); save the model again") from None

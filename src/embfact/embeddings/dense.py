@@ -1,0 +1,40 @@
+"""The table as it is: the baseline every smaller embedding is compared with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from embfact.embeddings.base import TokenEmbedding
+
+
+class DenseEmbedding(nn.Embedding, TokenEmbedding):
+    """A `torch.nn.Embedding`, with the same state dict, that can also describe itself.
+
+    Args:
+        num_embeddings: Vocabulary size V.
+        embedding_dim: Width H of the vectors.
+        padding_idx: Id whose vector receives no gradient, or None.
+    """
+
+    def __init__(self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None):
+        # Given weights keep torch from drawing random ones, which would move the random state of the run.
+        empty = torch.zeros(num_embeddings, embedding_dim)
+        super().__init__(num_embeddings, embedding_dim, padding_idx=padding_idx, _weight=empty)
+
+    @classmethod
+    def from_table(cls, table: torch.Tensor, padding_idx: int | None = None) -> DenseEmbedding:
+        """A module with a copy of the table, shape ``(V, H)``, in the table's dtype and on its device."""
+        module = cls(table.shape[0], table.shape[1], padding_idx)
+        module.weight = nn.Parameter(table.detach().clone())
+        return module
+
+    def spec(self) -> dict[str, Any]:
+        """Constructor arguments that build an empty module of this shape."""
+        return {
+            "num_embeddings": self.num_embeddings,
+            "embedding_dim": self.embedding_dim,
+            "padding_idx": self.padding_idx,
+        }

@@ -1,0 +1,1 @@
+"""Backbones: where they come from, their table swapped, saved and loaded."""

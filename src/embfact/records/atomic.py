@@ -1,0 +1,28 @@
+"""Writing a text file so that a reader meets the old one or the new one, never half of it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file's content in one step, also when the machine stops in the middle.
+
+    Args:
+        path: The file; its folder must exist.
+        text: The whole new content, written as UTF-8.
+
+    Raises:
+        OSError: If the folder cannot be written to; the old file is then untouched.
+    """
+    # Beside the target, since a rename is atomic only within one file system.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

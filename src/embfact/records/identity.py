@@ -1,0 +1,114 @@
+"""Which run is which: the hash of what decides a result, and the directory named after it.
+
+Light to import: a sweep asks for the identity of every run before it starts one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from embfact.config import DataConfig, ModelConfig, RunConfig, slug
+from embfact.data.fingerprint import fingerprint as data_fingerprint
+from embfact.models.backbones import fingerprint as model_fingerprint
+
+RESULTS_VERSION = 1
+"""Raised whenever a change of this program changes a result, so that older runs are not taken for it."""
+
+# What can change a number in the record; a minor release is trusted not to.
+LIBRARIES = ("torch", "transformers", "tokenizers", "pytorch-lightning", "torchmetrics")
+
+# Where data lies and what it is called decide nothing: its fingerprint does.
+_NOT_SCIENCE = {
+    "data": {"name", "source", "hub", "hub_config", "revision", "mirror", "train_file", "validation_file"}
+    | {"submission", "note"},
+    "model": {"name", "name_or_path", "revision", "tokenizer", "architecture"},
+    "trainer": {"eval_batch_size", "accelerator", "compile", "threads"},
+}
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A run's name and place.
+
+    Attributes:
+        hash: SHA-256 (hex) of everything that decides the result.
+        name: ``<data>-<model>-<method>[-r<rank>]-s<seed>-<first 8 digits of the hash>``.
+        directory: Where the run keeps its files.
+        data_fingerprint: SHA-256 of the data.
+        model_fingerprint: SHA-256 of the backbone.
+        science: What the hash was taken over.
+    """
+
+    hash: str
+    name: str
+    directory: Path
+    data_fingerprint: str
+    model_fingerprint: str
+    science: dict[str, Any]
+
+
+def identify(config: RunConfig) -> Identity:
+    """The identity of a run.
+
+    Raises:
+        DataError, ModelError: If the data or the backbone is not there.
+    """
+    data, model = _data_fingerprint(config.data, config.paths.data_dir), _model_fingerprint(config.model)
+    decisive = science(config, data, model)
+    digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+    parts = [slug(config.data.name), config.model.label, slug(config.factorization.name), config.size, f"s{config.seed}"]
+    name = "-".join([part for part in parts if part] + [digest[:8]])
+    return Identity(digest, name, Path(config.output_dir) / name, data, model, decisive)
+
+
+def science(config: RunConfig, data_fingerprint: str, model_fingerprint: str) -> dict[str, Any]:
+    """Everything that decides the result of a run, as JSON values; the hash is taken over it."""
+    sections = {
+        name: getattr(config, name).model_dump(mode="json", exclude=_NOT_SCIENCE.get(name, set()))
+        for name in ("data", "model", "task", "trainer", "optimizer", "factorization")
+    }
+    return {
+        **sections,
+        "method": config.factorization.name,
+        "rank": config.rank if config.factorization.uses_rank else None,
+        "seed": config.seed,
+        "weights": "best" if config.checkpoint == "best" else "last",
+        "data_fingerprint": data_fingerprint,
+        "model_fingerprint": model_fingerprint,
+        "versions": {name: number.split(".")[0] for name, number in library_versions().items()},
+        "results_version": RESULTS_VERSION,
+    }
+
+
+@lru_cache(maxsize=1)
+def library_versions() -> dict[str, str]:
+    """Versions of the libraries that can change a result, read without importing them."""
+    versions = {}
+    for name in LIBRARIES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "missing"
+    return versions
+
+
+# A sweep asks for the same few fingerprints again and again.
+@lru_cache(maxsize=64)
+def _fingerprint_of_json(kind: str, document: str, data_dir: str | None) -> str:
+    if kind == "data":
+        return data_fingerprint(DataConfig.model_validate_json(document), data_dir)
+    return model_fingerprint(ModelConfig.model_validate_json(document))
+
+
+def _data_fingerprint(data: DataConfig, data_dir: str | None) -> str:
+    return _fingerprint_of_json("data", data.model_dump_json(), data_dir)
+
+
+def _model_fingerprint(model: ModelConfig) -> str:
+    return _fingerprint_of_json("model", model.model_dump_json(), None)

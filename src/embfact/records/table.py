@@ -1,0 +1,237 @@
+"""Runs grouped into a table: a row for each (model, method, rank), a column for each figure, spread over seeds.
+
+Light to import: the standard library only. What must not be averaged is kept apart: other data or other rows of it
+become columns of their own, other options become rows of their own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from statistics import fmean, stdev
+from typing import Any, TypeVar
+
+from embfact.records.collect import Collected
+from embfact.records.record import RunRecord
+
+Key = TypeVar("Key", bound=Hashable)
+DENSE = "none"
+# Their place is the column or the row of the table itself, not the words beside it.
+_PLACED = {"data", "data_fingerprint", "method", "rank", "seed"}
+
+
+@dataclass(frozen=True)
+class DataVersion:
+    """Runs that used the same rows of the same data.
+
+    Attributes:
+        label: Name of the data set, with a letter where one name stands for several versions: ``sst2 (b)``.
+        key: What decides the rows: equal for runs on the same ones.
+        example: One of the runs.
+        difference: In words, what sets it apart from other versions of the same name; empty if there are none.
+    """
+
+    label: str
+    key: str
+    example: RunRecord = field(compare=False)
+    difference: str = ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One figure: a metric on a split of a data set."""
+
+    data: DataVersion
+    split: str
+    metric: str
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One metric over seeds.
+
+    Attributes:
+        values: Seed -> value; None where the metric is undefined.
+    """
+
+    values: Mapping[int, float | None]
+
+    @property
+    def defined(self) -> list[float]:
+        """The values that are defined."""
+        return [value for value in self.values.values() if value is not None]
+
+    @property
+    def mean(self) -> float | None:
+        """Mean of the defined values; None without any."""
+        return fmean(self.defined) if self.defined else None
+
+    @property
+    def std(self) -> float | None:
+        """Sample standard deviation of the defined values; None for fewer than two."""
+        return stdev(self.defined) if len(self.defined) > 1 else None
+
+
+@dataclass(frozen=True)
+class Row:
+    """The runs of one model, method, rank and setting, on all data.
+
+    Attributes:
+        setting: In words, the options in which runs of this table differ; empty if they do not.
+        runs: Finished and failed runs.
+    """
+
+    model: str
+    method: str
+    rank: int | None
+    setting: str
+    runs: tuple[RunRecord, ...]
+
+    def finished(self, data: DataVersion | None = None) -> list[RunRecord]:
+        """The finished runs, on this data or on any."""
+        groups = self._finished
+        return groups.get(data.key, []) if data else [run for runs in groups.values() for run in runs]
+
+    def failed(self, data: DataVersion) -> list[RunRecord]:
+        """The failed runs on this data; those that failed before they counted its rows included."""
+        return self._failed.get(_source(data.example), [])
+
+    def spread(self, column: Column) -> Spread:
+        """The metric of a column over the seeds of this row."""
+        figures = {run.seed: run.metrics.get(column.split, {}) for run in self.finished(column.data)}
+        return Spread({seed: found[column.metric] for seed, found in sorted(figures.items()) if column.metric in found})
+
+    @cached_property
+    def _finished(self) -> dict[str, list[RunRecord]]:
+        return _grouped(_key, (run for run in self.runs if run.status == "finished"))
+
+    @cached_property
+    def _failed(self) -> dict[str, list[RunRecord]]:
+        return _grouped(_source, (run for run in self.runs if run.status == "failed"))
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows by columns.
+
+    Attributes:
+        rows: Dense first, then methods by name and ranks ascending, model by model.
+        data: The data sets, in the order of their names.
+        problems: In words: records that could not be used.
+    """
+
+    rows: tuple[Row, ...]
+    data: tuple[DataVersion, ...]
+    problems: tuple[str, ...] = ()
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """Every metric of every reported split, data set by data set."""
+        return tuple(
+            dict.fromkeys(
+                Column(data, split, metric)
+                for data in self.data
+                for row in self.rows
+                for run in row.finished(data)
+                for split, figures in run.metrics.items()
+                for metric in figures
+            )
+        )
+
+    def seeds(self, data: DataVersion, model: str) -> set[int]:
+        """Every seed that was tried for a model on this data, whatever came of it."""
+        rows = [row for row in self.rows if row.model == model]
+        return {run.seed for row in rows for run in [*row.finished(data), *row.failed(data)]}
+
+
+def build_table(collected: Collected) -> Table:
+    """Group records into a table.
+
+    Args:
+        collected: What `find_records` found, or records at hand.
+    """
+    records = collected.records
+    varying = _varying(records)
+    groups = _grouped(
+        lambda run: (run.model.name, run.method.name, run.method.rank, _words(_options(run), varying)), records
+    )
+    rows = [Row(*key, tuple(runs)) for key, runs in groups.items()]
+    rows.sort(key=lambda row: (row.model, row.method != DENSE, row.method, row.rank or 0, row.setting))
+    return Table(tuple(rows), _versions(records), collected.problems)
+
+
+def _grouped(key_of: Callable[[RunRecord], Key], runs: Iterable[RunRecord]) -> dict[Key, list[RunRecord]]:
+    groups: dict[Key, list[RunRecord]] = defaultdict(list)
+    for run in runs:
+        groups[key_of(run)].append(run)
+    return dict(groups)
+
+
+def _source(run: RunRecord) -> str:
+    return json.dumps([run.data.name, run.data.fingerprint, run.science.get("data")], sort_keys=True)
+
+
+def _key(run: RunRecord) -> str:
+    return _source(run) + json.dumps(run.data.rows, sort_keys=True)
+
+
+def _versions(records: Iterable[RunRecord]) -> tuple[DataVersion, ...]:
+    by_name: dict[str, dict[str, RunRecord]] = defaultdict(dict)
+    for run in records:
+        if run.status == "finished":
+            by_name[run.data.name].setdefault(_key(run), run)
+    versions = []
+    for name, runs in sorted(by_name.items()):
+        # Ordered by content, not by the order of reading, so that the letters stay with the data.
+        facts = {key: _data_facts(run) for key, run in sorted(runs.items())}
+        varying = _differing(facts.values())
+        for place, (key, known) in enumerate(facts.items()):
+            label = f"{name} ({_letter(place)})" if len(facts) > 1 else name
+            versions.append(DataVersion(label, key, runs[key], _words(known, varying)))
+    return tuple(versions)
+
+
+def _letter(place: int) -> str:
+    return chr(ord("a") + place) if place < 26 else str(place + 1)
+
+
+def _data_facts(run: RunRecord) -> dict[str, Any]:
+    rows = {f"rows {split}": count for split, count in run.data.rows.items()}
+    return {"fingerprint": (run.data.fingerprint or "")[:8], **rows, **_flat(run.science.get("data") or {})}
+
+
+def _options(run: RunRecord) -> dict[str, Any]:
+    """Scientific options outside data, method and seed, by dotted name."""
+    options = _flat({name: value for name, value in run.science.items() if name not in _PLACED})
+    return options | {"model_fingerprint": (run.model.fingerprint or "")[:8]}
+
+
+def _varying(records: Iterable[RunRecord]) -> set[str]:
+    """Options that differ between runs which the table would otherwise put beside or into each other."""
+    records = list(records)
+    # Methods have options of their own; everything else should be equal for all methods on the same data.
+    by_method = _grouped(lambda run: (run.data.name, run.model.name, run.method.name), records)
+    by_model = _grouped(lambda run: (run.data.name, run.model.name), records)
+    of_methods = {name for runs in by_method.values() for name in _differing(map(_options, runs))}
+    of_models = {name for runs in by_model.values() for name in _differing(map(_options, runs))}
+    return {name for name in of_methods | of_models if not name.startswith("factorization.") or name in of_methods}
+
+
+def _differing(facts: Iterable[Mapping[str, Any]]) -> set[str]:
+    facts = list(facts)
+    names = {name for known in facts for name in known}
+    return {name for name in names if len({json.dumps(known.get(name), sort_keys=True) for known in facts}) > 1}
+
+
+def _words(facts: Mapping[str, Any], names: set[str]) -> str:
+    return ", ".join(f"{name.rsplit('.', 1)[-1]}={facts[name]}" for name in sorted(names) if name in facts)
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat

@@ -1,0 +1,243 @@
+"""One run, start to end: data, evidence, factorization, training, record. No step reaches back."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from shutil import rmtree
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from omegaconf import OmegaConf
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from embfact import evidence
+from embfact.config import RunConfig
+from embfact.data.datamodule import TextDataModule
+from embfact.data.text import TextData, load_text
+from embfact.data.tokenized import Tokenized, tokenize
+from embfact.errors import UserError
+from embfact.inference import predict
+from embfact.log import run_log
+from embfact.models import checkpoint
+from embfact.models.compress import compress, embedding_tensors
+from embfact.models.loading import load_backbone
+from embfact.models.size import model_size, saved_size
+from embfact.records import record as records
+from embfact.records.identity import Identity
+from embfact.records.predictions import write_predictions
+from embfact.records.provenance import git_state, versions
+from embfact.records.record import RunRecord
+from embfact.records.resources import Stopwatch, peak_memory, reset_peak_memory
+from embfact.tasks.metrics import check_metrics, score
+from embfact.tracking import Tracker
+from embfact.training import Fitted, fit
+
+log = logging.getLogger(__name__)
+
+CHECKPOINT = "checkpoint"
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The tokenised rows of a run; the selection slice may be missing, the reports are by split name."""
+
+    train: Tokenized
+    selection: Tokenized | None
+    reports: Mapping[str, Tokenized]
+
+
+def execute(config: RunConfig, identity: Identity) -> RunRecord:
+    """Do a run and write its record; a failure is a record too.
+
+    Args:
+        config: What to do.
+        identity: Its hash, name and directory.
+
+    Returns:
+        The record as written, of status ``finished`` or ``failed``.
+    """
+    with run_log(identity.directory):
+        log.info("embfact %s", identity.name)
+        OmegaConf.save(OmegaConf.create(config.model_dump(mode="json")), identity.directory / "config.yaml")
+        frame = _frame(config, identity)
+        watch = Stopwatch()
+        reset_peak_memory()
+        tracker = None
+        try:
+            tracker = Tracker(config, identity)
+            record = _run(config, identity, watch, tracker, frame)
+            tracker.summarize(record)
+        except Exception as error:
+            log.error("the run failed:\n%s", traceback.format_exc())
+            message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+            failure = {"type": type(error).__name__, "message": message}
+            record = RunRecord(**frame, status="failed", error=failure, seconds=watch.seconds())
+        if tracker:
+            tracker.close(succeeded=record.status == "finished")
+        records.write(record, identity.directory)
+        gc.collect()
+        return record
+
+
+def _run(
+    config: RunConfig, identity: Identity, watch: Stopwatch, tracker: Tracker, frame: dict[str, Any]
+) -> RunRecord:
+    if config.trainer.threads:
+        torch.set_num_threads(config.trainer.threads)
+    pl.seed_everything(config.seed, workers=True, verbose=False)
+    with watch.step("data"):
+        text = load_text(config.data, config.paths.data_dir)
+        outputs = 1 if text.label_names is None else len(text.label_names)
+        check_metrics(config.data.metrics, outputs)
+        model, tokenizer = load_backbone(
+            config.model,
+            num_labels=outputs,
+            label_names=text.label_names,
+            dropout=config.task.dropout,
+            seed=config.seed,
+        )
+        splits = _tokenize(text, tokenizer, config)
+    dense = {"embedding": model_size(model, embedding_tensors(model)), "model": model_size(model)}
+    with watch.step("evidence"):
+        seen = evidence.collect(config.factorization.needs, splits.train, model.get_input_embeddings().num_embeddings)
+    with watch.step("factorization"):
+        rank = config.rank if config.factorization.uses_rank else None
+        compress(model, config.factorization, rank, evidence=seen, seed=config.seed)
+    with watch.step("training"):
+        fitted = _fit(model, tokenizer, splits, config, identity, tracker)
+    with watch.step("evaluation"):
+        directory = identity.directory / CHECKPOINT
+        checkpoint.save(model.cpu(), tokenizer, directory)
+        del model
+        # What is reported are the weights as saved, not those in memory.
+        saved, tokenizer = checkpoint.load(directory)
+        metrics = _evaluate(saved, tokenizer, splits, config, identity.directory, fitted.device)
+        weights = directory / checkpoint.WEIGHTS
+        size = {"embedding": saved_size(weights, embedding_tensors(saved)), "model": saved_size(weights)}
+        if config.checkpoint == "none":
+            rmtree(directory)
+    return RunRecord(
+        **frame | {"data": frame["data"] | {"origin": text.origin, "rows": _rows(splits)}},
+        status="finished",
+        size={**size, "dense": dense},
+        metrics=metrics,
+        selection=_selection(splits, config, fitted),
+        training={
+            "steps": fitted.steps,
+            "epochs": fitted.epochs,
+            "threads": torch.get_num_threads(),
+            "device": fitted.device.type,
+            "precision": config.trainer.precision,
+        },
+        seconds=watch.seconds(),
+        peak_memory_bytes=peak_memory(),
+    )
+
+
+def _tokenize(text: TextData, tokenizer: PreTrainedTokenizerBase, config: RunConfig) -> Splits:
+    def tokens(table: Any) -> Tokenized:
+        return tokenize(table, tokenizer, config.data.max_length, config.paths.cache_dir)
+
+    selection = None if text.selection is None else tokens(text.selection)
+    return Splits(tokens(text.train), selection, {name: tokens(table) for name, table in text.reports.items()})
+
+
+def _fit(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    splits: Splits,
+    config: RunConfig,
+    identity: Identity,
+    tracker: Tracker,
+) -> Fitted:
+    data = TextDataModule(
+        train=splits.train,
+        selection=splits.selection,
+        reports=dict(splits.reports),
+        batch_size=config.trainer.batch_size,
+        eval_batch_size=config.trainer.eval_batch_size,
+        seed=config.seed,
+        pad_token_id=tokenizer.pad_token_id,
+        padding_side=tokenizer.padding_side,
+    )
+    return fit(model, data, config, tracker.loggers, identity.directory, identity.name)
+
+
+def _evaluate(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    splits: Splits,
+    config: RunConfig,
+    directory: Path,
+    device: torch.device,
+) -> dict[str, dict[str, float | None]]:
+    """Write the predictions of every reported split and score them."""
+    logits: dict[str, np.ndarray] = {}
+    for split, rows in splits.reports.items():
+        logits[split] = predict(
+            model,
+            rows,
+            pad_token_id=tokenizer.pad_token_id,
+            padding_side=tokenizer.padding_side,
+            batch_size=config.trainer.eval_batch_size,
+            device=device,
+        )
+        if not np.isfinite(logits[split]).all():
+            raise UserError(f"the training diverged: predictions on {split} are not finite; lower optimizer.lr")
+    write_predictions(directory, splits.reports, logits)
+    labels = {split: rows.labels for split, rows in splits.reports.items()}
+    return {split: score(config.data.metrics, scores, labels[split]) for split, scores in logits.items()}
+
+
+def _frame(config: RunConfig, identity: Identity) -> dict[str, Any]:
+    """What a record says of a run before it is done."""
+    data = config.data
+    return {
+        "name": identity.name,
+        "hash": identity.hash,
+        "experiment": config.experiment_name,
+        "tags": config.tags,
+        "started": datetime.now(UTC),
+        "config": config.model_dump(mode="json"),
+        "science": identity.science,
+        "seed": config.seed,
+        "data": {
+            "name": data.name,
+            "fingerprint": identity.data_fingerprint,
+            "metrics": list(data.metrics),
+            "target": data.target,
+            "note": data.note,
+        },
+        "model": {"name": config.model.label, "fingerprint": identity.model_fingerprint},
+        "method": {
+            "name": config.factorization.name,
+            "rank": config.rank if config.factorization.uses_rank else None,
+        },
+        "versions": versions(),
+        "git": git_state(),
+    }
+
+
+def _rows(splits: Splits) -> dict[str, int]:
+    held_out = {} if splits.selection is None else {"selection": len(splits.selection)}
+    return {"train": len(splits.train), **held_out, **{name: len(rows) for name, rows in splits.reports.items()}}
+
+
+def _selection(splits: Splits, config: RunConfig, fitted: Fitted) -> dict[str, Any] | None:
+    if splits.selection is None:
+        return None
+    return {
+        "rows": len(splits.selection),
+        "metric": config.data.metrics[0],
+        "best_epoch": fitted.best_epoch,
+        "value": fitted.value,
+        "history": fitted.history,
+    }

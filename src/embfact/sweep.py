@@ -1,0 +1,146 @@
+"""What a sweep has to do: which runs, which of them are finished, how long the others will take.
+
+Light to import: a sweep whose runs are all finished never imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+
+from embfact.composition import Job
+from embfact.config import RunConfig
+from embfact.errors import UserError
+from embfact.records.collect import find_records
+from embfact.records.identity import Identity, identify
+from embfact.records.record import FILE_NAME, RunRecord, read
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run of a plan.
+
+    Attributes:
+        job: Its overrides and configuration.
+        identity: Its name and directory, or None if its data or backbone is not there.
+        record: Its record, if it is finished and need not be done again.
+        problem: Why it cannot start, in words.
+    """
+
+    job: Job
+    identity: Identity | None
+    record: RunRecord | None = None
+    problem: str | None = None
+
+    @property
+    def pending(self) -> bool:
+        """Whether it is still to be done."""
+        return self.identity is not None and self.record is None
+
+    @property
+    def title(self) -> str:
+        """Its name, or what is known of it."""
+        config = self.job.config
+        return self.identity.name if self.identity else f"{config.data.name} {config.model.label} s{config.seed}"
+
+
+def make_plan(jobs: Sequence[Job], with_baseline: bool) -> list[PlannedRun]:
+    """The runs of some jobs, each once, dense baselines first.
+
+    Two jobs that differ only in what decides nothing (the rank of a method without one) are one run.
+
+    Args:
+        jobs: The jobs of a command.
+        with_baseline: Add the dense run of every data set, model and seed (where ``baseline=true``).
+    """
+    if with_baseline:
+        jobs = [*(_dense(job) for job in jobs if job.config.baseline), *jobs]
+    runs: dict[str, PlannedRun] = {}
+    for job in jobs:
+        run = _planned(job)
+        runs.setdefault(run.identity.hash if run.identity else f"{run.title}: {run.problem}", run)
+    return list(runs.values())
+
+
+def _dense(job: Job) -> Job:
+    """The same job with the dense table."""
+    from embfact.factorization.none import Dense
+
+    kept = [word for word in job.overrides if not word.lstrip("+~").startswith(("factorization", "rank="))]
+    return Job((*kept, "factorization=none"), job.config.model_copy(update={"factorization": Dense()}))
+
+
+def _planned(job: Job) -> PlannedRun:
+    try:
+        identity = identify(job.config)
+    except UserError as error:
+        return PlannedRun(job, None, problem=str(error))
+    return PlannedRun(job, identity, None if job.config.force else finished_record(identity, job.config))
+
+
+def finished_record(identity: Identity, config: RunConfig) -> RunRecord | None:
+    """The record of a run that is finished and has kept the weights that are asked for."""
+    if not (identity.directory / FILE_NAME).is_file():
+        return None
+    try:
+        record = read(identity.directory)
+    except UserError:
+        # Half a record, or one of another schema, is no finished run; it is done again.
+        return None
+    if record.status != "finished" or record.hash != identity.hash:
+        return None
+    weights = identity.directory / "checkpoint" / "model.safetensors"
+    return record if config.checkpoint == "none" or weights.is_file() else None
+
+
+def describe(plan: Sequence[PlannedRun]) -> list[str]:
+    """A plan in lines: every run, whether it is finished, and the time that the others will take."""
+    width = max(len(run.title) for run in plan)
+    lines = []
+    for run in plan:
+        state = "finished" if run.record else f"cannot start: {run.problem}" if run.problem else "to do"
+        lines.append(f"{run.title:<{width}}  {state}")
+    pending = [run for run in plan if run.pending]
+    done = len(plan) - len(pending)
+    return [*lines, f"{len(plan)} runs, {done} finished, {len(pending)} to do: {estimate(pending)}"]
+
+
+def estimate(pending: Sequence[PlannedRun]) -> str:
+    """How long some runs will take, from finished runs of the same data, size and backbone in the same folder."""
+    if not pending:
+        return "nothing to wait for"
+    records = [record for folder in {run.job.config.output_dir for run in pending} for record in _records_in(folder)]
+    seconds = [_likely_seconds(run, records) for run in pending]
+    known = [value for value in seconds if value is not None]
+    if not known:
+        return "no estimate, since no run of this data and backbone is finished"
+    unknown = len(seconds) - len(known)
+    return f"about {duration(sum(known))}" + (f", and {unknown} runs of unknown length" if unknown else "")
+
+
+def _records_in(folder: str) -> list[RunRecord]:
+    return list(find_records([folder]).records) if Path(folder).is_dir() else []
+
+
+def _likely_seconds(run: PlannedRun, records: Iterable[RunRecord]) -> float | None:
+    config = run.job.config
+    sizes = config.data.model_dump(mode="json", include={"name", "train_size", "eval_size", "max_length"})
+    times = [
+        record.seconds.total
+        for record in records
+        if record.status == "finished"
+        and record.model.name == config.model.label
+        and {key: record.config["data"].get(key) for key in sizes} == sizes
+        and record.config["trainer"].get("epochs") == config.trainer.epochs
+    ]
+    return mean(times) if times else None
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: ``45 s``, ``12 min``, ``3 h 20 min``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

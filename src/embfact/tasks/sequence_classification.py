@@ -1,0 +1,124 @@
+"""Fine-tuning of a classifier (or a regressor) of texts and pairs of texts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
+
+from embfact.config import OptimizerConfig
+from embfact.tasks.metrics import score
+
+# A correlation of constant predictions is undefined; for choosing an epoch it counts as the worst there is.
+WORST = -1.0
+
+
+class SequenceClassification(pl.LightningModule):
+    """Trains a sequence classifier and scores it on the held-out slice after every epoch.
+
+    Args:
+        model: A Hugging Face sequence classifier; one output means regression.
+        optimizer: Learning rate, decay and warm-up.
+        metrics: Names of the metrics; the first one selects.
+        label_smoothing: Share of the target spread over all classes.
+    """
+
+    def __init__(
+        self, model: nn.Module, optimizer: OptimizerConfig, metrics: list[str], label_smoothing: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.options = optimizer
+        self.metrics = metrics
+        self.label_smoothing = label_smoothing
+        self.history: list[dict[str, Any]] = []
+        self._held_out: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def logits(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Scores ``(batch, classes)``, or ``(batch, 1)`` for regression."""
+        inputs = {key: value for key, value in batch.items() if key not in ("labels", "example_ids")}
+        return self.model(**inputs).logits
+
+    def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Cross-entropy of classes, mean squared error of targets: a scalar in float32."""
+        if logits.shape[-1] == 1:
+            return F.mse_loss(logits.float().squeeze(-1), labels.float())
+        return F.cross_entropy(logits.float(), labels, label_smoothing=self.label_smoothing)
+
+    def training_step(self, batch: dict[str, torch.Tensor], index: int) -> torch.Tensor:
+        """One step; the loss goes to the loggers every ``log_every_n_steps``."""
+        loss = self.loss(self.logits(batch), batch["labels"])
+        self.log("train/loss", loss, batch_size=len(batch["labels"]), prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: dict[str, torch.Tensor], index: int) -> None:
+        """Keep the scores of the held-out slice: metrics such as Matthews are not means over batches."""
+        self._held_out.append((self.logits(batch).float().cpu(), batch["labels"].cpu()))
+
+    def on_validation_epoch_end(self) -> None:
+        """Score the held-out slice as a whole."""
+        logits = torch.cat([scores for scores, _ in self._held_out])
+        labels = torch.cat([targets for _, targets in self._held_out])
+        self._held_out.clear()
+        values: dict[str, Any] = dict(score(self.metrics, logits.numpy(), labels.numpy()))
+        values["loss"] = self.loss(logits, labels).item()
+        self.history.append({"epoch": self.current_epoch, **values})
+        logged = {f"selection/{name}": WORST if value is None else value for name, value in values.items()}
+        self.log_dict(logged, prog_bar=False)
+
+    def configure_optimizers(self) -> Any:
+        """Fused AdamW without decay on biases and norms; warm-up, then linear decay to 0 over all steps."""
+        decayed = [p for p in self.model.parameters() if p.requires_grad and p.ndim > 1]
+        others = [p for p in self.model.parameters() if p.requires_grad and p.ndim <= 1]
+        groups = [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
+        o = self.options
+        optimizer = torch.optim.AdamW(
+            groups, lr=o.lr, betas=o.betas, eps=o.eps, weight_decay=o.weight_decay, fused=True
+        )
+        total = int(self.trainer.estimated_stepping_batches)
+        warmup = int(o.warmup_ratio * total)
+
+        def factor(step: int) -> float:
+            return (step + 1) / (warmup + 1) if step < warmup else max(0.0, (total - step) / max(1, total - warmup))
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class BestWeights(pl.Callback):
+    """Keeps the weights of the epoch with the best held-out metric, the earliest of equals.
+
+    Attributes:
+        epoch: Index of the best epoch, or None before the first.
+        value: Its metric.
+    """
+
+    def __init__(self, metric: str) -> None:
+        self.metric = metric
+        self.epoch: int | None = None
+        self.value = -np.inf
+        self._weights: dict[str, torch.Tensor] | None = None
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Copy the weights if this epoch is better than all before."""
+        if trainer.sanity_checking:
+            return
+        value = float(trainer.callback_metrics[f"selection/{self.metric}"])
+        if self.epoch is None or value > self.value:
+            self.epoch, self.value = trainer.current_epoch, value
+            last = trainer.max_epochs is not None and trainer.current_epoch + 1 == trainer.max_epochs
+            # The weights of the last epoch are in the model already.
+            self._weights = None if last else {k: v.detach().cpu().clone() for k, v in _weights(pl_module).items()}
+
+    def restore(self, module: SequenceClassification) -> None:
+        """Put the best weights back into the model."""
+        if self._weights is not None:
+            module.model.load_state_dict(self._weights)
+
+
+def _weights(module: pl.LightningModule) -> dict[str, torch.Tensor]:
+    return module.model.state_dict()  # type: ignore[operator, union-attr, no-any-return]

@@ -1,0 +1,125 @@
+"""Weights & Biases through Lightning's logger, and a local file of metrics; a fault of W&B never stops a training."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
+
+from embfact.config import RunConfig
+from embfact.records.identity import Identity
+from embfact.records.record import RunRecord
+
+log = logging.getLogger(__name__)
+
+
+class Tracker:
+    """The loggers of one run.
+
+    Args:
+        config: The run's configuration.
+        identity: Its name and directory.
+    """
+
+    def __init__(self, config: RunConfig, identity: Identity) -> None:
+        self._wandb = open_wandb(config, identity) if config.logger.mode != "none" else None
+        # metrics.csv in the run directory: learning curves that need no service.
+        self.loggers: list[Logger] = [CSVLogger(identity.directory, name="", version="", flush_logs_every_n_steps=50)]
+        if self._wandb:
+            self.loggers.append(self._wandb)
+
+    def summarize(self, record: RunRecord) -> None:
+        """Put sizes and final metrics where a W&B scatter plot finds them."""
+        if not self._wandb:
+            return
+        size = record.size
+        values: dict[str, Any] = {
+            "params/total": size.model.parameters,
+            "params/embedding": size.embedding.parameters,
+            "params/embedding_ratio": size.embedding.parameters / size.dense.embedding.parameters,
+            "bytes/embedding": size.embedding.bytes,
+            "bytes/total": size.model.bytes,
+        }
+        for split, metrics in record.metrics.items():
+            values |= {f"{split}/{name}": value for name, value in metrics.items() if value is not None}
+        self._wandb.summarize(values)
+
+    def close(self, succeeded: bool) -> None:
+        """End the W&B run, marked as finished or failed: the next run of a sweep must not write into it."""
+        if self._wandb:
+            self._wandb.close(succeeded)
+
+
+class ForgivingWandbLogger(WandbLogger):
+    """Lightning's W&B logger; its first fault is written to the log and ends the logging, not the training."""
+
+    broken = False
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log metrics of a step."""
+        self._guard(lambda: super(ForgivingWandbLogger, self).log_metrics(metrics, step))
+
+    def log_hyperparams(self, params: Any) -> None:
+        """Lightning's hyperparameters; the configuration went in when the run was opened."""
+
+    def summarize(self, values: Mapping[str, Any]) -> None:
+        """Set values of the run's summary."""
+        self._guard(lambda: self.experiment.summary.update(dict(values)))
+
+    def close(self, succeeded: bool) -> None:
+        """Finish the W&B run."""
+        self._guard(lambda: self.experiment.finish(exit_code=0 if succeeded else 1))
+
+    def _guard(self, action: Callable[[], Any]) -> None:
+        if self.broken:
+            return
+        try:
+            action()
+        except Exception as error:
+            self.broken = True
+            log.warning("Weights & Biases stopped working; the run goes on without it: %s", error)
+
+
+def open_wandb(config: RunConfig, identity: Identity) -> ForgivingWandbLogger | None:
+    """A W&B run of its own for this run, or None where W&B does not start."""
+    import wandb
+
+    offline = config.logger.mode == "offline" or not has_key()
+    if offline and config.logger.mode == "online":
+        log.warning("no W&B key found (run `wandb login` or set WANDB_API_KEY): logging offline")
+    os.environ.setdefault("WANDB_SILENT", "true")
+    try:
+        run = wandb.init(
+            name=identity.name,
+            dir=identity.directory,
+            mode="offline" if offline else "online",
+            project=config.logger.project,
+            entity=config.logger.entity,
+            group=config.experiment_name,
+            tags=list(config.tags),
+            config=describe(config, identity),
+            settings=wandb.Settings(console="off", silent=True, init_timeout=30, x_disable_stats=True),
+        )
+        return ForgivingWandbLogger(experiment=run)
+    except Exception as error:
+        log.warning("Weights & Biases did not start; the run goes on without it: %s", error)
+        return None
+
+
+def describe(config: RunConfig, identity: Identity) -> dict[str, Any]:
+    """The configuration as W&B shows it, with method and rank where filters expect them."""
+    values = config.model_dump(mode="json")
+    method = {"method": config.factorization.name, "rank": config.rank if config.factorization.uses_rank else None}
+    return {**values, **method, "dataset": config.data.name, "backbone": config.model.label, "hash": identity.hash}
+
+
+def has_key() -> bool:
+    """Whether a W&B key is set or stored on this machine."""
+    stored = [Path.home() / name for name in (".netrc", "_netrc")]
+    return bool(os.environ.get("WANDB_API_KEY")) or any(
+        file.is_file() and "wandb" in file.read_text(errors="ignore") for file in stored
+    )

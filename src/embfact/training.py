@@ -1,0 +1,133 @@
+"""Fine-tuning of one model with Lightning's Trainer."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, EarlyStopping, TQDMProgressBar
+from pytorch_lightning.loggers import Logger
+from torch import nn
+
+from embfact.config import RunConfig
+from embfact.data.datamodule import TextDataModule
+from embfact.tasks.sequence_classification import BestWeights, SequenceClassification
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a training did.
+
+    Attributes:
+        steps: Optimizer steps.
+        epochs: Epochs, the last one counted by its share.
+        device: Kind of device it ran on.
+        history: Held-out metrics of every epoch.
+        best_epoch: The epoch whose weights the model has now, or None for the last ones.
+        value: The held-out metric of that epoch, if it was chosen by it.
+    """
+
+    steps: int
+    epochs: float
+    device: torch.device
+    history: list[dict[str, Any]]
+    best_epoch: int | None
+    value: float | None
+
+
+def fit(
+    model: nn.Module, data: TextDataModule, config: RunConfig, loggers: list[Logger], directory: Path, title: str
+) -> Fitted:
+    """Fine-tune a model in place; with ``checkpoint=best`` it ends with the weights of its best epoch.
+
+    Args:
+        model: The compressed (or dense) sequence classifier.
+        data: Training rows and the held-out slice.
+        config: The run's configuration.
+        loggers: Where losses and metrics go.
+        directory: The run directory.
+        title: What the progress bar calls the run.
+    """
+    module = SequenceClassification(model, config.optimizer, config.data.metrics, config.task.label_smoothing)
+    best = BestWeights(config.data.metrics[0]) if config.checkpoint == "best" else None
+    callbacks: list[Callback] = [best] if best else []
+    if config.trainer.patience:
+        monitor = f"selection/{config.data.metrics[0]}"
+        callbacks.append(EarlyStopping(monitor, patience=config.trainer.patience, mode="max"))
+    # A bar is for a person: in a file or a pipe it would be thousands of lines.
+    if sys.stderr.isatty():
+        callbacks.append(_Bar(title))
+    trainer = _trainer(config, loggers, callbacks, directory)
+    if config.trainer.compile:
+        model.compile()
+    trainer.fit(module, datamodule=data)
+    epochs = trainer.global_step * config.trainer.accumulate / max(1, len(data.train_dataloader()))
+    device = module.device
+    if best:
+        best.restore(module)
+    return Fitted(
+        trainer.global_step,
+        round(epochs, 4),
+        device,
+        module.history,
+        best.epoch if best else None,
+        best.value if best and best.epoch is not None else None,
+    )
+
+
+def _trainer(config: RunConfig, loggers: list[Logger], callbacks: list[Callback], directory: Path) -> pl.Trainer:
+    options = config.trainer
+    trainer = pl.Trainer(
+        accelerator=options.accelerator,
+        devices=1,
+        precision=options.precision,
+        max_epochs=options.epochs,
+        max_steps=options.max_steps or -1,
+        accumulate_grad_batches=options.accumulate,
+        gradient_clip_val=options.gradient_clip,
+        callbacks=callbacks,
+        logger=loggers,
+        log_every_n_steps=10,
+        default_root_dir=directory,
+        # The run writes its own weights, and prints its own line.
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=any(isinstance(callback, TQDMProgressBar) for callback in callbacks),
+        num_sanity_val_steps=0,
+        # The data module's batches are what the seed says; Lightning must not wrap them.
+        use_distributed_sampler=False,
+        deterministic="warn",
+    )
+    # Deterministic mode would also fill all fresh memory, for programs that read it before they write it.
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    return trainer
+
+
+class _Bar(TQDMProgressBar):
+    """One line with the name of the run, gone when it ends."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__(refresh_rate=5, leave=False)
+        self._title = title
+
+    def init_train_tqdm(self) -> Any:
+        """The bar of an epoch."""
+        bar = super().init_train_tqdm()
+        bar.set_description(self._title)
+        return bar
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, *args: Any) -> None:
+        """Lightning's own title is ``Epoch 0``."""
+        super().on_train_epoch_start(trainer, *args)
+        epochs = f" {trainer.current_epoch + 1}/{trainer.max_epochs}" if (trainer.max_epochs or 1) > 1 else ""
+        self.train_progress_bar.set_description(self._title + epochs)
+
+    def get_metrics(self, *args: Any) -> dict[str, Any]:
+        """The loss; not Lightning's version number."""
+        metrics = super().get_metrics(*args)
+        metrics.pop("v_num", None)
+        return {name.removeprefix("train/"): value for name, value in metrics.items()}

@@ -1,0 +1,111 @@
+"""`svd` reaches the optimum that numpy's truncated SVD defines."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from embfact.factorization.decomposition import principal_axes
+from embfact.factorization.svd import SVD
+
+ROUTES = ["gram", "qr"]
+
+
+def decaying_table(vocab_size, hidden_size, seed=0, dtype=torch.float32):
+    """Singular values that fall like those of a pretrained table, so that every rank has an error to get right."""
+    draw = np.random.default_rng(seed)
+    table = draw.normal(size=(vocab_size, hidden_size)) / np.sqrt(1 + np.arange(hidden_size))
+    return torch.tensor(table, dtype=dtype)
+
+
+def optimum(table, rank):
+    """Frobenius error of numpy's truncated SVD."""
+    left, singular, right = np.linalg.svd(table.double().numpy(), full_matrices=False)
+    return np.linalg.norm(table.double().numpy() - (left[:, :rank] * singular[:rank]) @ right[:rank])
+
+
+def error(table, module):
+    product = module.factors.detach().double() @ module.projection.detach().double()
+    return torch.linalg.norm(table.double() - product).item()
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16])
+@pytest.mark.parametrize(("vocab_size", "hidden_size"), [(9000, 24), (50, 48), (48, 48), (30, 48)])
+@pytest.mark.parametrize("rank", [1, 7, 16])
+def test_error_is_that_of_numpys_truncated_svd(route, dtype, vocab_size, hidden_size, rank):
+    table = decaying_table(vocab_size, hidden_size, dtype=dtype)
+
+    module = SVD(route=route).fit(table, rank)
+
+    assert module.factors.dtype == module.projection.dtype == dtype
+    assert error(table, module) == pytest.approx(optimum(table, rank), rel=1e-6)
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("rank", [3, 5, 8])
+def test_a_rank_deficient_table_is_met_exactly_from_its_own_rank_on(route, rank):
+    table = decaying_table(400, 5, dtype=torch.float64) @ decaying_table(5, 32, seed=1, dtype=torch.float64)
+
+    found = error(table, SVD(route=route).fit(table, rank))
+
+    assert found == pytest.approx(optimum(table, rank), rel=1e-6, abs=1e-10 * table.norm().item())
+
+
+def test_the_qr_route_keeps_singular_values_that_the_gram_route_loses():
+    draw = np.random.default_rng(0)
+    left, right = (np.linalg.qr(draw.normal(size=(n, 8)))[0] for n in (200, 8))
+    table = torch.tensor(left * np.logspace(0, -12, 8) @ right.T)
+
+    energies = principal_axes(table, route="qr").energies
+
+    np.testing.assert_allclose(energies[:7].sqrt(), np.logspace(0, -12, 8)[:7], rtol=1e-4)
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_no_table_gets_a_worse_error_than_numpys(data):
+    vocab_size, hidden_size = data.draw(st.integers(2, 30)), data.draw(st.integers(2, 12))
+    rank = data.draw(st.integers(1, hidden_size))
+    rows = data.draw(st.lists(st.integers(0, vocab_size - 1), min_size=vocab_size, max_size=vocab_size))
+    zero = data.draw(st.sets(st.integers(0, vocab_size - 1)))
+    table = decaying_table(vocab_size, hidden_size, seed=data.draw(st.integers(0, 99)), dtype=torch.float64)[rows]
+    table[list(zero)] = 0
+
+    found = error(table, SVD(route=data.draw(st.sampled_from(ROUTES))).fit(table, rank))
+
+    assert found == pytest.approx(optimum(table, rank), rel=1e-6, abs=1e-7 * (1 + table.norm().item()))
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_smaller_rank_is_a_prefix_of_a_larger_one(route):
+    table = decaying_table(300, 16)
+    small, large = (SVD(route=route).fit(table, rank) for rank in (4, 9))
+
+    torch.testing.assert_close(small.projection, large.projection[:4], rtol=0, atol=0)
+    torch.testing.assert_close(small.factors, large.factors[:, :4], rtol=1e-6, atol=1e-7)
+
+
+def test_energies_are_numpys_squared_singular_values_and_axes_are_orthonormal():
+    table = decaying_table(20000, 16, dtype=torch.float64)  # more rows than one block
+    found = principal_axes(table)
+
+    np.testing.assert_allclose(found.energies, np.linalg.svd(table.numpy(), compute_uv=False) ** 2, rtol=1e-10)
+    torch.testing.assert_close(found.axes @ found.axes.T, torch.eye(16, dtype=torch.float64), rtol=0, atol=1e-12)
+
+
+def test_full_rank_gives_the_table_back():
+    table = decaying_table(100, 12)
+    torch.testing.assert_close(SVD().fit(table, 12).dense(), table, rtol=0, atol=1e-5)
+
+
+def test_the_table_is_not_changed_and_may_require_gradients():
+    table = decaying_table(40, 8).requires_grad_()
+    before = table.detach().clone()
+
+    module = SVD().fit(table, 2, padding_idx=0)
+
+    assert torch.equal(table, before)
+    assert module.padding_idx == 0
+    assert all(parameter.is_leaf and parameter.requires_grad for parameter in module.parameters())

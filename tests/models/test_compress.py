@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from transformers import AlbertConfig, AlbertModel, AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification
+
+from embfact.config import ModelConfig
+from embfact.errors import ModelError
+from embfact.factorization.albert import Albert
+from embfact.factorization.base import Evidence
+from embfact.factorization.none import Dense
+from embfact.factorization.random import Random
+from embfact.factorization.svd import SVD
+from embfact.factorization.weighted_svd import WeightedSVD
+from embfact.models.compress import compress, embedding_tensors
+from embfact.models.loading import load_backbone
+
+FULL_RANK = {"rank": 16, "allow_larger": True}
+
+
+def test_svd_of_full_rank_leaves_the_logits_as_they_were(dense_kind, make_model, logits_of):
+    model = make_model(dense_kind)
+    before = logits_of(model)
+    compress(model, SVD(), **FULL_RANK)
+    torch.testing.assert_close(logits_of(model), before, atol=1e-6, rtol=0)
+
+
+def test_svd_of_full_rank_leaves_the_logits_of_minilm_as_they_were():
+    minilm = ModelConfig(name_or_path="packaged:minilm")
+    model, tokenizer = load_backbone(minilm, num_labels=2, label_names=None, dropout=None, seed=0)
+    texts = ["the plot is thin but the actors are wonderful", "dull", "naïve café, 1,000 times!"]
+    batch = tokenizer(texts, padding=True, return_tensors="pt")
+    with torch.no_grad():
+        before = model.eval()(**batch).logits
+        compress(model, SVD(), rank=384, allow_larger=True)
+        torch.testing.assert_close(model(**batch).logits, before, atol=1e-4, rtol=0)
+
+
+def test_none_changes_no_weight_and_no_name(kind, make_model, logits_of):
+    model, untouched = make_model(kind), make_model(kind)
+    compress(model, Dense(), rank=None)
+    assert list(model.state_dict()) == list(untouched.state_dict())
+    assert torch.equal(logits_of(model), logits_of(untouched))
+
+
+@pytest.mark.parametrize("method", [SVD(), Random(), WeightedSVD(), Albert()], ids=lambda method: method.name)
+def test_a_compressed_model_trains_and_counts_what_its_method_says(method, dense_kind, make_model, logits_of):
+    model = make_model(dense_kind)
+    compress(model, method, rank=3, evidence=Evidence(token_counts=torch.arange(60.0).double()))
+    state = model.state_dict()
+    counted = sum(state[name].numel() for name in embedding_tensors(model))
+    assert counted == method.parameters(60, 16, 3) < 60 * 16
+
+    model.train()(input_ids=torch.tensor([[2, 10, 11, 3]]), labels=torch.tensor([1])).loss.backward()
+    named = dict(model.named_parameters())
+    assert all(named[name].grad.abs().sum() > 0 for name in embedding_tensors(model))
+
+
+def test_the_rest_of_the_model_is_not_touched(dense_kind, make_model):
+    model = make_model(dense_kind)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    (table,) = embedding_tensors(model)
+    compress(model, SVD(), rank=3)
+    after = model.state_dict()
+    assert before.keys() - after.keys() == {table}
+    assert after.keys() - before.keys() == set(embedding_tensors(model))
+    assert all(torch.equal(after[name], before[name]) for name in before.keys() & after.keys())
+
+
+def test_padding_and_dtype_are_those_of_the_table(make_model):
+    model = make_model("bert").half()
+    compress(model, SVD(), rank=3)
+    embedding = model.get_input_embeddings()
+    assert embedding.padding_idx == 0
+    assert embedding(torch.tensor([[5]])).dtype == torch.float16
+
+
+def test_random_factors_depend_on_the_seed(make_model, logits_of):
+    def logits(seed: int) -> torch.Tensor:
+        model = make_model("bert")
+        compress(model, Random(), rank=3, seed=seed)
+        return logits_of(model)
+
+    assert torch.equal(logits(1), logits(1))
+    assert not torch.equal(logits(1), logits(2))
+
+
+def test_the_albert_block_computes_what_alberts_own_does(make_model):
+    """Lan et al. 2020, with transformers' AlbertEmbeddings and embedding_hidden_mapping_in as the reference."""
+    model = make_model("bert")
+    compress(model, Albert(), rank=8)
+    sizes = {"vocab_size": 60, "embedding_size": 8, "hidden_size": 16, "num_attention_heads": 2, "pad_token_id": 0}
+    reference = AlbertModel(AlbertConfig(**sizes, intermediate_size=32)).eval()
+    ours = model.bert.embeddings
+    reference.embeddings.load_state_dict(ours.block.state_dict())
+    reference.encoder.embedding_hidden_mapping_in.load_state_dict(ours.projection.state_dict())
+
+    ids, segments = torch.randint(60, (4, 9)), torch.randint(2, (4, 9))
+    with torch.no_grad():
+        expected = reference.encoder.embedding_hidden_mapping_in(reference.embeddings(ids, token_type_ids=segments))
+        torch.testing.assert_close(ours.eval()(input_ids=ids, token_type_ids=segments), expected, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("kind", ["electra", "albert"])
+def test_a_table_that_is_factorized_already_is_left_alone_unless_asked(kind, make_model, logits_of):
+    model = make_model(kind)
+    with pytest.raises(ModelError, match=r"8 columns for 16 hidden units; use factorization=none, or set .*=true"):
+        compress(model, SVD(), rank=2)
+    compress(model, SVD(refactorize_existing=True), rank=2)
+    assert model.get_input_embeddings().embedding_dim == 8
+    assert logits_of(model).isfinite().all()
+
+
+@pytest.mark.parametrize("first", [SVD(), Albert()], ids=lambda method: method.name)
+def test_a_compressed_model_is_not_compressed_again(first, make_model):
+    model = make_model("bert")
+    compress(model, first, rank=3)
+    with pytest.raises(ModelError, match="already"):
+        compress(model, SVD(), rank=2)
+
+
+@pytest.mark.parametrize("method", [SVD(), Albert()], ids=lambda method: method.name)
+def test_a_rank_that_does_not_shrink_the_table_is_refused_with_the_largest_that_does(method, make_model):
+    model = make_model("bert")
+    largest = method.largest_rank(60, 16)
+    with pytest.raises(ModelError, match=rf"rank {largest + 1} does not shrink.*is {largest}"):
+        compress(model, method, rank=largest + 1)
+    compress(model, method, rank=largest)
+
+
+def test_missing_evidence_is_refused_and_the_model_stays_dense(make_model, logits_of):
+    model = make_model("bert")
+    with pytest.raises(ModelError, match=r"weighted_svd of bert: .*counts"):
+        compress(model, WeightedSVD(), rank=3)
+    assert torch.equal(logits_of(model), logits_of(make_model("bert")))
+    assert not hasattr(model.config, "embfact")
+
+
+def test_a_table_shared_with_the_output_layer_is_refused():
+    config = AutoConfig.for_model("bert", vocab_size=60, hidden_size=16, num_attention_heads=2, num_hidden_layers=1)
+    with pytest.raises(ModelError, match="shares its table with its output layer"):
+        compress(AutoModelForMaskedLM.from_config(config), SVD(), rank=3)
+
+
+def test_a_table_that_scales_its_rows_is_refused():
+    small = {"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 8, "decoder_ffn_dim": 8}
+    heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2}
+    config = AutoConfig.for_model("bart", vocab_size=60, scale_embedding=True, **small, **heads)
+    with pytest.raises(ModelError, match="BartScaledWordEmbedding"):
+        compress(AutoModelForSequenceClassification.from_config(config), SVD(), rank=3)
+
+
+def test_a_table_without_values_is_refused():
+    with torch.device("meta"):
+        model = AutoModelForSequenceClassification.from_config(AutoConfig.for_model("bert", num_hidden_layers=1))
+    with pytest.raises(ModelError, match="meta device"):
+        compress(model, SVD(), rank=3)

@@ -1,0 +1,78 @@
+"""Made-up records, as a run writes them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from embfact.records.record import RunRecord
+
+VOCAB, HIDDEN, BACKBONE = 30522, 384, 10_990_000
+
+
+def make_values(
+    method: str = "svd",
+    rank: int | None = 64,
+    seed: int = 0,
+    data: str = "sst2",
+    metrics: dict[str, dict[str, float | None]] | None = None,
+    error: str | None = None,
+    options: dict[str, Any] | None = None,
+    **changes: Any,
+) -> dict[str, Any]:
+    """The values of a record; ``options`` are scientific options, ``changes`` replace whole fields of ``data``."""
+    dense = VOCAB * HIDDEN
+    small = dense if rank is None else rank * (VOCAB + HIDDEN)
+    data_part = {"name": data, "origin": "made up", "fingerprint": hashlib.sha256(data.encode()).hexdigest()}
+    data_part |= {"rows": {"train": 8000, "selection": 1000, "validation": 872}, "metrics": ["accuracy"]} | changes
+    science = {
+        "data": {"max_length": 128},
+        "optimizer": {"lr": 2e-5},
+        "trainer": {"epochs": 3},
+        "method": method,
+        "rank": rank,
+        "seed": seed,
+        "data_fingerprint": data_part["fingerprint"],
+        "model_fingerprint": "ab" * 32,
+        "versions": {"torch": "2"},
+    } | (options or {})
+    digest = hashlib.sha256(json.dumps([data, data_part, science], sort_keys=True).encode()).hexdigest()
+    size = {"embedding": (small, dense), "model": (small + BACKBONE, dense + BACKBONE)}
+    name = f"{data}-minilm-{method}" + (f"-r{rank}" if rank else "") + f"-s{seed}-{digest[:8]}"
+    failed = error is not None
+    return {
+        "schema_version": 1,
+        "name": name,
+        "hash": digest,
+        "status": "failed" if failed else "finished",
+        "experiment": "made_up",
+        "tags": [],
+        "started": "2025-01-02T03:04:05Z",
+        "config": {"seed": seed, "rank": rank},
+        "science": science,
+        "seed": seed,
+        "data": data_part,
+        "model": {"name": "minilm", "fingerprint": "ab" * 32},
+        "method": {"name": method, "rank": rank},
+        "size": None
+        if failed
+        else {part: {"parameters": own, "bytes": 4 * own} for part, (own, _) in size.items()}
+        | {"dense": {part: {"parameters": whole, "bytes": 4 * whole} for part, (_, whole) in size.items()}},
+        "metrics": {} if failed else metrics or {"validation": {"accuracy": 0.9 + seed / 100}},
+        "training": None
+        if failed
+        else {"steps": 750, "epochs": 3, "threads": 2, "device": "cpu", "precision": "32-true"},
+        "seconds": {"data": 1.5, "training": 40.0, "total": 50.0},
+        "versions": {"torch": "2.13.0"},
+        "error": {"type": "RuntimeError", "message": error} if failed else None,
+    }
+
+
+@pytest.fixture
+def make() -> Callable[..., RunRecord]:
+    """A maker of records: see `make_values`."""
+    return lambda *args, **kwargs: RunRecord.model_validate(make_values(*args, **kwargs))

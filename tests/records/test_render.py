@@ -1,0 +1,145 @@
+"""Markdown that aligns, LaTeX that is escaped, CSV that gives the numbers back."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+
+import pytest
+
+from embfact.records.cells import UNDEFINED, _short
+from embfact.records.collect import Collected
+from embfact.records.render import render
+from embfact.records.table import build_table
+
+
+@pytest.fixture
+def sweep(make):
+    def value(method, rank, seed):
+        return 0.9 if method == "none" else 0.6 + (rank or 0) / 1000 + seed / 100
+
+    cases = [("none", None), *((method, rank) for method in ("svd", "weighted_svd") for rank in (32, 64, 128))]
+    return build_table(
+        Collected(
+            tuple(
+                make(method, rank, seed, data, metrics={"validation": {metric: value(method, rank, seed)}})
+                for data, metric in [("sst2", "accuracy"), ("cola", "matthews")]
+                for method, rank in cases
+                for seed in range(3)
+            )
+        )
+    )
+
+
+def grid(text):
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+
+
+def test_markdown_is_aligned_and_fits_a_wide_terminal(sweep):
+    lines = [line for line in render(sweep).splitlines() if line.startswith("|")]
+    bars = {tuple(place for place, character in enumerate(line) if character == "|") for line in lines}
+    assert len(bars) == 1
+    assert len(lines[0]) <= 160
+    assert len(lines) == 2 + 7
+
+
+def test_markdown_holds_the_figures(sweep):
+    header, _, dense, *rows = grid(render(sweep))
+    assert header == [
+        *("method", "rank", "emb. params", "emb. bytes", "model params", "model bytes"),
+        *("cola matthews", "sst2 accuracy", "seconds"),
+    ]
+    assert dense[:4] == ["none", UNDEFINED, "11.7M (100.0%)", "46.9MB (100.0%)"]
+    small = dict(zip(header, rows[0], strict=True))
+    # Means of 0.632, 0.642, 0.652; sizes of 32 (30522 + 384) float32 parameters.
+    assert small["sst2 accuracy"] == "64.2 ± 1.0"
+    assert small["emb. params"] == "989k (8.4%)"
+    assert small["emb. bytes"] == "3.96MB (8.4%)"
+
+
+def test_markdown_says_how_many_seeds_a_cell_has_when_it_has_fewer(make):
+    records = [make("none", None, seed) for seed in range(3)] + [make("svd", 64, 0)]
+    text = render(build_table(Collected((*records, make("svd", 32, 0, error="no")))))
+    assert "(n=1) 90.0 |" in text
+    assert "failed |" in text
+    assert "- sst2: seeds 1, 2 missing for svd r=64." in text
+
+
+def test_an_undefined_metric_is_a_dash(make):
+    table = build_table(Collected((make(metrics={"validation": {"pearson": None}}),)))
+    assert grid(render(table))[2][-2] == UNDEFINED
+
+
+def test_splits_are_named_where_there_are_several(make):
+    metrics = {"validation_matched": {"accuracy": 0.8}, "validation_mismatched": {"accuracy": 0.7}}
+    header, _, row = grid(render(build_table(Collected((make(data="mnli", metrics=metrics),)))))
+    assert header[-3:-1] == ["mnli validation_matched accuracy", "mnli validation_mismatched accuracy"]
+    assert row[-3:-1] == ["80.0", "70.0"]
+
+
+def test_names_cannot_break_out_of_markdown_or_latex(make):
+    table = build_table(Collected((make(data="a|b & 100%_$x\\y"),)))
+    assert len({len(line) for line in grid(render(table))}) == 1
+    latex = render(table, "latex")
+    assert r"a|b \& 100\%\_\$x\textbackslash{}y accuracy" in latex
+
+
+def test_latex_rows_have_as_many_cells_as_the_tabular_has_columns(sweep):
+    latex = render(sweep, "latex")
+    (columns,) = re.findall(r"\\begin\{tabular\}\{(\w+)\}", latex)
+    body = [line for line in latex.splitlines() if line.endswith(r"\\")]
+    assert len(body) == 1 + 7
+    assert {len(re.split(r"(?<!\\)&", line)) for line in body} == {len(columns)}
+    for rule in ("toprule", "midrule", "bottomrule"):
+        assert latex.count("\\" + rule) == 1
+    assert r"weighted\_svd & 64" in latex
+    assert not re.search(r"(?<!\\)%(?! needs)", latex)
+
+
+def test_csv_gives_every_number_back_unrounded(sweep):
+    lines = list(csv.DictReader(io.StringIO(render(sweep, "csv"))))
+    assert len(lines) == 7 * 2
+    for line in lines:
+        row = next(row for row in sweep.rows if row.method == line["method"] and str(row.rank or "") == line["rank"])
+        column = next(column for column in sweep.columns if column.data.label == line["data"])
+        spread = row.spread(column)
+        assert float(line[f"validation_{column.metric}_mean"]) == spread.mean
+        assert float(line[f"validation_{column.metric}_std"]) == spread.std
+        assert (line["seeds"], line["missing_seeds"], line["failed_runs"]) == ("0 1 2", "", "0")
+        assert int(line["embedding_bytes"]) == row.runs[0].size.embedding.bytes
+        assert int(line["dense_model_parameters"]) == row.runs[0].size.dense.model.parameters
+
+
+def test_csv_marks_missing_seeds_and_failures(make):
+    records = (make("none", None, 0), make("none", None, 1), make("svd", 64, 0), make("svd", 64, 1, error="no"))
+    lines = list(csv.DictReader(io.StringIO(render(build_table(Collected(records)), "csv"))))
+    assert [(line["method"], line["missing_seeds"], line["failed_runs"]) for line in lines] == [
+        ("none", "", "0"),
+        ("svd", "1", "1"),
+    ]
+
+
+def test_an_unknown_format_is_refused(sweep):
+    with pytest.raises(ValueError, match="use one of: md, latex, csv"):
+        render(sweep, "html")
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0"),
+        (999, "999"),
+        (1000, "1.00k"),
+        (9_994, "9.99k"),
+        (9_996, "10.0k"),
+        (99_960, "100k"),
+        (999_499, "999k"),
+        (999_500, "1.00M"),
+        (11_720_448, "11.7M"),
+        (2_500_000_000, "2.50G"),
+    ],
+)
+def test_sizes_have_three_digits(count, text):
+    assert _short(count) == text

@@ -1,0 +1,140 @@
+"""What is averaged, what is kept apart, and what is said under the table."""
+
+from __future__ import annotations
+
+from statistics import fmean, stdev
+
+import pytest
+
+from embfact.records.collect import Collected
+from embfact.records.notes import sources, warnings
+from embfact.records.table import build_table
+
+
+def table_of(*records, problems=()):
+    return build_table(Collected(tuple(records), tuple(problems)))
+
+
+def accuracy(value):
+    return {"validation": {"accuracy": value}}
+
+
+def spreads(table):
+    return {(row.method, row.rank): row.spread(table.columns[0]) for row in table.rows}
+
+
+def test_mean_and_sample_deviation_over_seeds(make):
+    values = {0: 0.9, 1: 0.93, 2: 0.91}
+    table = table_of(*(make(seed=seed, metrics=accuracy(value)) for seed, value in values.items()))
+    (spread,) = spreads(table).values()
+    assert spread.values == values
+    assert spread.mean == pytest.approx(fmean(values.values()))
+    assert spread.std == pytest.approx(stdev(values.values()))
+
+
+def test_one_seed_has_no_deviation(make):
+    (spread,) = spreads(table_of(make())).values()
+    assert spread.std is None
+
+
+def test_dense_comes_first_then_methods_by_name_and_ranks_by_size(make):
+    runs = [make(method, rank) for method in ("weighted_svd", "svd", "albert") for rank in (128, 32, 64)]
+    table = table_of(*runs, make("none", None))
+    ranks = (32, 64, 128)
+    expected = [("none", None), *((method, rank) for method in ("albert", "svd", "weighted_svd") for rank in ranks)]
+    assert [(row.method, row.rank) for row in table.rows] == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"fingerprint": "f" * 64}, "fingerprint=ffffffff"),
+        ({"rows": {"train": 2000, "validation": 872}}, "rows train=2000"),
+        ({"options": {"data": {"max_length": 64}}}, "max_length=64"),
+    ],
+)
+def test_other_data_under_one_name_is_another_column(make, change, words):
+    table = table_of(make(seed=0, metrics=accuracy(0.9)), make(seed=1, metrics=accuracy(0.5), **change))
+    assert [data.label for data in table.data] == ["sst2 (a)", "sst2 (b)"]
+    (row,) = table.rows
+    assert sorted(row.spread(column).mean for column in table.columns) == [0.5, 0.9]
+    assert sum(words in line and "Kept apart" in line for line in sources(table)) == 1
+
+
+def test_other_options_are_another_row_and_say_which(make):
+    low, high = ({"optimizer": {"lr": lr}} for lr in (2e-5, 5e-5))
+    table = table_of(make(seed=0, options=low), make(seed=1, options=low), make(seed=0, options=high))
+    assert [(row.setting, len(row.runs)) for row in table.rows] == [("lr=2e-05", 2), ("lr=5e-05", 1)]
+
+
+def test_methods_trained_with_other_options_are_marked(make):
+    short, long = ({"trainer": {"epochs": epochs}} for epochs in (1, 10))
+    table = table_of(make("none", None, options=short), make("svd", options=long))
+    assert [row.setting for row in table.rows] == ["epochs=1", "epochs=10"]
+
+
+def test_options_that_only_one_method_has_are_no_difference(make):
+    smoothed = {"factorization": {"smoothing": 1.0}}
+    table = table_of(make("svd", options={"factorization": {"route": "qr"}}), make("weighted_svd", options=smoothed))
+    assert [row.setting for row in table.rows] == ["", ""]
+
+
+def test_options_may_differ_between_data_sets(make):
+    table = table_of(make(data="sst2"), make(data="rte", options={"trainer": {"epochs": 10}}))
+    (row,) = table.rows
+    assert row.setting == ""
+    assert [column.data.label for column in table.columns] == ["rte", "sst2"]
+
+
+def test_another_backbone_under_one_name_is_another_row(make):
+    run = make(seed=1)
+    other = run.model_copy(update={"model": run.model.model_copy(update={"fingerprint": "cd" * 32})})
+    table = table_of(make(seed=0), other)
+    assert [row.setting for row in table.rows] == ["model_fingerprint=abababab", "model_fingerprint=cdcdcdcd"]
+
+
+def test_a_missing_seed_is_said(make):
+    runs = [make("none", None, seed) for seed in range(3)] + [make("svd", 64, seed) for seed in (0, 2)]
+    assert warnings(table_of(*runs)) == ["sst2: seed 1 missing for svd r=64."]
+
+
+def test_a_method_that_was_not_run_on_a_data_set_is_a_blank_not_a_gap(make):
+    assert warnings(table_of(make("none", None), make("svd"), make("none", None, data="rte"))) == []
+
+
+def test_failed_runs_are_listed_and_their_seed_is_missing(make):
+    # It failed before the rows were counted, and still belongs to its data set.
+    table = table_of(make(seed=0), make(seed=1, error="out of\nmemory", rows={}))
+    (row,) = table.rows
+    assert row.spread(table.columns[0]).values == {0: 0.9}
+    assert [run.seed for run in row.failed(table.data[0])] == [1]
+    missing, failed = warnings(table)
+    assert missing == "sst2: seed 1 missing for svd r=64."
+    assert failed.startswith("Failed: sst2-minilm-svd-r64-s1-")
+    assert failed.endswith(": out of memory")
+
+
+def test_a_table_of_failures_only_still_lists_them(make):
+    table = table_of(make(error="no"))
+    assert len(table.rows) == 1
+    assert table.columns == ()
+    assert len(warnings(table)) == 1
+
+
+def test_an_undefined_metric_is_left_out_of_the_mean_and_said(make):
+    metrics = [{"validation": {"pearson": value}} for value in (0.5, None, 0.7)]
+    table = table_of(*(make(seed=seed, metrics=values) for seed, values in enumerate(metrics)))
+    (spread,) = spreads(table).values()
+    assert spread.mean == pytest.approx(0.6)
+    assert warnings(table) == ["sst2 pearson on validation is undefined for seed 1 of svd r=64."]
+
+
+def test_problems_of_reading_are_passed_on(make):
+    assert warnings(table_of(make(), problems=["x/record.json is cut off"])) == ["Left out: x/record.json is cut off"]
+
+
+def test_sources_say_split_rows_seeds_and_the_note(make):
+    (line,) = sources(table_of(make(seed=0, note="Single terms: a smoke test."), make(seed=3, note="Single terms.")))
+    assert line.startswith("sst2: accuracy on validation (872 rows); trained on 8,000 rows")
+    assert "1,000 rows of train held out to select on; seeds 0, 3." in line
+    assert line.endswith("Single terms: a smoke test.")

@@ -1,0 +1,82 @@
+"""The command line of scripts/table.py."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import embfact
+from embfact.records.record import write
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments):
+    paths = [str(Path(embfact.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    return subprocess.run(
+        [sys.executable, ROOT / "scripts" / "table.py", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONIOENCODING": "utf-8"},
+        check=False,
+    )
+
+
+@pytest.fixture
+def outputs(make, tmp_path):
+    for record in [make("none", None, 0), make("svd", 64, 0), make("svd", 64, 1, error="out of memory")]:
+        write(record, tmp_path / "outputs" / record.name)
+    return tmp_path / "outputs"
+
+
+def test_the_table_is_printed(outputs):
+    done = run(outputs)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("| method | rank |")
+    assert "out of memory" in done.stdout
+
+
+def test_a_file_is_written_and_warnings_still_reach_the_terminal(outputs, tmp_path):
+    target = tmp_path / "table.csv"
+    done = run(outputs, "--format", "csv", "--output", target)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert target.read_text().startswith("model,method,rank")
+    assert "out of memory" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["{tmp}/nowhere"], "is not a directory"),
+        (["{tmp}/empty"], "no readable run records"),
+        (["{tmp}/broken"], "cut off"),
+        (["{tmp}/outputs", "--format", "html"], "invalid choice: 'html'"),
+        (["{tmp}/outputs", "--output", "{tmp}/nowhere/table.md"], "give a file name in a folder that exists"),
+        (["{tmp}/outputs", "--output", "{tmp}/empty"], "give a file name in a folder that exists"),
+        ([], "DIR"),
+    ],
+)
+def test_bad_input_is_told_in_words(outputs, tmp_path, arguments, words):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "record.json").write_text('{"schema_version": 1,')
+    done = run(*(argument.format(tmp=tmp_path) for argument in arguments))
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_tables_need_neither_torch_nor_arrow(outputs):
+    code = (
+        "import sys, embfact.records.collect, embfact.records.render, embfact.tasks.metrics; "
+        "sys.exit(bool({'torch', 'transformers', 'pyarrow', 'torchmetrics'} & set(sys.modules)))"
+    )
+    paths = str(Path(embfact.__file__).parents[1])
+    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": paths}, check=False)
+    assert done.returncode == 0

@@ -1,0 +1,9 @@
+"""Factorize a token-embedding table, fine-tune, and record what it cost: see `python train.py --help`."""
+
+import sys
+from pathlib import Path
+
+from embfact.launch import main
+
+if __name__ == "__main__":
+    sys.exit(main(Path(__file__).resolve().parent / "conf", sys.argv[1:]))
