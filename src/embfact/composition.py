@@ -7,6 +7,7 @@ heavy is imported. Hydra itself would stop at the first fault, after making its 
 from __future__ import annotations
 
 import copy
+import difflib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -112,8 +113,12 @@ class Composer:
         overrides, faults = [], []
         for word in words:
             try:
-                overrides.append(self._parser.parse_override(word))
+                override = self._parser.parse_override(word)
             except HydraException:
+                override = None
+            if override and override.key_or_group:
+                overrides.append(override)
+            else:
                 faults.append(Fault("cannot be read as an override", repr(word), "write key=value, e.g. rank=64"))
         if faults:
             raise ConfigError(faults)
@@ -139,14 +144,18 @@ class Composer:
             return []
         options = self._loader.get_group_options(override.key_or_group)
         values = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
+        # Hydra merges the options of a list, and fails at null; neither is what is meant.
+        lists = [Fault(f"{override.key_or_group} takes one option", str(v), "a sweep is a,b without brackets, and -m")
+                 for v in values if isinstance(v, list) and not override.key_or_group.startswith("hydra/")]
         names = [name for value in values for name in (value if isinstance(value, list) else [value])]
-        wrong = [str(name) for name in names if name is not None and str(name) not in options]
+        wrong = ["null" if name is None else str(name) for name in names if str(name) not in options]
         what = f"{override.key_or_group} has no option of this name"
-        return [Fault(what, name, nearest(name, options)) for name in wrong]
+        return lists + [Fault(what, name, nearest(name, options)) for name in wrong]
 
     def hydra_settings(self, overrides: Sequence[str]) -> DictConfig:
         """Hydra's own part of the configuration (mode, sweeper, launcher)."""
-        overrides = [word for word, o in zip(overrides, self.parse(overrides), strict=True) if not _is_plain(self, o)]
+        parsed = zip(overrides, self.parse(overrides), strict=True)
+        overrides = [word for word, o in parsed if o.key_or_group.startswith("hydra.") or not _is_plain(self, o)]
         try:
             return compose(CONFIG_NAME, list(overrides), return_hydra_config=True).hydra
         except (HydraException, OmegaConfBaseException) as error:
@@ -176,9 +185,10 @@ class Composer:
                 continue
             if not _has(config, key):
                 known = _keys(OmegaConf.to_container(base, resolve=False))
-                faults.append(Fault(f"there is no option {key}", str(override.input_line), nearest(key, known)))
+                faults.append(Fault(f"there is no option {key}", str(override.input_line), _nearest_keys(key, known)))
                 continue
-            OmegaConf.update(config, key, override.value(), merge=False)
+            # As Hydra itself does when the job is launched: a dictionary is merged into the one that is there.
+            OmegaConf.update(config, key, override.value(), merge=True)
         if faults:
             raise ConfigError(faults)
         try:
@@ -216,6 +226,16 @@ def _has(config: DictConfig, key: str) -> bool:
     except OmegaConfBaseException:
         return False
     return isinstance(section, DictConfig) and last in section.keys()  # noqa: SIM118 (`in` is False for a null value)
+
+
+def _nearest_keys(key: str, known: Iterator[str]) -> str:
+    """The options that a mistyped one may mean: those of its section, or of its name in another section."""
+    keys, (section, _, last) = list(known), key.rpartition(".")
+    if namesakes := [name for name in keys if name.rpartition(".")[2] == last]:
+        return "did you mean " + " or ".join(map(repr, namesakes)) + "?"
+    if difflib.get_close_matches(key, keys):
+        return nearest(key, keys)
+    return nearest(key, [name for name in keys if name.rpartition(".")[0] == section] or [k for k in keys if "." not in k])
 
 
 def _keys(values: Any, prefix: str = "") -> Iterator[str]:

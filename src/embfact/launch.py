@@ -87,9 +87,9 @@ def _answer(conf_dir: Path, request: Request) -> int:
         say("\n".join(describe(plan)))
         return 0
     pending = [run for run in plan if run.pending]
-    if len(plan) > len(pending):
-        say(f"{sum(run.record is not None for run in plan)} of {len(plan)} runs are finished already")
     records = [run.record for run in plan if run.record]
+    if records:
+        say(f"{len(records)} of {len(plan)} runs are finished already")
     if pending:
         done = _launch(conf_dir, request, pending) if request.multirun else [run_job(pending[0].job.config, 1, 1)]
         records += [record for record in done if record]

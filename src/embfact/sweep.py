@@ -103,8 +103,9 @@ def describe(plan: Sequence[PlannedRun]) -> list[str]:
         state = "finished" if run.record else f"cannot start: {run.problem}" if run.problem else "to do"
         lines.append(f"{run.title:<{width}}  {state}")
     pending = [run for run in plan if run.pending]
-    done = len(plan) - len(pending)
-    return [*lines, f"{len(plan)} runs, {done} finished, {len(pending)} to do: {estimate(pending)}"]
+    done, stuck = sum(run.record is not None for run in plan), sum(run.problem is not None for run in plan)
+    counts = [f"{len(plan)} runs", f"{done} finished", *([f"{stuck} cannot start"] if stuck else [])]
+    return [*lines, f"{', '.join(counts)}, {len(pending)} to do: {estimate(pending)}"]
 
 
 def estimate(pending: Sequence[PlannedRun]) -> str:

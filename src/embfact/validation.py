@@ -57,7 +57,7 @@ def _describe(model: type[BaseModel], location: list[str]) -> str:
         if field is None:
             break
         if field.description:
-            return f"it is the {field.description}" if not field.description[0].isupper() else field.description
+            return f"it means: {field.description}"
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             model = field.annotation
     return "see python train.py --help"

@@ -108,6 +108,22 @@ def test_without_mirror_hub_and_cache_the_remedy_is_named(
     assert "\n" not in str(raised.value)
 
 
+def test_without_a_network_the_cache_is_asked_at_once(config: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    class NoNetwork(Exception):
+        """Like the HTTP library's errors: no OSError."""
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise NoNetwork
+
+    def download(repository: str, name: str, *, local_files_only: bool, **_: Any) -> str:
+        assert local_files_only
+        return f"/cache/snapshots/{COMMIT}/{name}"
+
+    monkeypatch.setattr("huggingface_hub.HfApi.dataset_info", fail)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    assert locate(config(**HUB), None).commit == COMMIT
+
+
 def test_a_file_that_is_not_there_is_named_with_its_option(files: Any) -> None:
     data = files().model_copy(update={"validation_file": "no/such.csv"})
     with pytest.raises(DataError, match=r"data.validation_file: there is no file no/such.csv"):

@@ -75,7 +75,7 @@ def test_a_parquet_row_is_named_by_its_number(tmp_path: Path) -> None:
     assert read_file(tmp_path / "train.parquet", COLUMNS).where(1) == "train.parquet, row 1 (counted from 0)"
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[str, str | bytes, str]] = {
     "no such column": ("a.csv", "texts,label\nx,1\n", "a.csv has no column 'text'; did you mean 'texts'"),
     "column twice": ("a.csv", "text,text,label\nx,y,1\n", "column 'text' more than once"),
     "row cut short": ("a.csv", "text,label\nx,1\ny\n", "a.csv, line 3 has 1 fields where the header has 2"),

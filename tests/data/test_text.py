@@ -138,6 +138,7 @@ def test_a_mirror_with_hidden_labels_cannot_be_reported_on(config: Any, tmp_path
 
 def test_vader_needs_neither_hub_nor_files() -> None:
     loaded = load_text(packaged("vader"), None)
+    assert loaded.selection is not None
     texts = [
         set(table.column("text").to_pylist()) for table in (loaded.train, loaded.selection, loaded.reports["test"])
     ]

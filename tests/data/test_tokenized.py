@@ -128,3 +128,9 @@ def test_many_rows_in_chunks_keep_their_order(tokenizer: Any, tmp_path: Path, mo
     tokenized: Tokenized = tokenize(table, tokenizer, 16, tmp_path)
     texts = table.column("text").to_pylist()
     assert [tokenized.row(index).tolist() for index in range(9)] == [tokenizer(text)["input_ids"] for text in texts]
+
+
+def test_the_home_folder_may_be_written_as_a_tilde(tokenizer: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    tokenize(SINGLE, tokenizer, 16, "~/cache")
+    assert len(list((tmp_path / "cache" / "tokens").iterdir())) == 1

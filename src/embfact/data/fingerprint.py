@@ -130,19 +130,19 @@ def _commit(data: DataConfig, needed: list[str]) -> str:
     """The commit that the revision names: asked of the hub, or offline of its cache."""
     if data.revision and re.fullmatch(r"[0-9a-f]{40}", data.revision):
         return data.revision
-    import httpx  # these two are slow to import, and only the hub road needs them
-    from huggingface_hub import HfApi, hf_hub_download
+    from huggingface_hub import HfApi, hf_hub_download  # slow to import, and only the hub road needs it
 
+    # Any error means the same here, and which ones there are depends on the hub library's own HTTP library.
     repository, unreachable = str(data.hub), None
     try:  # one question without retries: a download without a network would try for half a minute
         HfApi().dataset_info(repository, revision=data.revision, timeout=SECONDS_TO_ANSWER)
-    except (OSError, ValueError, httpx.HTTPError) as error:
+    except Exception as error:
         unreachable = error
     try:  # the download notes in the cache which commit the revision is, for when there is no network
         card = hf_hub_download(
             repository, "README.md", repo_type="dataset", revision=data.revision, local_files_only=bool(unreachable)
         )
-    except (OSError, ValueError, httpx.HTTPError) as error:
+    except Exception as error:
         raise DataError(not_found(data, needed, type(unreachable or error).__name__)) from error
     return Path(card).parent.name
 

@@ -22,8 +22,9 @@ def read_hub(data: DataConfig, origin: Origin, split: str) -> Source:
 
     try:
         dataset = datasets.load_dataset(str(data.hub), data.hub_config, revision=origin.commit, split=split)
-    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        raise DataError(not_found(data, [split], str(error).splitlines()[0])) from error
+    except Exception as error:  # those of the network depend on the HTTP library that `datasets` uses
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise DataError(not_found(data, [split], reason)) from error
     _refuse_other_commit(dataset, origin)
     name = f"{data.hub} {data.hub_config or ''}".rstrip() + f", split {split}"
     columns = [*data.text, data.label]

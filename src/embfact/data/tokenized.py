@@ -91,7 +91,7 @@ def tokenize(
     Returns:
         The token ids, memory-mapped, with the ids and labels of the table.
     """
-    path = Path(cache_dir) / "tokens" / f"{_key(table, tokenizer, max_length)}.arrow"
+    path = Path(cache_dir).expanduser() / "tokens" / f"{_key(table, tokenizer, max_length)}.arrow"
     cached = _open(path)
     if cached is None:
         _write(path, _encode(table, tokenizer, max_length))

@@ -1,0 +1,44 @@
+# The two commands of the README are `make sweep` and `make test`; `make help` lists the others.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+ARGS ?= factorization=svd rank=64,128,256
+export HF_HUB_OFFLINE ?= 1
+
+.PHONY: help install sweep test test-slow lint format clean
+.DEFAULT_GOAL := help
+
+help:  ## list the commands
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1	/' | expand -t 20
+
+install: $(INSTALLED)  ## make .venv with the locked packages and this project in it
+
+# The marker comes last: an interrupted installation is taken up again.
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || \
+		{ echo "embfact needs Python 3.11 to 3.13, found: $$($(PYTHON) --version); use make PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+sweep: $(INSTALLED)  ## run the first sweep (offline, about two minutes); another one with ARGS="..."
+	$(BIN)/python train.py $(ARGS) -m
+
+test: $(INSTALLED)  ## run the tests
+	WANDB_MODE=offline $(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(INSTALLED)  ## run what is slow by nature
+	WANDB_MODE=offline $(BIN)/python -m pytest -m slow
+
+lint: $(INSTALLED)  ## check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(INSTALLED)  ## put the code into its style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## remove the environment and what tools have cached; runs in outputs/ stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build src/*.egg-info
