@@ -36,7 +36,9 @@ def main() -> None:
             theirs.append(with_trainer(config, folder))
             print(f"seed {seed}: embfact {100 * ours[-1]:.2f}, Trainer {100 * theirs[-1]:.2f}", flush=True)
     difference = 100 * (mean(ours) - mean(theirs))
-    print(f"mean: embfact {100 * mean(ours):.2f}, Trainer {100 * mean(theirs):.2f}, difference {difference:+.2f} points")
+    print(
+        f"mean: embfact {100 * mean(ours):.2f}, Trainer {100 * mean(theirs):.2f}, difference {difference:+.2f} points"
+    )
 
 
 def dense_config(arguments: argparse.Namespace, seed: int, folder: str) -> RunConfig:

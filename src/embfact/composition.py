@@ -97,7 +97,9 @@ def _expand(overrides: Sequence[Override]) -> list[list[str]]:
     try:
         return BasicSweeper.split_arguments(list(overrides), max_batch_size=None)[0]
     except HydraException as error:
-        raise ConfigError([Fault(f"this sweep cannot be expanded: {error}", "", "list the values: key=a,b,c")]) from None
+        raise ConfigError(
+            [Fault(f"this sweep cannot be expanded: {error}", "", "list the values: key=a,b,c")]
+        ) from None
 
 
 class Composer:
@@ -145,8 +147,11 @@ class Composer:
         options = self._loader.get_group_options(override.key_or_group)
         values = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
         # Hydra merges the options of a list, and fails at null; neither is what is meant.
-        lists = [Fault(f"{override.key_or_group} takes one option", str(v), "a sweep is a,b without brackets, and -m")
-                 for v in values if isinstance(v, list) and not override.key_or_group.startswith("hydra/")]
+        lists = [
+            Fault(f"{override.key_or_group} takes one option", str(v), "a sweep is a,b without brackets, and -m")
+            for v in values
+            if isinstance(v, list) and not override.key_or_group.startswith("hydra/")
+        ]
         names = [name for value in values for name in (value if isinstance(value, list) else [value])]
         wrong = ["null" if name is None else str(name) for name in names if str(name) not in options]
         what = f"{override.key_or_group} has no option of this name"
@@ -163,7 +168,8 @@ class Composer:
 
     def jobs(self, lists: Sequence[Sequence[str]]) -> tuple[Job, ...]:
         """A job of each list of overrides; the faults of all together are raised at once."""
-        jobs, faults = [], []
+        jobs: list[Job] = []
+        faults: list[Fault] = []
         for words in lists:
             try:
                 jobs.append(Job(tuple(words), RunConfig.parse(self.values(words))))
@@ -178,7 +184,8 @@ class Composer:
         overrides = self.parse(words)
         plain = [override for override in overrides if _is_plain(self, override)]
         base = self._base(tuple(word for word, o in zip(words, overrides, strict=True) if not _is_plain(self, o)))
-        config, faults = copy.deepcopy(base), []
+        config = copy.deepcopy(base)
+        faults: list[Fault] = []
         for override in plain:
             key = override.key_or_group
             if key.startswith("hydra."):
@@ -187,15 +194,19 @@ class Composer:
                 known = _keys(OmegaConf.to_container(base, resolve=False))
                 faults.append(Fault(f"there is no option {key}", str(override.input_line), _nearest_keys(key, known)))
                 continue
-            # As Hydra itself does when the job is launched: a dictionary is merged into the one that is there.
-            OmegaConf.update(config, key, override.value(), merge=True)
+            try:
+                # As Hydra itself does when the job is launched: a dictionary is merged into the one that is there.
+                OmegaConf.update(config, key, override.value(), merge=True)
+            except OmegaConfBaseException as error:
+                reason = str(error).splitlines()[0]
+                faults.append(Fault(f"{key} cannot be set: {reason}", str(override.input_line), "+KEY=VALUE adds a key"))
         if faults:
             raise ConfigError(faults)
         try:
             values = OmegaConf.to_container(config, resolve=True)
         except OmegaConfBaseException as error:
             raise ConfigError([Fault(f"a value cannot be resolved: {' '.join(str(error).split())}")]) from None
-        return {key: value for key, value in values.items() if key not in ("experiment", "debug")}  # type: ignore[union-attr]
+        return run_values(values)
 
     def _base(self, words: tuple[str, ...]) -> DictConfig:
         """The configuration of these choices of groups; a tenth of a second each, so kept for the other jobs."""
@@ -205,6 +216,11 @@ class Composer:
             except (HydraException, OmegaConfBaseException) as error:
                 raise ConfigError([_composition_fault(error, words)]) from None
         return self._bases[words]
+
+
+def run_values(composed: Any) -> dict[str, Any]:
+    """The values of a run, of everything that Hydra composed: the choices of presets have done their work."""
+    return {key: value for key, value in composed.items() if key not in ("experiment", "debug")}
 
 
 def _composition_fault(error: Exception, words: Sequence[str]) -> Fault:
@@ -235,7 +251,9 @@ def _nearest_keys(key: str, known: Iterator[str]) -> str:
         return "did you mean " + " or ".join(map(repr, namesakes)) + "?"
     if difflib.get_close_matches(key, keys):
         return nearest(key, keys)
-    return nearest(key, [name for name in keys if name.rpartition(".")[0] == section] or [k for k in keys if "." not in k])
+    return nearest(
+        key, [name for name in keys if name.rpartition(".")[0] == section] or [k for k in keys if "." not in k]
+    )
 
 
 def _keys(values: Any, prefix: str = "") -> Iterator[str]:

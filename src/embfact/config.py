@@ -9,7 +9,16 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from embfact.errors import ConfigError, Fault
 from embfact.factorization.base import Method
@@ -19,12 +28,21 @@ from embfact.validation import faults_of
 MetricName = Literal["accuracy", "f1", "matthews", "pearson", "spearman"]
 CORRELATIONS = {"pearson", "spearman"}
 Whole = Annotated[int, Field(ge=1)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Section(BaseModel):
     """A part of the configuration: unknown keys are refused, values are not changed after validation."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _a_switch_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        # pydantic takes true for 1.
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+            raise ValueError("must not be true or false")
+        return value
 
 
 class DataConfig(Section):
@@ -135,7 +153,7 @@ class OptimizerConfig(Section):
     name: Literal["adamw"] = Field(description="the optimizer")
     lr: float = Field(gt=0, description="highest learning rate")
     weight_decay: float = Field(ge=0, description="decay of weights; biases and norms are left out")
-    betas: tuple[float, float] = Field((0.9, 0.999), description="decay of the first and second moments")
+    betas: tuple[Decay, Decay] = Field((0.9, 0.999), description="decay of the first and second moments")
     eps: float = Field(1e-8, gt=0, description="added to the denominator")
     warmup_ratio: float = Field(ge=0, lt=1, description="share of the steps in which the rate rises to lr")
 
@@ -181,6 +199,11 @@ class RunConfig(Section):
     plan: bool = Field(description="print what would be done, and stop")
     checkpoint: Literal["none", "last", "best"] = Field(description="weights to keep and to report on")
 
+    @field_validator("output_dir")
+    @classmethod
+    def _home_is_meant_by_a_tilde(cls, value: str) -> str:
+        return str(Path(value).expanduser())
+
     @model_validator(mode="after")
     def _options_fit_together(self) -> RunConfig:
         if self.factorization.uses_rank and self.rank is None:
@@ -207,9 +230,9 @@ class RunConfig(Section):
             ConfigError: With every fault found.
         """
         faults: list[Fault] = []
-        method, options = None, values.get("factorization")
+        method, options = None, dict(values.get("factorization") or {})
         try:
-            method = build_method(options) if isinstance(options, dict) else options
+            method = build_method(options)
         except ConfigError as error:
             faults += error.faults
         except ValidationError as error:

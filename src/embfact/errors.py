@@ -1,7 +1,7 @@
 """Mistakes a user can mend, told in words.
 
-An error of this module is printed without a traceback. A `ConfigError` is found before anything is started (exit code 2);
-every other `UserError` fails the one run that met it (exit code 1 at the end of the sweep).
+An error of this module is printed without a traceback. A `ConfigError` is found before anything is started (exit
+code 2); every other `UserError` fails the one run that met it (exit code 1 at the end of the sweep).
 """
 
 from __future__ import annotations

@@ -11,13 +11,13 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import hydra
 from hydra._internal.utils import get_args_parser
 from omegaconf import DictConfig, OmegaConf
 
-from embfact.composition import CONFIG_NAME, Request, read_request
+from embfact.composition import CONFIG_NAME, Request, read_request, run_values
 from embfact.config import RunConfig
 from embfact.errors import ConfigError, Fault
 from embfact.log import say
@@ -98,11 +98,11 @@ def _answer(conf_dir: Path, request: Request) -> int:
 
 def _launch(conf_dir: Path, request: Request, pending: Sequence[PlannedRun]) -> list[RunRecord | None]:
     """Run jobs through the launcher that the configuration names (``hydra/launcher=``)."""
+    from hydra._internal.callbacks import Callbacks
     from hydra._internal.hydra import Hydra
     from hydra._internal.utils import create_automatic_config_search_path
     from hydra.core.global_hydra import GlobalHydra
     from hydra.core.plugins import Plugins
-    from hydra._internal.callbacks import Callbacks
     from hydra.types import HydraContext, RunMode
 
     GlobalHydra.instance().clear()
@@ -127,8 +127,7 @@ def launched(values: DictConfig) -> RunRecord | None:
     """One job of a sweep, as Hydra's launcher calls it."""
     from hydra.core.hydra_config import HydraConfig
 
-    container: Any = OmegaConf.to_container(values, resolve=True)
-    config = RunConfig.parse({key: value for key, value in container.items() if key not in ("experiment", "debug")})
+    config = RunConfig.parse(run_values(OmegaConf.to_container(values, resolve=True)))
     return run_job(config, HydraConfig.get().job.num + 1, int(os.environ.get(_SWEEP_SIZE, "1")))
 
 
@@ -166,7 +165,7 @@ def _outcome(record: RunRecord) -> str:
 
 def _report(plan: Sequence[PlannedRun], records: Sequence[RunRecord], config: RunConfig, multirun: bool) -> int:
     """Print the table and the paths; the exit code says whether every run finished."""
-    if multirun:
+    if multirun and records:
         from embfact.records.collect import Collected
         from embfact.records.render import render
         from embfact.records.table import build_table
@@ -174,13 +173,16 @@ def _report(plan: Sequence[PlannedRun], records: Sequence[RunRecord], config: Ru
         say()
         say(render(build_table(Collected(tuple(records)))))
     folder = Path(config.output_dir)
-    say(f"\nwrote {folder if multirun else folder / records[0].name if records else folder}")
-    if multirun:
+    if records:
+        say(f"\nwrote {folder if multirun else folder / records[0].name}")
+    if multirun and records:
         say(f"table in other formats: python scripts/table.py {folder} --format md|latex|csv")
     unstarted = [run for run in plan if run.problem]
     for run in unstarted:
         say_error(f"not run: {run.title}: {run.problem}")
     for record in records:
         if record.error:
-            say_error(f"failed: {record.name}: {record.error.message} (traceback in {folder / record.name / 'log.txt'})")
+            say_error(
+                f"failed: {record.name}: {record.error.message} (traceback in {folder / record.name / 'log.txt'})"
+            )
     return 1 if unstarted or any(record.error for record in records) else 0

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 # Loggers that print by themselves unless told otherwise.
-_CHATTY = ("pytorch_lightning", "lightning", "lightning.pytorch", "lightning_fabric", "transformers", "datasets", "wandb")
+_CHATTY = ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "transformers", "datasets", "wandb")
 
 
 @contextmanager

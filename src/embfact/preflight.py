@@ -10,7 +10,7 @@ from pathlib import Path
 from embfact.composition import Job
 from embfact.config import ModelConfig, RunConfig
 from embfact.errors import ConfigError, Fault, ModelError
-from embfact.models.backbones import TableShape, table_shape
+from embfact.models.backbones import TableShape, resolve, table_shape, weight_files
 
 
 def check(jobs: Iterable[Job]) -> None:
@@ -45,6 +45,9 @@ def _data_faults(config: RunConfig) -> list[Fault]:
 def _model_faults(config: RunConfig) -> list[Fault]:
     try:
         shape = _shape(config.model.model_dump_json())
+        origin = resolve(config.model.name_or_path) if config.model.name_or_path else None
+        if isinstance(origin, Path):
+            weight_files(origin)
     except ModelError as error:
         return [Fault(str(error))]
     method = config.factorization

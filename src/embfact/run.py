@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from shutil import rmtree
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 from omegaconf import OmegaConf
+from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from embfact import evidence
@@ -87,30 +88,21 @@ def execute(config: RunConfig, identity: Identity) -> RunRecord:
         return record
 
 
-def _run(
-    config: RunConfig, identity: Identity, watch: Stopwatch, tracker: Tracker, frame: dict[str, Any]
-) -> RunRecord:
+def _run(config: RunConfig, identity: Identity, watch: Stopwatch, tracker: Tracker, frame: dict[str, Any]) -> RunRecord:
+    """The way of the data, from its source to the record of a finished run."""
     if config.trainer.threads:
         torch.set_num_threads(config.trainer.threads)
     pl.seed_everything(config.seed, workers=True, verbose=False)
     with watch.step("data"):
         text = load_text(config.data, config.paths.data_dir)
-        outputs = 1 if text.label_names is None else len(text.label_names)
-        check_metrics(config.data.metrics, outputs)
-        model, tokenizer = load_backbone(
-            config.model,
-            num_labels=outputs,
-            label_names=text.label_names,
-            dropout=config.task.dropout,
-            seed=config.seed,
-        )
+        model, tokenizer = _backbone(text, config)
         splits = _tokenize(text, tokenizer, config)
     dense = {"embedding": model_size(model, embedding_tensors(model)), "model": model_size(model)}
     with watch.step("evidence"):
-        seen = evidence.collect(config.factorization.needs, splits.train, model.get_input_embeddings().num_embeddings)
+        vocab_size = cast(nn.Embedding, model.get_input_embeddings()).num_embeddings
+        seen = evidence.collect(config.factorization.needs, splits.train, vocab_size)
     with watch.step("factorization"):
-        rank = config.rank if config.factorization.uses_rank else None
-        compress(model, config.factorization, rank, evidence=seen, seed=config.seed)
+        compress(model, config.factorization, _rank(config), evidence=seen, seed=config.seed)
     with watch.step("training"):
         fitted = _fit(model, tokenizer, splits, config, identity, tracker)
     with watch.step("evaluation"):
@@ -130,16 +122,26 @@ def _run(
         size={**size, "dense": dense},
         metrics=metrics,
         selection=_selection(splits, config, fitted),
-        training={
-            "steps": fitted.steps,
-            "epochs": fitted.epochs,
-            "threads": torch.get_num_threads(),
-            "device": fitted.device.type,
-            "precision": config.trainer.precision,
-        },
+        training=_training(config, fitted),
         seconds=watch.seconds(),
         peak_memory_bytes=peak_memory(),
     )
+
+
+def _backbone(text: TextData, config: RunConfig) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    outputs = 1 if text.label_names is None else len(text.label_names)
+    check_metrics(config.data.metrics, outputs)
+    return load_backbone(
+        config.model,
+        num_labels=outputs,
+        label_names=text.label_names,
+        dropout=config.task.dropout,
+        seed=config.seed,
+    )
+
+
+def _rank(config: RunConfig) -> int | None:
+    return config.rank if config.factorization.uses_rank else None
 
 
 def _tokenize(text: TextData, tokenizer: PreTrainedTokenizerBase, config: RunConfig) -> Splits:
@@ -181,6 +183,7 @@ def _evaluate(
 ) -> dict[str, dict[str, float | None]]:
     """Write the predictions of every reported split and score them."""
     logits: dict[str, np.ndarray] = {}
+    metrics: dict[str, dict[str, float | None]] = {}
     for split, rows in splits.reports.items():
         logits[split] = predict(
             model,
@@ -190,11 +193,11 @@ def _evaluate(
             batch_size=config.trainer.eval_batch_size,
             device=device,
         )
-        if not np.isfinite(logits[split]).all():
-            raise UserError(f"the training diverged: predictions on {split} are not finite; lower optimizer.lr")
+        if rows.labels is None:
+            raise UserError(f"{config.data.name} has no labels in {split}; report on a split that has them")
+        metrics[split] = score(config.data.metrics, logits[split], rows.labels)
     write_predictions(directory, splits.reports, logits)
-    labels = {split: rows.labels for split, rows in splits.reports.items()}
-    return {split: score(config.data.metrics, scores, labels[split]) for split, scores in logits.items()}
+    return metrics
 
 
 def _frame(config: RunConfig, identity: Identity) -> dict[str, Any]:
@@ -217,10 +220,7 @@ def _frame(config: RunConfig, identity: Identity) -> dict[str, Any]:
             "note": data.note,
         },
         "model": {"name": config.model.label, "fingerprint": identity.model_fingerprint},
-        "method": {
-            "name": config.factorization.name,
-            "rank": config.rank if config.factorization.uses_rank else None,
-        },
+        "method": {"name": config.factorization.name, "rank": _rank(config)},
         "versions": versions(),
         "git": git_state(),
     }
@@ -240,4 +240,14 @@ def _selection(splits: Splits, config: RunConfig, fitted: Fitted) -> dict[str, A
         "best_epoch": fitted.best_epoch,
         "value": fitted.value,
         "history": fitted.history,
+    }
+
+
+def _training(config: RunConfig, fitted: Fitted) -> dict[str, Any]:
+    return {
+        "steps": fitted.steps,
+        "epochs": fitted.epochs,
+        "threads": torch.get_num_threads(),
+        "device": fitted.device.type,
+        "precision": config.trainer.precision,
     }

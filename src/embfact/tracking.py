@@ -34,9 +34,9 @@ class Tracker:
 
     def summarize(self, record: RunRecord) -> None:
         """Put sizes and final metrics where a W&B scatter plot finds them."""
-        if not self._wandb:
-            return
         size = record.size
+        if not self._wandb or size is None:
+            return
         values: dict[str, Any] = {
             "params/total": size.model.parameters,
             "params/embedding": size.embedding.parameters,
@@ -86,13 +86,13 @@ class ForgivingWandbLogger(WandbLogger):
 
 def open_wandb(config: RunConfig, identity: Identity) -> ForgivingWandbLogger | None:
     """A W&B run of its own for this run, or None where W&B does not start."""
-    import wandb
-
-    offline = config.logger.mode == "offline" or not has_key()
-    if offline and config.logger.mode == "online":
-        log.warning("no W&B key found (run `wandb login` or set WANDB_API_KEY): logging offline")
     os.environ.setdefault("WANDB_SILENT", "true")
     try:
+        import wandb
+
+        offline = config.logger.mode == "offline" or not has_key()
+        if offline and config.logger.mode == "online":
+            log.warning("no W&B key found (run `wandb login` or set WANDB_API_KEY): logging offline")
         run = wandb.init(
             name=identity.name,
             dir=identity.directory,
@@ -104,6 +104,9 @@ def open_wandb(config: RunConfig, identity: Identity) -> ForgivingWandbLogger | 
             config=describe(config, identity),
             settings=wandb.Settings(console="off", silent=True, init_timeout=30, x_disable_stats=True),
         )
+        # What Lightning's logger does for a run that it opens itself: training steps are the axis, not calls.
+        run.define_metric("trainer/global_step")
+        run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
         return ForgivingWandbLogger(experiment=run)
     except Exception as error:
         log.warning("Weights & Biases did not start; the run goes on without it: %s", error)

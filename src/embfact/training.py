@@ -54,7 +54,7 @@ def fit(
     """
     module = SequenceClassification(model, config.optimizer, config.data.metrics, config.task.label_smoothing)
     best = BestWeights(config.data.metrics[0]) if config.checkpoint == "best" else None
-    callbacks: list[Callback] = [best] if best else []
+    callbacks: list[Callback] = [_LastStep(), *([best] if best else [])]
     if config.trainer.patience:
         monitor = f"selection/{config.data.metrics[0]}"
         callbacks.append(EarlyStopping(monitor, patience=config.trainer.patience, mode="max"))
@@ -65,7 +65,7 @@ def fit(
     if config.trainer.compile:
         model.compile()
     trainer.fit(module, datamodule=data)
-    epochs = trainer.global_step * config.trainer.accumulate / max(1, len(data.train_dataloader()))
+    epochs = (trainer.fit_loop.total_batch_idx + 1) / max(1, len(data.train_dataloader()))
     device = module.device
     if best:
         best.restore(module)
@@ -103,8 +103,17 @@ def _trainer(config: RunConfig, loggers: list[Logger], callbacks: list[Callback]
         deterministic="warn",
     )
     # Deterministic mode would also fill all fresh memory, for programs that read it before they write it.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return trainer
+
+
+class _LastStep(Callback):
+    """Has the held-out slice scored where ``max_steps`` ends an epoch early, which Lightning would not do."""
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
+        """A trainer that is told to stop scores first."""
+        if 0 < trainer.max_steps <= trainer.global_step:
+            trainer.should_stop = True
 
 
 class _Bar(TQDMProgressBar):

@@ -68,7 +68,7 @@ class _Tsv(csv.Dialect):
 
 def _read_delimited(path: Path, columns: Sequence[str], name: str, dialect: type[csv.Dialect]) -> Source:
     csv.field_size_limit(LONGEST_FIELD)
-    reader = csv.reader(_utf8_lines(path, name), dialect, strict=True)
+    reader = csv.reader(utf8_lines(path, name), dialect, strict=True)
     line = 1
     values: dict[str, list[str]] = {column: [] for column in columns}
     lines = array("q")
@@ -102,7 +102,7 @@ def _refuse_ragged(fields: Sequence[str], header: Sequence[str], where: str) -> 
 def _read_json_lines(path: Path, columns: Sequence[str], name: str) -> Source:
     values: dict[str, list[Any]] = {column: [] for column in columns}
     lines = array("q")
-    for number, line in enumerate(_utf8_lines(path, name), 1):
+    for number, line in enumerate(utf8_lines(path, name), 1):
         if not line.strip():
             continue
         try:
@@ -128,8 +128,16 @@ def _json_column(values: list[Any], what: str, lines: Sequence[int]) -> pa.Array
         raise DataError(f"{what}, line {lines[odd]}: found {values[odd]!r} after values of another type") from error
 
 
-def _utf8_lines(path: Path, name: str) -> Iterator[str]:
-    """The lines of a file with their ends, a byte order mark left out."""
+def utf8_lines(path: Path, name: str) -> Iterator[str]:
+    """The lines of a file with their ends, a byte order mark left out.
+
+    Args:
+        path: The file.
+        name: What to call it in messages.
+
+    Raises:
+        DataError: With the first line that is not UTF-8, or that no text file has.
+    """
     with path.open("rb") as file:
         for number, raw in enumerate(file, 1):
             try:

@@ -31,16 +31,27 @@ class Source:
         return f"{self.name}, line {self.lines[row]}"
 
 
+class MissingColumnError(DataError):
+    """A file lacks a column. What chooses the columns depends on the command, so a caller may name its own option.
+
+    Attributes:
+        what: The message without the options.
+    """
+
+    def __init__(self, what: str):
+        self.what = what
+        super().__init__(f"{what} (options data.text and data.label)")
+
+
 def require_columns(name: str, wanted: Sequence[str], found: Sequence[str]) -> None:
     """Refuse a file that lacks a column, or has it twice.
 
     Raises:
-        DataError: Naming the columns with the nearest names.
+        MissingColumnError: Naming the column with the nearest names.
+        DataError: If it is there twice.
     """
     for column in wanted:
         if column not in found:
-            raise DataError(
-                f"{name} has no column {column!r}; {nearest(column, found)} (options data.text and data.label)"
-            )
+            raise MissingColumnError(f"{name} has no column {column!r}; {nearest(column, found)}")
         if list(found).count(column) > 1:
             raise DataError(f"{name} has the column {column!r} more than once; rename all but one")

@@ -23,7 +23,9 @@ def method_class(target: Any) -> type[Method]:
     try:
         found = getattr(import_module(module_name), class_name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError([Fault(f"factorization._target_ cannot be imported: {error}", repr(target), remedy)]) from None
+        raise ConfigError(
+            [Fault(f"factorization._target_ cannot be imported: {error}", repr(target), remedy)]
+        ) from None
     if not (isinstance(found, type) and issubclass(found, Method)):
         raise ConfigError([Fault("factorization._target_ is not a factorization method", repr(target), remedy)])
     return found

@@ -1,0 +1,1 @@
+"""Run records: what is written of a run, and the tables made of it."""

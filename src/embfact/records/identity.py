@@ -62,8 +62,8 @@ def identify(config: RunConfig) -> Identity:
     data, model = _data_fingerprint(config.data, config.paths.data_dir), _model_fingerprint(config.model)
     decisive = science(config, data, model)
     digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
-    parts = [slug(config.data.name), config.model.label, slug(config.factorization.name), config.size, f"s{config.seed}"]
-    name = "-".join([part for part in parts if part] + [digest[:8]])
+    method = [slug(config.factorization.name), *([config.size] if config.size else [])]
+    name = "-".join([slug(config.data.name), config.model.label, *method, f"s{config.seed}", digest[:8]])
     return Identity(digest, name, Path(config.output_dir) / name, data, model, decisive)
 
 

@@ -1,0 +1,1 @@
+"""What a model is fine-tuned for, and how it is scored."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ class SequenceClassification(pl.LightningModule):
     """
 
     def __init__(
-        self, model: nn.Module, optimizer: OptimizerConfig, metrics: list[str], label_smoothing: float = 0.0
+        self, model: nn.Module, optimizer: OptimizerConfig, metrics: Sequence[str], label_smoothing: float = 0.0
     ) -> None:
         super().__init__()
         self.model = model
@@ -74,7 +75,7 @@ class SequenceClassification(pl.LightningModule):
         """Fused AdamW without decay on biases and norms; warm-up, then linear decay to 0 over all steps."""
         decayed = [p for p in self.model.parameters() if p.requires_grad and p.ndim > 1]
         others = [p for p in self.model.parameters() if p.requires_grad and p.ndim <= 1]
-        groups = [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
+        groups: list[dict[str, Any]] = [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
         o = self.options
         optimizer = torch.optim.AdamW(
             groups, lr=o.lr, betas=o.betas, eps=o.eps, weight_decay=o.weight_decay, fused=True
@@ -121,4 +122,4 @@ class BestWeights(pl.Callback):
 
 
 def _weights(module: pl.LightningModule) -> dict[str, torch.Tensor]:
-    return module.model.state_dict()  # type: ignore[operator, union-attr, no-any-return]
+    return module.model.state_dict()  # type: ignore[union-attr]

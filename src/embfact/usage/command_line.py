@@ -1,0 +1,86 @@
+"""What the command lines for finished runs share: refusals in words, with exit code 2."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from embfact.errors import ConfigError, UserError
+from embfact.records.atomic import write_text
+
+MOST_LINES = 5  # of a refusal
+_DEVICE = re.compile(r"cpu|mps|cuda(:\d+)?")
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose refusals are one line: the usage of many options hides what is wrong."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and leave with exit code 2."""
+        self.exit(2, f"{self.prog}: {message}; see python scripts/{self.prog} --help\n")
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """Add what every such command takes: the run and the device."""
+    parser.add_argument("run", type=Path, metavar="RUN", help="run directory, with record.json and checkpoint")
+    parser.add_argument(
+        "--device", type=_device, help="cpu, cuda, cuda:1 or mps; without it a GPU if there is one, else the CPU"
+    )
+
+
+def answer(program: str, work: Callable[[], None]) -> int:
+    """Do the work of a command.
+
+    Args:
+        program: Name of the command, for messages.
+        work: The work.
+
+    Returns:
+        Exit code: 0, 2 if the user has something to mend, 130 if interrupted.
+    """
+    try:
+        work()
+    except (UserError, OSError) as error:
+        lines = _words(error).splitlines()
+        if len(lines) > MOST_LINES:
+            lines = [*lines[: MOST_LINES - 1], f"... and {len(lines) - MOST_LINES + 1} more"]
+        print("\n".join([f"{program}: {lines[0]}", *lines[1:]]), file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{program}: interrupted; nothing was written", file=sys.stderr)
+        return 130
+    return 0
+
+
+def check_output(path: Path) -> None:
+    """Refuse a file that cannot be written, before the work is done.
+
+    Raises:
+        UserError: If its folder does not exist, or it is a folder itself.
+    """
+    if not path.parent.is_dir() or path.is_dir():
+        raise UserError(f"cannot write {path}: give --output a file name in a folder that exists")
+
+
+def write_output(path: Path, text: str) -> None:
+    """Write a file in one step, and say so."""
+    write_text(path, text)
+    print(f"wrote {path}")
+
+
+def _device(name: str) -> str:
+    if not _DEVICE.fullmatch(name):
+        raise argparse.ArgumentTypeError(f"{name!r} is no device; use cpu, cuda, cuda:1 or mps")
+    return name
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, ConfigError):
+        return "\n".join(map(str, error.faults))
+    if isinstance(error, OSError) and error.filename:
+        return f"cannot read or write {error.filename} ({error.strerror}); see its permissions and the free space"
+    return str(error)

@@ -1,0 +1,103 @@
+"""What makes two runs the same run, and what does not."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from embfact.composition import hydra_session
+from embfact.records import identity
+from embfact.records.identity import identify, library_versions, science
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+
+
+def identity_of(*words):
+    with hydra_session(CONF) as composer:
+        return identify(composer.jobs([["logger=none", *words]])[0].config)
+
+
+def test_hash_is_the_digest_of_what_decides_the_result():
+    run = identity_of("rank=64")
+    assert run.hash == hashlib.sha256(json.dumps(run.science, sort_keys=True).encode()).hexdigest()
+    assert run.name == f"vader-minilm-svd-r64-s0-{run.hash[:8]}"
+    assert run.directory == Path("outputs/default") / run.name
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["rank=63"],
+        ["seed=1"],
+        ["factorization=random"],
+        ["factorization.route=qr"],
+        ["optimizer.lr=2e-4"],
+        ["trainer.batch_size=16"],
+        ["trainer.precision=bf16-mixed"],
+        ["data.train_size=100"],
+        ["data.split_seed=1"],
+        ["task.dropout=0"],
+        ["checkpoint=last"],
+        ["model=bert_scratch"],
+        ["data.max_length=16"],
+    ],
+)
+def test_scientific_options_make_another_run(words):
+    assert identity_of(*words).hash != identity_of().hash
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["logger=offline"],
+        ["output_dir=elsewhere"],
+        ["tags=[a]"],
+        ["experiment_name=other"],
+        ["trainer.threads=1"],
+        ["trainer.accelerator=cpu"],
+        ["trainer.eval_batch_size=7"],
+        ["paths.cache_dir=/tmp/other"],
+        ["data.name=renamed"],
+        ["force=true"],
+    ],
+)
+def test_places_names_and_machinery_do_not(words):
+    assert identity_of(*words).hash == identity_of().hash
+
+
+def test_a_rank_that_is_not_used_decides_nothing():
+    assert identity_of("factorization=none", "rank=64").hash == identity_of("factorization=none", "rank=8").hash
+
+
+def test_none_and_last_keep_or_drop_the_same_weights():
+    assert identity_of("checkpoint=none").hash == identity_of("checkpoint=last").hash
+
+
+def test_a_file_is_known_by_its_content_not_its_place(tmp_path):
+    for folder, text in (("a", "good"), ("b", "good"), ("c", "fine")):
+        (tmp_path / folder).mkdir()
+        rows = "".join(f"{text} {row},{row % 2}\n" for row in range(20))
+        (tmp_path / folder / "rows.csv").write_text("text,label\n" + rows)
+
+    def of(folder):
+        file = tmp_path / folder / "rows.csv"
+        return identity_of("data=files", f"data.train_file={file}", f"data.validation_file={file}").hash
+
+    assert of("a") == of("b") != of("c")
+
+
+def test_another_major_version_is_another_run_and_a_minor_one_is_not(monkeypatch):
+    own = library_versions()
+    hashes = set()
+    for change in ({}, {"torch": "2.999.0"}, {"torch": "99.0"}):
+        monkeypatch.setattr(identity, "library_versions", lambda change=change: {**own, **change})
+        hashes.add((bool(change) and change["torch"].startswith("99"), identity_of().hash))
+    assert len(hashes) == 2
+
+
+def test_science_is_plain_json():
+    with hydra_session(CONF) as composer:
+        config = composer.jobs([["rank=64"]])[0].config
+    values = science(config, "d", "m")
+    assert json.loads(json.dumps(values)) == values
