@@ -36,11 +36,11 @@ def _parser() -> argparse.ArgumentParser:
     add_run(parser)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--text", action="append", metavar="TEXT", help="a text to label; may be given again")
-    what.add_argument(
-        "--file", type=Path, help="texts to label: .txt (one a line), .csv, .tsv, .jsonl or .parquet"
-    )
+    what.add_argument("--file", type=Path, help="texts to label: .txt (one a line), .csv, .tsv, .jsonl or .parquet")
     what.add_argument("--glue", action="store_true", help="write the submission file of the run's GLUE task")
-    parser.add_argument("--pair", action="append", metavar="TEXT", help="the second text of a pair, one for each --text")
+    parser.add_argument(
+        "--pair", action="append", metavar="TEXT", help="the second text of a pair, one for each --text"
+    )
     parser.add_argument(
         "--text-column",
         action="append",
@@ -80,9 +80,9 @@ def _glue(options: argparse.Namespace) -> None:
     folder = options.output or run.directory / "submission"
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--output {folder} is a file; with --glue give a folder")
-    from embfact.usage.submission import submission, write_submission
+    from embfact.usage.submission import make_submission, write_submission
 
-    for path in write_submission(submission(run, options.device), folder):
+    for path in write_submission(make_submission(run, options.device), folder):
         print(f"wrote {path}")
 
 

@@ -109,6 +109,7 @@ class Composer:
         self._loader = GlobalHydra.instance().config_loader()
         self._parser = OverridesParser.create(config_loader=self._loader)
         self._bases: dict[tuple[str, ...], DictConfig] = {}
+        self._groups: dict[str, list[str]] = {}
 
     def parse(self, words: Sequence[str]) -> list[Override]:
         """Overrides of words; every word that is none is a fault."""
@@ -129,7 +130,9 @@ class Composer:
     def is_group(self, override: Override) -> bool:
         """Whether an override chooses an option of a group, e.g. ``data=sst2``, rather than a value."""
         parent, _, last = override.key_or_group.rpartition("/")
-        return last in self._loader.list_groups(parent)
+        if parent not in self._groups:
+            self._groups[parent] = self._loader.list_groups(parent)
+        return last in self._groups[parent]
 
     def without_faults(self, overrides: Sequence[Override]) -> tuple[list[Override], list[Fault]]:
         """The overrides that can be composed, and a fault for every choice of a group that has no such option."""
@@ -199,7 +202,9 @@ class Composer:
                 OmegaConf.update(config, key, override.value(), merge=True)
             except OmegaConfBaseException as error:
                 reason = str(error).splitlines()[0]
-                faults.append(Fault(f"{key} cannot be set: {reason}", str(override.input_line), "+KEY=VALUE adds a key"))
+                faults.append(
+                    Fault(f"{key} cannot be set: {reason}", str(override.input_line), "+KEY=VALUE adds a key")
+                )
         if faults:
             raise ConfigError(faults)
         try:

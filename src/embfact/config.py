@@ -219,6 +219,13 @@ class RunConfig(Section):
         """The size in run names: ``r64``, or None for a method without one."""
         return f"r{self.rank}" if self.factorization.uses_rank else None
 
+    def plain(self) -> dict[str, Any]:
+        """The whole configuration as JSON values, from which `parse` makes an equal one."""
+        values = self.model_dump(mode="json")
+        method = type(self.factorization)
+        values["factorization"] = {"_target_": f"{method.__module__}.{method.__qualname__}", **values["factorization"]}
+        return values
+
     @classmethod
     def parse(cls, values: dict[str, Any]) -> RunConfig:
         """The typed configuration of plain values.

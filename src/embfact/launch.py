@@ -93,7 +93,7 @@ def _answer(conf_dir: Path, request: Request) -> int:
     if pending:
         done = _launch(conf_dir, request, pending) if request.multirun else [run_job(pending[0].job.config, 1, 1)]
         records += [record for record in done if record]
-    return _report(plan, records, config, request.multirun)
+    return _report(plan, records, request.multirun)
 
 
 def _launch(conf_dir: Path, request: Request, pending: Sequence[PlannedRun]) -> list[RunRecord | None]:
@@ -163,26 +163,25 @@ def _outcome(record: RunRecord) -> str:
     )
 
 
-def _report(plan: Sequence[PlannedRun], records: Sequence[RunRecord], config: RunConfig, multirun: bool) -> int:
+def _report(plan: Sequence[PlannedRun], records: Sequence[RunRecord], multirun: bool) -> int:
     """Print the table and the paths; the exit code says whether every run finished."""
-    if multirun and records:
+    places = {run.identity.hash: run.identity.directory for run in plan if run.identity}
+    if records and multirun:
         from embfact.records.collect import Collected
         from embfact.records.render import render
         from embfact.records.table import build_table
 
-        say()
-        say(render(build_table(Collected(tuple(records)))))
-    folder = Path(config.output_dir)
-    if records:
-        say(f"\nwrote {folder if multirun else folder / records[0].name}")
-    if multirun and records:
-        say(f"table in other formats: python scripts/table.py {folder} --format md|latex|csv")
-    unstarted = [run for run in plan if run.problem]
-    for run in unstarted:
-        say_error(f"not run: {run.title}: {run.problem}")
-    for record in records:
-        if record.error:
-            say_error(
-                f"failed: {record.name}: {record.error.message} (traceback in {folder / record.name / 'log.txt'})"
-            )
-    return 1 if unstarted or any(record.error for record in records) else 0
+        folders = " ".join(sorted({str(places[record.hash].parent) for record in records}))
+        say(f"\n{render(build_table(Collected(tuple(records))))}\nwrote {folders}")
+        say(f"table in other formats: python scripts/table.py {folders} --format md|latex|csv")
+    elif records:
+        say(f"wrote {places[records[0].hash]}")
+    unstarted = [f"not run: {run.title}: {run.problem}" for run in plan if run.problem]
+    failed = [
+        f"failed: {record.name}: {record.error.message} (traceback in {places[record.hash] / 'log.txt'})"
+        for record in records
+        if record.error
+    ]
+    for line in [*unstarted, *failed]:
+        say_error(line)
+    return 1 if unstarted or failed else 0

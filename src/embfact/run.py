@@ -67,7 +67,7 @@ def execute(config: RunConfig, identity: Identity) -> RunRecord:
     """
     with run_log(identity.directory):
         log.info("embfact %s", identity.name)
-        OmegaConf.save(OmegaConf.create(config.model_dump(mode="json")), identity.directory / "config.yaml")
+        OmegaConf.save(OmegaConf.create(config.plain()), identity.directory / "config.yaml")
         frame = _frame(config, identity)
         watch = Stopwatch()
         reset_peak_memory()
@@ -81,9 +81,16 @@ def execute(config: RunConfig, identity: Identity) -> RunRecord:
             message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
             failure = {"type": type(error).__name__, "message": message}
             record = RunRecord(**frame, status="failed", error=failure, seconds=watch.seconds())
+        except BaseException:
+            # Interrupted: not a result, but W&B must not wait for more.
+            if tracker:
+                tracker.close(succeeded=False)
+            raise
         if tracker:
             tracker.close(succeeded=record.status == "finished")
-        records.write(record, identity.directory)
+        # A forced run that fails does not take the place of one that finished.
+        if record.status == "finished" or not records.is_finished(identity.directory, identity.hash):
+            records.write(record, identity.directory)
         gc.collect()
         return record
 
@@ -209,7 +216,7 @@ def _frame(config: RunConfig, identity: Identity) -> dict[str, Any]:
         "experiment": config.experiment_name,
         "tags": config.tags,
         "started": datetime.now(UTC),
-        "config": config.model_dump(mode="json"),
+        "config": config.plain(),
         "science": identity.science,
         "seed": config.seed,
         "data": {

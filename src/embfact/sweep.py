@@ -15,7 +15,7 @@ from embfact.config import RunConfig
 from embfact.errors import UserError
 from embfact.records.collect import find_records
 from embfact.records.identity import Identity, identify
-from embfact.records.record import FILE_NAME, RunRecord, read
+from embfact.records.record import RunRecord, is_finished, read
 
 
 @dataclass(frozen=True)
@@ -82,17 +82,10 @@ def _planned(job: Job) -> PlannedRun:
 
 def finished_record(identity: Identity, config: RunConfig) -> RunRecord | None:
     """The record of a run that is finished and has kept the weights that are asked for."""
-    if not (identity.directory / FILE_NAME).is_file():
-        return None
-    try:
-        record = read(identity.directory)
-    except UserError:
-        # Half a record, or one of another schema, is no finished run; it is done again.
-        return None
-    if record.status != "finished" or record.hash != identity.hash:
+    if not is_finished(identity.directory, identity.hash):
         return None
     weights = identity.directory / "checkpoint" / "model.safetensors"
-    return record if config.checkpoint == "none" or weights.is_file() else None
+    return read(identity.directory) if config.checkpoint == "none" or weights.is_file() else None
 
 
 def describe(plan: Sequence[PlannedRun]) -> list[str]:

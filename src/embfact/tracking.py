@@ -107,6 +107,7 @@ def open_wandb(config: RunConfig, identity: Identity) -> ForgivingWandbLogger | 
         # What Lightning's logger does for a run that it opens itself: training steps are the axis, not calls.
         run.define_metric("trainer/global_step")
         run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
+        run.define_metric("*", step_metric="trainer/global_step")
         return ForgivingWandbLogger(experiment=run)
     except Exception as error:
         log.warning("Weights & Biases did not start; the run goes on without it: %s", error)
@@ -115,7 +116,7 @@ def open_wandb(config: RunConfig, identity: Identity) -> ForgivingWandbLogger | 
 
 def describe(config: RunConfig, identity: Identity) -> dict[str, Any]:
     """The configuration as W&B shows it, with method and rank where filters expect them."""
-    values = config.model_dump(mode="json")
+    values = config.plain()
     method = {"method": config.factorization.name, "rank": config.rank if config.factorization.uses_rank else None}
     return {**values, **method, "dataset": config.data.name, "backbone": config.model.label, "hash": identity.hash}
 

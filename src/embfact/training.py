@@ -10,6 +10,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping, TQDMProgressBar
+from pytorch_lightning.callbacks.progress.tqdm_progress import Tqdm
 from pytorch_lightning.loggers import Logger
 from torch import nn
 
@@ -120,14 +121,19 @@ class _Bar(TQDMProgressBar):
     """One line with the name of the run, gone when it ends."""
 
     def __init__(self, title: str) -> None:
-        super().__init__(refresh_rate=5, leave=False)
+        super().__init__(refresh_rate=5)
         self._title = title
 
     def init_train_tqdm(self) -> Any:
         """The bar of an epoch."""
         bar = super().init_train_tqdm()
         bar.set_description(self._title)
+        bar.leave = False
         return bar
+
+    def init_validation_tqdm(self) -> Any:
+        """No bar: the held-out slice is short, and a second bar leaves an empty line behind."""
+        return Tqdm(disable=True)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, *args: Any) -> None:
         """Lightning's own title is ``Epoch 0``."""

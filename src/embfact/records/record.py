@@ -194,6 +194,15 @@ def write(record: RunRecord, directory: Path) -> Path:
     return path
 
 
+def is_finished(directory: Path, digest: str) -> bool:
+    """Whether a directory holds the whole record of a finished run of this hash; half a record is none."""
+    try:
+        record = read(directory)
+    except ModelError:
+        return False
+    return record.status == "finished" and record.hash == digest
+
+
 def read(directory: Path) -> RunRecord:
     """The record of a run directory.
 

@@ -105,4 +105,5 @@ def _constant(values: np.ndarray) -> bool:
 def _tensor(values: np.ndarray) -> torch.Tensor:
     import torch
 
-    return torch.from_numpy(np.ascontiguousarray(values))
+    # A copy: labels may be views of a read-only file, which torch warns of.
+    return torch.tensor(values)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -20,7 +21,10 @@ from embfact.usage.target import Target
 
 # The options that say which files or which published rows a data set is.
 PLACE = ("source", "hub", "hub_config", "revision", "mirror") + (
-    "train_file", "validation_file", "train_split", "report_splits",
+    "train_file",
+    "validation_file",
+    "train_split",
+    "report_splits",
 )
 
 
@@ -61,7 +65,7 @@ class Evaluation:
 
     def lines(self) -> list[str]:
         """The evaluation for a person: one line a split and metric, in percent points."""
-        whose = "the run's own" if self.fingerprint == self.run_fingerprint else f"the run's: {self.run_fingerprint}"
+        whose = "the run's own" if self.fingerprint == self.run_fingerprint else "not that of the run"
         lines = [f"{self.run} on {self.data} ({self.origin})", f"data fingerprint {self.fingerprint} ({whose})"]
         for split, metrics in self.metrics.items():
             for name, value in metrics.items():
@@ -99,7 +103,8 @@ def evaluate(run: FinishedRun, target: Target, device: str | None = None) -> Eva
         logits = scorer.logits(
             table, max_length=data.max_length, batch_size=target.batch_size, cache_dir=target.cache_dir
         )
-        metrics[split] = score(data.metrics, logits, table.column("label").to_numpy())
+        # A copy, since Arrow's memory cannot be written to and torch warns of that.
+        metrics[split] = score(data.metrics, logits, np.array(table.column("label")))
     return Evaluation(
         run=run.record.name,
         hash=run.record.hash,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -34,7 +34,7 @@ def check_submission(run: FinishedRun) -> Mapping[str, str]:
     return run.data.submission
 
 
-def submission(run: FinishedRun, device: str | None = None) -> dict[str, str]:
+def make_submission(run: FinishedRun, device: str | None = None) -> dict[str, str]:
     """The submission files of a run.
 
     Args:
@@ -58,7 +58,7 @@ def submission(run: FinishedRun, device: str | None = None) -> dict[str, str]:
             logits = scorer.logits(
                 rows[split], max_length=run.data.max_length, batch_size=run.eval_batch_size, cache_dir=folder
             )
-            contents[name] = _table(name, rows[split].column("id").to_pylist(), logits, run.label_names)
+            contents[name] = submission_table(name, rows[split].column("id").to_pylist(), logits, run.label_names)
     return contents
 
 
@@ -79,7 +79,15 @@ def write_submission(contents: Mapping[str, str], folder: Path) -> list[Path]:
     return paths
 
 
-def _table(name: str, ids: list[int], logits: np.ndarray, label_names: tuple[str, ...] | None) -> str:
+def submission_table(name: str, ids: Sequence[int], logits: np.ndarray, label_names: Sequence[str] | None) -> str:
+    """The content of a submission file.
+
+    Args:
+        name: Its name, which is GLUE's name of the task.
+        ids: Row number of each prediction.
+        logits: Scores, shape ``(n, classes)``, or ``(n, 1)`` for a regression.
+        label_names: Class names in the order of their codes; None for a regression.
+    """
     if label_names is None:
         predictions = [f"{value:.3f}" for value in np.clip(logits[:, 0], 0, LARGEST)]
     else:

@@ -1,0 +1,230 @@
+"""Bad input is refused before anything starts: exit code 2, a few lines that name option and remedy, nothing left."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TRAIN = Path(__file__).resolve().parents[2] / "train.py"
+GOOD = ["model=bert_scratch", "data=vader", "logger=none", "rank=16", "output_dir=runs"]
+HEAVY = {"torch", "transformers", "pytorch_lightning", "datasets", "pandas", "wandb"}
+
+
+@dataclass(frozen=True)
+class Bad:
+    """A kind of bad input.
+
+    Attributes:
+        words: Overrides with one fault; they come after good ones.
+        told: What the message must hold: the option, and what is valid.
+        sweep: Words that make it a sweep, where the fault may be one of the values; none where a sweep mends it.
+    """
+
+    words: tuple[str, ...]
+    told: tuple[str, ...]
+    sweep: tuple[str, ...] = ("seed=0,1", "-m")
+
+
+def bad(words: str, *told: str, sweep: str = "seed=0,1 -m") -> Bad:
+    return Bad(tuple(words.split()), told, tuple(sweep.split()))
+
+
+FILES = "data=files data.train_file=train.csv data.validation_file=train.csv"
+MINILM = "model=minilm model.name_or_path="
+
+BAD = {
+    # Words and names
+    "misspelt option": bad("rnak=16", "rnak", "'rank'"),
+    "option of another section": bad("batch_size=8", "batch_size", "'trainer.batch_size'"),
+    "misspelt option of a section": bad("trainer.epoch=2", "trainer.epoch", "'trainer.epochs'"),
+    "added unknown option": bad("+trainer.speed=2", "trainer.speed", "epochs"),
+    "unknown group": bad("factorisation=svd", "factorisation", "'factorization'"),
+    "misspelt choice of a group": bad("factorization=svdd", "factorization", "'svd'"),
+    "unknown choice of a group": bad("data=books", "data", "vader", "sst2"),
+    "no choice of a group": bad("data=null", "data", "vader"),
+    "two choices of a group": bad("factorization=[svd,random]", "factorization", "-m"),
+    "misspelt choice in a list": bad("factorization=svd,randm", "factorization", "'random'", sweep="-m"),
+    "unknown experiment": bad("experiment=methods_sst", "experiment", "'methods_sst2'"),
+    "unknown debug": bad("debug=slow", "debug", "fast"),
+    "no override": bad("rank", "'rank'", "key=value"),
+    "no key": bad("=16", "'=16'", "key=value"),
+    "list without -m": bad("rank=16,32", "rank=16,32", "-m", sweep=""),
+    "unknown flag": bad("--fast", "--fast", "--help"),
+    "unknown launcher": bad("hydra/launcher=cluster", "hydra/launcher", "basic"),
+    "unknown option of Hydra": bad("hydra.speed=2", "hydra.speed", "--help"),
+    "option of another method": bad("factorization=random factorization.route=qr", "factorization.route"),
+    "unknown method": bad("factorization._target_=os.path", "factorization._target_", "svd.SVD"),
+    "loop of references": bad("seed=${seed}", "seed", sweep="seed=1,${seed} -m"),
+    # Numbers
+    "rank 0": bad("rank=0", "rank", "greater than or equal to 1"),
+    "negative rank": bad("rank=-4", "rank", "greater than or equal to 1", sweep="rank=8,-4 -m"),
+    "rank in words": bad("rank=ten", "rank", "integer", "'ten'"),
+    "fractional rank": bad("rank=2.5", "rank", "integer"),
+    "rank true": bad("rank=true", "rank", "inner dimension"),
+    "no rank": bad("rank=null", "factorization=svd", "rank=NUMBER"),
+    "rank that does not shrink": bad("model=minilm rank=380", "rank 380", "30522 x 384", "379"),
+    "negative seed": bad("seed=-1", "seed", "greater than or equal to 0", sweep="seed=0,-1 -m"),
+    "seed of 33 bits": bad("seed=4294967296", "seed", "less than 4294967296", sweep="seed=0,4294967296 -m"),
+    "rate 0": bad("optimizer.lr=0", "optimizer.lr", "greater than 0", sweep="optimizer.lr=1e-4,0 -m"),
+    "rate not a number": bad("optimizer.lr=nan", "optimizer.lr", "finite"),
+    "rate in words": bad("optimizer.lr=high", "optimizer.lr", "number"),
+    "no epochs": bad("trainer.epochs=0", "trainer.epochs", "greater than or equal to 1"),
+    "empty batches": bad("trainer.batch_size=0", "trainer.batch_size", "greater than or equal to 1"),
+    "dropout above 1": bad("task.dropout=1.5", "task.dropout", "less than 1"),
+    "moments above 1": bad("optimizer.betas=[0.9,2]", "optimizer.betas", "less than 1"),
+    "held-out share above 1": bad("data.selection_size=1.5", "data.selection_size", "share below 1"),
+    "switch in words": bad("force=perhaps", "force", "boolean"),
+    # Choices
+    "unknown precision": bad("trainer.precision=17", "trainer.precision", "32-true", "bf16-mixed"),
+    "misspelt metric": bad("data.metrics=[acuracy]", "data.metrics", "'accuracy'"),
+    "no metric": bad("data.metrics=[]", "data.metrics", "at least 1"),
+    "metric of a regression": bad("data.metrics=[pearson]", "pearson", "data.target=class", "accuracy"),
+    "misspelt checkpoint": bad("checkpoint=bets", "checkpoint", "'best'"),
+    "best without held-out rows": bad("data.selection_size=0", "checkpoint=best", "data.selection_size above 0"),
+    "patience without held-out rows": bad(
+        "data.selection_size=0 checkpoint=last trainer.patience=2", "trainer.patience", "data.selection_size above 0"
+    ),
+    "tag that is no list": bad("tags=pilot", "tags", "list"),
+    "tag that is a number": bad("tags=[1]", "tags", "string"),
+    "experiment that is a path": bad("experiment_name=a/b", "experiment_name", "pattern"),
+    # Files and folders
+    "unknown data file": bad(f"{FILES} data.train_file=tain.csv", "data.train_file", "tain.csv", "existing file"),
+    "no data files": bad("data=files", "data.train_file=FILE", "data.validation_file=FILE"),
+    "unknown data folder": bad("paths.data_dir=nowhere", "paths.data_dir", "EMBFACT_DATA_DIR", "existing folder"),
+    "unknown model folder": bad(f"{MINILM}./nowhere", "./nowhere", "model.name_or_path"),
+    "model folder without a model": bad(f"{MINILM}{{tmp}}/empty", "config.json", "directory of a saved model"),
+    "model folder without weights": bad(f"{MINILM}{{tmp}}/bare", "model.safetensors", "directory of a saved model"),
+    "model in a pickle": bad(f"{MINILM}{{tmp}}/pickled", "pytorch_model.bin", "convert it to model.safetensors"),
+    "model that is a file": bad(f"{MINILM}{{tmp}}/train.csv", "train.csv", "directory"),
+    "unknown packaged model": bad(f"{MINILM}packaged:minlm", "minlm", "'minilm'"),
+    "two models": bad("model.name_or_path=packaged:minilm", "model.name_or_path", "model.architecture"),
+    "ALBERT's table": bad(f"{MINILM}{{tmp}}/albert", "30000 x 128", "factorization=none", "refactorize_existing=true"),
+    "ELECTRA's table": bad(f"{MINILM}{{tmp}}/electra", "30522 x 128", "factorization=none"),
+    "folder below a file": bad("output_dir={tmp}/train.csv/runs", "output_dir", "may write"),
+    "empty folder name": bad("output_dir=", "output_dir", "at least 1 character"),
+}
+# A representative of each stage that can refuse, through a process of its own.
+REAL = [
+    "misspelt option",
+    "misspelt choice of a group",
+    "rank that does not shrink",
+    "unknown data file",
+    "ALBERT's table",
+]
+
+
+def encoder(folder: Path, *weights: str, **config: Any) -> None:
+    """A checkpoint folder as far as it can be checked without loading it."""
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(config))
+    for name in weights:
+        (folder / name).write_bytes(b"")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A working directory with the files that some of the commands name."""
+    (tmp_path / "train.csv").write_text("text,label\na fine film,1\na dull film,0\n")
+    (tmp_path / "empty").mkdir()
+    bert = {"model_type": "bert", "hidden_size": 768, "vocab_size": 30522}
+    encoder(tmp_path / "bare", **bert)
+    encoder(tmp_path / "pickled", "pytorch_model.bin", **bert)
+    factorized = {"hidden_size": 768, "embedding_size": 128}
+    encoder(tmp_path / "albert", "model.safetensors", model_type="albert", vocab_size=30000, **factorized)
+    encoder(tmp_path / "electra", "model.safetensors", model_type="electra", vocab_size=30522, **factorized)
+    return tmp_path
+
+
+def check(err: str, case: Bad) -> None:
+    lines = err.strip().splitlines()
+    assert len(lines) <= 5, err
+    assert lines[0].startswith("embfact: nothing was started; ")
+    assert "Traceback" not in err
+    assert [words for words in case.told if words not in err] == [], err
+
+
+def words_of(case: Bad, folder: Path, *, sweep: bool) -> list[str]:
+    return [*GOOD, *(word.replace("{tmp}", str(folder)) for word in case.words), *(case.sweep if sweep else ())]
+
+
+ALONE = [pytest.param(case, False, id=f"{name}-run") for name, case in BAD.items()]
+SWEPT = [pytest.param(case, True, id=f"{name}-sweep") for name, case in BAD.items() if case.sweep]
+
+
+@pytest.mark.parametrize(("case", "sweep"), [*ALONE, *SWEPT])
+def test_bad_input_is_refused_in_words(case: Bad, sweep: bool, train: Any, folder: Path, files_below: Any) -> None:
+    before = files_below(folder)
+    answer = train(*words_of(case, folder, sweep=sweep), cwd=folder)
+    assert answer.code == 2, answer
+    assert answer.out == ""
+    check(answer.err, case)
+    assert files_below(folder) == before
+
+
+@pytest.mark.parametrize("case", [BAD[name] for name in REAL], ids=REAL)
+def test_the_real_command_refuses_before_it_imports_anything_heavy(case: Bad, folder: Path, files_below: Any) -> None:
+    before = files_below(folder)
+    code, _, err, imported = real(words_of(case, folder, sweep=True), folder)
+    assert code == 2
+    check(err, case)
+    assert imported & HEAVY == set()
+    assert files_below(folder) == before
+
+
+@pytest.mark.parametrize(("words", "told"), [(["--help"], "factorization: albert"), (["--cfg", "job"], "lr: 0.0001")])
+def test_help_and_configuration_are_answered_without_anything_heavy(
+    words: list[str], told: str, folder: Path, files_below: Any
+) -> None:
+    before = files_below(folder)
+    code, out, err, imported = real(words, folder)
+    assert (code, err) == (0, "")
+    assert told in out
+    assert imported & HEAVY == set()
+    assert files_below(folder) == before
+
+
+def real(words: list[str], folder: Path) -> tuple[int, str, str, set[str]]:
+    """Exit code, output and errors of a process, and the modules that it imported."""
+    environment = {name: value for name, value in os.environ.items() if name != "EMBFACT_DATA_DIR"}
+    command = [sys.executable, "-X", "importtime", str(TRAIN), *words]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    lines = done.stderr.splitlines()
+    imported = {line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")}
+    assert "hydra" in imported
+    errors = "\n".join(line for line in lines if not line.startswith("import time:"))
+    return done.returncode, done.stdout, errors, imported
+
+
+def test_the_same_words_without_a_fault_are_accepted(train: Any, folder: Path) -> None:
+    for words in ([], FILES.split(), [*MINILM.split()[:1], "rank=379"], ["seed=0,1", "-m"], ["tags=[pilot]", "-m"]):
+        answer = train(*GOOD, *words, "plan=true", cwd=folder)
+        assert (answer.code, answer.err) == (0, "")
+        assert "to do" in answer.out
+
+
+def test_all_faults_are_told_at_once_and_each_once(train: Any, folder: Path) -> None:
+    words = ["seed=-1", "trainer.epochs=0", "task.dropout=2", "data=sst", "tags=[a,b]"]
+    answer = train(*GOOD, *words, "rank=16,0", "factorization=svd,randm", "-m", cwd=folder)
+    assert answer.code == 2
+    faults = [line for line in answer.err.splitlines() if line.startswith("- ")]
+    assert "6 things to mend" in answer.err
+    assert len(faults) == 6
+    for option in ("seed", "trainer.epochs", "task.dropout", "data has", "rank", "factorization has"):
+        assert sum(fault.startswith(f"- {option}") for fault in faults) == 1, option
+    for remedy in ("sst2", "'random'"):
+        assert remedy in answer.err
+
+
+def test_faults_of_the_disk_are_told_with_each_other(train: Any, folder: Path) -> None:
+    words = [*FILES.split(), "data.train_file=a.csv", "data.validation_file=b.csv", "paths.data_dir=c", "rank=500"]
+    answer = train(*GOOD, *words, cwd=folder)
+    assert answer.code == 2
+    assert "4 things to mend" in answer.err
+    assert all(name in answer.err for name in ("a.csv", "b.csv", "paths.data_dir", "rank 500"))

@@ -1,0 +1,73 @@
+"""What all tests share: no network, a cache of their own, and the command line within this process."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from embfact.launch import main
+
+# Read when the hub library is imported: no test may wait for a network.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+CONF = Path(__file__).resolve().parents[1] / "conf"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command answered: its exit code, standard output and standard error."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EMBFACT_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def conf() -> Path:
+    """The project's configuration."""
+    return CONF
+
+
+@pytest.fixture(scope="session")
+def train() -> Callable[..., Answer]:
+    """``python train.py WORDS`` in the folder ``cwd``, without a process of its own."""
+
+    def call(*words: object, cwd: Path) -> Answer:
+        out, err = io.StringIO(), io.StringIO()
+        with mock.patch.dict(os.environ), contextlib.chdir(cwd):
+            os.environ.pop("EMBFACT_DATA_DIR", None)
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                code = main(CONF, [str(word) for word in words])
+        if "torch" in sys.modules:
+            # A training makes the whole process deterministic, which the next test has not asked for.
+            sys.modules["torch"].use_deterministic_algorithms(False)
+        return Answer(code, out.getvalue(), err.getvalue())
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def tiny() -> list[str]:
+    """Overrides that make a run a matter of a second."""
+    return ["model=bert_scratch", "data=vader", "debug=fast", "trainer=cpu", "logger=none"]
+
+
+@pytest.fixture(scope="session")
+def files_below() -> Callable[[Path], dict[str, int]]:
+    """Every file and folder below a folder, with the time of its last change."""
+    return lambda folder: {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*")}

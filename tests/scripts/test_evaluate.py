@@ -1,0 +1,192 @@
+"""The command line of scripts/evaluate.py."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+
+def record_of(run: Path) -> dict[str, Any]:
+    return json.loads((run / "record.json").read_text())
+
+
+def without(run: Path, target: Path, **changes: Any) -> Path:
+    """A copy of a run with another record."""
+    shutil.copytree(run, target)
+    (target / "record.json").write_text(json.dumps(record_of(run) | changes))
+    return target
+
+
+@pytest.mark.parametrize("data", ["vader", "stsb"])
+def test_the_figures_of_the_own_data_are_bit_for_bit_those_of_the_record(
+    command: Callable[..., Any], runs: Callable[..., Path], tmp_path: Path, data: str
+) -> None:
+    run = runs(data)
+    done = command("evaluate.py", run, "--output", tmp_path / "figures.json")
+    assert (done.code, done.err) == (0, "")
+    figures, record = json.loads((tmp_path / "figures.json").read_text()), record_of(run)
+    assert figures["metrics"] == record["metrics"]
+    assert figures["fingerprint"] == record["data"]["fingerprint"]
+    assert figures["rows"] == {split: record["data"]["rows"][split] for split in record["metrics"]}
+    assert figures["trained_on"] == []
+    for split, metrics in record["metrics"].items():
+        for name, value in metrics.items():
+            assert f"{split}  {name}  {100 * value:.2f}  ({figures['rows'][split]} rows)" in done.out.splitlines()
+    assert f"data fingerprint {record['data']['fingerprint']} (the run's own)" in done.out
+
+
+def test_overrides_of_the_own_data_are_on_top_of_what_the_run_was_trained_on(
+    run: Callable[..., Any], runs: Callable[..., Path], tmp_path: Path
+) -> None:
+    done = run("evaluate.py", runs("vader"), "data.eval_size=10", "trainer.eval_batch_size=3")
+    assert done.code == 0
+    # debug=fast draws 64 rows of it; the rest of the data set is as the run had it.
+    assert "(10 rows)" in done.out
+    assert "(the run's own)" in done.out
+
+
+def test_training_rows_are_told(run: Callable[..., Any], runs: Callable[..., Path], mirror: Path) -> None:
+    done = run("evaluate.py", runs("vader"), "data.report_splits=[test,train]")
+    assert done.code == 0
+    assert [line for line in done.out.splitlines() if "was trained on rows" in line][0].startswith("train: ")
+    assert "test: the run was trained" not in done.out
+    copied = mirror / "glue" / "sst2" / "train.parquet"
+    words = ["data=files", f"data.validation_file={copied}", "data.text=sentence"]
+    assert "validation: the run was trained on rows" in run("evaluate.py", runs("sst2"), *words).out
+
+
+def test_the_users_file_needs_no_training_file(
+    run: Callable[..., Any], runs: Callable[..., Path], tmp_path: Path
+) -> None:
+    (tmp_path / "new.csv").write_text("review,mark\na fine film,positive\na dull film,negative\n")
+    columns = ["data.text=review", "data.label=mark"]
+    done = run("evaluate.py", runs("sst2"), "data=files", f"data.validation_file={tmp_path}/new.csv", *columns)
+    assert done.code == 0
+    assert "validation  accuracy  " in done.out
+    assert "(2 rows)" in done.out
+    assert "(not that of the run)" in done.out
+
+
+def test_labels_are_matched_by_name_not_by_code(
+    run: Callable[..., Any], runs: Callable[..., Path], mirror: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(mirror, tmp_path / "turned")
+    path = tmp_path / "turned" / "glue" / "sst2" / "validation.parquet"
+    table = pq.read_table(path)
+    # One class more often than the other, so that a mix-up shows.
+    table = table.filter(np.array(table.column("label")) + np.arange(len(table)) % 3 > 0)
+    pq.write_table(table, path)
+    as_trained = ["evaluate.py", runs("sst2"), "data=sst2", f"paths.data_dir={tmp_path}/turned", "--output"]
+    assert run(*as_trained, tmp_path / "a.json").code == 0
+    turned = 1 - np.array(table.column("label"))
+    pq.write_table(table.set_column(1, "label", [turned]), path)
+    assert run(*as_trained, tmp_path / "b.json", "data.label_names=[positive,negative]").code == 0
+    assert run(*as_trained, tmp_path / "c.json").code == 0
+    kept, same, other = (
+        json.loads((tmp_path / f"{name}.json").read_text())["metrics"]["validation"]["accuracy"] for name in "abc"
+    )
+    assert same == kept
+    assert other == pytest.approx(1 - kept)
+    assert other != kept
+
+
+UNFIT = {
+    "other classes": ("vader", ["data=imdb"], '"data.label_names=[negative,positive]"'),
+    "too many classes": ("sst2", ["data=mnli", "data.text=[premise]"], "choose data with these classes"),
+    "pairs": ("sst2", ["data=rte"], "was trained on single texts, rte has pairs"),
+    "regression on classes": ("stsb", ["data=rte"], "predicts numbers (data.target=float), rte has classes"),
+    "classes on a regression": ("rte", ["data=stsb"], "predicts classes, stsb has numbers"),
+    "metric": ("mnli", ["data.metrics=[f1]"], "metrics f1 do not fit 3 classes"),
+    "too long": ("vader", ["data.max_length=9999"], "room for 512 tokens"),
+    "hidden labels": ("sst2", ["data.report_splits=[test]"], "--glue"),
+    "training option": ("vader", ["seed=1"], "seed belongs to the training"),
+    "backbone": ("vader", ["model=minilm"], "model belongs to the training"),
+    "other trainer option": ("vader", ["trainer.threads=2"], "trainer.threads belongs to the training"),
+    "sweep": ("vader", ["data=vader,sst2"], "one data set at a time"),
+    "deletion": ("vader", ["~data.note"], "cannot be left out"),
+    "no such data": ("vader", ["data=vadr"], "did you mean 'vader'?"),
+    "no such option": ("vader", ["data.evalsize=3"], "did you mean 'eval_size'"),
+    "no such option of other data": ("vader", ["data=sst2", "data.evalsize=3"], "did you mean 'data.eval_size'"),
+    "no override": ("vader", ["sst2"], "write key=value"),
+    "no file": ("vader", ["data=files"], "add data.validation_file=FILE"),
+    "missing file": ("vader", ["data=files", "data.validation_file=nowhere.csv"], "there is no file nowhere.csv"),
+    "too many rows": ("vader", ["data.eval_size=99999"], "use at most"),
+    "no such split": ("vader", ["data.report_splits=[dev]"], "no split 'dev'"),
+    "no such device": ("vader", ["--device", "tpu"], "'tpu' is no device"),
+}
+
+
+@pytest.mark.parametrize("case", UNFIT)
+def test_what_does_not_fit_is_refused_in_words(
+    run: Callable[..., Any], runs: Callable[..., Path], refused: Callable[..., None], tmp_path: Path, case: str
+) -> None:
+    data, words, message = UNFIT[case]
+    refused(run("evaluate.py", runs(data), *words, "--output", tmp_path / "figures.json"), message)
+    assert not (tmp_path / "figures.json").exists()
+
+
+def test_a_missing_column_is_named(
+    run: Callable[..., Any], runs: Callable[..., Path], refused: Callable[..., None], tmp_path: Path
+) -> None:
+    (tmp_path / "new.csv").write_text("review,label\nfine,positive\n")
+    words = ["data=files", f"data.validation_file={tmp_path}/new.csv"]
+    refused(run("evaluate.py", runs("vader"), *words), "new.csv has no column 'text'; use one of: label, review")
+
+
+def test_a_run_that_cannot_be_used_is_refused_in_words(
+    run: Callable[..., Any], runs: Callable[..., Path], refused: Callable[..., None], tmp_path: Path
+) -> None:
+    good = runs("vader")
+    refused(run("evaluate.py", tmp_path / "nowhere"), "there is no run directory")
+    refused(run("evaluate.py", good.parent), f"holds 1 runs; give one of them, such as {good}")
+    (tmp_path / "busy").mkdir()
+    refused(run("evaluate.py", tmp_path / "busy"), "holds no record.json")
+    (tmp_path / "busy" / "log.txt").touch()
+    refused(run("evaluate.py", tmp_path / "busy"), "the run busy is not finished")
+    error = {"type": "RuntimeError", "message": "out of memory"}
+    failed = without(good, tmp_path / "failed", status="failed", error=error)
+    refused(run("evaluate.py", failed), "failed (out of memory)")
+    removed = without(good, tmp_path / "removed")
+    shutil.rmtree(removed / "checkpoint")
+    refused(run("evaluate.py", removed), "(checkpoint was removed); train it again with checkpoint=last")
+    weights = without(good, tmp_path / "cut") / "checkpoint" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    refused(run("evaluate.py", weights.parents[1]), "damaged or cut short")
+    (tmp_path / "cut" / "checkpoint" / "config.json").write_text("{")
+    refused(run("evaluate.py", tmp_path / "cut"), "config.json cannot be read")
+    (tmp_path / "cut" / "record.json").write_text("{")
+    refused(run("evaluate.py", tmp_path / "cut"), "is cut off")
+
+
+def test_a_run_that_kept_no_weights_tells_how_to_keep_them(
+    run: Callable[..., Any], runs: Callable[..., Path], refused: Callable[..., None]
+) -> None:
+    refused(
+        run("evaluate.py", runs("vader", "checkpoint=none")), "(checkpoint=none); train it again with checkpoint=last"
+    )
+
+
+def test_many_faults_take_few_lines(
+    run: Callable[..., Any], runs: Callable[..., Path], refused: Callable[..., None]
+) -> None:
+    refused(
+        run("evaluate.py", runs("vader"), *[f"{key}=1" for key in ("seed", "rank", "a", "b", "c", "d", "e")]), "more"
+    )
+
+
+def test_refusals_import_nothing_heavy(runs: Callable[..., Path], modules_after: Callable[..., Any]) -> None:
+    good = str(runs("vader"))
+    wrong = [[], ["--help"], ["nowhere"], [good, "--device", "x"], [good, "--output", "no/such/folder/x.json"]]
+    codes, modules = modules_after("evaluate.py", wrong)
+    assert codes == [2, 0, 2, 2, 2]
+    assert not modules & {"torch", "transformers", "pyarrow", "datasets", "pytorch_lightning", "hydra"}
+    codes, modules = modules_after("evaluate.py", [[good, "seed=1"], [good, "data=imdb"], [good, "data.evalsize=1"]])
+    assert codes == [2, 2, 2]
+    assert not modules & {"torch", "transformers", "pyarrow", "datasets", "pytorch_lightning"}
