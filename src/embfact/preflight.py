@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from embfact.composition import Job
 from embfact.config import ModelConfig, RunConfig
 from embfact.errors import ConfigError, Fault, ModelError
-from embfact.models.backbones import TableShape, resolve, table_shape, weight_files
+from embfact.models.backbones import TableShape, read_config, resolve, table_shape, usable_positions, weight_files
 
 
 def check(jobs: Iterable[Job]) -> None:
@@ -44,30 +45,50 @@ def _data_faults(config: RunConfig) -> list[Fault]:
 
 def _model_faults(config: RunConfig) -> list[Fault]:
     try:
-        shape = _shape(config.model.model_dump_json())
+        shape, values = _backbone(config.model.model_dump_json())
         origin = resolve(config.model.name_or_path) if config.model.name_or_path else None
         if isinstance(origin, Path):
             weight_files(origin)
     except ModelError as error:
         return [Fault(str(error))]
+    faults = [fault_of_length(config, values), _fault_of_size(config, shape)]
+    return [fault for fault in faults if fault]
+
+
+def fault_of_length(config: RunConfig, backbone: Mapping[str, Any]) -> Fault | None:
+    """Texts that are cut to more tokens than the backbone has positions for would fail in the middle of a training.
+
+    Args:
+        config: The run.
+        backbone: The values of the backbone's config.json; empty where they are not known yet.
+    """
+    positions = usable_positions(backbone)
+    if positions is None or config.data.max_length <= positions:
+        return None
+    what = f"data.max_length is more than the {positions} positions of {config.model.label}"
+    return Fault(what, str(config.data.max_length), f"use at most {positions}")
+
+
+def _fault_of_size(config: RunConfig, shape: TableShape | None) -> Fault | None:
     method = config.factorization
     if shape is None or method.name == "none":
-        return []
+        return None
     if shape.already_factorized and not method.refactorize_existing:
         what = f"{config.model.label} keeps its table factorized already ({shape.vocab_size} x {shape.embedding_size})"
         remedy = "use factorization=none, or set factorization.refactorize_existing=true"
-        return [Fault(what, f"factorization={method.name}", remedy)]
+        return Fault(what, f"factorization={method.name}", remedy)
     try:
         method.check_size(shape.vocab_size, shape.embedding_size, config.rank)
     except ValueError as error:
-        return [Fault(str(error))]
-    return []
+        return Fault(str(error))
+    return None
 
 
 # A sweep has one or two backbones and hundreds of runs.
 @lru_cache(maxsize=16)
-def _shape(document: str) -> TableShape | None:
-    return table_shape(ModelConfig.model_validate_json(document))
+def _backbone(document: str) -> tuple[TableShape | None, Mapping[str, Any]]:
+    model = ModelConfig.model_validate_json(document)
+    return table_shape(model), read_config(model) or {}
 
 
 def _output_faults(config: RunConfig) -> list[Fault]:

@@ -24,13 +24,14 @@ from embfact.config import RunConfig
 from embfact.data.datamodule import TextDataModule
 from embfact.data.text import TextData, load_text
 from embfact.data.tokenized import Tokenized, tokenize
-from embfact.errors import UserError
+from embfact.errors import ModelError, UserError
 from embfact.inference import predict
 from embfact.log import run_log
 from embfact.models import checkpoint
 from embfact.models.compress import compress, embedding_tensors
 from embfact.models.loading import load_backbone
 from embfact.models.size import model_size, saved_size
+from embfact.preflight import fault_of_length
 from embfact.records import record as records
 from embfact.records.identity import Identity
 from embfact.records.predictions import write_predictions
@@ -42,8 +43,6 @@ from embfact.tracking import Tracker
 from embfact.training import Fitted, fit
 
 log = logging.getLogger(__name__)
-
-CHECKPOINT = "checkpoint"
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ def _run(config: RunConfig, identity: Identity, watch: Stopwatch, tracker: Track
     with watch.step("training"):
         fitted = _fit(model, tokenizer, splits, config, identity, tracker)
     with watch.step("evaluation"):
-        directory = identity.directory / CHECKPOINT
+        directory = identity.directory / records.CHECKPOINT
         checkpoint.save(model.cpu(), tokenizer, directory)
         del model
         # What is reported are the weights as saved, not those in memory.
@@ -138,13 +137,16 @@ def _run(config: RunConfig, identity: Identity, watch: Stopwatch, tracker: Track
 def _backbone(text: TextData, config: RunConfig) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     outputs = 1 if text.label_names is None else len(text.label_names)
     check_metrics(config.data.metrics, outputs)
-    return load_backbone(
+    model, tokenizer = load_backbone(
         config.model,
         num_labels=outputs,
         label_names=text.label_names,
         dropout=config.task.dropout,
         seed=config.seed,
     )
+    if fault := fault_of_length(config, model.config.to_dict()):
+        raise ModelError(str(fault))
+    return model, tokenizer
 
 
 def _rank(config: RunConfig) -> int | None:

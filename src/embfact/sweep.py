@@ -15,7 +15,7 @@ from embfact.config import RunConfig
 from embfact.errors import UserError
 from embfact.records.collect import find_records
 from embfact.records.identity import Identity, identify
-from embfact.records.record import RunRecord, is_finished, read
+from embfact.records.record import CHECKPOINT, RunRecord, is_finished, read
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def finished_record(identity: Identity, config: RunConfig) -> RunRecord | None:
     """The record of a run that is finished and has kept the weights that are asked for."""
     if not is_finished(identity.directory, identity.hash):
         return None
-    weights = identity.directory / "checkpoint" / "model.safetensors"
+    weights = identity.directory / CHECKPOINT / "model.safetensors"
     return read(identity.directory) if config.checkpoint == "none" or weights.is_file() else None
 
 

@@ -120,7 +120,7 @@ def command(tmp_path: Path) -> Callable[..., Done]:
 
 @pytest.fixture
 def modules_after() -> Callable[[str, list[list[str]]], tuple[list[int], set[str]]]:
-    """Calls a script with each list of arguments in a new process: the exit codes, and the packages imported by then."""
+    """Calls a script with each list of arguments in a new process: the exit codes, and all packages imported."""
 
     def call(script: str, commands: list[list[str]]) -> tuple[list[int], set[str]]:
         code = (

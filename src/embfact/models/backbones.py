@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
@@ -37,6 +37,7 @@ TOKENIZER_FILES = (
 
 _HIDDEN_SIZE = ("hidden_size", "dim", "d_model", "n_embd")
 _EMBEDDING_SIZE = ("embedding_size", "input_embedding_size", "word_embed_proj_dim")
+_OFFSET_POSITIONS = {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "roberta-prelayernorm", "mpnet"}
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -130,6 +131,20 @@ def table_shape(model: ModelConfig) -> TableShape | None:
         return None
     width = next((config[key] for key in _EMBEDDING_SIZE if isinstance(config.get(key), int)), hidden)
     return TableShape(vocab, width, hidden)
+
+
+def usable_positions(config: Mapping[str, Any]) -> int | None:
+    """Tokens that a backbone has room for; None if its configuration does not limit them.
+
+    Args:
+        config: The values of its config.json.
+    """
+    positions = config.get("max_position_embeddings")
+    if not isinstance(positions, int) or positions <= 0:
+        return None
+    # These count positions from the one after the padding id: a table of 514 rows takes 512 tokens.
+    offset = config.get("pad_token_id", 1) + 1 if config.get("model_type") in _OFFSET_POSITIONS else 0
+    return positions - offset
 
 
 def fingerprint(model: ModelConfig) -> str:

@@ -20,12 +20,8 @@ from embfact.usage.finished_run import FinishedRun
 from embfact.usage.target import Target
 
 # The options that say which files or which published rows a data set is.
-PLACE = ("source", "hub", "hub_config", "revision", "mirror") + (
-    "train_file",
-    "validation_file",
-    "train_split",
-    "report_splits",
-)
+PUBLISHED = ("source", "hub", "hub_config", "revision", "mirror")
+PLACE = (*PUBLISHED, "train_file", "validation_file", "train_split", "report_splits")
 
 
 @dataclass(frozen=True)
@@ -65,8 +61,9 @@ class Evaluation:
 
     def lines(self) -> list[str]:
         """The evaluation for a person: one line a split and metric, in percent points."""
-        whose = "the run's own" if self.fingerprint == self.run_fingerprint else "not that of the run"
-        lines = [f"{self.run} on {self.data} ({self.origin})", f"data fingerprint {self.fingerprint} ({whose})"]
+        # Another fingerprint may still be a single split of the run's data: that is for `trained_on` to say.
+        whose = " (the run's own)" if self.fingerprint == self.run_fingerprint else ""
+        lines = [f"{self.run} on {self.data} ({self.origin})", f"data fingerprint {self.fingerprint}{whose}"]
         for split, metrics in self.metrics.items():
             for name, value in metrics.items():
                 figure = "undefined" if value is None else f"{100 * value:.2f}"

@@ -14,9 +14,8 @@ from pydantic import ValidationError
 
 from embfact.config import DataConfig
 from embfact.errors import ModelError
-from embfact.records.record import FILE_NAME, RunRecord, read
-
-CHECKPOINT = "checkpoint"
+from embfact.models.backbones import usable_positions
+from embfact.records.record import CHECKPOINT, FILE_NAME, RunRecord, read
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ def open_run(directory: Path) -> FinishedRun:
     except (KeyError, TypeError, ValidationError) as error:
         reason = str(error).splitlines()[0]
         raise ModelError(f"{directory} was written by another embfact ({reason}); train the run again") from None
-    return FinishedRun(directory, record, data, names, config.get("max_position_embeddings"))
+    return FinishedRun(directory, record, data, names, usable_positions(config))
 
 
 def _record(directory: Path) -> RunRecord:

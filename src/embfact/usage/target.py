@@ -46,7 +46,7 @@ class Target:
 def read_target(run: FinishedRun, conf_dir: Path, words: Sequence[str]) -> Target:
     """The data set that overrides ask for.
 
-    With ``data=NAME`` it comes from `conf_dir`, as for training; without, it is the run's own with the overrides on top.
+    With ``data=NAME`` it comes from `conf_dir`, as for training; else it is the run's own with the overrides on top.
 
     Args:
         run: The run.
