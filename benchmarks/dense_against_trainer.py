@@ -16,6 +16,7 @@ from typing import Any
 
 from embfact.composition import hydra_session
 from embfact.config import RunConfig
+from embfact.errors import ConfigError
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 
@@ -46,14 +47,18 @@ def dense_config(arguments: argparse.Namespace, seed: int, folder: str) -> RunCo
     words = [f"data={arguments.data}", f"data.train_size={arguments.train_size}", "factorization=none", "logger=none"]
     words += [f"seed={seed}", "checkpoint=last", f"output_dir={folder}", f"trainer.threads={arguments.threads}"]
     with hydra_session(CONF) as composer:
-        return composer.jobs([words])[0].config
+        configs, faults = composer.configs([words])
+        if faults:
+            raise ConfigError(faults)
+        return configs[0]
 
 
 def with_embfact(config: RunConfig) -> float:
     """First metric of the first reported split after a run of ours."""
     from embfact.launch import run_job
+    from embfact.sweep import make_plan
 
-    record = run_job(config, 1, 1)
+    record = run_job(make_plan([config], with_baseline=False)[0], 1, 1)
     return first_figure(config, record.metrics)
 
 

@@ -36,27 +36,27 @@ def hydras_own(words: list[str]) -> RunConfig:
         ["model=bert_scratch", "+model.architecture.hidden_act=relu", "++rank=4"],
         ["data=files", "data.train_file='my data/a=b.csv'", "data.validation_file=b.csv", "data.text=[one,two]"],
         ["debug=fast", "trainer.epochs=2", "trainer=cpu"],
-        ["experiment=methods_sst2", "data.train_size=null", "rank=${seed}", "seed=5"],
+        ["experiment=methods_sst2", "hydra.mode=RUN", "data.train_size=null", "rank=${seed}", "seed=5"],
         ["tags=[a,'b c']", "output_dir=out/${experiment_name}", "experiment_name=mine"],
         ["rank=8", "rank=16"],
     ],
     ids=" ".join,
 )
 def test_a_job_is_checked_as_hydra_composes_it(words: list[str]) -> None:
-    (job,) = read_request(CONF, words, multirun=False).jobs
-    assert job.config == hydras_own(words)
+    (config,) = read_request(CONF, words, multirun=False).configs
+    assert config == hydras_own(words)
 
 
 def test_a_sweep_expands_in_hydras_order() -> None:
     request = read_request(CONF, ["rank=8,16", "seed=range(0,2)", "factorization=svd,random"], multirun=True)
-    found = [(job.config.rank, job.config.seed, job.config.factorization.name) for job in request.jobs]
+    found = [(config.rank, config.seed, config.factorization.name) for config in request.configs]
     assert found == [(rank, seed, name) for rank in (8, 16) for seed in (0, 1) for name in ("svd", "random")]
 
 
 def test_what_is_typed_comes_before_the_sweep_of_an_experiment() -> None:
-    jobs = read_request(CONF, ["experiment=methods_sst2", "seed=7", "rank=8"], multirun=True).jobs
-    assert {(job.config.seed, job.config.rank) for job in jobs} == {(7, 8)}
-    assert [job.config.factorization.name for job in jobs] == ["svd", "weighted_svd", "random", "albert"]
+    configs = read_request(CONF, ["experiment=methods_sst2", "seed=7", "rank=8"], multirun=True).configs
+    assert {(config.seed, config.rank) for config in configs} == {(7, 8)}
+    assert [config.factorization.name for config in configs] == ["svd", "weighted_svd", "random", "albert"]
 
 
 def test_hydras_own_settings_are_heeded() -> None:
@@ -71,19 +71,19 @@ def test_a_key_that_a_section_has_not_is_refused_inside_a_dictionary_too() -> No
 
 
 def test_a_kept_configuration_is_that_of_the_same_run() -> None:
-    (job,) = read_request(CONF, ["factorization=svd", "factorization.route=qr", "rank=8"], multirun=False).jobs
-    again = RunConfig.parse(job.config.plain())
-    assert again == job.config
+    (config,) = read_request(CONF, ["factorization=svd", "factorization.route=qr", "rank=8"], multirun=False).configs
+    again = RunConfig.parse(config.plain())
+    assert again == config
     assert again.factorization == SVD(route="qr")
-    assert identify(again).hash == identify(job.config).hash
+    assert identify(again).hash == identify(config).hash
 
 
 def test_a_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    (job,) = read_request(CONF, ["output_dir='~/runs'", "paths.cache_dir='~/cache'"], multirun=False).jobs
-    assert job.config.output_dir == str(tmp_path / "runs")
-    assert job.config.paths.cache_dir == str(tmp_path / "cache")
-    assert identify(job.config).directory.parent == tmp_path / "runs"
+    (config,) = read_request(CONF, ["output_dir='~/runs'", "paths.cache_dir='~/cache'"], multirun=False).configs
+    assert config.output_dir == str(tmp_path / "runs")
+    assert config.paths.cache_dir == str(tmp_path / "cache")
+    assert identify(config).directory.parent == tmp_path / "runs"
 
 
 KEYS = st.sampled_from(["rank", "seed", "optimizer.lr", "trainer.epochs", "data.metrics", "tags", "force", "nonsense"])
@@ -96,7 +96,7 @@ VALUES = st.one_of(
 @given(st.lists(st.tuples(KEYS, VALUES).map("=".join), max_size=3))
 def test_whatever_is_typed_is_a_job_or_refused_in_words(words: list[str]) -> None:
     try:
-        found = read_request(CONF, words, multirun=False).jobs
+        found = read_request(CONF, words, multirun=False).configs
     except ConfigError as error:
         found = error.faults
     assert found

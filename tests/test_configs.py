@@ -60,12 +60,12 @@ def test_the_groups_are_there() -> None:
 @pytest.mark.parametrize("choice", CHOICES)
 def test_each_choice_composes_to_a_valid_run(choice: str) -> None:
     name, _, option = choice.partition("=")
-    (job, *_) = read_request(CONF, [choice, *OWN.get(choice, [])], multirun=name == "experiment").jobs
-    assert isinstance(job.config, RunConfig)
+    (config, *_) = read_request(CONF, [choice, *OWN.get(choice, [])], multirun=name == "experiment").configs
+    assert isinstance(config, RunConfig)
     if name == "factorization":
-        assert job.config.factorization.name == option
+        assert config.factorization.name == option
     if name == "data":
-        assert job.config.data.name == option
+        assert config.data.name == option
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(CONF)))
@@ -81,14 +81,14 @@ def test_each_header_shows_a_command_that_uses_the_file(path: Path) -> None:
 def test_each_command_in_a_header_composes(words: list[str]) -> None:
     multirun = "-m" in words
     overrides = [word for word in words if word != "-m"]
-    assert read_request(CONF, overrides, multirun=multirun).jobs
+    assert read_request(CONF, overrides, multirun=multirun).configs
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_each_experiment_plans_runs_that_can_all_start(experiment: str, train: Any, tmp_path: Path) -> None:
     # A plan looks at which files are there and hashes them; it does not read them.
-    for job in read_request(CONF, [experiment], multirun=True).jobs:
-        data = job.config.data
+    for config in read_request(CONF, [experiment], multirun=True).configs:
+        data = config.data
         for split in (data.train_split, *data.report_splits):
             path = tmp_path / "data" / str(data.mirror) / f"{split}.parquet"
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -14,8 +14,8 @@ CONF = Path(__file__).resolve().parents[1] / "conf"
 
 def names(*words: str, multirun: bool = True) -> list[str]:
     common = ["model=bert_scratch", "output_dir=/nonexistent/runs"]
-    jobs = read_request(CONF, [*common, *words], multirun=multirun).jobs
-    return [run.title.rpartition("-")[0].removeprefix("vader-bert-scratch-") for run in make_plan(jobs, multirun)]
+    configs = read_request(CONF, [*common, *words], multirun=multirun).configs
+    return [run.title.rpartition("-")[0].removeprefix("vader-bert-scratch-") for run in make_plan(configs, multirun)]
 
 
 def test_the_rank_of_a_method_without_one_makes_no_runs() -> None:

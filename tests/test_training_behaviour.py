@@ -16,6 +16,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from embfact.composition import read_request
 from embfact.config import OptimizerConfig, RunConfig
+from embfact.data import datamodule
 from embfact.data.datamodule import TextDataModule
 from embfact.data.tokenized import Tokenized
 from embfact.inference import predict
@@ -53,8 +54,8 @@ def config(conf: Path) -> Callable[..., RunConfig]:
 
     def compose(*words: str) -> RunConfig:
         small = ["trainer=cpu", "logger=none", "trainer.batch_size=8", "trainer.eval_batch_size=8", "optimizer.lr=1e-2"]
-        (job,) = read_request(conf, [*small, *words], multirun=False).jobs
-        return job.config
+        (config,) = read_request(conf, [*small, *words], multirun=False).configs
+        return config
 
     return compose
 
@@ -66,7 +67,7 @@ def fine_tune(config: Callable[..., RunConfig], tmp_path: Path) -> Callable[...,
     def do(*words: str, model: nn.Module | None = None, seed: int = 0) -> Fitted:
         torch.manual_seed(0)
         data = TextDataModule(
-            made_up(40, 0), made_up(16, 1), {}, batch_size=8, eval_batch_size=8, seed=seed, pad_token_id=0
+            made_up(40, 0), made_up(16, 1), batch_size=8, eval_batch_size=8, seed=seed, pad_token_id=0
         )
         model = encoder() if model is None else model
         try:
@@ -193,13 +194,14 @@ def test_smoothing_is_taken_from_the_configuration(fine_tune: Callable[..., Fitt
 def shown(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
     """The rows of every training batch, and after them those of the next training."""
     batches: list[list[int]] = []
-    step = SequenceClassification.training_step
+    collate = datamodule.collate
 
-    def spy(self: SequenceClassification, batch: dict[str, torch.Tensor], index: int) -> torch.Tensor:
-        batches.append(batch["example_ids"].tolist())
-        return step(self, batch, index)
+    def spy(rows: Tokenized, indices: list[int], *rest: Any) -> dict[str, torch.Tensor]:
+        if len(rows) == 40:
+            batches.append(list(indices))
+        return collate(rows, indices, *rest)
 
-    monkeypatch.setattr(SequenceClassification, "training_step", spy)
+    monkeypatch.setattr(datamodule, "collate", spy)
     return batches
 
 

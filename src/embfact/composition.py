@@ -27,14 +27,7 @@ from embfact.config import RunConfig
 from embfact.errors import ConfigError, Fault, nearest
 
 CONFIG_NAME = "train"
-
-
-@dataclass(frozen=True)
-class Job:
-    """One job of a command: the overrides that Hydra composes it from, and the configuration that they give."""
-
-    overrides: tuple[str, ...]
-    config: RunConfig
+UNREADABLE = "write key=value, e.g. rank=64; quote special characters: 'key=\"a (1).csv\"'"
 
 
 @dataclass(frozen=True)
@@ -42,12 +35,12 @@ class Request:
     """What a command line asks for.
 
     Attributes:
-        jobs: One job, or those of the sweep in its order.
+        configs: One configuration, or those of the sweep in its order.
         multirun: Whether it is a sweep.
-        overrides: The overrides that are the same for all jobs, for Hydra's own settings (its launcher).
+        overrides: The overrides that are the same for all runs, for Hydra's own settings (its launcher).
     """
 
-    jobs: tuple[Job, ...]
+    configs: tuple[RunConfig, ...]
     multirun: bool
     overrides: tuple[str, ...]
 
@@ -72,34 +65,29 @@ def read_request(conf_dir: Path, words: Sequence[str], multirun: bool) -> Reques
         ConfigError: With the faults of all jobs.
     """
     with hydra_session(conf_dir) as composer:
-        overrides, faults = composer.without_faults(composer.parse(words))
+        overrides, faults = composer.read(words)
         fixed = [override.input_line or "" for override in overrides if not override.is_sweep_override()]
         settings = composer.hydra_settings(fixed)
         multirun = multirun or str(settings.mode).endswith("MULTIRUN")
         if multirun:
             sweep = [f"{key}={value}" for key, value in (settings.sweeper.get("params") or {}).items()]
-            overrides, faults = composer.without_faults(composer.parse([*sweep, *words]))
+            overrides, faults = composer.read([*sweep, *words])
         elif sweeps := [str(o.input_line) for o in overrides if o.is_sweep_override()]:
-            raise ConfigError([*faults, Fault("a list of values makes a sweep", " ".join(sweeps), "add -m")])
-        try:
-            jobs = composer.jobs(_expand(overrides))
-        except ConfigError as error:
-            # What a mistyped choice would have brought is not known: its own options are not held against the user.
-            unknown = tuple(f"there is no option {fault.what.split()[0]}." for fault in faults)
-            faults += [fault for fault in error.faults if not (unknown and fault.what.startswith(unknown))]
+            remedy = "add -m for a sweep, or brackets for one list: key=[a,b]"
+            faults.append(Fault("a list of values makes a sweep", " ".join(sweeps), remedy))
+            overrides = [override for override in overrides if not override.is_sweep_override()]
+        configs, more = composer.configs(_expand(overrides))
+        # What a mistyped choice would have brought is not known: its own options are not held against the user.
+        unknown = tuple(f"there is no option {fault.what.split()[0]}." for fault in faults)
+        faults += [fault for fault in more if not (unknown and fault.what.startswith(unknown))]
         if faults:
             raise ConfigError(faults)
-        return Request(jobs, multirun, tuple(fixed))
+        return Request(configs, multirun, tuple(fixed))
 
 
 def _expand(overrides: Sequence[Override]) -> list[list[str]]:
     """The overrides of each job of a sweep, in Hydra's order."""
-    try:
-        return BasicSweeper.split_arguments(list(overrides), max_batch_size=None)[0]
-    except HydraException as error:
-        raise ConfigError(
-            [Fault(f"this sweep cannot be expanded: {error}", "", "list the values: key=a,b,c")]
-        ) from None
+    return BasicSweeper.split_arguments(list(overrides), max_batch_size=None)[0]
 
 
 class Composer:
@@ -111,21 +99,19 @@ class Composer:
         self._bases: dict[tuple[str, ...], DictConfig] = {}
         self._groups: dict[str, list[str]] = {}
 
-    def parse(self, words: Sequence[str]) -> list[Override]:
-        """Overrides of words; every word that is none is a fault."""
-        overrides, faults = [], []
+    def read(self, words: Sequence[str]) -> tuple[list[Override], list[Fault]]:
+        """The overrides that can be composed, and the faults of the other words."""
+        good, faults = [], []
         for word in words:
             try:
-                override = self._parser.parse_override(word)
+                (override,) = self._parser.parse_overrides([word])
+                found = self._faults_of(override)
             except HydraException:
-                override = None
-            if override and override.key_or_group:
-                overrides.append(override)
-            else:
-                faults.append(Fault("cannot be read as an override", repr(word), "write key=value, e.g. rank=64"))
-        if faults:
-            raise ConfigError(faults)
-        return overrides
+                found = [Fault("cannot be read as an override", repr(word), UNREADABLE)]
+            faults += found
+            if not found:
+                good.append(override)
+        return good, faults
 
     def is_group(self, override: Override) -> bool:
         """Whether an override chooses an option of a group, e.g. ``data=sst2``, rather than a value."""
@@ -134,17 +120,16 @@ class Composer:
             self._groups[parent] = self._loader.list_groups(parent)
         return last in self._groups[parent]
 
-    def without_faults(self, overrides: Sequence[Override]) -> tuple[list[Override], list[Fault]]:
-        """The overrides that can be composed, and a fault for every choice of a group that has no such option."""
-        good, faults = [], []
-        for override in overrides:
-            unknown = self._unknown_choices(override)
-            faults += unknown
-            if not unknown:
-                good.append(override)
-        return good, faults
-
-    def _unknown_choices(self, override: Override) -> list[Fault]:
+    def _faults_of(self, override: Override) -> list[Fault]:
+        """What is wrong with an override on its own: its form, or a choice of a group that has no such option."""
+        key, word = override.key_or_group, str(override.input_line)
+        if not key:
+            return [Fault("cannot be read as an override", repr(word), UNREADABLE)]
+        if override.is_sweep_override():
+            if not override.is_discrete_sweep():
+                return [Fault("a sweep needs its values", word, "list them: key=a,b,c")]
+            if key.startswith("hydra"):
+                return [Fault(f"{key} cannot be swept", word, "give one value")]
         if override.type == OverrideType.DEL or not self.is_group(override):
             return []
         options = self._loader.get_group_options(override.key_or_group)
@@ -162,70 +147,66 @@ class Composer:
 
     def hydra_settings(self, overrides: Sequence[str]) -> DictConfig:
         """Hydra's own part of the configuration (mode, sweeper, launcher)."""
-        parsed = zip(overrides, self.parse(overrides), strict=True)
-        overrides = [word for word, o in parsed if o.key_or_group.startswith("hydra.") or not _is_plain(self, o)]
+        parsed, _ = self.read(overrides)
+        chosen = [o for o in parsed if o.key_or_group.startswith("hydra.") or not _is_plain(self, o)]
+        overrides = [str(override.input_line) for override in chosen]
         try:
             return compose(CONFIG_NAME, list(overrides), return_hydra_config=True).hydra
-        except (HydraException, OmegaConfBaseException) as error:
+        except (HydraException, OmegaConfBaseException, AssertionError) as error:
             raise ConfigError([_composition_fault(error, overrides)]) from None
 
-    def jobs(self, lists: Sequence[Sequence[str]]) -> tuple[Job, ...]:
-        """A job of each list of overrides; the faults of all together are raised at once."""
-        jobs: list[Job] = []
+    def configs(self, lists: Sequence[Sequence[str]]) -> tuple[tuple[RunConfig, ...], list[Fault]]:
+        """The configuration of each list of overrides, and the faults of all together."""
+        configs: list[RunConfig] = []
         faults: list[Fault] = []
         for words in lists:
             try:
-                jobs.append(Job(tuple(words), RunConfig.parse(self.values(words))))
+                values, found = self.values(words)
+                faults += found
+                configs.append(RunConfig.parse(values))
             except ConfigError as error:
                 faults += error.faults
-        if faults:
-            raise ConfigError(faults)
-        return tuple(jobs)
+        return tuple(configs), faults
 
-    def values(self, words: Sequence[str]) -> dict[str, Any]:
-        """The resolved values of one job as plain containers."""
-        overrides = self.parse(words)
+    def values(self, words: Sequence[str]) -> tuple[dict[str, Any], list[Fault]]:
+        """The resolved values of one job as plain containers, and a fault for every word that sets none of them.
+
+        Raises:
+            ConfigError: If nothing can be composed at all.
+        """
+        overrides, faults = self.read(words)
         plain = [override for override in overrides if _is_plain(self, override)]
-        base = self._base(tuple(word for word, o in zip(words, overrides, strict=True) if not _is_plain(self, o)))
-        config = copy.deepcopy(base)
-        faults: list[Fault] = []
+        config = copy.deepcopy(self._base(tuple(str(o.input_line) for o in overrides if not _is_plain(self, o))))
+        known = list(_keys(OmegaConf.to_container(config, resolve=False)))
         for override in plain:
-            key = override.key_or_group
+            key, word = override.key_or_group, str(override.input_line)
             if key.startswith("hydra."):
                 continue
-            if not _has(config, key):
-                known = _keys(OmegaConf.to_container(base, resolve=False))
-                faults.append(Fault(f"there is no option {key}", str(override.input_line), _nearest_keys(key, known)))
+            if key not in known:
+                faults.append(Fault(f"there is no option {key}", word, _nearest_keys(key, known)))
                 continue
             try:
-                # As Hydra itself does when the job is launched: a dictionary is merged into the one that is there.
+                # As Hydra itself does: a dictionary is merged into the one that is there.
                 OmegaConf.update(config, key, override.value(), merge=True)
             except OmegaConfBaseException as error:
                 reason = str(error).splitlines()[0]
-                faults.append(
-                    Fault(f"{key} cannot be set: {reason}", str(override.input_line), "+KEY=VALUE adds a key")
-                )
-        if faults:
-            raise ConfigError(faults)
+                faults.append(Fault(f"{key} cannot be set: {reason}", word, "+KEY=VALUE adds a key"))
         try:
-            values = OmegaConf.to_container(config, resolve=True)
+            values: Any = OmegaConf.to_container(config, resolve=True)
         except OmegaConfBaseException as error:
-            raise ConfigError([Fault(f"a value cannot be resolved: {' '.join(str(error).split())}")]) from None
-        return run_values(values)
+            what = f"a value cannot be resolved: {' '.join(str(error).split())}"
+            raise ConfigError([*faults, Fault(what)]) from None
+        # The choices of presets have done their work.
+        return {key: value for key, value in values.items() if key not in ("experiment", "debug")}, faults
 
     def _base(self, words: tuple[str, ...]) -> DictConfig:
         """The configuration of these choices of groups; a tenth of a second each, so kept for the other jobs."""
         if words not in self._bases:
             try:
                 self._bases[words] = compose(CONFIG_NAME, list(words))
-            except (HydraException, OmegaConfBaseException) as error:
+            except (HydraException, OmegaConfBaseException, AssertionError) as error:
                 raise ConfigError([_composition_fault(error, words)]) from None
         return self._bases[words]
-
-
-def run_values(composed: Any) -> dict[str, Any]:
-    """The values of a run, of everything that Hydra composed: the choices of presets have done their work."""
-    return {key: value for key, value in composed.items() if key not in ("experiment", "debug")}
 
 
 def _composition_fault(error: Exception, words: Sequence[str]) -> Fault:
@@ -239,19 +220,9 @@ def _is_plain(composer: Composer, override: Override) -> bool:
     return override.type == OverrideType.CHANGE and not composer.is_group(override) and override.package is None
 
 
-def _has(config: DictConfig, key: str) -> bool:
-    """Whether a dotted key exists, its value may be null."""
-    parent, _, last = key.rpartition(".")
-    try:
-        section = OmegaConf.select(config, parent) if parent else config
-    except OmegaConfBaseException:
-        return False
-    return isinstance(section, DictConfig) and last in section.keys()  # noqa: SIM118 (`in` is False for a null value)
-
-
-def _nearest_keys(key: str, known: Iterator[str]) -> str:
+def _nearest_keys(key: str, keys: Sequence[str]) -> str:
     """The options that a mistyped one may mean: those of its section, or of its name in another section."""
-    keys, (section, _, last) = list(known), key.rpartition(".")
+    section, _, last = key.rpartition(".")
     if namesakes := [name for name in keys if name.rpartition(".")[2] == last]:
         return "did you mean " + " or ".join(map(repr, namesakes)) + "?"
     if difflib.get_close_matches(key, keys):

@@ -34,7 +34,9 @@ Decay = Annotated[float, Field(ge=0, lt=1)]
 class Section(BaseModel):
     """A part of the configuration: unknown keys are refused, values are not changed after validation."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False, coerce_numbers_to_str=True
+    )
 
     @field_validator("*", mode="before")
     @classmethod
@@ -48,7 +50,7 @@ class Section(BaseModel):
 class DataConfig(Section):
     """Where the rows come from, which columns they have, and how they are split."""
 
-    name: str = Field(min_length=1, description="short name of the data set, used in run names and tables")
+    name: str = Field(min_length=1, max_length=60, description="short name in run names and tables")
     source: Literal["hub", "files", "vader"] = Field(description="where the rows come from")
     hub: str | None = Field(None, description="data set id on the Hugging Face hub")
     hub_config: str | None = Field(None, description="configuration of the hub data set, e.g. sst2 of GLUE")
@@ -87,6 +89,18 @@ class DataConfig(Section):
         return value
 
     @model_validator(mode="after")
+    def _reported_rows_are_not_trained_on(self) -> DataConfig:
+        if self.train_split in self.report_splits:
+            raise ValueError(f"data.report_splits has the split that is trained on ({self.train_split}); leave it out")
+        if self.source == "files" and self.train_file == self.validation_file and self.train_file:
+            raise ValueError(f"data.validation_file is the file that is trained on ({self.train_file}); give another")
+        if self.target == "class" and self.label_names is not None and len(set(self.label_names)) < 2:
+            raise ValueError(f"data.label_names needs two or more different names, found {self.label_names}")
+        if self.label_names is not None and len(set(self.label_names)) < len(self.label_names):
+            raise ValueError(f"data.label_names has a name twice, found {self.label_names}")
+        return self
+
+    @model_validator(mode="after")
     def _source_has_its_options(self) -> DataConfig:
         if self.source == "files" and not (self.train_file and self.validation_file):
             raise ValueError("data=files needs data.train_file=FILE and data.validation_file=FILE")
@@ -102,7 +116,7 @@ class DataConfig(Section):
 class ModelConfig(Section):
     """The backbone: pretrained from a package, a hub or a directory, or built from a configuration."""
 
-    name: str | None = Field(None, description="name in run names and tables; null: from name_or_path")
+    name: str | None = Field(None, max_length=60, description="name in run names and tables; null: from name_or_path")
     name_or_path: str | None = Field(None, description="packaged:NAME, a hub id, or a local directory")
     revision: str | None = Field(None, description="commit of the hub model; null takes the newest and records it")
     architecture: dict[str, Any] | None = Field(None, description="transformers config of a model with random weights")
@@ -141,7 +155,7 @@ class TrainerConfig(Section):
     accumulate: Whole = Field(1, description="batches summed into one optimizer step")
     gradient_clip: float | None = Field(1.0, gt=0, description="largest gradient norm; null: no clipping")
     patience: Whole | None = Field(None, description="stop after so many epochs without a better held-out metric")
-    precision: Literal["32-true", "bf16-mixed", "16-mixed", "bf16-true"] = Field(description="number format")
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field(description="number format")
     accelerator: Literal["auto", "cpu", "gpu", "mps", "tpu"] = Field(description="device to train on")
     compile: bool = Field(False, description="torch.compile the model")
     threads: Whole | None = Field(None, description="CPU threads; null: as many as cores")
@@ -175,7 +189,7 @@ class PathsConfig(Section):
     @field_validator("data_dir", "cache_dir")
     @classmethod
     def _home_is_meant_by_a_tilde(cls, value: str | None) -> str | None:
-        return None if value is None else str(Path(value).expanduser())
+        return None if value is None else expand_home(value)
 
 
 class RunConfig(Section):
@@ -191,7 +205,7 @@ class RunConfig(Section):
     paths: PathsConfig
     rank: Whole | None = Field(description="inner dimension of the factorization")
     seed: int = Field(ge=0, lt=2**32, description="seed of the head, the factors, dropout and the order of rows")
-    experiment_name: str = Field(pattern=r"^[\w.-]+$", description="name of the folder of runs and of the W&B group")
+    experiment_name: str = Field(pattern=r"^[\w.-]+$", max_length=100, description="folder of the runs and W&B group")
     output_dir: str = Field(min_length=1, description="folder that holds the run directories")
     tags: list[str] = Field(description="words to find the run by")
     baseline: bool = Field(description="a sweep adds one dense run per data set, model and seed")
@@ -202,7 +216,7 @@ class RunConfig(Section):
     @field_validator("output_dir")
     @classmethod
     def _home_is_meant_by_a_tilde(cls, value: str) -> str:
-        return str(Path(value).expanduser())
+        return expand_home(value)
 
     @model_validator(mode="after")
     def _options_fit_together(self) -> RunConfig:
@@ -253,6 +267,18 @@ class RunConfig(Section):
         if faults:
             raise ConfigError(faults)
         return config
+
+
+def expand_home(path: str) -> str:
+    """A path with ``~`` replaced by the home directory.
+
+    Raises:
+        ValueError: If there is no such user.
+    """
+    try:
+        return str(Path(path).expanduser())
+    except RuntimeError:
+        raise ValueError("must be a path, and there is no user of the name after ~") from None
 
 
 def slug(text: str) -> str:

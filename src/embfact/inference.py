@@ -37,7 +37,7 @@ def predict(
     with torch.inference_mode():
         for indices in sorted_batches(rows.lengths, batch_size):
             batch = collate(rows, indices, pad_token_id, padding_side)
-            inputs = {k: v.to(device) for k, v in batch.items() if k not in ("labels", "example_ids")}
+            inputs = {k: v.to(device) for k, v in batch.items() if k != "labels"}
             scores = model(**inputs).logits.float().cpu().numpy()
             if logits is None:
                 logits = np.empty((len(rows), scores.shape[-1]), dtype=np.float32)

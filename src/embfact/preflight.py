@@ -8,19 +8,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from embfact.composition import Job
 from embfact.config import ModelConfig, RunConfig
 from embfact.errors import ConfigError, Fault, ModelError
 from embfact.models.backbones import TableShape, read_config, resolve, table_shape, usable_positions, weight_files
 
 
-def check(jobs: Iterable[Job]) -> None:
-    """Refuse jobs that are sure to fail.
+def check(configs: Iterable[RunConfig]) -> None:
+    """Refuse configurations that are sure to fail.
 
     Raises:
-        ConfigError: With the faults of all jobs, each once.
+        ConfigError: With the faults of all of them, each once.
     """
-    faults = [fault for job in jobs for fault in faults_of_run(job.config)]
+    faults = [fault for config in configs for fault in faults_of_run(config)]
     if faults:
         raise ConfigError(faults)
 
@@ -34,10 +33,12 @@ def _data_faults(config: RunConfig) -> list[Fault]:
     faults = []
     for key in ("train_file", "validation_file"):
         file = getattr(config.data, key)
-        if config.data.source == "files" and file and not Path(file).expanduser().is_file():
-            faults.append(Fault(f"data.{key} is not there", file, "give the path of an existing file"))
+        if config.data.source == "files" and file and not _is_readable(file, folder=False):
+            faults.append(
+                Fault(f"data.{key} is not a file that can be read", file, "give the path of an existing file")
+            )
     data_dir = config.paths.data_dir
-    if data_dir and not Path(data_dir).expanduser().is_dir():
+    if data_dir and not _is_readable(data_dir, folder=True):
         remedy = "set paths.data_dir (or EMBFACT_DATA_DIR) to an existing folder"
         faults.append(Fault("paths.data_dir is not a folder", data_dir, remedy))
     return faults
@@ -92,9 +93,22 @@ def _backbone(document: str) -> tuple[TableShape | None, Mapping[str, Any]]:
 
 
 def _output_faults(config: RunConfig) -> list[Fault]:
-    folder = Path(config.output_dir).expanduser().absolute()
-    while not folder.exists():
-        folder = folder.parent
-    if folder.is_dir() and os.access(folder, os.W_OK):
+    folder = Path(config.output_dir).absolute()
+    try:
+        while not folder.exists():
+            folder = folder.parent
+        writable = folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+    except OSError:  # a folder that may not be looked into, or a name that is too long
+        writable = False
+    if writable:
         return []
     return [Fault("output_dir cannot be written to", config.output_dir, "give a folder that you may write to")]
+
+
+def _is_readable(path: str, *, folder: bool) -> bool:
+    """Whether a path leads to a file (or folder) that may be read; a path that the system refuses does not."""
+    try:
+        place = Path(path).expanduser()
+        return (place.is_dir() if folder else place.is_file()) and os.access(place, os.R_OK)
+    except (OSError, RuntimeError):
+        return False

@@ -24,7 +24,7 @@ from embfact.config import RunConfig
 from embfact.data.datamodule import TextDataModule
 from embfact.data.text import TextData, load_text
 from embfact.data.tokenized import Tokenized, tokenize
-from embfact.errors import ModelError, UserError
+from embfact.errors import DataError, ModelError, UserError
 from embfact.inference import predict
 from embfact.log import run_log
 from embfact.models import checkpoint
@@ -64,34 +64,42 @@ def execute(config: RunConfig, identity: Identity) -> RunRecord:
     Returns:
         The record as written, of status ``finished`` or ``failed``.
     """
-    with run_log(identity.directory):
-        log.info("embfact %s", identity.name)
-        OmegaConf.save(OmegaConf.create(config.plain()), identity.directory / "config.yaml")
-        frame = _frame(config, identity)
-        watch = Stopwatch()
-        reset_peak_memory()
-        tracker = None
-        try:
-            tracker = Tracker(config, identity)
-            record = _run(config, identity, watch, tracker, frame)
-            tracker.summarize(record)
-        except Exception as error:
-            log.error("the run failed:\n%s", traceback.format_exc())
-            message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-            failure = {"type": type(error).__name__, "message": message}
-            record = RunRecord(**frame, status="failed", error=failure, seconds=watch.seconds())
-        except BaseException:
-            # Interrupted: not a result, but W&B must not wait for more.
-            if tracker:
-                tracker.close(succeeded=False)
-            raise
-        if tracker:
-            tracker.close(succeeded=record.status == "finished")
-        # A forced run that fails does not take the place of one that finished.
-        if record.status == "finished" or not records.is_finished(identity.directory, identity.hash):
-            records.write(record, identity.directory)
-        gc.collect()
-        return record
+    frame, watch = _frame(config, identity), Stopwatch()
+    try:
+        with run_log(identity.directory):
+            record = _record(config, identity, watch, frame)
+            # A forced run that fails does not take the place of one that finished.
+            if record.status == "finished" or not records.is_finished(identity.directory, identity.hash):
+                records.write(record, identity.directory)
+    except OSError as error:
+        # The run directory cannot be made or written to: nothing of this run stays, the others go on.
+        record = _failure(frame, watch, error)
+    gc.collect()
+    return record
+
+
+def _record(config: RunConfig, identity: Identity, watch: Stopwatch, frame: dict[str, Any]) -> RunRecord:
+    """Do a run, with W&B opened before it and closed after it whatever happens."""
+    log.info("embfact %s", identity.name)
+    OmegaConf.save(OmegaConf.create(config.plain()), identity.directory / "config.yaml")
+    reset_peak_memory()
+    tracker, succeeded = Tracker(config, identity), False
+    try:
+        record = _run(config, identity, watch, tracker, frame)
+        tracker.summarize(record)
+        succeeded = True
+    except Exception as error:
+        log.error("the run failed:\n%s", traceback.format_exc())
+        record = _failure(frame, watch, error)
+    finally:
+        tracker.close(succeeded)
+    return record
+
+
+def _failure(frame: dict[str, Any], watch: Stopwatch, error: Exception) -> RunRecord:
+    message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+    failure = {"type": type(error).__name__, "message": message}
+    return RunRecord(**frame, status="failed", error=failure, seconds=watch.seconds())
 
 
 def _run(config: RunConfig, identity: Identity, watch: Stopwatch, tracker: Tracker, frame: dict[str, Any]) -> RunRecord:
@@ -101,6 +109,8 @@ def _run(config: RunConfig, identity: Identity, watch: Stopwatch, tracker: Track
     pl.seed_everything(config.seed, workers=True, verbose=False)
     with watch.step("data"):
         text = load_text(config.data, config.paths.data_dir)
+        if text.fingerprint != identity.data_fingerprint:
+            raise DataError(f"{config.data.name} changed while the sweep was running; start the sweep again")
         model, tokenizer = _backbone(text, config)
         splits = _tokenize(text, tokenizer, config)
     dense = {"embedding": model_size(model, embedding_tensors(model)), "model": model_size(model)}
@@ -172,7 +182,6 @@ def _fit(
     data = TextDataModule(
         train=splits.train,
         selection=splits.selection,
-        reports=dict(splits.reports),
         batch_size=config.trainer.batch_size,
         eval_batch_size=config.trainer.eval_batch_size,
         seed=config.seed,

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
-from embfact.composition import Job
 from embfact.config import RunConfig
 from embfact.errors import UserError
+from embfact.factorization.none import Dense
 from embfact.records.collect import find_records
 from embfact.records.identity import Identity, identify
 from embfact.records.record import CHECKPOINT, RunRecord, is_finished, read
@@ -23,13 +23,13 @@ class PlannedRun:
     """One run of a plan.
 
     Attributes:
-        job: Its overrides and configuration.
+        config: Its configuration.
         identity: Its name and directory, or None if its data or backbone is not there.
         record: Its record, if it is finished and need not be done again.
         problem: Why it cannot start, in words.
     """
 
-    job: Job
+    config: RunConfig
     identity: Identity | None
     record: RunRecord | None = None
     problem: str | None = None
@@ -42,42 +42,40 @@ class PlannedRun:
     @property
     def title(self) -> str:
         """Its name, or what is known of it."""
-        config = self.job.config
-        return self.identity.name if self.identity else f"{config.data.name} {config.model.label} s{config.seed}"
+        config = self.config
+        words = (config.data.name, config.model.label, config.factorization.name, config.size or "", f"s{config.seed}")
+        return self.identity.name if self.identity else " ".join(word for word in words if word)
 
 
-def make_plan(jobs: Sequence[Job], with_baseline: bool) -> list[PlannedRun]:
-    """The runs of some jobs, each once, dense baselines first.
+def make_plan(configs: Sequence[RunConfig], with_baseline: bool) -> list[PlannedRun]:
+    """The runs of some configurations, each once, dense baselines first.
 
-    Two jobs that differ only in what decides nothing (the rank of a method without one) are one run.
+    Two that differ only in what decides nothing (the rank of a method without one) are one run.
 
     Args:
-        jobs: The jobs of a command.
+        configs: The configurations of a command.
         with_baseline: Add the dense run of every data set, model and seed (where ``baseline=true``).
     """
     if with_baseline:
-        jobs = [*(_dense(job) for job in jobs if job.config.baseline), *jobs]
+        dense = Dense()
+        bases = [config.model_copy(update={"factorization": dense}) for config in configs if config.baseline]
+        configs = [*bases, *configs]
     runs: dict[str, PlannedRun] = {}
-    for job in jobs:
-        run = _planned(job)
-        runs.setdefault(run.identity.hash if run.identity else f"{run.title}: {run.problem}", run)
+    for config in configs:
+        run = _planned(config)
+        key = str(run.identity.directory) if run.identity else f"{run.title}: {run.problem}"
+        # Of two that differ only in whether the weights are kept, the one that keeps them serves both.
+        if key not in runs or runs[key].config.checkpoint == "none":
+            runs[key] = run
     return list(runs.values())
 
 
-def _dense(job: Job) -> Job:
-    """The same job with the dense table."""
-    from embfact.factorization.none import Dense
-
-    kept = [word for word in job.overrides if not word.lstrip("+~").startswith(("factorization", "rank="))]
-    return Job((*kept, "factorization=none"), job.config.model_copy(update={"factorization": Dense()}))
-
-
-def _planned(job: Job) -> PlannedRun:
+def _planned(config: RunConfig) -> PlannedRun:
     try:
-        identity = identify(job.config)
-    except UserError as error:
-        return PlannedRun(job, None, problem=str(error))
-    return PlannedRun(job, identity, None if job.config.force else finished_record(identity, job.config))
+        identity = identify(config)
+    except (UserError, OSError) as error:
+        return PlannedRun(config, None, problem=str(error))
+    return PlannedRun(config, identity, None if config.force else finished_record(identity, config))
 
 
 def finished_record(identity: Identity, config: RunConfig) -> RunRecord | None:
@@ -105,7 +103,7 @@ def estimate(pending: Sequence[PlannedRun]) -> str:
     """How long some runs will take, from finished runs of the same data, size and backbone in the same folder."""
     if not pending:
         return "nothing to wait for"
-    records = [record for folder in {run.job.config.output_dir for run in pending} for record in _records_in(folder)]
+    records = [record for folder in {run.config.output_dir for run in pending} for record in _records_in(folder)]
     seconds = [_likely_seconds(run, records) for run in pending]
     known = [value for value in seconds if value is not None]
     if not known:
@@ -119,7 +117,7 @@ def _records_in(folder: str) -> list[RunRecord]:
 
 
 def _likely_seconds(run: PlannedRun, records: Iterable[RunRecord]) -> float | None:
-    config = run.job.config
+    config = run.config
     sizes = config.data.model_dump(mode="json", include={"name", "train_size", "eval_size", "max_length"})
     times = [
         record.seconds.total

@@ -65,9 +65,9 @@ def fit(
     trainer = _trainer(config, loggers, callbacks, directory)
     if config.trainer.compile:
         model.compile()
+    device = trainer.strategy.root_device  # Lightning moves the model to the CPU when it is done
     trainer.fit(module, datamodule=data)
     epochs = (trainer.fit_loop.total_batch_idx + 1) / max(1, len(data.train_dataloader()))
-    device = module.device
     if best:
         best.restore(module)
     return Fitted(
@@ -76,8 +76,13 @@ def fit(
         device,
         module.history,
         best.epoch if best else None,
-        best.value if best and best.epoch is not None else None,
+        _value_of(module.history, best.epoch, config.data.metrics[0]) if best else None,
     )
+
+
+def _value_of(history: list[dict[str, Any]], epoch: int | None, metric: str) -> float | None:
+    """The held-out metric of an epoch; None if it is undefined there."""
+    return next((entry[metric] for entry in history if entry["epoch"] == epoch), None)
 
 
 def _trainer(config: RunConfig, loggers: list[Logger], callbacks: list[Callback], directory: Path) -> pl.Trainer:

@@ -36,7 +36,7 @@ def bad(words: str, *told: str, sweep: str = "seed=0,1 -m") -> Bad:
     return Bad(tuple(words.split()), told, tuple(sweep.split()))
 
 
-FILES = "data=files data.train_file=train.csv data.validation_file=train.csv"
+FILES = "data=files data.train_file=train.csv data.validation_file=valid.csv"
 MINILM = "model=minilm model.name_or_path="
 
 BAD = {
@@ -92,11 +92,21 @@ BAD = {
         "data.selection_size=0 checkpoint=last trainer.patience=2", "trainer.patience", "data.selection_size above 0"
     ),
     "tag that is no list": bad("tags=pilot", "tags", "list"),
-    "tag that is a number": bad("tags=[1]", "tags", "string"),
     "experiment that is a path": bad("experiment_name=a/b", "experiment_name", "pattern"),
     # Files and folders
     "unknown data file": bad(f"{FILES} data.train_file=tain.csv", "data.train_file", "tain.csv", "existing file"),
     "no data files": bad("data=files", "data.train_file=FILE", "data.validation_file=FILE"),
+    "trained on and reported on": bad("data.report_splits=[train]", "data.report_splits", "leave it out"),
+    "the same file twice": bad(f"{FILES} data.validation_file=train.csv", "data.validation_file", "give another"),
+    "one class": bad("data.label_names=[good]", "data.label_names", "two or more"),
+    "flag of Hydra's": bad("--config-name=other", "--config-name", "conf/"),
+    "no such user": bad("output_dir='~nosuchuser/x'", "output_dir", "path"),
+    "longer than the model": bad(
+        "model=minilm model.name_or_path=packaged:minilm model.architecture=null "
+        "model.tokenizer=null data.max_length=600",
+        "data.max_length",
+        "512",
+    ),
     "unknown data folder": bad("paths.data_dir=nowhere", "paths.data_dir", "EMBFACT_DATA_DIR", "existing folder"),
     "unknown model folder": bad(f"{MINILM}./nowhere", "./nowhere", "model.name_or_path"),
     "model folder without a model": bad(f"{MINILM}{{tmp}}/empty", "config.json", "directory of a saved model"),
@@ -110,13 +120,28 @@ BAD = {
     "folder below a file": bad("output_dir={tmp}/train.csv/runs", "output_dir", "may write"),
     "empty folder name": bad("output_dir=", "output_dir", "at least 1 character"),
 }
-# A representative of each stage that can refuse, through a process of its own.
+# Twenty of them, with some of each stage that can refuse, through a process of their own.
 REAL = [
     "misspelt option",
+    "option of another section",
+    "added unknown option",
+    "unknown group",
     "misspelt choice of a group",
+    "unknown experiment",
+    "no override",
+    "unknown flag",
     "rank that does not shrink",
     "unknown data file",
+    "unknown data folder",
+    "trained on and reported on",
+    "one class",
+    "unknown model folder",
+    "model in a pickle",
+    "unknown packaged model",
+    "two models",
     "ALBERT's table",
+    "folder below a file",
+    "empty folder name",
 ]
 
 
@@ -132,6 +157,7 @@ def encoder(folder: Path, *weights: str, **config: Any) -> None:
 def folder(tmp_path: Path) -> Path:
     """A working directory with the files that some of the commands name."""
     (tmp_path / "train.csv").write_text("text,label\na fine film,1\na dull film,0\n")
+    (tmp_path / "valid.csv").write_text("text,label\na good film,1\na poor film,0\n")
     (tmp_path / "empty").mkdir()
     bert = {"model_type": "bert", "hidden_size": 768, "vocab_size": 30522}
     encoder(tmp_path / "bare", **bert)
@@ -168,10 +194,13 @@ def test_bad_input_is_refused_in_words(case: Bad, sweep: bool, train: Any, folde
     assert files_below(folder) == before
 
 
+@pytest.mark.parametrize("sweep", [False, True], ids=["run", "sweep"])
 @pytest.mark.parametrize("case", [BAD[name] for name in REAL], ids=REAL)
-def test_the_real_command_refuses_before_it_imports_anything_heavy(case: Bad, folder: Path, files_below: Any) -> None:
+def test_the_real_command_refuses_before_it_imports_anything_heavy(
+    case: Bad, sweep: bool, folder: Path, files_below: Any
+) -> None:
     before = files_below(folder)
-    code, _, err, imported = real(words_of(case, folder, sweep=True), folder)
+    code, _, err, imported = real(words_of(case, folder, sweep=sweep), folder)
     assert code == 2
     check(err, case)
     assert imported & HEAVY == set()

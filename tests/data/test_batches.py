@@ -85,7 +85,6 @@ def test_a_batch_equals_the_tokenizers_own_padding(tokenizer: Any, tmp_path: Pat
         assert batch[name].dtype == torch.int64
         torch.testing.assert_close(batch[name], expected[name])
     assert batch["labels"].tolist() == [1, 1]
-    assert batch["example_ids"].tolist() == [12, 10]
 
 
 def test_targets_are_float32_and_hidden_labels_left_out(tokenizer: Any, tmp_path: Path) -> None:

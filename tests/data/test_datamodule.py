@@ -30,11 +30,11 @@ class Watcher(pl.LightningModule):
         self.trained.append([])
 
     def training_step(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        self.trained[-1] += batch["example_ids"].tolist()
+        self.trained[-1] += batch["labels"].tolist()
         return self.weight.sum()
 
     def validation_step(self, batch: dict[str, torch.Tensor]) -> None:
-        self.selected += batch["example_ids"].tolist()
+        self.selected += batch["labels"].tolist()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD(self.parameters(), lr=0.1)
@@ -44,7 +44,7 @@ class Watcher(pl.LightningModule):
 def rows(tokenizer: Any, tmp_path: Path) -> Callable[[int], Tokenized]:
     def make(count: int) -> Tokenized:
         texts = [" ".join(WORDS[: 1 + row % 5]) for row in range(count)]
-        table = pa.table({"id": range(100, 100 + count), "text": texts, "label": [0] * count})
+        table = pa.table({"id": range(100, 100 + count), "text": texts, "label": range(100, 100 + count)})
         return tokenize(table, tokenizer, 16, tmp_path)
 
     return make
@@ -53,7 +53,7 @@ def rows(tokenizer: Any, tmp_path: Path) -> Callable[[int], Tokenized]:
 @pytest.fixture
 def fitted(rows: Callable[[int], Tokenized], tmp_path: Path) -> Callable[..., Watcher]:
     def fit(selection: Tokenized | None, seed: int = 0) -> Watcher:
-        module = TextDataModule(rows(30), selection, {}, batch_size=4, eval_batch_size=8, seed=seed, pad_token_id=0)
+        module = TextDataModule(rows(30), selection, batch_size=4, eval_batch_size=8, seed=seed, pad_token_id=0)
         watcher = Watcher()
         pl.Trainer(
             max_epochs=2,
@@ -89,11 +89,9 @@ def test_without_a_selection_slice_nothing_is_validated(fitted: Any) -> None:
     assert len(watcher.trained) == 2
 
 
-def test_a_report_split_is_scored_whole(rows: Any) -> None:
-    module = TextDataModule(rows(3), None, {"test": rows(11)}, batch_size=4, eval_batch_size=4, seed=0, pad_token_id=0)
-    batches = list(module.report_dataloader("test"))
-    assert sorted(row for batch in batches for row in batch["example_ids"].tolist()) == list(range(100, 111))
+def test_a_split_is_scored_whole(rows: Any) -> None:
+    module = TextDataModule(rows(3), None, batch_size=4, eval_batch_size=4, seed=0, pad_token_id=0)
+    batches = list(module.eval_dataloader(rows(11)))
+    assert sorted(row for batch in batches for row in batch["labels"].tolist()) == list(range(100, 111))
     widths = [batch["input_ids"].shape[1] for batch in batches]
     assert widths == sorted(widths, reverse=True)
-    with pytest.raises(KeyError):
-        module.report_dataloader("validation")

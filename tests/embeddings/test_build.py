@@ -1,5 +1,6 @@
 """A module described as JSON and built again takes the weights of the first one."""
 
+import copy
 import json
 
 import pytest
@@ -9,11 +10,18 @@ from torch import nn
 from embfact.embeddings.base import TokenEmbedding
 from embfact.embeddings.build import CLASSES, build_embedding, describe_embedding
 from embfact.embeddings.dense import DenseEmbedding
+from embfact.embeddings.grouped import GroupedEmbedding
+from embfact.embeddings.hybrid import HybridEmbedding
 from embfact.embeddings.low_rank import LowRankEmbedding
 
+LOW_RANK = LowRankEmbedding.from_factors(torch.randn(11, 3), torch.randn(3, 6), padding_idx=1)
 MODULES = {
     "dense": DenseEmbedding.from_table(torch.randn(11, 6), padding_idx=1),
-    "low_rank": LowRankEmbedding.from_factors(torch.randn(11, 3), torch.randn(3, 6), padding_idx=1),
+    "low_rank": LOW_RANK,
+    "hybrid": HybridEmbedding.from_parts(copy.deepcopy(LOW_RANK), torch.tensor([2, 3, 9]), torch.randn(3, 6)),
+    "grouped": GroupedEmbedding.from_groups(
+        torch.arange(11) % 2, [torch.randn(6, 2), torch.randn(5, 3)], [torch.randn(2, 6), torch.randn(3, 6)], 1
+    ),
 }
 
 
@@ -41,7 +49,7 @@ def test_description_and_weights_make_the_module_again(name):
     ("description", "words"),
     [
         ({"class": "low_rnk"}, "did you mean 'low_rank'"),
-        ({"num_embeddings": 3}, "unknown embedding class None; use one of: dense, low_rank"),
+        ({"num_embeddings": 3}, "unknown embedding class None; use one of: dense, .*low_rank"),
         ({"class": "low_rank", "num_embeddings": 3}, "description of a low_rank embedding is damaged.*save the model"),
         ({"class": "dense", "num_embeddings": 3, "embedding_dim": 2, "rank": 1}, "rank.*save the model"),
     ],

@@ -4,12 +4,15 @@ import pytest
 import torch
 
 from embfact.factorization.base import Evidence
+from embfact.factorization.evd import EVD
+from embfact.factorization.hybrid_svd import HybridSVD
 from embfact.factorization.none import Dense
 from embfact.factorization.random import Random
 from embfact.factorization.svd import SVD
 from embfact.factorization.weighted_svd import WeightedSVD
 
-METHODS = [Dense(), SVD(), Random(), WeightedSVD()]
+TWO_FACTORS = [SVD(), EVD(), Random(), WeightedSVD()]
+METHODS = [Dense(), *TWO_FACTORS, HybridSVD(exact_rows=6)]
 by_name = pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 EVIDENCE = Evidence(torch.arange(40))
 
@@ -68,7 +71,7 @@ def test_a_rank_that_the_table_cannot_take_is_refused(method, rank):
         method.fit(table(), rank, evidence=EVIDENCE)
 
 
-@pytest.mark.parametrize("method", METHODS[1:], ids=lambda method: method.name)
+@pytest.mark.parametrize("method", TWO_FACTORS, ids=lambda method: method.name)
 @pytest.mark.parametrize(("shape", "largest"), [((30522, 768), 749), ((30522, 384), 379)])
 def test_the_largest_rank_is_the_last_that_shrinks_the_table(method, shape, largest):
     vocab_size, hidden_size = shape

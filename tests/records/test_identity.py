@@ -15,7 +15,7 @@ CONF = Path(__file__).resolve().parents[2] / "conf"
 
 def identity_of(*words):
     with hydra_session(CONF) as composer:
-        return identify(composer.jobs([["logger=none", *words]])[0].config)
+        return identify(composer.configs([["logger=none", *words]])[0][0])
 
 
 def test_hash_is_the_digest_of_what_decides_the_result():
@@ -79,10 +79,11 @@ def test_a_file_is_known_by_its_content_not_its_place(tmp_path):
         (tmp_path / folder).mkdir()
         rows = "".join(f"{text} {row},{row % 2}\n" for row in range(20))
         (tmp_path / folder / "rows.csv").write_text("text,label\n" + rows)
+        (tmp_path / folder / "other.csv").write_text("text,label\n" + rows.replace(text, "other"))
 
     def of(folder):
-        file = tmp_path / folder / "rows.csv"
-        return identity_of("data=files", f"data.train_file={file}", f"data.validation_file={file}").hash
+        files = [f"data.train_file={tmp_path / folder}/rows.csv", f"data.validation_file={tmp_path / folder}/other.csv"]
+        return identity_of("data=files", *files).hash
 
     assert of("a") == of("b") != of("c")
 
@@ -98,6 +99,6 @@ def test_another_major_version_is_another_run_and_a_minor_one_is_not(monkeypatch
 
 def test_science_is_plain_json():
     with hydra_session(CONF) as composer:
-        config = composer.jobs([["rank=64"]])[0].config
+        config = composer.configs([["rank=64"]])[0][0]
     values = science(config, "d", "m")
     assert json.loads(json.dumps(values)) == values

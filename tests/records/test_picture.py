@@ -58,5 +58,13 @@ def test_the_same_table_gives_the_same_bytes(table, tmp_path):
 
 def test_a_table_of_failures_has_no_picture(make, table):
     failed = build_table(Collected((make(error="no memory"),)))
-    with pytest.raises(ValueError, match="no finished run"):
+    with pytest.raises(ValueError, match="no factorized run"):
         draw(failed, table.columns[0])
+
+
+def test_backbones_are_never_drawn_as_one_line(make):
+    run = make("svd", 64)
+    other = run.model_copy(update={"model": run.model.model_copy(update={"name": "other"}), "hash": "cd" * 32})
+    table = build_table(Collected((run, other)))
+    with pytest.raises(ValueError, match=r"several backbones there \(minilm, other\)"):
+        draw(table, table.columns[0])

@@ -68,7 +68,7 @@ def collate(
 
     Returns:
         ``input_ids`` and ``attention_mask`` (int64, ``(b, longest)``), ``token_type_ids`` if the model takes them,
-        ``labels`` (int64 codes or float32 targets, ``(b,)``) unless hidden, and ``example_ids`` (int64, ``(b,)``).
+        and ``labels`` (int64 codes or float32 targets, ``(b,)``) unless hidden.
     """
     positions = np.asarray(indices)
     lengths = tokenized.lengths[positions]
@@ -83,5 +83,4 @@ def collate(
     if tokenized.labels is not None:
         labels = tokenized.labels[positions]
         batch["labels"] = labels.astype(np.float32) if labels.dtype.kind == "f" else labels
-    batch["example_ids"] = tokenized.ids[positions]
     return {name: torch.from_numpy(values) for name, values in batch.items()}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -23,7 +21,6 @@ class TextDataModule(pl.LightningDataModule):
     Args:
         train: Rows to train on.
         selection: Rows to select on after each epoch, or None.
-        reports: Rows to report on, by split.
         batch_size: Rows of a training batch.
         eval_batch_size: Rows scored at once.
         seed: Seed of the order of the training rows.
@@ -35,7 +32,6 @@ class TextDataModule(pl.LightningDataModule):
         self,
         train: Tokenized,
         selection: Tokenized | None,
-        reports: Mapping[str, Tokenized],
         *,
         batch_size: int,
         eval_batch_size: int,
@@ -46,7 +42,6 @@ class TextDataModule(pl.LightningDataModule):
         super().__init__()
         self.train = train
         self.selection = selection
-        self.reports = dict(reports)
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.seed = seed
@@ -60,14 +55,6 @@ class TextDataModule(pl.LightningDataModule):
     def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
         """The rows to select on; no loader if none are held out."""
         return [] if self.selection is None else self.eval_dataloader(self.selection)
-
-    def report_dataloader(self, split: str) -> DataLoader[Batch]:
-        """The rows of a report split, longest first.
-
-        Raises:
-            KeyError: If the split is not reported on.
-        """
-        return self.eval_dataloader(self.reports[split])
 
     def eval_dataloader(self, rows: Tokenized) -> DataLoader[Batch]:
         """Any rows, each once, longest first."""

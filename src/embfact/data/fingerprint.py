@@ -60,7 +60,7 @@ def locate(data: DataConfig, data_dir: str | None, splits: Iterable[str] | None 
 
 
 def fingerprint(data: DataConfig, data_dir: str | None) -> str:
-    """SHA-256 (64 hex digits) of the data that a run uses: of its files, or of the hub id and commit.
+    """SHA-256 (64 hex digits) of the data that a run uses: of its files, or of the hub id, configuration and commit.
 
     Raises:
         DataError: If the data set cannot be found.
@@ -71,7 +71,7 @@ def fingerprint(data: DataConfig, data_dir: str | None) -> str:
 def fingerprint_of(data: DataConfig, origin: Origin) -> str:
     """The fingerprint of a data set that has been located."""
     if origin.kind == "hub":
-        return hashlib.sha256(f"hub:{data.hub}@{origin.commit}".encode()).hexdigest()
+        return hashlib.sha256(f"hub:{data.hub}/{data.hub_config}@{origin.commit}".encode()).hexdigest()
     lines = [f"{split} {_file_digest(path)}" for split, path in sorted(origin.files.items())]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 

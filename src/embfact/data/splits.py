@@ -45,7 +45,7 @@ def hold_out(rows: pa.Table, size: int | float, seed: int, *, whole_sentences: b
     return held_out
 
 
-def draw(rows: pa.Table, size: int | None, seed: int, *, option: str, split: str) -> pa.Table:
+def draw(rows: pa.Table, size: int | None, seed: int, *, option: str, split: str, words: str = "") -> pa.Table:
     """A fixed sample of rows, in their order.
 
     Args:
@@ -53,7 +53,8 @@ def draw(rows: pa.Table, size: int | None, seed: int, *, option: str, split: str
         size: How many; None for all.
         seed: Seed of the draw; each split has a draw of its own.
         option: The option that gave the size, for the message.
-        split: The split that the rows are of.
+        split: The split that the rows are of; it decides the draw together with the seed.
+        words: What to call the rows in the message; the split if empty.
 
     Raises:
         DataError: If there are not so many rows.
@@ -62,7 +63,7 @@ def draw(rows: pa.Table, size: int | None, seed: int, *, option: str, split: str
         return rows
     if size > rows.num_rows:
         raise DataError(
-            f"{option}={size} is more than the {rows.num_rows} rows of {split}; use at most {rows.num_rows}"
+            f"{option}={size} is more than the {rows.num_rows} rows of {words or split}; use at most {rows.num_rows}"
         )
     chosen = _generator(seed, split).choice(rows.num_rows, size, replace=False)
     return rows.take(pa.array(np.sort(chosen)))

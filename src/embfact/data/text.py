@@ -66,7 +66,8 @@ def load_text(data: DataConfig, data_dir: str | None) -> TextData:
         data.train_size,
         data.split_seed,
         option="data.train_size",
-        split=f"{source.name} (less {held_out.sum()} held out)",
+        split=data.train_split,
+        words=f"{source.name} (less {held_out.sum()} held out)",
     )
     reports = {split: _report(data, origin, split, names) for split in data.report_splits}
     selection = rows.filter(pa.array(held_out)) if held_out.any() else None

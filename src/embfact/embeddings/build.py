@@ -7,11 +7,18 @@ from typing import Any
 
 from embfact.embeddings.base import TokenEmbedding
 from embfact.embeddings.dense import DenseEmbedding
+from embfact.embeddings.grouped import GroupedEmbedding
+from embfact.embeddings.hybrid import HybridEmbedding
 from embfact.embeddings.low_rank import LowRankEmbedding
 from embfact.errors import nearest
 
 # The names stand in saved checkpoints: a class may be renamed, its name here may not.
-CLASSES: dict[str, type[TokenEmbedding]] = {"dense": DenseEmbedding, "low_rank": LowRankEmbedding}
+CLASSES: dict[str, type[TokenEmbedding]] = {
+    "dense": DenseEmbedding,
+    "low_rank": LowRankEmbedding,
+    "hybrid": HybridEmbedding,
+    "grouped": GroupedEmbedding,
+}
 
 
 def describe_embedding(module: TokenEmbedding) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def principal_axes(table: torch.Tensor, row_weights: torch.Tensor | None = None,
         energies, vectors = torch.linalg.eigh(_gram(table, row_weights))
         energies, axes = energies.flip(0).clamp(min=0), vectors.T.flip(0)
     else:
-        rows = torch.cat(list(_blocks(table, row_weights)))
+        rows = torch.cat(list(float64_blocks(table, row_weights)))
         _, singular, axes = torch.linalg.svd(torch.linalg.qr(rows, mode="r").R, full_matrices=True)
         energies = torch.zeros(table.shape[1], dtype=torch.float64)
         energies[: len(singular)] = singular.square()
@@ -93,11 +93,11 @@ def truncate(table: torch.Tensor, axes: Axes, rank: int | None, padding_idx: int
         The factors in the table's dtype and on its device.
     """
     basis = axes.axes[:rank]
-    factors = torch.cat([(block @ basis.T).to(table.dtype) for block in _blocks(table)])
+    factors = torch.cat([(block @ basis.T).to(table.dtype) for block in float64_blocks(table)])
     return LowRankEmbedding.from_factors(factors.to(table.device), basis.to(table), padding_idx)
 
 
-def _blocks(table: torch.Tensor, row_weights: torch.Tensor | None = None) -> Iterator[torch.Tensor]:
+def float64_blocks(table: torch.Tensor, row_weights: torch.Tensor | None = None) -> Iterator[torch.Tensor]:
     """Some rows of diag(p)^1/2 W at a time in float64: a whole second table would not fit beside a large one."""
     for start in range(0, len(table), BLOCK_ROWS):
         rows = slice(start, start + BLOCK_ROWS)
@@ -107,7 +107,7 @@ def _blocks(table: torch.Tensor, row_weights: torch.Tensor | None = None) -> Ite
 
 def _gram(table: torch.Tensor, row_weights: torch.Tensor | None = None) -> torch.Tensor:
     gram = torch.zeros(table.shape[1], table.shape[1], dtype=torch.float64)
-    for block in _blocks(table, row_weights):
+    for block in float64_blocks(table, row_weights):
         gram.addmm_(block.T, block)
     return gram
 

@@ -28,6 +28,9 @@ def method_class(target: Any) -> type[Method]:
         ) from None
     if not (isinstance(found, type) and issubclass(found, Method)):
         raise ConfigError([Fault("factorization._target_ is not a factorization method", repr(target), remedy)])
+    if "name" not in vars(found):
+        what = f"{class_name} has no name of its own, so its runs would be taken for those of {found.name}"
+        raise ConfigError([Fault(what, "", f'add name: ClassVar[str] = "..." to {class_name}')])
     return found
 
 

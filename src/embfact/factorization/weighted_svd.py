@@ -47,30 +47,9 @@ class WeightedSVD(Factorization):
     ) -> LowRankEmbedding:
         """The best factors of rank r for the counted tokens; see `Factorization.fit`."""
         from embfact.factorization.decomposition import check_table, principal_axes, truncate
+        from embfact.factorization.token_counts import checked_counts
 
         vocab_size, hidden_size = check_table(table)
         self.check_size(vocab_size, hidden_size, rank, allow_larger=True)
-        counts = _checked(None if evidence is None else evidence.token_counts, vocab_size) + self.smoothing
+        counts = checked_counts(evidence, vocab_size, self.name) + self.smoothing
         return truncate(table, principal_axes(table, row_weights=counts / counts.sum()), rank, padding_idx)
-
-
-def _checked(counts: torch.Tensor | None, vocab_size: int) -> torch.Tensor:
-    """The counts, shape ``(V,)``, in float64, or a `ValueError` that says why they cannot weigh the rows."""
-    import torch
-
-    if counts is None:
-        raise ValueError("weighted_svd needs token counts (found none); pass evidence=Evidence(token_counts=COUNTS)")
-    if counts.shape != (vocab_size,):
-        raise ValueError(
-            f"token counts must have one number for each of the {vocab_size} rows of the table "
-            f"(found shape {tuple(counts.shape)}); count with the tokenizer of the same backbone"
-        )
-    counts = counts.detach().to("cpu", torch.float64)
-    faulty = ~(torch.isfinite(counts) & (counts >= 0))
-    if faulty.any():
-        token = int(faulty.nonzero()[0])
-        found = f"{counts[token].item()} for token {token}"
-        raise ValueError(f"token counts must be 0 or more (found {found}); count again")
-    if not counts.any():
-        raise ValueError("all token counts are 0; count on text that has tokens of this vocabulary")
-    return counts

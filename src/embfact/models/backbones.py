@@ -38,7 +38,8 @@ TOKENIZER_FILES = (
 _HIDDEN_SIZE = ("hidden_size", "dim", "d_model", "n_embd")
 _EMBEDDING_SIZE = ("embedding_size", "input_embedding_size", "word_embed_proj_dim")
 _OFFSET_POSITIONS = {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "roberta-prelayernorm", "mpnet"}
-_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+# Letters, digits and single separators, as the hub itself checks it.
+_HUB_ID = re.compile(r"(?!.*(--|\.\.))\w[\w.-]{0,95}(/\w[\w.-]{0,95})?(?<![.-])")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -248,7 +249,10 @@ def _tokenizer_size(name: str) -> int | None:
     if path is None:
         return None
     content = _read_json(path, f"tokenizer {name}")
-    vocab = content["model"]["vocab"]
+    try:
+        vocab = content["model"]["vocab"]
+    except (KeyError, TypeError):
+        raise ModelError(f"{path} has no vocabulary; give the directory of a saved tokenizer") from None
     ids = set(vocab.values()) if isinstance(vocab, dict) else set(range(len(vocab)))
     return len(ids | {token["id"] for token in content.get("added_tokens", [])})
 

@@ -36,15 +36,17 @@ def draw(table: Table, column: Column) -> Figure:
         The figure: parameters on a logarithmic axis, dense as a horizontal line.
 
     Raises:
-        ValueError: If no run of the table has this figure.
+        ValueError: If no factorized run of the table has this figure, or there are several backbones.
     """
     lines: dict[str, list[Row]] = defaultdict(list)
     for row in table.rows:
         if row.spread(column).mean is not None and row.finished(column.data):
             name = f"{row.method} {row.setting}".strip()
             lines[name].append(row)
-    if not lines:
-        raise ValueError(f"no finished run has {column.metric} on {column.data.label}; choose another data set")
+    if not any(rows[0].method != DENSE for rows in lines.values()):
+        raise ValueError(f"no factorized run has {column.metric} on {column.data.label}; choose another data set")
+    if len(models := sorted({row.model for rows in lines.values() for row in rows})) > 1:
+        raise ValueError(f"runs of several backbones there ({', '.join(models)}); draw the folder of one at a time")
     figure, axes = plt.subplots(figsize=(7.2, 4.2), layout="constrained")
     styles = iter(STYLES * (len(lines) // len(STYLES) + 1))
     for name, rows in lines.items():

@@ -41,7 +41,7 @@ class SequenceClassification(pl.LightningModule):
 
     def logits(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """Scores ``(batch, classes)``, or ``(batch, 1)`` for regression."""
-        inputs = {key: value for key, value in batch.items() if key not in ("labels", "example_ids")}
+        inputs = {key: value for key, value in batch.items() if key != "labels"}
         return self.model(**inputs).logits
 
     def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

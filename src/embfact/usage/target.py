@@ -61,11 +61,11 @@ def read_target(run: FinishedRun, conf_dir: Path, words: Sequence[str]) -> Targe
         overrides = _allowed(composer, words)
         chosen = any(override.key_or_group == "data" for override in overrides)
         own = [o for o in overrides if o.key_or_group.startswith("data.") and not chosen]
-        values = composer.values([str(o.input_line) for o in overrides if o not in own])
+        values, unset = composer.values([str(o.input_line) for o in overrides if o not in own])
     if not chosen:
         changes = {o.key_or_group.removeprefix("data."): o.value() for o in own}
         values["data"] = run.record.config["data"] | changes
-    faults: list[Fault] = []
+    faults: list[Fault] = [*unset]
     data = _part(DataConfig, _without_training_file(values["data"]), "data", faults)
     paths = _part(PathsConfig, values["paths"], "paths", faults)
     # Only the batch size is taken of the trainer: the rest is of no use here.
@@ -115,7 +115,7 @@ def _other_classes(name: str, names: Sequence[str], data: DataConfig) -> str:
 
 def _allowed(composer: Composer, words: Sequence[str]) -> list[Override]:
     """The overrides, if all of them say what to score on."""
-    overrides, faults = composer.without_faults(composer.parse(words))
+    overrides, faults = composer.read(words)
     for override in overrides:
         key, word = override.key_or_group, str(override.input_line)
         if key != "data" and not key.startswith(("data.", "paths.")) and key != BATCH:

@@ -1,0 +1,109 @@
+"""A table in groups of rows, each the product of thin factors of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from embfact.embeddings.base import TokenEmbedding
+
+
+class GroupedEmbedding(TokenEmbedding):
+    """Rows of group g are A_g B_g, with as many numbers a row as the group has rank.
+
+    The numbers of a token stand in its group's part of one long code, zero in the others, and the stacked B_g project
+    that: one product whatever the number of groups, and shapes that do not depend on the ids.
+
+    The row of A_g that belongs to the padding id receives no gradient, as in `torch.nn.Embedding`; B_g belongs to all
+    tokens of its group and still trains.
+
+    Args:
+        embedding_dim: Width H of the vectors it gives.
+        sizes: Tokens of each group; their sum is V.
+        ranks: Rank of each group.
+        padding_idx: Id whose row receives no gradient, or None; negative counts from the end.
+
+    Attributes:
+        factors: A_g of each group, shapes ``(V_g, r_g)``.
+        projections: B_g of each group, shapes ``(r_g, H)``.
+        position: Row of each token in the stacked A_g, int32, shape ``(V,)``.
+    """
+
+    position: torch.Tensor
+
+    def __init__(self, embedding_dim: int, sizes: Sequence[int], ranks: Sequence[int], padding_idx: int | None = None):
+        super().__init__()
+        vocab_size = sum(sizes)
+        if len(sizes) != len(ranks) or not sizes or min(*sizes, *ranks) < 1:
+            raise ValueError(f"each group needs a size and a rank of 1 or more (found {list(sizes)} and {list(ranks)})")
+        if padding_idx is not None and not -vocab_size <= padding_idx < vocab_size:
+            raise ValueError(f"padding_idx must be an id of the {vocab_size} tokens (found {padding_idx})")
+        self.num_embeddings = vocab_size
+        self.embedding_dim = embedding_dim
+        self.sizes, self.ranks = tuple(sizes), tuple(ranks)
+        self.padding_idx = None if padding_idx is None else padding_idx % vocab_size
+        shapes = list(zip(sizes, ranks, strict=True))
+        self.factors = nn.ParameterList(nn.Parameter(torch.zeros(size, rank)) for size, rank in shapes)
+        self.projections = nn.ParameterList(nn.Parameter(torch.zeros(rank, embedding_dim)) for rank in ranks)
+        self.register_buffer("position", torch.arange(vocab_size, dtype=torch.int32))
+
+    @classmethod
+    def from_groups(
+        cls,
+        group: torch.Tensor,
+        factors: Sequence[torch.Tensor],
+        projections: Sequence[torch.Tensor],
+        padding_idx: int | None = None,
+    ) -> GroupedEmbedding:
+        """A module of the given groups.
+
+        Args:
+            group: Group of each token, counted from 0, shape ``(V,)``.
+            factors: A_g of each group, its rows in the order of the ids, shapes ``(V_g, r_g)``.
+            projections: B_g of each group, shapes ``(r_g, H)``, in the dtype and on the device of the factors.
+            padding_idx: As in `torch.nn.Embedding`.
+
+        Raises:
+            ValueError: If the groups have other sizes than their factors.
+        """
+        sizes, ranks = [len(rows) for rows in factors], [len(rows) for rows in projections]
+        found = torch.bincount(group.cpu(), minlength=len(sizes)).tolist()
+        if found != sizes:
+            raise ValueError(f"the groups have {found} tokens and their factors {sizes} rows; give one row a token")
+        module = cls(projections[0].shape[1], sizes, ranks, padding_idx)
+        module.factors = nn.ParameterList(nn.Parameter(rows.detach()) for rows in factors)
+        module.projections = nn.ParameterList(nn.Parameter(rows.detach()) for rows in projections)
+        # The inverse of the permutation that sorts the tokens by group.
+        position = group.argsort(stable=True).argsort()
+        module.position = position.to(factors[0].device, torch.int32)
+        return module
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        """Vectors ``(..., H)`` of the token ids ``(...)``."""
+        position, codes, start = self.position[ids], [], 0
+        for size, factors in zip(self.sizes, self.factors, strict=True):
+            row = position - start
+            outside = (row < 0) | (row >= size)
+            codes.append(functional.embedding(row.clamp(0, size - 1), factors).masked_fill(outside.unsqueeze(-1), 0))
+            start += size
+        code = torch.cat(codes, dim=-1)
+        if self.padding_idx is not None:
+            code = torch.where((ids == self.padding_idx).unsqueeze(-1), code.detach(), code)
+        return code @ torch.cat(list(self.projections))
+
+    def spec(self) -> dict[str, Any]:
+        """Constructor arguments that build an empty module of this shape."""
+        return {
+            "embedding_dim": self.embedding_dim,
+            "sizes": list(self.sizes),
+            "ranks": list(self.ranks),
+            "padding_idx": self.padding_idx,
+        }
+
+    def extra_repr(self) -> str:
+        """What `print(model)` says about this module."""
+        return ", ".join(f"{name}={value}" for name, value in self.spec().items())

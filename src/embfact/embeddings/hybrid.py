@@ -1,0 +1,89 @@
+"""A factorized table in which some tokens keep an exact row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from embfact.embeddings.base import TokenEmbedding
+from embfact.embeddings.low_rank import LowRankEmbedding
+
+
+class HybridEmbedding(TokenEmbedding):
+    """The table W (V x H) as A B for all tokens, plus a residual row for K of them.
+
+    Only the K ids of the exact tokens are kept, sorted, and found by binary search: 4 K bytes, where a map over the
+    vocabulary would take 4 V.
+
+    The padding row of A receives no gradient, and the padding id is never exact; what `LowRankEmbedding` says about B
+    holds here too.
+
+    Args:
+        num_embeddings: Vocabulary size V.
+        embedding_dim: Width H of the vectors it gives.
+        rank: Inner dimension r of the factors.
+        exact_rows: Number K of tokens with a residual row.
+        padding_idx: Id whose vector receives no gradient of its own, or None; negative counts from the end.
+
+    Attributes:
+        shared: The factors A and B of all tokens.
+        exact_ids: Ids of the exact tokens, ascending, int32, shape ``(K,)``.
+        residual: What each of them adds to its row of A B, shape ``(K, H)``.
+    """
+
+    exact_ids: torch.Tensor
+
+    def __init__(
+        self, num_embeddings: int, embedding_dim: int, rank: int, exact_rows: int, padding_idx: int | None = None
+    ):
+        super().__init__()
+        if not 1 <= exact_rows <= num_embeddings:
+            raise ValueError(f"exact_rows must be 1 to {num_embeddings}, the number of tokens (found {exact_rows})")
+        self.shared = LowRankEmbedding(num_embeddings, embedding_dim, rank, padding_idx)
+        self.num_embeddings = num_embeddings
+        self.embedding_dim = embedding_dim
+        self.padding_idx = self.shared.padding_idx
+        self.residual = nn.Parameter(torch.zeros(exact_rows, embedding_dim))
+        self.register_buffer("exact_ids", torch.arange(exact_rows, dtype=torch.int32))
+
+    @classmethod
+    def from_parts(cls, shared: LowRankEmbedding, exact_ids: torch.Tensor, residual: torch.Tensor) -> HybridEmbedding:
+        """A module of the given parts.
+
+        Args:
+            shared: Factors of all tokens; they become a part of the module.
+            exact_ids: Ids of the exact tokens, ascending, each once, shape ``(K,)``.
+            residual: What each of them adds, shape ``(K, H)``, in the dtype and on the device of the factors.
+
+        Raises:
+            ValueError: If the ids are not such ids, or the padding id is among them.
+        """
+        inside = len(exact_ids) > 0 and int(exact_ids[0]) >= 0 and int(exact_ids[-1]) < shared.num_embeddings
+        if not inside or (exact_ids.diff() <= 0).any():
+            raise ValueError(f"exact_ids must be ascending ids of the {shared.num_embeddings} tokens, each once")
+        if shared.padding_idx is not None and (exact_ids == shared.padding_idx).any():
+            raise ValueError(f"the padding id {shared.padding_idx} cannot be exact; leave it out of exact_ids")
+        shape = (shared.num_embeddings, shared.embedding_dim, shared.rank, len(exact_ids), shared.padding_idx)
+        module = cls(*shape)
+        module.shared = shared
+        module.residual = nn.Parameter(residual.detach())
+        module.exact_ids = exact_ids.to(residual.device, torch.int32)
+        return module
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        """Vectors ``(..., H)`` of the token ids ``(...)``."""
+        place = torch.searchsorted(self.exact_ids, ids.to(torch.int32)).clamp(max=len(self.exact_ids) - 1)
+        exact = (self.exact_ids[place] == ids).unsqueeze(-1)
+        return self.shared(ids) + functional.embedding(place, self.residual).masked_fill(~exact, 0)
+
+    def spec(self) -> dict[str, Any]:
+        """Constructor arguments that build an empty module of this shape."""
+        shared = self.shared.spec()
+        return {**shared, "exact_rows": len(self.residual)}
+
+    def extra_repr(self) -> str:
+        """What `print(model)` says about this module, besides its factors."""
+        return f"exact_rows={len(self.residual)}"

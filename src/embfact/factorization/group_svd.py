@@ -1,0 +1,94 @@
+"""Groups of equally frequent tokens, each with an SVD of its own."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from embfact.factorization.base import Evidence, EvidenceKind, Factorization
+
+if TYPE_CHECKING:
+    import torch
+
+    from embfact.embeddings.grouped import GroupedEmbedding
+
+
+class GroupSVD(Factorization):
+    """min Σ_g Σ_{v in g} p_v |W_v - A_v B_g|²: tokens in groups, a weighted SVD of its own rank for each.
+
+    GroupReduce (Chen et al., NeurIPS 2018). Tokens are sorted by frequency and cut into groups of doubling size, which
+    hold about equal shares of a text whose counts fall as Zipf's law says. Ranks are given out axis by axis, each where
+    it takes away the most weighted error per parameter. Then tokens of different groups change places where that lowers
+    the error, and each group is fitted anew, in turns; sizes and ranks stay.
+
+    All of it, the map from tokens to rows included, takes no more than the factors of rank r of `svd` in float32.
+    """
+
+    name: ClassVar[str] = "group_svd"
+    needs: ClassVar[frozenset[EvidenceKind]] = frozenset({"token_counts"})
+
+    groups: int = Field(default=5, ge=2, description="how many groups; each is twice as large as the one before")
+    rounds: int = Field(default=3, ge=0, description="how often tokens are regrouped at most; 0: by frequency alone")
+    smoothing: float = Field(
+        default=1.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="added to the count of every token; 0: unseen tokens are left the axes that no other needs",
+    )
+
+    def parameters(self, vocab_size: int, hidden_size: int, rank: int | None) -> int:
+        """At most r (V + H) - V; the map takes V int32 more. Σ r_g (V_g + H) is what the ranks of the groups make."""
+        return (rank or 0) * (vocab_size + hidden_size) - vocab_size
+
+    def check_size(self, vocab_size: int, hidden_size: int, rank: int | None, allow_larger: bool = False) -> None:
+        """Refuse what `Method.check_size` does, and ranks that are too small for so many groups."""
+        if 2**self.groups > vocab_size + 1:
+            raise ValueError(
+                f"{vocab_size} tokens are too few for {self.groups} groups of doubling size; "
+                f"use at most {(vocab_size + 1).bit_length() - 1} groups"
+            )
+        super().check_size(vocab_size, hidden_size, rank, allow_larger)
+        # Rank 1 in each group takes V + G H numbers.
+        smallest = -(-(2 * vocab_size + self.groups * hidden_size) // (vocab_size + hidden_size))
+        if rank is not None and rank < smallest:
+            raise ValueError(
+                f"rank {rank} leaves nothing for some of {self.groups} groups of a {vocab_size} x {hidden_size} table; "
+                f"use rank {smallest} or more, or fewer groups"
+            )
+
+    def fit(
+        self,
+        table: torch.Tensor,
+        rank: int | None,
+        *,
+        evidence: Evidence | None = None,
+        padding_idx: int | None = None,
+        seed: int = 0,
+    ) -> GroupedEmbedding:
+        """Groups and their factors, as large together as factors of rank r; see `Factorization.fit`."""
+        from embfact.embeddings.grouped import GroupedEmbedding
+        from embfact.factorization.decomposition import check_table, truncate
+        from embfact.factorization.grouping import group_by_order, refine
+        from embfact.factorization.token_counts import by_frequency, checked_counts
+
+        vocab_size, hidden_size = check_table(table)
+        self.check_size(vocab_size, hidden_size, rank, allow_larger=True)
+        counts = checked_counts(evidence, vocab_size, self.name)
+        weights = (counts + self.smoothing) / (counts + self.smoothing).sum()
+        budget = self.parameters(vocab_size, hidden_size, rank)
+        start = group_by_order(table, weights, by_frequency(counts), doubling_sizes(vocab_size, self.groups), budget)
+        groups = refine(table, weights, start, self.rounds)
+        parts = [
+            truncate(table[(groups.group == number).to(table.device)], axes, kept)
+            for number, (axes, kept) in enumerate(zip(groups.axes, groups.ranks, strict=True))
+        ]
+        factors, projections = [part.factors for part in parts], [part.projection for part in parts]
+        return GroupedEmbedding.from_groups(groups.group, factors, projections, padding_idx)
+
+
+def doubling_sizes(vocab_size: int, groups: int) -> list[int]:
+    """Sizes of groups of V tokens, each about twice as large as the one before: V 2^g / (2^G - 1), rounded."""
+    ends = [round(vocab_size * (2**group - 1) / (2**groups - 1)) for group in range(groups + 1)]
+    return [end - start for start, end in pairwise(ends)]

@@ -1,0 +1,50 @@
+"""Token counts as methods use them: checked, and as an order of the tokens."""
+
+from __future__ import annotations
+
+import torch
+
+from embfact.factorization.base import Evidence
+
+
+def checked_counts(evidence: Evidence | None, vocab_size: int, method: str) -> torch.Tensor:
+    """The token counts of the evidence, shape ``(V,)``, in float64 on the CPU.
+
+    Args:
+        evidence: What the method was given.
+        vocab_size: Rows V of the table.
+        method: Name of the method that needs them, for the message.
+
+    Raises:
+        ValueError: If there are none, or they cannot weigh the rows of the table.
+    """
+    counts = None if evidence is None else evidence.token_counts
+    if counts is None:
+        raise ValueError(f"{method} needs token counts (found none); pass evidence=Evidence(token_counts=COUNTS)")
+    if counts.shape != (vocab_size,):
+        raise ValueError(
+            f"token counts must have one number for each of the {vocab_size} rows of the table "
+            f"(found shape {tuple(counts.shape)}); count with the tokenizer of the same backbone"
+        )
+    counts = counts.detach().to("cpu", torch.float64)
+    faulty = ~(torch.isfinite(counts) & (counts >= 0))
+    if faulty.any():
+        token = int(faulty.nonzero()[0])
+        found = f"{counts[token].item()} for token {token}"
+        raise ValueError(f"token counts must be 0 or more (found {found}); count again")
+    if not counts.any():
+        raise ValueError("all token counts are 0; count on text that has tokens of this vocabulary")
+    return counts
+
+
+def by_frequency(counts: torch.Tensor, padding_idx: int | None = None) -> torch.Tensor:
+    """Token ids, the most frequent first, shape ``(V,)``: equally frequent ones by id, the padding id after all others.
+
+    Args:
+        counts: Occurrences of each token, shape ``(V,)``.
+        padding_idx: Id of the padding token, or None; negative counts from the end.
+    """
+    if padding_idx is not None:
+        counts = counts.clone()
+        counts[padding_idx] = -1
+    return torch.argsort(counts, descending=True, stable=True)
