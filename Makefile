@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+# One thread a process: threads of neighbours that wait for each other cost more than they do.
+TESTING := HF_HUB_OFFLINE=1 WANDB_MODE=offline OMP_NUM_THREADS=1
 ARGS ?= factorization=svd rank=64,128,256
 # The first sweep needs no network; one with other ARGS may want the hub.
 ifeq ($(origin ARGS),file)
@@ -29,10 +31,10 @@ sweep: $(INSTALLED)  ## run the first sweep (offline, about two minutes); anothe
 	$(BIN)/python train.py $(ARGS) -m
 
 test: $(INSTALLED)  ## run the tests
-	HF_HUB_OFFLINE=1 WANDB_MODE=offline $(BIN)/python -m pytest -m "not slow"
+	$(TESTING) $(BIN)/python -m pytest -n auto --maxprocesses 4 -m "not slow"
 
 test-slow: $(INSTALLED)  ## run what is slow by nature
-	HF_HUB_OFFLINE=1 WANDB_MODE=offline $(BIN)/python -m pytest -m slow
+	$(TESTING) $(BIN)/python -m pytest -m slow
 
 lint: $(INSTALLED)  ## check style and types
 	$(BIN)/ruff check .

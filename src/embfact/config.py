@@ -89,15 +89,10 @@ class DataConfig(Section):
         return value
 
     @model_validator(mode="after")
-    def _reported_rows_are_not_trained_on(self) -> DataConfig:
-        if self.train_split in self.report_splits:
-            raise ValueError(f"data.report_splits has the split that is trained on ({self.train_split}); leave it out")
-        if self.source == "files" and self.train_file == self.validation_file and self.train_file:
-            raise ValueError(f"data.validation_file is the file that is trained on ({self.train_file}); give another")
-        if self.target == "class" and self.label_names is not None and len(set(self.label_names)) < 2:
-            raise ValueError(f"data.label_names needs two or more different names, found {self.label_names}")
-        if self.label_names is not None and len(set(self.label_names)) < len(self.label_names):
-            raise ValueError(f"data.label_names has a name twice, found {self.label_names}")
+    def _classes_have_names_of_their_own(self) -> DataConfig:
+        names = self.label_names
+        if names is not None and (len(set(names)) < len(names) or (self.target == "class" and len(names) < 2)):
+            raise ValueError(f"data.label_names needs two or more different names, found {names}")
         return self
 
     @model_validator(mode="after")
@@ -222,7 +217,12 @@ class RunConfig(Section):
     def _options_fit_together(self) -> RunConfig:
         if self.factorization.uses_rank and self.rank is None:
             raise ValueError(f"factorization={self.factorization.name} needs rank=NUMBER")
-        if self.checkpoint == "best" and self.data.selection_size == 0:
+        data = self.data
+        if data.train_split in data.report_splits:
+            raise ValueError(f"data.report_splits has the split that is trained on ({data.train_split}); leave it out")
+        if data.source == "files" and data.train_file == data.validation_file:
+            raise ValueError(f"data.validation_file is the file that is trained on ({data.train_file}); give another")
+        if self.checkpoint == "best" and data.selection_size == 0:
             raise ValueError("checkpoint=best needs a held-out slice; set data.selection_size above 0")
         if self.trainer.patience and self.data.selection_size == 0:
             raise ValueError("trainer.patience needs a held-out slice; set data.selection_size above 0")

@@ -207,13 +207,14 @@ def broken(tmp_path: Path) -> Path:
     folder = tmp_path / "my data"
     folder.mkdir()
     rows = [f"a {'fine' if row % 2 else 'dull'} film number {row},{row % 2}" for row in range(40)]
+    (folder / "valid.csv").write_text("\n".join(["text,label", *rows[::2], *rows[1::2]]) + "\n")
     (folder / "good.csv").write_text("\n".join(["text,label", *rows]) + "\n")
     (folder / "broken.csv").write_text("\n".join(["text,label", *rows[:20], ",1", *rows[20:]]) + "\n")
     return folder
 
 
 def test_a_run_that_fails_does_so_alone(train: Any, tiny: list[str], broken: Path) -> None:
-    words = ["data=files", f"data.validation_file='{broken}/good.csv'", "factorization=none", "output_dir=runs"]
+    words = ["data=files", f"data.validation_file='{broken}/valid.csv'", "factorization=none", "output_dir=runs"]
     small = ["data.train_size=16", "data.eval_size=16", "data.selection_size=8"]
     files = f"data.train_file='{broken}/broken.csv','{broken}/good.csv'"
     answer = train(*tiny, *words, *small, files, "-m", cwd=broken.parent)
@@ -238,9 +239,12 @@ def test_a_run_that_fails_does_so_alone(train: Any, tiny: list[str], broken: Pat
 def test_data_that_is_not_there_leaves_the_other_runs_alone(swept: Swept) -> None:
     answer = swept.command("data=sst2,vader", "factorization=svd", "rank=8", "seed=0", "-m")
     assert answer.code == 1
-    (line,) = answer.err.splitlines()
-    assert line.startswith("not run: sst2 bert-scratch s0: ")
-    assert "EMBFACT_DATA_DIR" in line
+    lines = answer.err.splitlines()
+    assert [line.split(":")[:2] for line in lines] == [
+        ["not run", " sst2 bert-scratch none s0"],
+        ["not run", " sst2 bert-scratch svd r8 s0"],
+    ]
+    assert all("EMBFACT_DATA_DIR" in line for line in lines)
     assert len(table_of(answer.out)) == 4
 
 
