@@ -84,6 +84,10 @@ class Method(BaseModel, ABC):
 class Factorization(Method):
     """A method that replaces the V x H table alone and knows nothing of the model around it."""
 
+    def parameters(self, vocab_size: int, hidden_size: int, rank: int | None) -> int:
+        """Two factors, V x r and r x H, unless a method keeps something else: r (V + H)."""
+        return (rank or 0) * (vocab_size + hidden_size)
+
     @abstractmethod
     def fit(
         self,

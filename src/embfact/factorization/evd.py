@@ -21,10 +21,6 @@ class EVD(Factorization):
 
     name: ClassVar[str] = "evd"
 
-    def parameters(self, vocab_size: int, hidden_size: int, rank: int | None) -> int:
-        """Both factors: r (V + H)."""
-        return (rank or 0) * (vocab_size + hidden_size)
-
     def fit(
         self,
         table: torch.Tensor,

@@ -24,10 +24,6 @@ class SVD(Factorization):
         description="gram: eigenvectors of WᵀW, the fastest; qr: for float64 tables that are badly conditioned",
     )
 
-    def parameters(self, vocab_size: int, hidden_size: int, rank: int | None) -> int:
-        """Both factors: r (V + H)."""
-        return (rank or 0) * (vocab_size + hidden_size)
-
     def fit(
         self,
         table: torch.Tensor,

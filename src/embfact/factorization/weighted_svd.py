@@ -32,10 +32,6 @@ class WeightedSVD(Factorization):
         description="added to the count of every token; 0: optimal for the counted text; more: closer to svd",
     )
 
-    def parameters(self, vocab_size: int, hidden_size: int, rank: int | None) -> int:
-        """Both factors: r (V + H)."""
-        return (rank or 0) * (vocab_size + hidden_size)
-
     def fit(
         self,
         table: torch.Tensor,

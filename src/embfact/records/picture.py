@@ -88,11 +88,13 @@ def _draw_line(axes: Axes, name: str, rows: list[Row], column: Column, style: tu
 def _label(axes: Axes, lines: dict[str, list[Row]], column: Column) -> None:
     seeds = {len(row.spread(column).values) for rows in lines.values() for row in rows}
     counted = f"{min(seeds)}" if len(seeds) == 1 else f"{min(seeds)} to {max(seeds)}"
-    ranks = {_parameters(row): row.rank for rows in lines.values() for row in rows if row.rank}
+    sizes = sorted(_parameters(row) for rows in lines.values() for row in rows if row.method != DENSE)
+    # Methods of equal rank differ by a few parameters: one tick for them.
+    ticks = {f"{size:.1f}M": size for size in sizes}
     axes.set_xscale("log", base=2)
     # The largest line ends at the frame otherwise, with no room for its name.
-    axes.set_xlim(min(ranks) / 1.3, max(ranks) * 1.9)
-    axes.set_xticks(list(ranks), [f"{size:.1f}M" for size in ranks])
+    axes.set_xlim(sizes[0] / 1.3, sizes[-1] * 1.9)
+    axes.set_xticks(list(ticks.values()), list(ticks))
     axes.minorticks_off()
     axes.set_xlabel("parameters of the token embedding")
     axes.set_ylabel(f"{column.metric} on {column.data.label} {column.split} (%)")
