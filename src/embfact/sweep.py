@@ -95,7 +95,11 @@ def describe(plan: Sequence[PlannedRun]) -> list[str]:
         lines.append(f"{run.title:<{width}}  {state}")
     pending = [run for run in plan if run.pending]
     done, stuck = sum(run.record is not None for run in plan), sum(run.problem is not None for run in plan)
-    counts = [f"{len(plan)} runs", f"{done} finished", *([f"{stuck} cannot start"] if stuck else [])]
+    counts = [
+        f"{len(plan)} run{'s' if len(plan) > 1 else ''}",
+        f"{done} finished",
+        *([f"{stuck} cannot start"] if stuck else []),
+    ]
     return [*lines, f"{', '.join(counts)}, {len(pending)} to do: {estimate(pending)}"]
 
 
