@@ -51,6 +51,8 @@ def test_the_groups_are_there() -> None:
         "optimizer",
         "logger",
         "paths",
+        "evidence",
+        "refactorize",
         "experiment",
         "debug",
     }

@@ -30,6 +30,14 @@ CONFIG_NAME = "train"
 UNREADABLE = "write key=value, e.g. rank=64; quote special characters: 'key=\"a (1).csv\"'"
 
 
+def _unless(value: Any, *others: Any) -> Any:
+    """A default that gives way where one of the others is set: rank has one, and budget or energy replace it."""
+    return value if all(other is None for other in others) else None
+
+
+OmegaConf.register_new_resolver("unless", _unless, replace=True)
+
+
 @dataclass(frozen=True)
 class Request:
     """What a command line asks for.

@@ -21,8 +21,10 @@ from pydantic import (
 )
 
 from embfact.errors import ConfigError, Fault
-from embfact.factorization.base import Method
+from embfact.factorization.base import BudgetUnit, Method
+from embfact.factorization.layout import Storage
 from embfact.factorization.registry import build_method, method_class
+from embfact.factorization.target import SizeTarget
 from embfact.validation import faults_of
 
 MetricName = Literal["accuracy", "f1", "matthews", "pearson", "spearman"]
@@ -116,6 +118,7 @@ class ModelConfig(Section):
     revision: str | None = Field(None, description="commit of the hub model; null takes the newest and records it")
     architecture: dict[str, Any] | None = Field(None, description="transformers config of a model with random weights")
     tokenizer: str | None = Field(None, description="tokenizer to use; null: the backbone's own")
+    from_run: str | None = Field(None, description="directory of a finished dense run to start from; null: none")
 
     @model_validator(mode="after")
     def _one_origin(self) -> ModelConfig:
@@ -167,6 +170,30 @@ class OptimizerConfig(Section):
     warmup_ratio: float = Field(ge=0, lt=1, description="share of the steps in which the rate rises to lr")
 
 
+class EvidenceConfig(Section):
+    """What a data-aware factorization may look at."""
+
+    source: str = Field(
+        "training", min_length=1, description="training: the run's own training rows; or a file of texts to count"
+    )
+    rows: Whole = Field(description="training rows whose gradients are taken, for methods that ask for gradients")
+    warmup_steps: int = Field(ge=0, description="steps the head is trained for before gradients are taken")
+
+
+class RefactorizeConfig(Section):
+    """Training that starts dense and is projected to ever smaller ranks, until the factors are trained alone."""
+
+    every: Literal["never", "epoch", "steps"] = Field(description="when the table is projected")
+    steps: Whole | None = Field(None, description="optimizer steps between two projections, for every=steps")
+    until: float = Field(gt=0, le=1, description="share of the training after which only the factors are left")
+
+    @model_validator(mode="after")
+    def _steps_are_given(self) -> RefactorizeConfig:
+        if (self.every == "steps") != (self.steps is not None):
+            raise ValueError("refactorize=every_n_steps needs refactorize.steps=NUMBER, and the others take none")
+        return self
+
+
 class LoggerConfig(Section):
     """Where metrics go besides the local record."""
 
@@ -196,9 +223,19 @@ class RunConfig(Section):
     task: TaskConfig
     trainer: TrainerConfig
     optimizer: OptimizerConfig
+    evidence: EvidenceConfig
+    refactorize: RefactorizeConfig
     logger: LoggerConfig
     paths: PathsConfig
-    rank: Whole | None = Field(description="inner dimension of the factorization")
+    rank: Whole | None = Field(description="size of the factorization: its inner dimension, or what its page says")
+    budget: float | None = Field(None, gt=0, le=1, description="share of the dense float32 table that may be used")
+    budget_unit: BudgetUnit = Field("bytes", description="what the budget is a share of: bytes or params")
+    energy: float | None = Field(None, gt=0, le=1, description="share of the (weighted) squared norm to retain")
+    storage: Storage = Field(description="how the embedding is kept once it is trained")
+    quantization: Literal["post_training", "aware"] = Field(description="aware: training imitates the storage")
+    trainable: Literal["all", "factors", "projection", "backbone"] = Field(
+        description="what is trained besides the head: all, the embedding, its projection, or all but the embedding"
+    )
     seed: int = Field(ge=0, lt=2**32, description="seed of the head, the factors, dropout and the order of rows")
     experiment_name: str = Field(pattern=r"^[\w.-]+$", max_length=100, description="folder of the runs and W&B group")
     output_dir: str = Field(min_length=1, description="folder that holds the run directories")
@@ -215,8 +252,13 @@ class RunConfig(Section):
 
     @model_validator(mode="after")
     def _options_fit_together(self) -> RunConfig:
-        if self.factorization.uses_rank and self.rank is None:
-            raise ValueError(f"factorization={self.factorization.name} needs rank=NUMBER")
+        if self.factorization.uses_rank:
+            target = SizeTarget(self.rank, self.budget, self.energy, self.budget_unit)
+            if target.energy is not None and not self.factorization.knows_energy:
+                name = self.factorization.name
+                raise ValueError(f"factorization={name} cannot be sized by energy; set rank or budget")
+        if self.quantization == "aware" and self.storage == "float32":
+            raise ValueError("quantization=aware needs storage=int8, int4 or float16")
         data = self.data
         if data.train_split in data.report_splits:
             raise ValueError(f"data.report_splits has the split that is trained on ({data.train_split}); leave it out")
@@ -229,9 +271,17 @@ class RunConfig(Section):
         return self
 
     @property
+    def target(self) -> SizeTarget | None:
+        """How large the embedding should be; None for a method without a size."""
+        if not self.factorization.uses_rank:
+            return None
+        return SizeTarget(self.rank, self.budget, self.energy, self.budget_unit)
+
+    @property
     def size(self) -> str | None:
-        """The size in run names: ``r64``, or None for a method without one."""
-        return f"r{self.rank}" if self.factorization.uses_rank else None
+        """The size in run names: ``r64``, ``b0.1-int8``, or None for a method without one."""
+        words = [str(self.target)] if self.target else []
+        return "-".join([*words, *([self.storage] if self.storage != "float32" else [])]) or None
 
     def plain(self) -> dict[str, Any]:
         """The whole configuration as JSON values, from which `parse` makes an equal one."""

@@ -79,7 +79,8 @@ def _fault_of_size(config: RunConfig, shape: TableShape | None) -> Fault | None:
         remedy = "use factorization=none, or set factorization.refactorize_existing=true"
         return Fault(what, f"factorization={method.name}", remedy)
     try:
-        method.check_size(shape.vocab_size, shape.embedding_size, config.rank)
+        if config.target:
+            config.target.check(method, shape.vocab_size, shape.embedding_size, config.storage)
     except ValueError as error:
         return Fault(str(error))
     return None

@@ -25,12 +25,13 @@ from embfact.data.datamodule import TextDataModule
 from embfact.data.text import TextData, load_text
 from embfact.data.tokenized import Tokenized, tokenize
 from embfact.errors import DataError, ModelError, UserError
+from embfact.factorization.layout import Size
 from embfact.inference import predict
 from embfact.log import run_log
 from embfact.models import checkpoint
 from embfact.models.compress import compress, embedding_tensors
 from embfact.models.loading import load_backbone
-from embfact.models.size import model_size, saved_size
+from embfact.models.size import model_size, saved_bytes
 from embfact.preflight import fault_of_length
 from embfact.records import record as records
 from embfact.records.identity import Identity
@@ -118,7 +119,10 @@ def _run(config: RunConfig, identity: Identity, watch: Stopwatch, tracker: Track
         vocab_size = cast(nn.Embedding, model.get_input_embeddings()).num_embeddings
         seen = evidence.collect(config.factorization.needs, splits.train, vocab_size)
     with watch.step("factorization"):
-        compress(model, config.factorization, _rank(config), evidence=seen, seed=config.seed)
+        table = cast(nn.Embedding, model.get_input_embeddings()).weight
+        target = config.target
+        rank = target.rank_of(config.factorization, table, seen, config.storage) if target else None
+        compress(model, config.factorization, rank, evidence=seen, seed=config.seed)
     with watch.step("training"):
         fitted = _fit(model, tokenizer, splits, config, identity, tracker)
     with watch.step("evaluation"):
@@ -129,11 +133,13 @@ def _run(config: RunConfig, identity: Identity, watch: Stopwatch, tracker: Track
         saved, tokenizer = checkpoint.load(directory)
         metrics = _evaluate(saved, tokenizer, splits, config, identity.directory, fitted.device)
         weights = directory / checkpoint.WEIGHTS
-        size = {"embedding": saved_size(weights, embedding_tensors(saved)), "model": saved_size(weights)}
+        size = {"embedding": _size(saved, weights, embedding_tensors(saved)), "model": _size(saved, weights)}
         if config.checkpoint == "none":
             rmtree(directory)
     return RunRecord(
-        **frame | {"data": frame["data"] | {"origin": text.origin, "rows": _rows(splits)}},
+        **frame
+        | {"data": frame["data"] | {"origin": text.origin, "rows": _rows(splits)}}
+        | {"method": frame["method"] | {"rank": rank}},
         status="finished",
         size={**size, "dense": dense},
         metrics=metrics,
@@ -157,10 +163,6 @@ def _backbone(text: TextData, config: RunConfig) -> tuple[PreTrainedModel, PreTr
     if fault := fault_of_length(config, model.config.to_dict()):
         raise ModelError(str(fault))
     return model, tokenizer
-
-
-def _rank(config: RunConfig) -> int | None:
-    return config.rank if config.factorization.uses_rank else None
 
 
 def _tokenize(text: TextData, tokenizer: PreTrainedTokenizerBase, config: RunConfig) -> Splits:
@@ -218,6 +220,10 @@ def _evaluate(
     return metrics
 
 
+def _size(model: PreTrainedModel, weights: Path, names: list[str] | None = None) -> Size:
+    return Size(model_size(model, names).parameters, saved_bytes(weights, names))
+
+
 def _frame(config: RunConfig, identity: Identity) -> dict[str, Any]:
     """What a record says of a run before it is done."""
     data = config.data
@@ -238,7 +244,12 @@ def _frame(config: RunConfig, identity: Identity) -> dict[str, Any]:
             "note": data.note,
         },
         "model": {"name": config.model.label, "fingerprint": identity.model_fingerprint},
-        "method": {"name": config.factorization.name, "rank": _rank(config)},
+        "method": {
+            "name": config.factorization.name,
+            "rank": config.rank if config.target else None,
+            "size": config.size,
+            "storage": config.storage,
+        },
         "versions": versions(),
         "git": git_state(),
     }

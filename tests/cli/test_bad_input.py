@@ -68,7 +68,7 @@ BAD = {
     "rank in words": bad("rank=ten", "rank", "integer", "'ten'"),
     "fractional rank": bad("rank=2.5", "rank", "integer"),
     "rank true": bad("rank=true", "rank", "inner dimension"),
-    "no rank": bad("rank=null", "factorization=svd", "rank=NUMBER"),
+    "no rank": bad("rank=null", "exactly one of rank, budget and energy"),
     "rank that does not shrink": bad("model=minilm rank=380", "rank 380", "30522 x 384", "379"),
     "negative seed": bad("seed=-1", "seed", "greater than or equal to 0", sweep="seed=0,-1 -m"),
     "seed of 33 bits": bad("seed=4294967296", "seed", "less than 4294967296", sweep="seed=0,4294967296 -m"),

@@ -21,7 +21,8 @@ def module(dtype=torch.float32, padding_idx=None):
 
 def table(embedding):
     """What it should stand for: the rows of each group's product, dealt out in the order of the ids."""
-    products = [iter(a.detach() @ b.detach()) for a, b in zip(embedding.factors, embedding.projections, strict=True)]
+    pairs = zip(embedding.factors.parameters(), embedding.projections.parameters(), strict=True)
+    products = [iter(a.detach() @ b.detach()) for a, b in pairs]
     return torch.stack([next(products[group]) for group in GROUP.tolist()])
 
 
@@ -52,12 +53,12 @@ def test_only_the_groups_and_rows_looked_up_get_a_gradient():
     embedding = module()
     embedding(torch.tensor([2, 8])).square().sum().backward()  # the first and the third token of group 1
 
-    assert [rows.grad.any(dim=1).tolist() for rows in embedding.factors] == [
+    assert [rows.grad.any(dim=1).tolist() for rows in embedding.factors.parameters()] == [
         [False, False],
         [True, False, True, False],
         [False] * 5,
     ]
-    assert [bool(part.grad.any()) for part in embedding.projections] == [False, True, False]
+    assert [bool(part.grad.any()) for part in embedding.projections.parameters()] == [False, True, False]
 
 
 @pytest.mark.parametrize("padding_idx", [5, -6])
@@ -66,9 +67,9 @@ def test_the_padding_row_gets_no_gradient_and_the_others_do(padding_idx):
     embedding(torch.tensor([5, 8, 5, 1])).square().sum().backward()  # 5 is the second token of group 1
 
     assert embedding.padding_idx == 5
-    assert embedding.factors[1].grad.any(dim=1).tolist() == [False, False, True, False]
-    assert embedding.factors[0].grad.any(dim=1).tolist() == [True, False]
-    assert embedding.projections[1].grad.count_nonzero() == 18
+    assert embedding.factors[1].weight.grad.any(dim=1).tolist() == [False, False, True, False]
+    assert embedding.factors[0].weight.grad.any(dim=1).tolist() == [True, False]
+    assert embedding.projections[1].weight.grad.count_nonzero() == 18
 
 
 @pytest.mark.parametrize("padding_idx", [11, -12])

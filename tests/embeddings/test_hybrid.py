@@ -22,9 +22,9 @@ def module(dtype=torch.float32, padding_idx=None, exact=EXACT):
 
 def table(embedding):
     """What it should stand for, row by row."""
-    dense = (embedding.shared.factors @ embedding.shared.projection).detach().clone()
+    dense = (embedding.shared.factors.weight @ embedding.shared.projection.weight).detach().clone()
     for row, token in enumerate(embedding.exact_ids.tolist()):
-        dense[token] += embedding.residual[row].detach()
+        dense[token] += embedding.residual.weight[row].detach()
     return dense
 
 
@@ -47,7 +47,7 @@ def test_gradients_are_those_of_finite_differences():
     def lookup(*parameters):
         return torch.func.functional_call(embedding, dict(zip(names, parameters, strict=True)), (ids,))
 
-    assert sorted(names) == ["residual", "shared.factors", "shared.projection"]
+    assert sorted(names) == ["residual.weight", "shared.factors.weight", "shared.projection.weight"]
     assert torch.autograd.gradcheck(lookup, [value.detach().clone().requires_grad_() for value in values])
 
 
@@ -55,9 +55,9 @@ def test_only_the_residuals_of_the_tokens_looked_up_get_a_gradient():
     embedding = module()
     embedding(torch.tensor([3, 4, 9])).square().sum().backward()
 
-    assert embedding.residual.grad[1].count_nonzero() == 6
-    assert embedding.residual.grad[[0, 2, 3]].count_nonzero() == 0
-    assert embedding.shared.factors.grad[[3, 4, 9]].count_nonzero() == 9
+    assert embedding.residual.weight.grad[1].count_nonzero() == 6
+    assert embedding.residual.weight.grad[[0, 2, 3]].count_nonzero() == 0
+    assert embedding.shared.factors.weight.grad[[3, 4, 9]].count_nonzero() == 9
 
 
 @pytest.mark.parametrize("padding_idx", [4, -7])
@@ -66,8 +66,8 @@ def test_padding_moves_nothing_that_is_its_own(padding_idx):
     embedding(torch.tensor([4, 4, 4])).square().sum().backward()
 
     assert embedding.padding_idx == 4
-    assert embedding.shared.factors.grad.count_nonzero() == 0
-    assert embedding.residual.grad.count_nonzero() == 0
+    assert embedding.shared.factors.weight.grad.count_nonzero() == 0
+    assert embedding.residual.weight.grad.count_nonzero() == 0
 
 
 @pytest.mark.parametrize("ids", [[], [3, 0], [3, 3], [-1, 2], [2, 11]])

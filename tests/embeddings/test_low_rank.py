@@ -20,18 +20,19 @@ def test_it_looks_up_rows_of_the_product(shape):
     embedding = module()
     ids = torch.randint(0, 11, shape, generator=torch.Generator().manual_seed(1))
 
-    expected = torch.nn.functional.embedding(ids, embedding.factors @ embedding.projection)
+    expected = torch.nn.functional.embedding(ids, embedding.factors.weight @ embedding.projection.weight)
 
     assert embedding(ids).shape == (*shape, 6)
     torch.testing.assert_close(embedding(ids), expected)
-    torch.testing.assert_close(embedding.dense(), (embedding.factors @ embedding.projection).detach())
+    torch.testing.assert_close(embedding.dense(), (embedding.factors.weight @ embedding.projection.weight).detach())
 
 
 def test_gradients_are_those_of_finite_differences():
     embedding, ids = module(torch.float64), torch.tensor([[0, 3, 3], [10, 1, 0]])
 
     def lookup(factors, projection):
-        return torch.func.functional_call(embedding, {"factors": factors, "projection": projection}, (ids,))
+        weights = {"factors.weight": factors, "projection.weight": projection}
+        return torch.func.functional_call(embedding, weights, (ids,))
 
     factors, projection = (p.detach().clone().requires_grad_() for p in embedding.parameters())
     assert torch.autograd.gradcheck(lookup, (factors, projection))
@@ -44,9 +45,9 @@ def test_the_padding_row_gets_no_gradient_and_the_others_do(padding_idx):
     embedding(torch.tensor([4, 5, 4, 6])).square().sum().backward()
 
     assert embedding.padding_idx == 4
-    assert embedding.factors.grad[4].count_nonzero() == 0
-    assert embedding.factors.grad[[5, 6]].count_nonzero() == 6
-    assert embedding.projection.grad.count_nonzero() == 18
+    assert embedding.factors.weight.grad[4].count_nonzero() == 0
+    assert embedding.factors.weight.grad[[5, 6]].count_nonzero() == 6
+    assert embedding.projection.weight.grad.count_nonzero() == 18
 
 
 @pytest.mark.parametrize("padding_idx", [11, -12])

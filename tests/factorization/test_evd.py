@@ -25,7 +25,7 @@ def test_the_projection_spans_numpys_leading_eigenvectors(shape, rank):
     module = EVD().fit(table, rank)
 
     # Eigenvectors have no sign of their own, projectors on what they span are unique.
-    projection = module.projection.detach().numpy()
+    projection = module.projection.weight.detach().numpy()
     np.testing.assert_allclose(projection.T @ projection, leading @ leading.T, atol=1e-8)
     np.testing.assert_allclose(module.dense(), table.numpy() @ leading @ leading.T, atol=1e-8)
 
@@ -39,7 +39,7 @@ def test_the_error_is_the_root_of_the_eigenvalues_left_out(dtype, rank):
 
     module = EVD().fit(table, rank)
 
-    product = module.factors.detach().double() @ module.projection.detach().double()
+    product = module.factors.weight.detach().double() @ module.projection.weight.detach().double()
     assert (table.double() - product).norm().item() == pytest.approx(expected**0.5, rel=1e-6)
 
 
@@ -53,8 +53,8 @@ def test_it_has_the_bits_of_svd_by_the_gram_route(data):
 
     found, same = EVD().fit(table, rank, padding_idx=1), SVD(route="gram").fit(table, rank, padding_idx=1)
 
-    assert torch.equal(found.factors, same.factors)
-    assert torch.equal(found.projection, same.projection)
+    assert torch.equal(found.factors.weight, same.factors.weight)
+    assert torch.equal(found.projection.weight, same.projection.weight)
     assert found.padding_idx == same.padding_idx == 1
 
 

@@ -90,7 +90,7 @@ def test_the_exact_tokens_have_their_vectors(dtype, tolerance):
 def test_the_rows_of_a_that_belong_to_exact_tokens_are_their_projections():
     table, counts = table_of(200, 12), zipf_counts(200)
     shared = HybridSVD(exact_rows=30).fit(table, 3, evidence=Evidence(counts)).shared
-    torch.testing.assert_close(shared.factors, table @ shared.projection.T)
+    torch.testing.assert_close(shared.factors.weight, table @ shared.projection.weight.T)
 
 
 def test_where_all_counted_tokens_are_exact_the_others_weigh_the_same():

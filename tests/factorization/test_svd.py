@@ -26,7 +26,7 @@ def optimum(table, rank):
 
 
 def error(table, module):
-    product = module.factors.detach().double() @ module.projection.detach().double()
+    product = module.factors.weight.detach().double() @ module.projection.weight.detach().double()
     return torch.linalg.norm(table.double() - product).item()
 
 
@@ -39,7 +39,7 @@ def test_error_is_that_of_numpys_truncated_svd(route, dtype, vocab_size, hidden_
 
     module = SVD(route=route).fit(table, rank)
 
-    assert module.factors.dtype == module.projection.dtype == dtype
+    assert module.factors.weight.dtype == module.projection.weight.dtype == dtype
     assert error(table, module) == pytest.approx(optimum(table, rank), rel=1e-6)
 
 
@@ -83,8 +83,8 @@ def test_a_smaller_rank_is_a_prefix_of_a_larger_one(route):
     table = decaying_table(300, 16)
     small, large = (SVD(route=route).fit(table, rank) for rank in (4, 9))
 
-    torch.testing.assert_close(small.projection, large.projection[:4], rtol=0, atol=0)
-    torch.testing.assert_close(small.factors, large.factors[:, :4], rtol=1e-6, atol=1e-7)
+    torch.testing.assert_close(small.projection.weight, large.projection.weight[:4], rtol=0, atol=0)
+    torch.testing.assert_close(small.factors.weight, large.factors.weight[:, :4], rtol=1e-6, atol=1e-7)
 
 
 def test_energies_are_numpys_squared_singular_values_and_axes_are_orthonormal():

@@ -24,7 +24,7 @@ def table_of(vocab_size, hidden_size, seed=0):
 
 def weighted_error(table, counts, module):
     """Sum over tokens of p_v |W_v - A_v B|²."""
-    missed = table - module.factors.detach() @ module.projection.detach()
+    missed = table - module.factors.weight.detach() @ module.projection.weight.detach()
     return (counts / counts.sum() @ missed.square().sum(dim=1)).item()
 
 

@@ -138,7 +138,7 @@ DAMAGE = {
     ),
     "cut tokenizer": (lambda d: _cut(d / "tokenizer.json", 0.5), "cannot be loaded"),
     "other rank": (
-        lambda d: _edit_weights(d, lambda s: s.update({k: v[:2] for k, v in s.items() if k.endswith("projection")})),
+        lambda d: _edit_weights(d, lambda s: s.update({k: v[:2] for k, v in s.items() if "projection" in k})),
         "does not fit its config.json",
     ),
     "lost tensor": (lambda d: _edit_weights(d, lambda s: s.pop("classifier.bias")), "lacks 1 weights"),

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import nn
 
+from embfact.embeddings.rows import Rows
+from embfact.factorization.layout import Storage
+
+BLOCK_TOKENS = 8192
+
 
 class TokenEmbedding(nn.Module, ABC):
     """A smaller module with the lookup of a V x H `torch.nn.Embedding`.
+
+    Its tables and factors are `Rows`; what else it holds is small or no weight.
 
     Attributes:
         num_embeddings: Vocabulary size V.
@@ -30,7 +39,43 @@ class TokenEmbedding(nn.Module, ABC):
     def spec(self) -> dict[str, Any]:
         """Constructor arguments (JSON values) that build an empty module of this shape, to load saved weights into."""
 
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Scores of all tokens, ``hidden`` times the transposed table: what an output layer tied to it computes.
+
+        The table is built some tokens at a time; modules with a closed form never build it.
+
+        Args:
+            hidden: Hidden states, shape ``(..., H)``.
+
+        Returns:
+            Scores, shape ``(..., V)``.
+        """
+        return torch.cat([hidden @ self(ids).T for ids in self._blocks()], dim=-1)
+
     @torch.no_grad()
     def dense(self) -> torch.Tensor:
         """The whole V x H table that this module stands for, shape ``(V, H)``."""
-        return self(torch.arange(self.num_embeddings, device=next(self.parameters()).device))
+        return torch.cat([self(ids) for ids in self._blocks()])
+
+    def tables(self) -> list[Rows]:
+        """Its tables and factors."""
+        return [module for module in self.modules() if isinstance(module, Rows)]
+
+    def store_tables(self, storage: Storage) -> None:
+        """Keep its tables in another way from now on; see `Rows.store`."""
+        for rows in self.tables():
+            rows.store(storage)
+
+    def imitate_storage(self, storage: Storage | None) -> None:
+        """Train as if the tables were stored so already (quantization-aware training); None ends it."""
+        for rows in self.tables():
+            rows.aware = storage
+
+    def extra_repr(self) -> str:
+        """What `print(model)` says about this module."""
+        return ", ".join(f"{name}={value}" for name, value in self.spec().items())
+
+    def _blocks(self) -> Iterator[torch.Tensor]:
+        device = next(chain(self.parameters(), self.buffers())).device
+        for start in range(0, self.num_embeddings, BLOCK_TOKENS):
+            yield torch.arange(start, min(start + BLOCK_TOKENS, self.num_embeddings), device=device)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
+
+import torch
 
 from embfact.embeddings.base import TokenEmbedding
 from embfact.embeddings.dense import DenseEmbedding
@@ -11,6 +13,7 @@ from embfact.embeddings.grouped import GroupedEmbedding
 from embfact.embeddings.hybrid import HybridEmbedding
 from embfact.embeddings.low_rank import LowRankEmbedding
 from embfact.errors import nearest
+from embfact.factorization.layout import Storage
 
 # The names stand in saved checkpoints: a class may be renamed, its name here may not.
 CLASSES: dict[str, type[TokenEmbedding]] = {
@@ -29,24 +32,31 @@ def describe_embedding(module: TokenEmbedding) -> dict[str, Any]:
     """
     for name, kind in CLASSES.items():
         if type(module) is kind:
-            return {"class": name, **module.spec()}
+            tables = module.tables()
+            kept = {"storage": tables[0].storage, "dtype": str(tables[0].dtype).removeprefix("torch.")}
+            return {"class": name, **kept, **module.spec()}
     raise ValueError(f"{type(module).__name__} cannot be described; give it a name in embfact.embeddings.build.CLASSES")
 
 
 def build_embedding(spec: Mapping[str, Any]) -> TokenEmbedding:
-    """An embedding module of the described shape, float32 and zero, to load saved weights into.
+    """An embedding module of the described shape, all zero, to load saved weights into.
 
     Args:
-        spec: ``class`` (a name in `CLASSES`) and the constructor arguments of that class.
+        spec: ``class`` (a name in `CLASSES`), ``storage``, ``dtype``, and the constructor arguments of that class.
 
     Raises:
         ValueError: If the class is unknown or its arguments do not fit.
     """
     arguments = dict(spec)
     name = arguments.pop("class", None)
+    storage, dtype = arguments.pop("storage", "float32"), arguments.pop("dtype", "float32")
     if name not in CLASSES:
         raise ValueError(f"unknown embedding class {name!r}; {nearest(str(name), CLASSES)}")
+    if storage not in get_args(Storage) or not isinstance(getattr(torch, str(dtype), None), torch.dtype):
+        raise ValueError(f"the description of a {name} embedding is damaged (storage {storage}, dtype {dtype})")
     try:
-        return CLASSES[name](**arguments)
+        module = CLASSES[name](**arguments).to(getattr(torch, dtype))
     except TypeError as error:
         raise ValueError(f"the description of a {name} embedding is damaged ({error}); save the model again") from None
+    module.store_tables(storage)
+    return module

@@ -8,10 +8,11 @@ import torch
 from torch import nn
 
 from embfact.embeddings.base import TokenEmbedding
+from embfact.embeddings.rows import Rows
 
 
-class DenseEmbedding(nn.Embedding, TokenEmbedding):
-    """A `torch.nn.Embedding`, with the same state dict, that can also describe itself.
+class DenseEmbedding(Rows, TokenEmbedding):
+    """The lookup of a `torch.nn.Embedding`, with the same state dict, that can be stored smaller.
 
     Args:
         num_embeddings: Vocabulary size V.
@@ -20,9 +21,9 @@ class DenseEmbedding(nn.Embedding, TokenEmbedding):
     """
 
     def __init__(self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None):
-        # Given weights keep torch from drawing random ones, which would move the random state of the run.
-        empty = torch.zeros(num_embeddings, embedding_dim)
-        super().__init__(num_embeddings, embedding_dim, padding_idx=padding_idx, _weight=empty)
+        super().__init__(num_embeddings, embedding_dim, padding_idx)
+        self.num_embeddings = num_embeddings
+        self.embedding_dim = embedding_dim
 
     @classmethod
     def from_table(cls, table: torch.Tensor, padding_idx: int | None = None) -> DenseEmbedding:
@@ -30,6 +31,10 @@ class DenseEmbedding(nn.Embedding, TokenEmbedding):
         module = cls(table.shape[0], table.shape[1], padding_idx)
         module.weight = nn.Parameter(table.detach().clone())
         return module
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Scores ``(..., V)`` of hidden states ``(..., H)``."""
+        return super().logits(hidden) if self.storage in ("int8", "int4") else hidden @ self.matrix().T
 
     def spec(self) -> dict[str, Any]:
         """Constructor arguments that build an empty module of this shape."""

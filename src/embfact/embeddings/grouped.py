@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from embfact.embeddings.base import TokenEmbedding
+from embfact.embeddings.rows import Rows
 
 
 class GroupedEmbedding(TokenEmbedding):
@@ -47,8 +47,8 @@ class GroupedEmbedding(TokenEmbedding):
         self.sizes, self.ranks = tuple(sizes), tuple(ranks)
         self.padding_idx = None if padding_idx is None else padding_idx % vocab_size
         shapes = list(zip(sizes, ranks, strict=True))
-        self.factors = nn.ParameterList(nn.Parameter(torch.zeros(size, rank)) for size, rank in shapes)
-        self.projections = nn.ParameterList(nn.Parameter(torch.zeros(rank, embedding_dim)) for rank in ranks)
+        self.factors = nn.ModuleList(Rows(size, rank) for size, rank in shapes)
+        self.projections = nn.ModuleList(Rows(rank, embedding_dim) for rank in ranks)
         self.register_buffer("position", torch.arange(vocab_size, dtype=torch.int32))
 
     @classmethod
@@ -75,8 +75,8 @@ class GroupedEmbedding(TokenEmbedding):
         if found != sizes:
             raise ValueError(f"the groups have {found} tokens and their factors {sizes} rows; give one row a token")
         module = cls(projections[0].shape[1], sizes, ranks, padding_idx)
-        module.factors = nn.ParameterList(nn.Parameter(rows.detach()) for rows in factors)
-        module.projections = nn.ParameterList(nn.Parameter(rows.detach()) for rows in projections)
+        module.factors = nn.ModuleList(map(Rows.of, factors))
+        module.projections = nn.ModuleList(map(Rows.of, projections))
         # The inverse of the permutation that sorts the tokens by group.
         position = group.argsort(stable=True).argsort()
         module.position = position.to(factors[0].device, torch.int32)
@@ -85,15 +85,21 @@ class GroupedEmbedding(TokenEmbedding):
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         """Vectors ``(..., H)`` of the token ids ``(...)``."""
         position, codes, start = self.position[ids], [], 0
-        for size, factors in zip(self.sizes, self.factors, strict=True):
+        for size, factors in zip(self.sizes, self._rows(self.factors), strict=True):
             row = position - start
             outside = (row < 0) | (row >= size)
-            codes.append(functional.embedding(row.clamp(0, size - 1), factors).masked_fill(outside.unsqueeze(-1), 0))
+            codes.append(factors(row.clamp(0, size - 1)).masked_fill(outside.unsqueeze(-1), 0))
             start += size
         code = torch.cat(codes, dim=-1)
         if self.padding_idx is not None:
             code = torch.where((ids == self.padding_idx).unsqueeze(-1), code.detach(), code)
-        return code @ torch.cat(list(self.projections))
+        return code @ torch.cat([rows.matrix() for rows in self._rows(self.projections)])
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Scores ``(..., V)`` of hidden states ``(..., H)``: h B_gᵀ A_gᵀ for each group, in the order of the ids."""
+        pairs = zip(self._rows(self.factors), self._rows(self.projections), strict=True)
+        scores = [(hidden @ projection.matrix().T) @ factors.matrix().T for factors, projection in pairs]
+        return torch.cat(scores, dim=-1).index_select(-1, self.position)
 
     def spec(self) -> dict[str, Any]:
         """Constructor arguments that build an empty module of this shape."""
@@ -104,6 +110,6 @@ class GroupedEmbedding(TokenEmbedding):
             "padding_idx": self.padding_idx,
         }
 
-    def extra_repr(self) -> str:
-        """What `print(model)` says about this module."""
-        return ", ".join(f"{name}={value}" for name, value in self.spec().items())
+    @staticmethod
+    def _rows(modules: nn.ModuleList) -> list[Rows]:
+        return cast("list[Rows]", list(modules))

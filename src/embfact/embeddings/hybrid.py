@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
-from torch.nn import functional
 
 from embfact.embeddings.base import TokenEmbedding
 from embfact.embeddings.low_rank import LowRankEmbedding
+from embfact.embeddings.rows import Rows
 
 
 class HybridEmbedding(TokenEmbedding):
@@ -27,26 +26,33 @@ class HybridEmbedding(TokenEmbedding):
         rank: Inner dimension r of the factors.
         exact_rows: Number K of tokens with a residual row.
         padding_idx: Id whose vector receives no gradient of its own, or None; negative counts from the end.
+        centered: Whether the factors have a vector that is added to every row.
 
     Attributes:
         shared: The factors A and B of all tokens.
         exact_ids: Ids of the exact tokens, ascending, int32, shape ``(K,)``.
-        residual: What each of them adds to its row of A B, shape ``(K, H)``.
+        residual: What each of them adds to its row of A B, ``K x H``.
     """
 
     exact_ids: torch.Tensor
 
     def __init__(
-        self, num_embeddings: int, embedding_dim: int, rank: int, exact_rows: int, padding_idx: int | None = None
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        rank: int,
+        exact_rows: int,
+        padding_idx: int | None = None,
+        centered: bool = False,
     ):
         super().__init__()
         if not 1 <= exact_rows <= num_embeddings:
             raise ValueError(f"exact_rows must be 1 to {num_embeddings}, the number of tokens (found {exact_rows})")
-        self.shared = LowRankEmbedding(num_embeddings, embedding_dim, rank, padding_idx)
+        self.shared = LowRankEmbedding(num_embeddings, embedding_dim, rank, padding_idx, centered)
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
         self.padding_idx = self.shared.padding_idx
-        self.residual = nn.Parameter(torch.zeros(exact_rows, embedding_dim))
+        self.residual = Rows(exact_rows, embedding_dim)
         self.register_buffer("exact_ids", torch.arange(exact_rows, dtype=torch.int32))
 
     @classmethod
@@ -67,9 +73,9 @@ class HybridEmbedding(TokenEmbedding):
         if shared.padding_idx is not None and (exact_ids == shared.padding_idx).any():
             raise ValueError(f"the padding id {shared.padding_idx} cannot be exact; leave it out of exact_ids")
         shape = (shared.num_embeddings, shared.embedding_dim, shared.rank, len(exact_ids), shared.padding_idx)
-        module = cls(*shape)
+        module = cls(*shape, centered=shared.mean is not None)
         module.shared = shared
-        module.residual = nn.Parameter(residual.detach())
+        module.residual = Rows.of(residual)
         module.exact_ids = exact_ids.to(residual.device, torch.int32)
         return module
 
@@ -77,13 +83,17 @@ class HybridEmbedding(TokenEmbedding):
         """Vectors ``(..., H)`` of the token ids ``(...)``."""
         place = torch.searchsorted(self.exact_ids, ids.to(torch.int32)).clamp(max=len(self.exact_ids) - 1)
         exact = (self.exact_ids[place] == ids).unsqueeze(-1)
-        return self.shared(ids) + functional.embedding(place, self.residual).masked_fill(~exact, 0)
+        return self.shared(ids) + self.residual(place).masked_fill(~exact, 0)
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Scores ``(..., V)`` of hidden states ``(..., H)``: those of the factors, and more for the exact tokens."""
+        return self.shared.logits(hidden).index_add(-1, self.exact_ids, hidden @ self.residual.matrix().T)
 
     def spec(self) -> dict[str, Any]:
         """Constructor arguments that build an empty module of this shape."""
         shared = self.shared.spec()
-        return {**shared, "exact_rows": len(self.residual)}
+        return {**shared, "exact_rows": self.residual.count}
 
     def extra_repr(self) -> str:
         """What `print(model)` says about this module, besides its factors."""
-        return f"exact_rows={len(self.residual)}"
+        return f"exact_rows={self.residual.count}"

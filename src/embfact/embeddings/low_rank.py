@@ -6,13 +6,13 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from embfact.embeddings.base import TokenEmbedding
+from embfact.embeddings.rows import Rows
 
 
 class LowRankEmbedding(TokenEmbedding):
-    """The table W (V x H) as A B: look up r numbers a token, then project them to H.
+    """The table W (V x H) as A B, or 1 muᵀ + A B: look up r numbers a token, then project them to H.
 
     The padding row of A receives no gradient, as in `torch.nn.Embedding`. B belongs to all tokens and still trains, so
     the vector of the padding id moves with B; what padding positions send back to B is not masked.
@@ -22,37 +22,62 @@ class LowRankEmbedding(TokenEmbedding):
         embedding_dim: Width H of the vectors it gives.
         rank: Inner dimension r.
         padding_idx: Id whose row of A receives no gradient, or None; negative counts from the end.
+        centered: Whether a vector mu is added to every row.
 
     Attributes:
-        factors: A, shape ``(V, r)``.
-        projection: B, shape ``(r, H)``.
+        factors: A, ``V x r``.
+        projection: B, ``r x H``.
+        mean: mu, shape ``(H,)``, or None.
     """
 
-    def __init__(self, num_embeddings: int, embedding_dim: int, rank: int, padding_idx: int | None = None):
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        rank: int,
+        padding_idx: int | None = None,
+        centered: bool = False,
+    ):
         super().__init__()
-        if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
-            raise ValueError(f"padding_idx must be an id of the {num_embeddings} tokens (found {padding_idx})")
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
         self.rank = rank
-        self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
-        self.factors = nn.Parameter(torch.zeros(num_embeddings, rank))
-        self.projection = nn.Parameter(torch.zeros(rank, embedding_dim))
+        self.factors = Rows(num_embeddings, rank, padding_idx)
+        self.padding_idx = self.factors.padding_idx
+        self.projection = Rows(rank, embedding_dim)
+        self.mean = nn.Parameter(torch.zeros(embedding_dim)) if centered else None
 
     @classmethod
     def from_factors(
-        cls, factors: torch.Tensor, projection: torch.Tensor, padding_idx: int | None = None
+        cls,
+        factors: torch.Tensor,
+        projection: torch.Tensor,
+        padding_idx: int | None = None,
+        mean: torch.Tensor | None = None,
     ) -> LowRankEmbedding:
-        """A module with the given A, shape ``(V, r)``, and B, shape ``(r, H)``, in their dtype and on their device."""
+        """A module with the given A, shape ``(V, r)``, B, shape ``(r, H)``, and mu, shape ``(H,)``, or none.
+
+        Their dtype and device stay.
+        """
         (vocab_size, rank), hidden_size = factors.shape, projection.shape[1]
-        module = cls(vocab_size, hidden_size, rank, padding_idx)
-        module.factors = nn.Parameter(factors.detach())
-        module.projection = nn.Parameter(projection.detach())
+        module = cls(0, hidden_size, rank, centered=mean is not None)
+        module.num_embeddings = vocab_size
+        module.factors = Rows.of(factors, padding_idx)
+        module.padding_idx = module.factors.padding_idx
+        module.projection = Rows.of(projection)
+        if mean is not None:
+            module.mean = nn.Parameter(mean.detach())
         return module
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         """Vectors ``(..., H)`` of the token ids ``(...)``."""
-        return functional.embedding(ids, self.factors, self.padding_idx) @ self.projection
+        vectors = self.factors(ids) @ self.projection.matrix()
+        return vectors if self.mean is None else vectors + self.mean
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Scores ``(..., V)`` of hidden states ``(..., H)``: h Bᵀ Aᵀ, and h mu for every token alike."""
+        scores = (hidden @ self.projection.matrix().T) @ self.factors.matrix().T
+        return scores if self.mean is None else scores + (hidden @ self.mean).unsqueeze(-1)
 
     def spec(self) -> dict[str, Any]:
         """Constructor arguments that build an empty module of this shape."""
@@ -61,8 +86,5 @@ class LowRankEmbedding(TokenEmbedding):
             "embedding_dim": self.embedding_dim,
             "rank": self.rank,
             "padding_idx": self.padding_idx,
+            "centered": self.mean is not None,
         }
-
-    def extra_repr(self) -> str:
-        """What `print(model)` says about this module."""
-        return ", ".join(f"{name}={value}" for name, value in self.spec().items())

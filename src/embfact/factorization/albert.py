@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from embfact.factorization.base import ModelAdapter
+from embfact.factorization.layout import Part
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,13 +20,9 @@ class Albert(ModelAdapter):
 
     name: ClassVar[str] = "albert"
 
-    def parameters(self, vocab_size: int, hidden_size: int, rank: int | None) -> int:
-        """Token table, projection and bias: V E + E H + H. The other tables shrink too and are not counted."""
-        return (rank or 0) * (vocab_size + hidden_size) + hidden_size
-
-    def largest_rank(self, vocab_size: int, hidden_size: int) -> int:
-        """The largest size that makes the table smaller: V E + E H + H < V H."""
-        return max(0, (vocab_size - 1) * hidden_size - 1) // (vocab_size + hidden_size)
+    def layout(self, vocab_size: int, hidden_size: int, rank: int) -> tuple[Part, ...]:
+        """Token table, projection and bias: V E + E H + H parameters. The other tables shrink too and do not count."""
+        return Part(vocab_size, rank), Part(rank, hidden_size, "plain"), Part(1, hidden_size, "plain")
 
     def adapt(self, model: nn.Module, rank: int | None, seed: int = 0) -> None:
         """Replace the embedding block by one of size ``rank`` and a projection; see `ModelAdapter.adapt`."""

@@ -7,10 +7,14 @@ validated before anything heavy is imported.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from embfact.factorization.layout import Part, Size, Storage, size_of
 
 if TYPE_CHECKING:
     import torch
@@ -18,27 +22,41 @@ if TYPE_CHECKING:
 
     from embfact.embeddings.base import TokenEmbedding
 
-EvidenceKind = Literal["token_counts"]
+EvidenceKind = Literal["token_counts", "row_gradients", "gradient_metric"]
+BudgetUnit = Literal["bytes", "params"]
 
 
 @dataclass(frozen=True)
 class Evidence:
     """What a data-aware method may look at, taken only from rows that the run may train on.
 
+    What no method asked for is None. All tensors are float64 on the CPU.
+
     Attributes:
-        token_counts: Occurrences of each token, shape ``(V,)``, float64, or None if no method asked for it.
+        token_counts: Occurrences of each token, shape ``(V,)``.
+        row_gradients: For each token the sum over calibration batches of the squared length of the loss gradient at
+            its row of the table, shape ``(V,)``.
+        gradient_metric: Mean of g gᵀ over token positions, g the loss gradient at the embedding output, shape
+            ``(H, H)``.
     """
 
     token_counts: torch.Tensor | None = None
+    row_gradients: torch.Tensor | None = None
+    gradient_metric: torch.Tensor | None = None
 
 
 class Method(BaseModel, ABC):
-    """A way to make the embedding smaller: its fields are its options, its class variables say what it needs."""
+    """A way to make the embedding smaller: its fields are its options, its class variables say what it needs.
+
+    Every method has one size, called ``rank`` whatever it counts: ``size_name`` says what.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: ClassVar[str]
     uses_rank: ClassVar[bool] = True
+    size_name: ClassVar[str] = "rank"
+    knows_energy: ClassVar[bool] = False
     needs: ClassVar[frozenset[EvidenceKind]] = frozenset()
 
     refactorize_existing: bool = Field(
@@ -47,12 +65,84 @@ class Method(BaseModel, ABC):
     )
 
     @abstractmethod
+    def layout(self, vocab_size: int, hidden_size: int, rank: int) -> tuple[Part, ...]:
+        """The tensors that replace the V x H of the dense table; never less for a larger rank.
+
+        A method whose shapes depend on the data gives the largest that they can be.
+        """
+
+    def size(
+        self, vocab_size: int, hidden_size: int, rank: int | None, storage: Storage = "float32", weight_bytes: int = 4
+    ) -> Size:
+        """Parameters and bytes of what replaces the dense table."""
+        return size_of(self.layout(vocab_size, hidden_size, rank or 0), storage, weight_bytes)
+
     def parameters(self, vocab_size: int, hidden_size: int, rank: int | None) -> int:
         """Parameters that replace the V x H of the dense table."""
+        return self.size(vocab_size, hidden_size, rank).parameters
+
+    def rank_limit(self, vocab_size: int, hidden_size: int) -> int:
+        """The largest rank that means anything, however large the result: H for factors."""
+        return hidden_size
 
     def largest_rank(self, vocab_size: int, hidden_size: int) -> int:
-        """The largest rank that makes the table smaller: r (V + H) < V H."""
-        return (vocab_size * hidden_size - 1) // (vocab_size + hidden_size)
+        """The largest rank that makes a float32 table smaller, index maps included; 0 if there is none."""
+        return self._largest(vocab_size, hidden_size, lambda size: size.bytes < 4 * vocab_size * hidden_size)
+
+    def rank_for_budget(
+        self,
+        vocab_size: int,
+        hidden_size: int,
+        budget: float,
+        unit: BudgetUnit = "bytes",
+        storage: Storage = "float32",
+    ) -> int:
+        """The largest rank whose result fits a budget.
+
+        Args:
+            vocab_size: Rows V of the dense table.
+            hidden_size: Columns H of the dense table.
+            budget: Share of the dense float32 table.
+            unit: Share of its bytes, as saved, or of its parameters.
+            storage: How rows are kept.
+
+        Raises:
+            ValueError: If not even rank 1 fits, with the smallest budget that would do.
+        """
+        weights = vocab_size * hidden_size
+        self._check_options(vocab_size, hidden_size)
+
+        def share(rank: int) -> float:
+            size = self.size(vocab_size, hidden_size, rank, storage)
+            return size.parameters / weights if unit == "params" else size.bytes / (4 * weights)
+
+        limit = self.largest_rank(vocab_size, hidden_size)
+        rank = bisect_right(range(1, limit + 1), budget, key=share)
+        smallest = self.smallest_rank(vocab_size, hidden_size)
+        if rank < smallest:
+            least = -(-share(smallest) * 10_000 // 1) / 10_000
+            raise ValueError(
+                f"budget {budget:g} of the {unit} of a {vocab_size} x {hidden_size} table has no room for {self.name}; "
+                f"it takes {least:g} or more"
+            )
+        return rank
+
+    def rank_for_energy(self, table: torch.Tensor, energy: float, evidence: Evidence | None = None) -> int:
+        """The smallest rank that retains a share of the (weighted) squared norm of the table.
+
+        Args:
+            table: The dense table, shape ``(V, H)``.
+            energy: The share, above 0 and at most 1.
+            evidence: What ``needs`` asks for.
+
+        Raises:
+            ValueError: For a method whose size is no number of singular values.
+        """
+        raise ValueError(f"energy picks a rank by singular values, which {self.name} does not use; set rank or budget")
+
+    def smallest_rank(self, vocab_size: int, hidden_size: int) -> int:
+        """The smallest rank that the method can take: 1, unless its options ask for more."""
+        return 1
 
     def check_size(self, vocab_size: int, hidden_size: int, rank: int | None, allow_larger: bool = False) -> None:
         """Refuse a rank that this table cannot take or that would not shrink it.
@@ -61,7 +151,7 @@ class Method(BaseModel, ABC):
             vocab_size: Rows V of the dense table.
             hidden_size: Columns H of the dense table.
             rank: The rank asked for; None for a method that has none.
-            allow_larger: Accept a rank up to H that does not shrink the table.
+            allow_larger: Accept a rank up to `rank_limit` that does not shrink the table.
 
         Raises:
             ValueError: With the largest rank that shrinks the table.
@@ -70,23 +160,34 @@ class Method(BaseModel, ABC):
             return
         if rank is None or rank < 1:
             raise ValueError(f"rank must be a whole number of 1 or more for {self.name} (found {rank})")
+        self._check_options(vocab_size, hidden_size)
+        shape, meaning = f"{vocab_size} x {hidden_size} table", _meaning(self.size_name)
+        smallest = self.smallest_rank(vocab_size, hidden_size)
+        if rank < smallest:
+            raise ValueError(f"rank {rank}{meaning} is too small for {self.name} of a {shape}; use {smallest} or more")
+        limit = self.rank_limit(vocab_size, hidden_size)
+        if allow_larger and rank > limit:
+            columns = f" the {hidden_size} columns of the table" if limit == hidden_size else f" {limit}"
+            raise ValueError(f"rank {rank}{meaning} is above{columns}; use at most {limit}")
         largest = self.largest_rank(vocab_size, hidden_size)
-        limit = hidden_size if allow_larger else largest
-        if rank > limit:
-            raise ValueError(
-                f"rank {rank} does not shrink a {vocab_size} x {hidden_size} table with {self.name}; "
-                f"the largest rank that does is {largest}"
-                if not allow_larger
-                else f"rank {rank} is above the {hidden_size} columns of the table; use at most {hidden_size}"
-            )
+        if not allow_larger and rank > largest:
+            remedy = f"the largest rank that does is {largest}" if largest >= smallest else "use factorization=none"
+            raise ValueError(f"rank {rank}{meaning} does not shrink a {shape} with {self.name}; {remedy}")
+
+    def _check_options(self, vocab_size: int, hidden_size: int) -> None:
+        """Refuse options that do not fit the table, whatever the rank, with a ValueError."""
+
+    def _largest(self, vocab_size: int, hidden_size: int, fits: Callable[[Size], bool]) -> int:
+        ranks = range(1, self.rank_limit(vocab_size, hidden_size) + 1)
+        return bisect_left(ranks, True, key=lambda rank: not fits(self.size(vocab_size, hidden_size, rank)))
 
 
 class Factorization(Method):
     """A method that replaces the V x H table alone and knows nothing of the model around it."""
 
-    def parameters(self, vocab_size: int, hidden_size: int, rank: int | None) -> int:
-        """Two factors, V x r and r x H, unless a method keeps something else: r (V + H)."""
-        return (rank or 0) * (vocab_size + hidden_size)
+    def layout(self, vocab_size: int, hidden_size: int, rank: int) -> tuple[Part, ...]:
+        """Two factors, V x r and r x H, unless a method keeps something else: r (V + H) parameters."""
+        return Part(vocab_size, rank), Part(rank, hidden_size)
 
     @abstractmethod
     def fit(
@@ -133,3 +234,8 @@ class ModelAdapter(Method):
         Raises:
             ValueError: If the model has not the parts that the method replaces; the model is then unchanged.
         """
+
+
+def _meaning(size_name: str) -> str:
+    """What a rank counts, in brackets, where it is no rank."""
+    return "" if size_name == "rank" else f" ({size_name})"

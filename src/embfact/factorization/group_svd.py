@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from embfact.factorization.base import Evidence, EvidenceKind, Factorization
+from embfact.factorization.layout import Part
 
 if TYPE_CHECKING:
     import torch
@@ -38,24 +39,19 @@ class GroupSVD(Factorization):
         description="added to the count of every token; 0: unseen tokens are left the axes that no other needs",
     )
 
-    def parameters(self, vocab_size: int, hidden_size: int, rank: int | None) -> int:
-        """At most r (V + H) - V; the map takes V int32 more. Σ r_g (V_g + H) is what the ranks of the groups make."""
-        return (rank or 0) * (vocab_size + hidden_size) - vocab_size
+    def layout(self, vocab_size: int, hidden_size: int, rank: int) -> tuple[Part, ...]:
+        """At most r (V + H) - V parameters: Σ r_g (V_g + H) is what the ranks of the groups make. And a map."""
+        return Part(1, max(0, rank * (vocab_size + hidden_size) - vocab_size)), Part(vocab_size, 1, "index")
 
-    def check_size(self, vocab_size: int, hidden_size: int, rank: int | None, allow_larger: bool = False) -> None:
-        """Refuse what `Method.check_size` does, and ranks that are too small for so many groups."""
+    def smallest_rank(self, vocab_size: int, hidden_size: int) -> int:
+        """Rank 1 in each group takes V + G H numbers, and the map as many as V."""
+        return -(-(2 * vocab_size + self.groups * hidden_size) // (vocab_size + hidden_size))
+
+    def _check_options(self, vocab_size: int, hidden_size: int) -> None:
         if 2**self.groups > vocab_size + 1:
             raise ValueError(
                 f"{vocab_size} tokens are too few for {self.groups} groups of doubling size; "
                 f"use at most {(vocab_size + 1).bit_length() - 1} groups"
-            )
-        super().check_size(vocab_size, hidden_size, rank, allow_larger)
-        # Rank 1 in each group takes V + G H numbers.
-        smallest = -(-(2 * vocab_size + self.groups * hidden_size) // (vocab_size + hidden_size))
-        if rank is not None and rank < smallest:
-            raise ValueError(
-                f"rank {rank} leaves nothing for some of {self.groups} groups of a {vocab_size} x {hidden_size} table; "
-                f"use rank {smallest} or more, or fewer groups"
             )
 
     def fit(
@@ -84,7 +80,7 @@ class GroupSVD(Factorization):
             truncate(table[(groups.group == number).to(table.device)], axes, kept)
             for number, (axes, kept) in enumerate(zip(groups.axes, groups.ranks, strict=True))
         ]
-        factors, projections = [part.factors for part in parts], [part.projection for part in parts]
+        factors, projections = [part.factors.weight for part in parts], [part.projection.weight for part in parts]
         return GroupedEmbedding.from_groups(groups.group, factors, projections, padding_idx)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from embfact.factorization.base import Evidence, EvidenceKind, Factorization
+from embfact.factorization.layout import Part
 
 if TYPE_CHECKING:
     import torch
@@ -39,36 +40,16 @@ class HybridSVD(Factorization):
         description="added to the count of every token that is not exact; 0: optimal for the counted text",
     )
 
-    def parameters(self, vocab_size: int, hidden_size: int, rank: int | None) -> int:
-        """Factors and residual rows: r (V + H) + K H. The ids of the exact tokens take K int32 more."""
-        return (rank or 0) * (vocab_size + hidden_size) + self.exact_rows * hidden_size
+    def layout(self, vocab_size: int, hidden_size: int, rank: int) -> tuple[Part, ...]:
+        """Factors, residual rows and the ids of the exact tokens: r (V + H) + K H parameters."""
+        rows = self.exact_rows
+        return Part(vocab_size, rank), Part(rank, hidden_size), Part(rows, hidden_size), Part(rows, 1, "index")
 
-    def largest_rank(self, vocab_size: int, hidden_size: int) -> int:
-        """The largest rank that makes a float32 table smaller, ids included: r (V + H) + K (H + 1) < V H."""
-        left = vocab_size * hidden_size - self.exact_rows * (hidden_size + 1)
-        return max(0, left - 1) // (vocab_size + hidden_size)
-
-    def check_size(self, vocab_size: int, hidden_size: int, rank: int | None, allow_larger: bool = False) -> None:
-        """Refuse exact rows and ranks that together do not shrink the table; see `Method.check_size`."""
-        shape = f"{vocab_size} x {hidden_size} table"
+    def _check_options(self, vocab_size: int, hidden_size: int) -> None:
         if self.exact_rows >= vocab_size:
             raise ValueError(
                 f"exact_rows must be below the {vocab_size} tokens of the table (found {self.exact_rows}); keep fewer"
             )
-        largest = self.largest_rank(vocab_size, hidden_size)
-        if not allow_larger and largest < 1:
-            most = (vocab_size * hidden_size - (vocab_size + hidden_size) - 1) // (hidden_size + 1)
-            raise ValueError(
-                f"{self.exact_rows} exact rows leave no room for any rank in a {shape}; keep at most {most}"
-                if most > 0
-                else f"a {shape} is too small for exact rows beside factors; use factorization=none"
-            )
-        if not allow_larger and rank is not None and rank > largest:
-            raise ValueError(
-                f"rank {rank} beside {self.exact_rows} exact rows does not shrink a {shape} with {self.name}; "
-                f"the largest rank that does is {largest}"
-            )
-        super().check_size(vocab_size, hidden_size, rank, allow_larger)
 
     def fit(
         self,
@@ -94,6 +75,6 @@ class HybridSVD(Factorization):
         shares = weights / (weights.sum().item() or 1.0)
         shared = truncate(table, principal_axes(table[rest.to(table.device)], shares), rank, padding_idx)
         # Measured against the factors as they are stored, so that rounding them costs the exact rows nothing.
-        low_rank = shared.factors.detach().cpu()[exact].double() @ shared.projection.detach().cpu().double()
+        low_rank = shared.factors.matrix().cpu()[exact].double() @ shared.projection.matrix().cpu().double()
         residual = table.detach().cpu()[exact].double() - low_rank
         return HybridEmbedding.from_parts(shared, exact, residual.to(table))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from embfact.factorization.base import Evidence, Factorization
+from embfact.factorization.layout import Part
 
 if TYPE_CHECKING:
     import torch
@@ -18,9 +19,9 @@ class Dense(Factorization):
     name: ClassVar[str] = "none"
     uses_rank: ClassVar[bool] = False
 
-    def parameters(self, vocab_size: int, hidden_size: int, rank: int | None) -> int:
-        """The whole table: V H."""
-        return vocab_size * hidden_size
+    def layout(self, vocab_size: int, hidden_size: int, rank: int) -> tuple[Part, ...]:
+        """The whole table: V H parameters."""
+        return (Part(vocab_size, hidden_size),)
 
     def fit(
         self,

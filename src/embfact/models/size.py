@@ -3,41 +3,24 @@
 from __future__ import annotations
 
 import json
-import math
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from embfact.errors import ModelError
+from embfact.factorization.layout import Size
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-@dataclass(frozen=True)
-class Size:
-    """How much something takes.
-
-    Attributes:
-        parameters: Elements of the tensors with a floating dtype; codes and index maps are none.
-        bytes: Bytes of all tensors, codes and index maps included.
-    """
-
-    parameters: int
-    bytes: int
-
-
-def saved_size(path: str | Path, names: Iterable[str] | None = None) -> Size:
-    """The size of tensors in a safetensors file, read from its header alone.
+def saved_bytes(path: str | Path, names: Iterable[str] | None = None) -> int:
+    """Bytes of tensors in a safetensors file, read from its header alone; the header itself is not counted.
 
     Args:
         path: The safetensors file.
         names: Tensors to count, each once; None counts all.
-
-    Returns:
-        Bytes are those of the tensors in the file, so its header is not counted.
 
     Raises:
         ModelError: If the file is no whole safetensors file, or lacks one of the names.
@@ -46,27 +29,27 @@ def saved_size(path: str | Path, names: Iterable[str] | None = None) -> Size:
     wanted = header.keys() if names is None else set(names)
     if missing := sorted(set(wanted) - header.keys()):
         raise ModelError(f"{path} has no tensor {missing[0]!r}; it is not the checkpoint of this model")
-    entries = [header[name] for name in wanted]
-    return Size(
-        # The format's floating dtypes are F64, F32, F16, F8_E4M3, ... and BF16.
-        parameters=sum(math.prod(entry["shape"]) for entry in entries if entry["dtype"].startswith(("F", "BF"))),
-        bytes=sum(entry["data_offsets"][1] - entry["data_offsets"][0] for entry in entries),
-    )
+    offsets = [header[name]["data_offsets"] for name in wanted]
+    return sum(end - start for start, end in offsets)
 
 
 def model_size(model: nn.Module, names: Iterable[str] | None = None) -> Size:
-    """The size that `saved_size` will find once the model is saved.
+    """Parameters of a module, whatever they are stored as, and the bytes that they will take once saved.
 
     Args:
         model: Any module.
         names: State-dict names to count; None counts all.
     """
+    from embfact.embeddings.rows import Rows
+
     state = model.state_dict()
-    tensors = [state[name] for name in (state if names is None else set(names))]
-    return Size(
-        parameters=sum(tensor.numel() for tensor in tensors if tensor.is_floating_point()),
-        bytes=sum(tensor.numel() * tensor.element_size() for tensor in tensors),
-    )
+    wanted = list(state) if names is None else list(dict.fromkeys(names))
+    parameters = {name: state[name].numel() if state[name].is_floating_point() else 0 for name in wanted}
+    for owner, rows in model.named_modules():
+        prefix = f"{owner}." if owner else ""
+        if isinstance(rows, Rows) and f"{prefix}codes" in parameters:
+            parameters |= {f"{prefix}codes": rows.count * rows.width, f"{prefix}scales": 0}
+    return Size(sum(parameters.values()), sum(state[name].numel() * state[name].element_size() for name in wanted))
 
 
 def _header(path: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,7 +17,7 @@ from embfact.config import DataConfig, ModelConfig, RunConfig, slug
 from embfact.data.fingerprint import fingerprint as data_fingerprint
 from embfact.models.backbones import fingerprint as model_fingerprint
 
-RESULTS_VERSION = 2
+RESULTS_VERSION = 3
 """Raised whenever a change of this program changes a result, so that older runs are not taken for it."""
 
 # What can change a number in the record; a minor release is trusted not to.
@@ -27,7 +27,7 @@ LIBRARIES = ("torch", "transformers", "tokenizers", "pytorch-lightning", "torchm
 _NOT_SCIENCE = {
     "data": {"name", "source", "hub", "hub_config", "revision", "mirror", "train_file", "validation_file"}
     | {"submission", "note"},
-    "model": {"name", "name_or_path", "revision", "tokenizer", "architecture"},
+    "model": {"name", "name_or_path", "revision", "tokenizer", "architecture", "from_run"},
     "trainer": {"eval_batch_size", "accelerator", "compile", "threads"},
     "factorization": {"refactorize_existing"},  # it permits, it computes nothing
 }
@@ -77,7 +77,12 @@ def science(config: RunConfig, data_fingerprint: str, model_fingerprint: str) ->
     return {
         **sections,
         "method": config.factorization.name,
-        "rank": config.rank if config.factorization.uses_rank else None,
+        "size": None if config.target is None else asdict(config.target),
+        "storage": config.storage,
+        "quantization": None if config.storage == "float32" else config.quantization,
+        "trainable": config.trainable,
+        "evidence": _evidence(config),
+        "refactorize": None if config.refactorize.every == "never" else config.refactorize.model_dump(mode="json"),
         "seed": config.seed,
         "weights": "best" if config.checkpoint == "best" else "last",
         "data_fingerprint": data_fingerprint,
@@ -85,6 +90,14 @@ def science(config: RunConfig, data_fingerprint: str, model_fingerprint: str) ->
         "versions": {name: number.split(".")[0] for name, number in library_versions().items()},
         "results_version": RESULTS_VERSION,
     }
+
+
+def _evidence(config: RunConfig) -> dict[str, Any] | None:
+    """What decides the evidence that the method asks for; None if it asks for none."""
+    needs, options = config.factorization.needs, config.evidence.model_dump(mode="json")
+    if needs - {"token_counts"}:
+        return options
+    return {"source": options["source"]} if needs else None
 
 
 @lru_cache(maxsize=1)

@@ -61,7 +61,9 @@ class MethodPart(Part):
     """The factorization."""
 
     name: str
-    rank: int | None = None
+    rank: int | None = Field(None, description="its size; null for a method without one, or a failed run of a budget")
+    size: str | None = Field(None, description="the size that was asked for: r64, b0.1 (budget), e0.9 (energy)")
+    storage: str = "float32"
 
 
 class Amount(Part):

@@ -20,7 +20,7 @@ from embfact.records.record import RunRecord
 Key = TypeVar("Key", bound=Hashable)
 DENSE = "none"
 # Their place is the column or the row of the table itself, not the words beside it.
-_PLACED = {"data", "data_fingerprint", "method", "rank", "seed"}
+_PLACED = {"data", "data_fingerprint", "method", "size", "seed"}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,94 @@
+"""How large the result should be, as a user says it: a rank, a budget or a share of energy.
+
+Light to import: budgets are turned into ranks before anything heavy is loaded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from embfact.factorization.base import BudgetUnit, Evidence, Method
+from embfact.factorization.layout import Storage
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class SizeTarget:
+    """Exactly one of rank, budget and energy.
+
+    Attributes:
+        rank: Size of the method itself.
+        budget: Share of the dense float32 table that may be used: the largest size that fits is taken.
+        energy: Share of the (weighted) squared norm to retain: the smallest rank that does is taken.
+        unit: What `budget` is a share of.
+    """
+
+    rank: int | None = None
+    budget: float | None = None
+    energy: float | None = None
+    unit: BudgetUnit = "bytes"
+
+    def __post_init__(self) -> None:
+        given = {name: getattr(self, name) for name in ("rank", "budget", "energy")}
+        found = {name: value for name, value in given.items() if value is not None}
+        if len(found) != 1:
+            words = ", ".join(f"{name}={value}" for name, value in found.items()) or "none of them"
+            raise ValueError(f"set exactly one of rank, budget and energy (found {words})")
+        for name in ("budget", "energy"):
+            share = given[name]
+            if share is not None and not 0 < share <= 1:
+                raise ValueError(f"{name} must be a share above 0 and at most 1, e.g. 0.1 (found {share})")
+
+    def __str__(self) -> str:
+        if self.rank is not None:
+            return f"r{self.rank}"
+        if self.budget is not None:
+            return f"{'b' if self.unit == 'bytes' else 'p'}{self.budget:g}"
+        return f"e{self.energy:g}"
+
+    def check(self, method: Method, vocab_size: int, hidden_size: int, storage: Storage = "float32") -> None:
+        """Refuse what is sure to fail for a V x H table, without the table.
+
+        Raises:
+            ValueError: With the remedy.
+        """
+        if not method.uses_rank:
+            return
+        if self.energy is not None:
+            if not method.knows_energy:
+                raise ValueError(
+                    f"energy picks a rank by singular values, which {method.name} does not use; set rank or budget"
+                )
+        elif self.budget is not None:
+            method.rank_for_budget(vocab_size, hidden_size, self.budget, self.unit, storage)
+        else:
+            method.check_size(vocab_size, hidden_size, self.rank)
+
+    def rank_of(
+        self,
+        method: Method,
+        table: torch.Tensor,
+        evidence: Evidence | None = None,
+        storage: Storage = "float32",
+    ) -> int | None:
+        """The rank that this asks of a method for a table; None for a method without one.
+
+        Args:
+            method: The method.
+            table: The dense table, shape ``(V, H)``.
+            evidence: What ``method.needs`` asks for.
+            storage: How the result will be kept, which decides what fits a budget.
+
+        Raises:
+            ValueError: If nothing fits the budget, or the method knows no energy.
+        """
+        if not method.uses_rank:
+            return None
+        if self.rank is not None:
+            return self.rank
+        if self.budget is not None:
+            return method.rank_for_budget(table.shape[0], table.shape[1], self.budget, self.unit, storage)
+        return method.rank_for_energy(table, float(self.energy or 1), evidence)
