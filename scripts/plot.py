@@ -1,4 +1,4 @@
-"""Draw a sweep: a metric against the parameters of the embedding, mean and spread over seeds.
+"""Draw a sweep: a metric against the size of the embedding, mean and spread over seeds.
 
 Example: ``python scripts/plot.py outputs/methods_sst2 --output sweep.svg``
 """
@@ -9,10 +9,14 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from embfact.errors import UserError, nearest
 from embfact.records.collect import find_records
 from embfact.records.table import Column, Table, build_table
+
+if TYPE_CHECKING:
+    from embfact.records.picture import Measure
 
 FORMATS = (".svg", ".png", ".pdf")
 
@@ -24,6 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=Path("sweep.svg"), metavar="FILE", help=", ".join(FORMATS))
     parser.add_argument("--data", help="data set to draw, where there are several")
     parser.add_argument("--metric", help="metric to draw; the first one of the data set if not given")
+    parser.add_argument(
+        "--against",
+        choices=["params", "bytes"],
+        help="size to draw against; params, or bytes where some tables are quantized or coded, if not given",
+    )
     options = parser.parse_args(arguments)
     try:
         if options.output.suffix not in FORMATS or not options.output.parent.is_dir():
@@ -33,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 raise UserError(f"{directory} is not a directory; give the output directory of a sweep")
         table = build_table(find_records(options.directories))
         column = _column(table, options.data, options.metric)
-        _draw(table, column, options.output)
+        _draw(table, column, options.output, options.against)
     except UserError as error:
         print(f"plot.py: {error}", file=sys.stderr)
         return 2
@@ -56,12 +65,12 @@ def _column(table: Table, data: str | None, metric: str | None) -> Column:
     return next(column for column in columns if metric in (None, column.metric))
 
 
-def _draw(table: Table, column: Column, path: Path) -> None:
+def _draw(table: Table, column: Column, path: Path, against: Measure | None) -> None:
     # Half a second to import, so only once the words of the command are in order.
     from embfact.records.picture import draw, save
 
     try:
-        save(draw(table, column), path)
+        save(draw(table, column, against), path)
     except ValueError as error:
         raise UserError(str(error)) from None
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from unittest import mock
 import pytest
 
 from embfact.launch import main
+from embfact.models.backbones import resolve
 
 # Read when the hub library is imported: no test may wait for a network.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -65,6 +68,17 @@ def train() -> Callable[..., Answer]:
 def tiny() -> list[str]:
     """Overrides that make a run a matter of a second."""
     return ["model=bert_scratch", "data=vader", "debug=fast", "trainer=cpu", "logger=none"]
+
+
+@pytest.fixture(scope="session")
+def small_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MiniLM's tokenizer with the 8,000 word pieces of the smallest ids alone: small tables are quick to factorize."""
+    source, folder = resolve("packaged:minilm"), tmp_path_factory.mktemp("tokenizer")
+    content = json.loads((Path(source) / "tokenizer.json").read_text(encoding="utf-8"))
+    content["model"]["vocab"] = {word: token for word, token in content["model"]["vocab"].items() if token < 8000}
+    (folder / "tokenizer.json").write_text(json.dumps(content), encoding="utf-8")
+    shutil.copy(Path(source) / "tokenizer_config.json", folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

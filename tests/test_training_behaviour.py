@@ -108,6 +108,13 @@ def test_the_options_reach_adamw() -> None:
     assert {(g["betas"], g["eps"], g["initial_lr"]) for g in optimizer.param_groups} == {((0.9, 0.999), 1e-8, 1e-3)}
 
 
+@pytest.mark.parametrize("clip", ["1.0", "null"])
+def test_gradients_of_mixed_precision_can_be_clipped(clip: str, fine_tune: Callable[..., Fitted]) -> None:
+    words = ("trainer.precision=bf16-mixed", f"trainer.gradient_clip={clip}", "checkpoint=last")
+    fitted = fine_tune(*words, "trainer.epochs=4")
+    assert fitted.history[-1]["loss"] < fitted.history[0]["loss"]
+
+
 def test_frozen_weights_are_left_out() -> None:
     model = encoder()
     model.get_input_embeddings().weight.requires_grad_(False)

@@ -23,14 +23,18 @@ from pydantic import (
 from embfact.errors import ConfigError, Fault
 from embfact.factorization.base import BudgetUnit, Method
 from embfact.factorization.layout import Storage
+from embfact.factorization.none import Dense
 from embfact.factorization.registry import build_method, method_class
 from embfact.factorization.target import SizeTarget
 from embfact.validation import faults_of
 
 MetricName = Literal["accuracy", "f1", "matthews", "pearson", "spearman"]
 CORRELATIONS = {"pearson", "spearman"}
+TRAINING = "training"
+CORPUS_FILES = (".txt", ".csv", ".tsv", ".jsonl", ".parquet")
 Whole = Annotated[int, Field(ge=1)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
+Trainable = Literal["all", "factors", "projection", "backbone"]
 
 
 class Section(BaseModel):
@@ -118,7 +122,14 @@ class ModelConfig(Section):
     revision: str | None = Field(None, description="commit of the hub model; null takes the newest and records it")
     architecture: dict[str, Any] | None = Field(None, description="transformers config of a model with random weights")
     tokenizer: str | None = Field(None, description="tokenizer to use; null: the backbone's own")
-    from_run: str | None = Field(None, description="directory of a finished dense run to start from; null: none")
+    from_run: str | None = Field(
+        None, min_length=1, description="directory of a finished dense run to start from; null: none"
+    )
+
+    @field_validator("from_run")
+    @classmethod
+    def _home_is_meant_by_a_tilde(cls, value: str | None) -> str | None:
+        return None if value is None else expand_home(value)
 
     @model_validator(mode="after")
     def _one_origin(self) -> ModelConfig:
@@ -173,11 +184,21 @@ class OptimizerConfig(Section):
 class EvidenceConfig(Section):
     """What a data-aware factorization may look at."""
 
-    source: str = Field(
-        "training", min_length=1, description="training: the run's own training rows; or a file of texts to count"
-    )
+    source: str = Field(TRAINING, description="training: the run's own training rows; or a file of texts to count")
     rows: Whole = Field(description="training rows whose gradients are taken, for methods that ask for gradients")
     warmup_steps: int = Field(ge=0, description="steps the head is trained for before gradients are taken")
+
+    @field_validator("source")
+    @classmethod
+    def _source_is_known(cls, value: str) -> str:
+        if value != TRAINING and not value.lower().endswith(CORPUS_FILES):
+            raise ValueError(f"must be {TRAINING}, or a file that ends in {', '.join(CORPUS_FILES)}")
+        return expand_home(value)
+
+    @property
+    def file(self) -> str | None:
+        """The file of texts to count; None for the run's own training rows."""
+        return None if self.source == TRAINING else self.source
 
 
 class RefactorizeConfig(Section):
@@ -192,6 +213,12 @@ class RefactorizeConfig(Section):
         if (self.every == "steps") != (self.steps is not None):
             raise ValueError("refactorize=every_n_steps needs refactorize.steps=NUMBER, and the others take none")
         return self
+
+    @property
+    def choice(self) -> str:
+        """What the user typed: ``refactorize=every_epoch``."""
+        names = {"never": "never", "epoch": "every_epoch", "steps": "every_n_steps"}
+        return f"refactorize={names[self.every]}"
 
 
 class LoggerConfig(Section):
@@ -233,7 +260,7 @@ class RunConfig(Section):
     energy: float | None = Field(None, gt=0, le=1, description="share of the (weighted) squared norm to retain")
     storage: Storage = Field(description="how the embedding is kept once it is trained")
     quantization: Literal["post_training", "aware"] = Field(description="aware: training imitates the storage")
-    trainable: Literal["all", "factors", "projection", "backbone"] = Field(
+    trainable: Trainable = Field(
         description="what is trained besides the head: all, the embedding, its projection, or all but the embedding"
     )
     seed: int = Field(ge=0, lt=2**32, description="seed of the head, the factors, dropout and the order of rows")
@@ -257,8 +284,14 @@ class RunConfig(Section):
             if target.energy is not None and not self.factorization.knows_energy:
                 name = self.factorization.name
                 raise ValueError(f"factorization={name} cannot be sized by energy; set rank or budget")
+        if self.evidence.file and self.factorization.needs - {"token_counts"}:
+            raise ValueError(
+                f"factorization={self.factorization.name} takes gradients, for which the rows need labels: it cannot "
+                f"look at evidence.source={self.evidence.source}; set evidence.source={TRAINING}"
+            )
         if self.quantization == "aware" and self.storage == "float32":
             raise ValueError("quantization=aware needs storage=int8, int4 or float16")
+        self._check_what_is_trained()
         data = self.data
         if data.train_split in data.report_splits:
             raise ValueError(f"data.report_splits has the split that is trained on ({data.train_split}); leave it out")
@@ -269,6 +302,35 @@ class RunConfig(Section):
         if self.trainer.patience and self.data.selection_size == 0:
             raise ValueError("trainer.patience needs a held-out slice; set data.selection_size above 0")
         return self
+
+    def _check_what_is_trained(self) -> None:
+        method, refactorize = self.factorization, self.refactorize
+        if self.trainable == "projection" and not method.has_projection:
+            raise ValueError(
+                f"factorization={method.name} keeps no projection to the width of the encoder that could be trained "
+                "alone; use trainable=factors or trainable=all"
+            )
+        if refactorize.every == "never":
+            return
+        if not method.refactorizable:
+            remedy = "leave it out (a sweep adds the dense run by itself)" if method.name == "none" else "use svd"
+            raise ValueError(
+                f"{refactorize.choice} projects the table on its axes again and again, which factorization="
+                f"{method.name} cannot; {remedy}, or set refactorize=never"
+            )
+        if self.trainable not in ("all", "factors"):
+            raise ValueError(
+                f"{refactorize.choice} trains the dense table first, which trainable={self.trainable} would leave as "
+                "it is; use trainable=all or trainable=factors"
+            )
+
+    def dense(self) -> RunConfig:
+        """The run of the whole table, kept in float32, that a sweep compares this one with."""
+        changes: dict[str, Any] = {"factorization": Dense(), "storage": "float32", "quantization": "post_training"}
+        changes["refactorize"] = self.refactorize.model_copy(update={"every": "never", "steps": None})
+        if self.trainable == "projection":  # a whole table has none
+            changes["trainable"] = "all"
+        return self.model_copy(update=changes)
 
     @property
     def target(self) -> SizeTarget | None:

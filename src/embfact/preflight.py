@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from embfact.config import ModelConfig, RunConfig
-from embfact.errors import ConfigError, Fault, ModelError
-from embfact.models.backbones import TableShape, read_config, resolve, table_shape, usable_positions, weight_files
+from embfact.errors import ConfigError, DataError, Fault, ModelError
+from embfact.models.backbones import TableShape, origin_of, read_config, table_shape, usable_positions, weight_files
+from embfact.rank_schedule import fault_of_schedule
+from embfact.usage.starting_point import check_start
 
 
 def check(configs: Iterable[RunConfig]) -> None:
@@ -26,7 +28,8 @@ def check(configs: Iterable[RunConfig]) -> None:
 
 def faults_of_run(config: RunConfig) -> list[Fault]:
     """Every fault of one configuration that the disk can show."""
-    return [*_data_faults(config), *_model_faults(config), *_output_faults(config)]
+    schedule = fault_of_schedule(config.refactorize, config.trainer)
+    return [*_data_faults(config), *_model_faults(config), *([schedule] if schedule else []), *_output_faults(config)]
 
 
 def _data_faults(config: RunConfig) -> list[Fault]:
@@ -41,17 +44,24 @@ def _data_faults(config: RunConfig) -> list[Fault]:
     if data_dir and not _is_readable(data_dir, folder=True):
         remedy = "set paths.data_dir (or EMBFACT_DATA_DIR) to an existing folder"
         faults.append(Fault("paths.data_dir is not a folder", data_dir, remedy))
+    corpus = config.evidence.file
+    if corpus is not None and not _is_readable(corpus, folder=False):
+        remedy = "give the path of an existing file, or evidence.source=training"
+        faults.append(Fault("evidence.source is not a file that can be read", corpus, remedy))
     return faults
 
 
 def _model_faults(config: RunConfig) -> list[Fault]:
     try:
+        check_start(config)
         shape, values = _backbone(config.model.model_dump_json())
-        origin = resolve(config.model.name_or_path) if config.model.name_or_path else None
+        origin = origin_of(config.model)
         if isinstance(origin, Path):
             weight_files(origin)
     except ModelError as error:
         return [Fault(str(error))]
+    except DataError:  # of data that is not there: the run itself will say so, the others go on
+        return []
     faults = [fault_of_length(config, values), _fault_of_size(config, shape)]
     return [fault for fault in faults if fault]
 

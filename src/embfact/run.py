@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from shutil import rmtree
 from typing import Any, cast
@@ -25,6 +26,8 @@ from embfact.data.datamodule import TextDataModule
 from embfact.data.text import TextData, load_text
 from embfact.data.tokenized import Tokenized, tokenize
 from embfact.errors import DataError, ModelError, UserError
+from embfact.factorization.base import Evidence, Factorization
+from embfact.factorization.decomposition_cache import kept_in
 from embfact.factorization.layout import Size
 from embfact.inference import predict
 from embfact.log import run_log
@@ -32,6 +35,7 @@ from embfact.models import checkpoint
 from embfact.models.compress import compress, embedding_tensors
 from embfact.models.loading import load_backbone
 from embfact.models.size import model_size, saved_bytes
+from embfact.models.storage import imitate, store
 from embfact.preflight import fault_of_length
 from embfact.records import record as records
 from embfact.records.identity import Identity
@@ -39,6 +43,7 @@ from embfact.records.predictions import write_predictions
 from embfact.records.provenance import git_state, versions
 from embfact.records.record import RunRecord
 from embfact.records.resources import Stopwatch, peak_memory, reset_peak_memory
+from embfact.refactorization import Refactorization
 from embfact.tasks.metrics import check_metrics, score
 from embfact.tracking import Tracker
 from embfact.training import Fitted, fit
@@ -116,15 +121,14 @@ def _run(config: RunConfig, identity: Identity, watch: Stopwatch, tracker: Track
         splits = _tokenize(text, tokenizer, config)
     dense = {"embedding": model_size(model, embedding_tensors(model)), "model": model_size(model)}
     with watch.step("evidence"):
-        vocab_size = cast(nn.Embedding, model.get_input_embeddings()).num_embeddings
-        seen = evidence.collect(config.factorization.needs, splits.train, vocab_size)
-    with watch.step("factorization"):
-        table = cast(nn.Embedding, model.get_input_embeddings()).weight
-        target = config.target
-        rank = target.rank_of(config.factorization, table, seen, config.storage) if target else None
-        compress(model, config.factorization, rank, evidence=seen, seed=config.seed)
+        seen = evidence.collect(config, identity.model_fingerprint, model, tokenizer, splits.train)
+    with watch.step("factorization"), kept_in(Path(config.paths.cache_dir) / "decompositions"):
+        rank = _rank(model, seen, config)
+        if config.refactorize.every == "never":
+            _shrink(model, rank, seen, config)
     with watch.step("training"):
-        fitted = _fit(model, tokenizer, splits, config, identity, tracker)
+        fitted = _fit(model, tokenizer, splits, config, identity, tracker, _refactorization(model, rank, seen, config))
+        store(model, config.storage)
     with watch.step("evaluation"):
         directory = identity.directory / records.CHECKPOINT
         checkpoint.save(model.cpu(), tokenizer, directory)
@@ -180,6 +184,7 @@ def _fit(
     config: RunConfig,
     identity: Identity,
     tracker: Tracker,
+    refactorization: Refactorization | None,
 ) -> Fitted:
     data = TextDataModule(
         train=splits.train,
@@ -190,7 +195,32 @@ def _fit(
         pad_token_id=tokenizer.pad_token_id,
         padding_side=tokenizer.padding_side,
     )
-    return fit(model, data, config, tracker.loggers, identity.directory, identity.name)
+    return fit(model, data, config, tracker.loggers, identity.directory, identity.name, refactorization)
+
+
+def _rank(model: PreTrainedModel, seen: Evidence, config: RunConfig) -> int | None:
+    if config.target is None:
+        return None
+    table = cast(nn.Embedding, model.get_input_embeddings()).weight
+    return config.target.rank_of(config.factorization, table, seen, config.storage)
+
+
+def _shrink(model: PreTrainedModel, rank: int | None, seen: Evidence, config: RunConfig) -> None:
+    """Put the smaller embedding in the place of the table, as it will be trained."""
+    compress(model, config.factorization, rank, evidence=seen, seed=config.seed)
+    if config.quantization == "aware":
+        imitate(model, config.storage)
+
+
+def _refactorization(
+    model: PreTrainedModel, rank: int | None, seen: Evidence, config: RunConfig
+) -> Refactorization | None:
+    """What makes the embedding smaller in the course of the training, if that is asked for."""
+    if config.refactorize.every == "never":
+        return None
+    method = cast(Factorization, config.factorization)
+    swap = partial(_shrink, model, rank, seen, config)
+    return Refactorization(config.refactorize, method, int(rank or 0), swap, evidence=seen, seed=config.seed)
 
 
 def _evaluate(
@@ -248,7 +278,9 @@ def _frame(config: RunConfig, identity: Identity) -> dict[str, Any]:
             "name": config.factorization.name,
             "rank": config.rank if config.target else None,
             "size": config.size,
+            "size_name": config.factorization.size_name,
             "storage": config.storage,
+            "quantization": None if config.storage == "float32" else config.quantization,
         },
         "versions": versions(),
         "git": git_state(),
@@ -279,4 +311,5 @@ def _training(config: RunConfig, fitted: Fitted) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "device": fitted.device.type,
         "precision": config.trainer.precision,
+        "refactorize": fitted.projections,
     }

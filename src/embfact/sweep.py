@@ -12,7 +12,6 @@ from statistics import mean
 
 from embfact.config import RunConfig
 from embfact.errors import UserError
-from embfact.factorization.none import Dense
 from embfact.records.collect import find_records
 from embfact.records.identity import Identity, identify
 from embfact.records.record import CHECKPOINT, RunRecord, is_finished, read
@@ -57,9 +56,7 @@ def make_plan(configs: Sequence[RunConfig], with_baseline: bool) -> list[Planned
         with_baseline: Add the dense run of every data set, model and seed (where ``baseline=true``).
     """
     if with_baseline:
-        dense = Dense()
-        bases = [config.model_copy(update={"factorization": dense}) for config in configs if config.baseline]
-        configs = [*bases, *configs]
+        configs = [*(config.dense() for config in configs if config.baseline), *configs]
     runs: dict[str, PlannedRun] = {}
     for config in configs:
         run = _planned(config)

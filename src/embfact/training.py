@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,13 @@ import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping, TQDMProgressBar
 from pytorch_lightning.callbacks.progress.tqdm_progress import Tqdm
 from pytorch_lightning.loggers import Logger
-from torch import nn
+from transformers import PreTrainedModel
 
 from embfact.config import RunConfig
 from embfact.data.datamodule import TextDataModule
+from embfact.models.trainable import freeze
+from embfact.rank_schedule import Projection
+from embfact.refactorization import Refactorization
 from embfact.tasks.sequence_classification import BestWeights, SequenceClassification
 
 
@@ -30,6 +34,7 @@ class Fitted:
         history: Held-out metrics of every epoch.
         best_epoch: The epoch whose weights the model has now, or None for the last ones.
         value: The held-out metric of that epoch, if it was chosen by it.
+        projections: When the table was projected to which rank, for a training that starts dense.
     """
 
     steps: int
@@ -38,12 +43,21 @@ class Fitted:
     history: list[dict[str, Any]]
     best_epoch: int | None
     value: float | None
+    projections: list[Projection] | None = None
 
 
 def fit(
-    model: nn.Module, data: TextDataModule, config: RunConfig, loggers: list[Logger], directory: Path, title: str
+    model: PreTrainedModel,
+    data: TextDataModule,
+    config: RunConfig,
+    loggers: list[Logger],
+    directory: Path,
+    title: str,
+    refactorization: Refactorization | None = None,
 ) -> Fitted:
     """Fine-tune a model in place; with ``checkpoint=best`` it ends with the weights of its best epoch.
+
+    Where a training starts with the dense table, only the epochs that ended with factors are chosen from.
 
     Args:
         model: The compressed (or dense) sequence classifier.
@@ -52,13 +66,17 @@ def fit(
         loggers: Where losses and metrics go.
         directory: The run directory.
         title: What the progress bar calls the run.
+        refactorization: Puts factors in the place of the dense table while it trains; None for a model that has them.
     """
-    module = SequenceClassification(model, config.optimizer, config.data.metrics, config.task.label_smoothing)
-    best = BestWeights(config.data.metrics[0]) if config.checkpoint == "best" else None
-    callbacks: list[Callback] = [_LastStep(), *([best] if best else [])]
-    if config.trainer.patience:
-        monitor = f"selection/{config.data.metrics[0]}"
-        callbacks.append(EarlyStopping(monitor, patience=config.trainer.patience, mode="max"))
+    freeze(model, config.trainable)
+    module = SequenceClassification(
+        model,
+        config.optimizer,
+        config.data.metrics,
+        config.task.label_smoothing,
+        fused=config.trainer.precision == "32-true" or config.trainer.gradient_clip is None,
+    )
+    best, callbacks = _choice(config, refactorization)
     # A bar is for a person: in a file or a pipe it would be thousands of lines.
     if sys.stderr.isatty():
         callbacks.append(_Bar(title))
@@ -77,7 +95,21 @@ def fit(
         module.history,
         best.epoch if best else None,
         _value_of(module.history, best.epoch, config.data.metrics[0]) if best else None,
+        refactorization.done if refactorization else None,
     )
+
+
+def _choice(config: RunConfig, refactorization: Refactorization | None) -> tuple[BestWeights | None, list[Callback]]:
+    """What chooses the epoch, if anything does, and all that watches the training."""
+    metric = config.data.metrics[0]
+
+    def counts() -> bool:
+        return refactorization is None or not refactorization.dense
+
+    best = BestWeights(metric, counts) if config.checkpoint == "best" else None
+    patience = _Patience(f"selection/{metric}", config.trainer.patience, counts) if config.trainer.patience else None
+    watching = (_LastStep(), refactorization, best, patience)
+    return best, [callback for callback in watching if callback]
 
 
 def _value_of(history: list[dict[str, Any]], epoch: int | None, metric: str) -> float | None:
@@ -120,6 +152,19 @@ class _LastStep(Callback):
         """A trainer that is told to stop scores first."""
         if 0 < trainer.max_steps <= trainer.global_step:
             trainer.should_stop = True
+
+
+class _Patience(EarlyStopping):
+    """Ends a training that gets no better, judged by the epochs that count."""
+
+    def __init__(self, monitor: str, patience: int, counts: Callable[[], bool]) -> None:
+        super().__init__(monitor, patience=patience, mode="max", check_on_train_epoch_end=True)
+        self._counts = counts
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """A table that is still dense says nothing about its factors."""
+        if self._counts():
+            super().on_train_epoch_end(trainer, pl_module)
 
 
 class _Bar(TQDMProgressBar):

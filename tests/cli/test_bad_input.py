@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -69,6 +70,24 @@ BAD = {
     "fractional rank": bad("rank=2.5", "rank", "integer"),
     "rank true": bad("rank=true", "rank", "inner dimension"),
     "no rank": bad("rank=null", "exactly one of rank, budget and energy"),
+    "rank and budget": bad("budget=0.1", "exactly one of rank, budget and energy", "rank=16, budget=0.1"),
+    "budget and energy": bad("rank=null budget=0.1 energy=0.9", "exactly one", "budget=0.1, energy=0.9"),
+    "budget 0": bad("rank=null budget=0", "budget", "greater than 0", sweep="budget=0.1,0 -m"),
+    "negative budget": bad("rank=null budget=-0.1", "budget", "greater than 0"),
+    "budget above 1": bad("rank=null budget=1.5", "budget", "less than or equal to 1"),
+    "budget in words": bad("rank=null budget=small", "budget", "number", "'small'"),
+    "budget without room": bad("rank=null budget=0.0001", "budget 0.0001 of the bytes", "svd", "or more"),
+    "budget without room for the method": bad(
+        "rank=null budget=0.01 factorization=group_svd", "budget 0.01", "group_svd", "it takes 0.02"
+    ),
+    "budget of parameters without room": bad("rank=null budget=0.0001 budget_unit=params", "of the params"),
+    "misspelt unit": bad("rank=null budget=0.1 budget_unit=parms", "budget_unit", "'params'"),
+    "energy above 1": bad("rank=null energy=90", "energy", "less than or equal to 1"),
+    "energy of a method without one": bad("rank=null energy=0.9 factorization=random", "random", "set rank or budget"),
+    "unknown storage": bad("storage=int2", "storage", "'int4'", sweep="storage=int8,int2 -m"),
+    "misspelt quantization": bad("storage=int8 quantization=awar", "quantization", "'aware'"),
+    "quantization of float32": bad("quantization=aware", "quantization=aware needs storage=int8"),
+    "rank below the smallest": bad("factorization=group_svd rank=1", "too small for group_svd", "or more"),
     "rank that does not shrink": bad("model=minilm rank=380", "rank 380", "30522 x 384", "379"),
     "negative seed": bad("seed=-1", "seed", "greater than or equal to 0", sweep="seed=0,-1 -m"),
     "seed of 33 bits": bad("seed=4294967296", "seed", "less than 4294967296", sweep="seed=0,4294967296 -m"),
@@ -232,10 +251,30 @@ def real(words: list[str], folder: Path) -> tuple[int, str, str, set[str]]:
 
 
 def test_the_same_words_without_a_fault_are_accepted(train: Any, folder: Path) -> None:
-    for words in ([], FILES.split(), [*MINILM.split()[:1], "rank=379"], ["seed=0,1", "-m"], ["tags=[pilot]", "-m"]):
+    lists = [[], FILES.split(), [*MINILM.split()[:1], "rank=379"], ["seed=0,1", "-m"], ["tags=[pilot]", "-m"]]
+    stored = [f"storage={storage}" for storage in ("float16", "int8", "int4")]
+    for words in [*lists, *([word] for word in stored), [stored[-1], "quantization=aware"]]:
         answer = train(*GOOD, *words, "plan=true", cwd=folder)
         assert (answer.code, answer.err) == (0, "")
         assert "to do" in answer.out
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (["budget=0.1"], ["svd-b0.1-s0"]),
+        (["budget=0.1", "budget_unit=params", "storage=int4"], ["svd-p0.1-int4-s0"]),
+        (["energy=0.9"], ["svd-e0.9-s0"]),
+        (["budget=0.05,0.1", "baseline=false", "-m"], ["svd-b0.05-s0", "svd-b0.1-s0"]),
+        ([], ["svd-r64-s0"]),
+    ],
+)
+def test_the_default_rank_gives_way_to_a_budget_or_an_energy(
+    words: list[str], names: list[str], train: Any, folder: Path
+) -> None:
+    answer = train(*(word for word in GOOD if not word.startswith("rank")), *words, "plan=true", cwd=folder)
+    assert (answer.code, answer.err) == (0, "")
+    assert re.findall(r"^vader-bert-scratch-(\S+)-[0-9a-f]{8} +to do$", answer.out, re.M) == names
 
 
 def test_all_faults_are_told_at_once_and_each_once(train: Any, folder: Path) -> None:

@@ -12,6 +12,7 @@ from scipy.optimize import linear_sum_assignment
 from embfact.factorization.base import Evidence
 from embfact.factorization.group_svd import GroupSVD, doubling_sizes
 from embfact.factorization.grouping import exchange, group_by_order, refine, share_ranks
+from embfact.factorization.layout import Storage, row_bytes
 from embfact.factorization.token_counts import by_frequency
 from embfact.factorization.weighted_svd import WeightedSVD
 from embfact.models.size import model_size
@@ -167,19 +168,51 @@ def test_a_budget_without_room_for_every_group_is_refused():
 
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
-def test_it_is_never_larger_than_svd_of_the_same_rank(data):
+def test_it_is_never_larger_than_its_formula_nor_than_svd_of_the_same_rank(data):
     vocab_size, hidden_size = data.draw(st.integers(8, 60)), data.draw(st.integers(3, 10))
     method = GroupSVD(groups=data.draw(st.integers(2, 3)), rounds=1)
-    rank = data.draw(st.integers(2, hidden_size))
-    assume(method.parameters(vocab_size, hidden_size, rank) >= vocab_size + method.groups * hidden_size)
-    counts = torch.tensor(np.random.default_rng(rank).integers(1, 100, size=vocab_size))
+    rank, storage = data.draw(st.integers(2, hidden_size)), data.draw(st.sampled_from(Storage.__args__))
+    assume(rank >= method.smallest_rank(vocab_size, hidden_size))
+    counts = torch.tensor(np.random.default_rng(data.draw(st.integers(0, 99))).integers(1, 100, size=vocab_size))
 
     module = method.fit(table_of(vocab_size, hidden_size, dtype=torch.float32), rank, evidence=Evidence(counts))
+    dense = model_size(module)
+    module.store_tables(storage)
+    stored, formula = model_size(module), method.size(vocab_size, hidden_size, rank, storage)
 
-    size, shape = model_size(module), list(zip(module.sizes, module.ranks, strict=True))
-    assert size.parameters == sum(kept * (number + hidden_size) for number, kept in shape)
-    assert size.parameters <= method.parameters(vocab_size, hidden_size, rank)
-    assert size.bytes == 4 * (size.parameters + vocab_size) <= 4 * rank * (vocab_size + hidden_size)
+    shape = zip(module.sizes, module.ranks, strict=True)
+    assert stored.parameters == sum(kept * (number + hidden_size) for number, kept in shape) <= formula.parameters
+    assert stored.bytes <= formula.bytes
+    assert dense.bytes == 4 * (dense.parameters + vocab_size) <= 4 * rank * (vocab_size + hidden_size)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(7, 400), st.integers(2, 60), st.integers(2, 3), st.sampled_from(Storage.__args__))
+def test_the_formula_is_the_most_that_any_ranks_take_and_grows_with_the_rank(vocab_size, hidden_size, groups, storage):
+    """Every choice of ranks that the parameters of a rank allow, one by one: the largest is as large as it says."""
+    method, sizes = GroupSVD(groups=groups), doubling_sizes(vocab_size, groups)
+    rank = method.smallest_rank(vocab_size, hidden_size) + 1
+    formula = method.size(vocab_size, hidden_size, rank, storage)
+
+    found = 0
+    for ranks in product(*(range(1, min(size, hidden_size, 12) + 1) for size in sizes)):
+        parts = [(size, kept) for size, kept in zip(sizes, ranks, strict=True)] + [
+            (kept, hidden_size) for kept in ranks
+        ]
+        if sum(rows * columns for rows, columns in parts) <= formula.parameters:
+            found = max(found, sum(rows * row_bytes(columns, storage) for rows, columns in parts))
+
+    assert found + 4 * vocab_size <= formula.bytes
+    assert formula.bytes <= method.size(vocab_size, hidden_size, rank + 1, storage).bytes
+    assert method.size(vocab_size, hidden_size, rank - 2, storage).bytes <= formula.bytes
+
+
+def test_the_formula_is_tight_on_a_real_shape():
+    counts = zipf_counts(3000)
+    for storage in Storage.__args__:
+        module = GroupSVD(rounds=0).fit(table_of(3000, 96, dtype=torch.float32), 24, evidence=Evidence(counts))
+        module.store_tables(storage)
+        assert 0.97 * GroupSVD().size(3000, 96, 24, storage).bytes < model_size(module).bytes
 
 
 def test_frequent_groups_get_more_rank_and_a_lower_error_than_one_svd_of_that_size():
@@ -222,7 +255,7 @@ def test_sizes_that_make_no_sense_are_refused_in_words():
     with pytest.raises(ValueError, match=r"rank 380 does not shrink a 30522 x 384 table.*largest.*379"):
         method.check_size(30522, 384, 380)
     method.check_size(30522, 384, 379)
-    with pytest.raises(ValueError, match=r"rank 2 leaves nothing for some of 5 groups.*use rank 3 or more, or fewer"):
+    with pytest.raises(ValueError, match=r"rank 2 is too small.*nothing for some of 5 groups; use rank 3 or more"):
         method.check_size(30522, 384, 2)
     method.check_size(30522, 384, 3)
     with pytest.raises(ValueError, match=r"30 tokens are too few for 5 groups.*at most 4 groups"):

@@ -7,9 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embfact.factorization.decomposition import principal_axes
+from embfact.factorization.decomposition_cache import forget
 from embfact.factorization.svd import SVD
 
-ROUTES = ["gram", "qr"]
+# On tables as narrow as these the randomized route is the exact one; its own tests are in test_block_krylov.py.
+ROUTES = ["auto", "gram", "qr", "randomized"]
 
 
 def decaying_table(vocab_size, hidden_size, seed=0, dtype=torch.float32):
@@ -53,14 +55,46 @@ def test_a_rank_deficient_table_is_met_exactly_from_its_own_rank_on(route, rank)
     assert found == pytest.approx(optimum(table, rank), rel=1e-6, abs=1e-10 * table.norm().item())
 
 
+def table_with(singular, vocab_size=200, seed=0):
+    draw = np.random.default_rng(seed)
+    left, right = (np.linalg.qr(draw.normal(size=(n, len(singular))))[0] for n in (vocab_size, len(singular)))
+    return torch.tensor(left * singular @ right.T)
+
+
+def excess(table, axes, rank):
+    """Error of the first axes over the optimum, less one, in extended precision."""
+    rows, basis = table.numpy().astype(np.longdouble), axes[:rank].numpy().astype(np.longdouble)
+    missed = np.sqrt(np.square(rows - rows @ basis.T @ basis).sum())
+    return float(missed) / np.linalg.norm(np.linalg.svd(table.numpy(), compute_uv=False)[rank:]) - 1
+
+
 def test_the_qr_route_keeps_singular_values_that_the_gram_route_loses():
-    draw = np.random.default_rng(0)
-    left, right = (np.linalg.qr(draw.normal(size=(n, 8)))[0] for n in (200, 8))
-    table = torch.tensor(left * np.logspace(0, -12, 8) @ right.T)
+    singular = np.logspace(0, -12, 8)
+    energies = principal_axes(table_with(singular), route="qr").energies
+    np.testing.assert_allclose(energies[:7].sqrt(), singular[:7], rtol=1e-4)
 
-    energies = principal_axes(table, route="qr").energies
 
-    np.testing.assert_allclose(energies[:7].sqrt(), np.logspace(0, -12, 8)[:7], rtol=1e-4)
+def test_a_badly_conditioned_float64_table_takes_the_qr_route_by_itself():
+    table = table_with(np.logspace(0, -12, 24))
+
+    by_route = {route: principal_axes(table, route=route) for route in ("auto", "gram", "qr")}
+
+    assert torch.equal(by_route["auto"].axes, by_route["qr"].axes)
+    assert excess(table, by_route["gram"].axes, 22) > 1
+    assert all(abs(excess(table, by_route["auto"].axes, rank)) < 1e-6 for rank in range(1, 20))
+
+
+@pytest.mark.parametrize("smallest", [1e-1, 1e-3, 1e-4, 1e-5, 1e-6, 1e-8])
+def test_auto_is_exact_whichever_route_it_takes(smallest):
+    table = table_with(np.geomspace(1, smallest, 24))
+    axes = principal_axes(table).axes
+    assert all(abs(excess(table, axes, rank)) < 1e-9 for rank in range(1, 24))
+
+
+def test_float32_tables_and_sound_float64_ones_take_the_gram_route():
+    sound = table_with(np.geomspace(1, 1e-3, 24))
+    for table in (sound, sound.float(), table_with(np.logspace(0, -12, 24)).float()):
+        assert torch.equal(principal_axes(table).axes, principal_axes(table, route="gram").axes)
 
 
 @settings(max_examples=40, deadline=None)
@@ -79,12 +113,17 @@ def test_no_table_gets_a_worse_error_than_numpys(data):
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_a_smaller_rank_is_a_prefix_of_a_larger_one(route):
-    table = decaying_table(300, 16)
-    small, large = (SVD(route=route).fit(table, rank) for rank in (4, 9))
+def test_a_smaller_rank_is_a_prefix_of_a_larger_one_bit_for_bit(route):
+    table = decaying_table(300, 160)
+    modules = []
+    for rank in (4, 9, 140):
+        forget()
+        modules.append(SVD(route=route).fit(table, rank))
+    *smaller, largest = modules
 
-    torch.testing.assert_close(small.projection.weight, large.projection.weight[:4], rtol=0, atol=0)
-    torch.testing.assert_close(small.factors.weight, large.factors.weight[:, :4], rtol=1e-6, atol=1e-7)
+    for module in smaller:
+        assert torch.equal(module.projection.weight, largest.projection.weight[: module.rank])
+        assert torch.equal(module.factors.weight, largest.factors.weight[:, : module.rank])
 
 
 def test_energies_are_numpys_squared_singular_values_and_axes_are_orthonormal():
@@ -109,3 +148,11 @@ def test_the_table_is_not_changed_and_may_require_gradients():
     assert torch.equal(table, before)
     assert module.padding_idx == 0
     assert all(parameter.is_leaf and parameter.requires_grad for parameter in module.parameters())
+
+
+@pytest.mark.parametrize("rows", [[0], [0, 0, 0], list(range(40))])
+def test_zero_tables_and_single_rows_are_kept(rows):
+    table = torch.zeros(40, 8)
+    table[:1] = decaying_table(1, 8)
+    torch.testing.assert_close(SVD().fit(table[rows], 1).dense(), table[rows])
+    torch.testing.assert_close(SVD().fit(torch.zeros(3, 8), 2).dense(), torch.zeros(3, 8))

@@ -151,3 +151,14 @@ def test_a_backbone_is_looked_at_without_importing_torch():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(found.stdout.replace("'", '"')) == []
+
+
+def test_a_run_that_is_started_from_is_the_backbone_whatever_the_configuration_names(backbone, tmp_path):
+    config = backbone()
+    run = tmp_path / "run"
+    shutil.copytree(config.name_or_path, run / "checkpoint")
+    (tmp_path / "bert" / "config.json").unlink()
+    started = config.model_copy(update={"from_run": str(run)})
+    assert table_shape(started) == TableShape(60, 16, 16)
+    assert fingerprint(started) == fingerprint(ModelConfig(name_or_path=str(run / "checkpoint")))
+    assert fingerprint(scratch(hidden_size=128).model_copy(update={"from_run": str(run)})) == fingerprint(started)

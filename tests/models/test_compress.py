@@ -1,8 +1,19 @@
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pytest
 import torch
-from transformers import AlbertConfig, AlbertModel, AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification
+from torch import nn
+from transformers import (
+    AlbertConfig,
+    AlbertModel,
+    AutoConfig,
+    AutoModel,
+    AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
+    PreTrainedModel,
+)
 
 from embfact.config import ModelConfig
 from embfact.errors import ModelError
@@ -13,9 +24,15 @@ from embfact.factorization.random import Random
 from embfact.factorization.svd import SVD
 from embfact.factorization.weighted_svd import WeightedSVD
 from embfact.models.compress import compress, embedding_tensors
+from embfact.models.heads import TiedHead
 from embfact.models.loading import load_backbone
 
 FULL_RANK = {"rank": 16, "allow_larger": True}
+SMALL = {"vocab_size": 60, "hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": 1, "intermediate_size": 32}
+
+
+def make_bert() -> PreTrainedModel:
+    return AutoModelForSequenceClassification.from_config(AutoConfig.for_model("bert", **SMALL)).eval()
 
 
 def test_svd_of_full_rank_leaves_the_logits_as_they_were(dense_kind, make_model, logits_of):
@@ -136,18 +153,95 @@ def test_missing_evidence_is_refused_and_the_model_stays_dense(make_model, logit
     assert not hasattr(model.config, "embfact")
 
 
-def test_a_table_shared_with_the_output_layer_is_refused():
-    config = AutoConfig.for_model("bert", vocab_size=60, hidden_size=16, num_attention_heads=2, num_hidden_layers=1)
-    with pytest.raises(ModelError, match="shares its table with its output layer"):
-        compress(AutoModelForMaskedLM.from_config(config), SVD(), rank=3)
+def test_the_albert_block_is_refused_where_the_output_layer_is_tied_to_the_table():
+    model = AutoModelForMaskedLM.from_config(AutoConfig.for_model("bert", **SMALL)).eval()
+    with pytest.raises(ModelError, match=r"cls\.predictions\.decoder, which is tied to it; use another method"):
+        compress(model, Albert(), rank=3)
+    compress(model, SVD(), rank=3)
 
 
-def test_a_table_that_scales_its_rows_is_refused():
-    small = {"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 8, "decoder_ffn_dim": 8}
-    heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2}
-    config = AutoConfig.for_model("bart", vocab_size=60, scale_embedding=True, **small, **heads)
-    with pytest.raises(ModelError, match="BartScaledWordEmbedding"):
-        compress(AutoModelForSequenceClassification.from_config(config), SVD(), rank=3)
+def test_what_does_more_than_scale_its_rows_is_refused():
+    class Shifted(nn.Embedding):
+        def forward(self, ids):
+            return super().forward(ids) + 1
+
+    model = make_bert()
+    model.set_input_embeddings(Shifted(60, 16))
+    with pytest.raises(ModelError, match="Shifted, which does more than look up and scale rows"):
+        compress(model, SVD(), rank=3)
+
+
+@pytest.mark.parametrize(("option", "value"), [("max_norm", 1.0), ("sparse", True), ("scale_grad_by_freq", True)])
+def test_options_of_the_lookup_that_would_be_lost_are_refused(option, value):
+    model = make_bert()
+    model.set_input_embeddings(nn.Embedding(60, 16, **{option: value}))
+    with pytest.raises(ModelError, match=rf"{option}={value}.*set {option} to"):
+        compress(model, SVD(), rank=3)
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.uint8, torch.float8_e4m3fn])
+def test_a_quantized_table_is_refused(dtype):
+    model = make_bert()
+    weight = torch.zeros(60, 16).to(dtype)
+    model.get_input_embeddings().weight = nn.Parameter(weight, requires_grad=False)
+    with pytest.raises(ModelError, match=r"quantized .*load the model without quantization_config"):
+        compress(model, SVD(), rank=3)
+
+
+def test_a_weight_class_of_a_quantizer_is_refused():
+    class Packed(nn.Parameter):
+        pass
+
+    model = make_bert()
+    model.get_input_embeddings().weight = Packed(torch.zeros(60, 16))
+    with pytest.raises(ModelError, match="quantized or split"):
+        compress(model, SVD(), rank=3)
+
+
+def test_another_module_that_holds_the_weight_is_refused():
+    model = make_bert()
+    model.other = nn.Bilinear(4, 4, 2)
+    model.other.weight = model.get_input_embeddings().weight
+    with pytest.raises(ModelError, match=r"other\.weight, of a Bilinear, shares memory with the token table"):
+        compress(model, SVD(), rank=3)
+
+
+def test_every_output_layer_that_is_tied_is_replaced():
+    model = AutoModelForMaskedLM.from_config(AutoConfig.for_model("bert", **SMALL)).eval()
+    model.second = nn.Linear(16, 60, bias=False)
+    model.second.weight = model.get_input_embeddings().weight
+    compress(model, SVD(), rank=3)
+    assert type(model.second) is type(model.get_output_embeddings()) is TiedHead
+    assert model.second.embedding is model.get_output_embeddings().embedding is model.get_input_embeddings()
+
+
+def test_a_weight_that_is_tied_by_its_memory_alone_is_tied():
+    model = AutoModelForMaskedLM.from_config(AutoConfig.for_model("bert", **SMALL)).eval()
+    decoder = model.get_output_embeddings()
+    decoder.weight = nn.Parameter(model.get_input_embeddings().weight.data)
+    compress(model, SVD(), rank=3)
+    assert isinstance(model.get_output_embeddings(), TiedHead)
+
+
+def test_a_model_without_a_token_table_is_refused():
+    config = AutoConfig.for_model("vit", hidden_size=16, num_hidden_layers=1, num_attention_heads=2)
+    with pytest.raises(ModelError, match=r"ViTPatchEmbeddings, and only a torch\.nn\.Embedding can be replaced"):
+        compress(AutoModel.from_config(config), SVD(), rank=3)
+    with pytest.raises(ModelError, match="a Linear has no input embedding"):
+        compress(nn.Linear(2, 2), SVD(), rank=3)
+
+
+def test_a_failing_method_leaves_the_model_as_it_was(make_model, logits_of):
+    class Failing(SVD):
+        name: ClassVar[str] = "failing"
+
+        def fit(self, table, rank, **options):
+            raise ValueError("it fails")
+
+    model = make_model("bert")
+    with pytest.raises(ModelError, match="failing of bert: it fails"):
+        compress(model, Failing(), rank=3)
+    assert torch.equal(logits_of(model), logits_of(make_model("bert")))
 
 
 def test_a_table_without_values_is_refused():

@@ -22,11 +22,23 @@ def make_values(
     metrics: dict[str, dict[str, float | None]] | None = None,
     error: str | None = None,
     options: dict[str, Any] | None = None,
+    storage: str = "float32",
+    quantization: str | None = "post_training",
+    asked: str | None = None,
+    size_name: str = "rank",
     **changes: Any,
 ) -> dict[str, Any]:
-    """The values of a record; ``options`` are scientific options, ``changes`` replace whole fields of ``data``."""
+    """The values of a record.
+
+    ``asked`` is the size as it was asked for, where that was no rank; ``options`` are scientific options, ``changes``
+    replace whole fields of ``data``.
+    """
     dense = VOCAB * HIDDEN
     small = dense if rank is None else rank * (VOCAB + HIDDEN)
+    item = {"float32": 4, "float16": 2, "int8": 1, "int4": 0.5}[storage]
+    asked = asked or (None if rank is None else f"r{rank}")
+    kept = None if storage == "float32" else storage
+    quantization = kept and quantization
     data_part = {"name": data, "origin": "made up", "fingerprint": hashlib.sha256(data.encode()).hexdigest()}
     data_part |= {"rows": {"train": 8000, "selection": 1000, "validation": 872}, "metrics": ["accuracy"]} | changes
     science = {
@@ -34,15 +46,26 @@ def make_values(
         "optimizer": {"lr": 2e-5},
         "trainer": {"epochs": 3},
         "method": method,
-        "rank": rank,
+        "size": asked,
+        "storage": storage,
+        "quantization": quantization,
         "seed": seed,
         "data_fingerprint": data_part["fingerprint"],
         "model_fingerprint": "ab" * 32,
         "versions": {"torch": "2"},
     } | (options or {})
     digest = hashlib.sha256(json.dumps([data, data_part, science], sort_keys=True).encode()).hexdigest()
-    size = {"embedding": (small, dense), "model": (small + BACKBONE, dense + BACKBONE)}
-    name = f"{data}-minilm-{method}" + (f"-r{rank}" if rank else "") + f"-s{seed}-{digest[:8]}"
+    size = "-".join(word for word in (asked, kept) if word) or None
+    name = "-".join([data, "minilm", method, *([size] if size else []), f"s{seed}", digest[:8]])
+    small_bytes = int(small * item)
+    sizes = {
+        "embedding": {"parameters": small, "bytes": small_bytes},
+        "model": {"parameters": small + BACKBONE, "bytes": small_bytes + 4 * BACKBONE},
+        "dense": {
+            "embedding": {"parameters": dense, "bytes": 4 * dense},
+            "model": {"parameters": dense + BACKBONE, "bytes": 4 * (dense + BACKBONE)},
+        },
+    }
     failed = error is not None
     return {
         "schema_version": 1,
@@ -57,11 +80,9 @@ def make_values(
         "seed": seed,
         "data": data_part,
         "model": {"name": "minilm", "fingerprint": "ab" * 32},
-        "method": {"name": method, "rank": rank},
-        "size": None
-        if failed
-        else {part: {"parameters": own, "bytes": 4 * own} for part, (own, _) in size.items()}
-        | {"dense": {part: {"parameters": whole, "bytes": 4 * whole} for part, (_, whole) in size.items()}},
+        "method": {"name": method, "rank": rank, "size": size, "storage": storage, "quantization": quantization}
+        | {"size_name": size_name},
+        "size": None if failed else sizes,
         "metrics": {} if failed else metrics or {"validation": {"accuracy": 0.9 + seed / 100}},
         "training": None
         if failed

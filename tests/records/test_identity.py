@@ -70,6 +70,24 @@ def test_a_rank_that_is_not_used_decides_nothing():
     assert identity_of("factorization=none", "rank=64").hash == identity_of("factorization=none", "rank=8").hash
 
 
+@pytest.mark.parametrize(
+    ("method", "decisive"),
+    [("svd", set()), ("weighted_svd", {"source"}), ("kronecker_svd", {"rows", "warmup_steps"})],
+)
+def test_options_of_the_evidence_decide_for_the_methods_that_look_at_it(method, decisive, tmp_path):
+    (tmp_path / "texts.txt").write_text("some text\n")
+    options = {"rows": 7, "warmup_steps": 7, "source": f"{tmp_path}/texts.txt"}
+    if method == "kronecker_svd":  # its gradients need labels
+        del options["source"]
+    plain = identity_of(f"factorization={method}").hash
+    changed = {
+        name
+        for name, value in options.items()
+        if identity_of(f"factorization={method}", f"evidence.{name}={value}").hash != plain
+    }
+    assert changed == decisive
+
+
 def test_none_and_last_keep_or_drop_the_same_weights():
     assert identity_of("checkpoint=none").hash == identity_of("checkpoint=last").hash
 

@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from embfact.records.cells import UNDEFINED, _short
+from embfact.records.cells import UNDEFINED, rank_range, short
 from embfact.records.collect import Collected
 from embfact.records.render import render
 from embfact.records.table import build_table
@@ -72,6 +72,69 @@ def test_an_undefined_metric_is_a_dash(make):
     assert grid(render(table))[2][-2] == UNDEFINED
 
 
+def test_stored_tables_are_told_by_their_bytes(make):
+    runs = [make("none", None), *(make("svd", 64, storage=storage) for storage in ("float32", "int8"))]
+    text = render(build_table(Collected(tuple(runs))))
+    header, _, *rows = grid(text)
+    found = [(row[0], *row[header.index("emb. params") :][:2]) for row in rows]
+    # 64 (30522 + 384) numbers, of four bytes and of one.
+    assert found == [
+        ("none", "11.7M (100.0%)", "46.9MB (100.0%)"),
+        ("svd", "1.98M (16.9%)", "7.91MB (16.9%)"),
+        ("svd int8", "1.98M (16.9%)", "1.98MB (4.2%)"),
+    ]
+    assert "compare their bytes" in text
+    assert "compare their bytes" not in render(build_table(Collected(tuple(runs[:2]))))
+
+
+def test_the_budget_is_a_column_where_there_are_several_and_a_note_where_there_is_one(make):
+    def table(*budgets):
+        return build_table(Collected((make("none", None), *(make("svd", r, asked=asked) for asked, r in budgets))))
+
+    header, _, *rows = grid(render(table(("b0.1", 38), ("b0.2", 76))))
+    assert header[:3] == ["method", "asked", "rank"]
+    assert [row[:3] for row in rows] == [
+        ["none", "", UNDEFINED],
+        ["svd", "budget 0.1", "38"],
+        ["svd", "budget 0.2", "76"],
+    ]
+    text = render(table(("b0.1", 38)))
+    assert grid(text)[0][:2] == ["method", "rank"]
+    assert "Every size asked for by budget 0.1." in text
+
+
+def test_what_a_size_counts_is_said_where_it_is_no_rank(make):
+    runs = (make("none", None), make("svd", 64), make("vocabulary_pruning", 900, size_name="kept rows"))
+    pruned = make("vocabulary_pruning", 900, 1, size_name="kept rows")
+    table = build_table(Collected((*runs, pruned)))
+    header, _, *rows = grid(render(table))
+    assert header[:2] == ["method", "size"]
+    assert [row[1] for row in rows] == [UNDEFINED, "rank 64", "kept rows 900"]
+    assert "sst2: seed 1 missing for none, svd r=64." in render(table)
+    lines = list(csv.DictReader(io.StringIO(render(table, "csv"))))
+    assert [(line["rank"], line["size_name"]) for line in lines] == [("", ""), ("64", "rank"), ("900", "kept rows")]
+
+
+def test_csv_tells_storage_and_asked_size(make):
+    runs = (make("none", None), make("svd", 38, storage="int8", asked="b0.1"), make("svd", 38))
+    lines = list(csv.DictReader(io.StringIO(render(build_table(Collected(runs)), "csv"))))
+    assert [
+        (line["method"], line["storage"], line["asked"], line["rank"], line["embedding_bytes"]) for line in lines
+    ] == [
+        ("none", "float32", "", "", str(4 * 30522 * 384)),
+        ("svd", "float32", "r38", "38", str(4 * 38 * (30522 + 384))),
+        ("svd", "int8", "b0.1", "38", str(38 * (30522 + 384))),
+    ]
+
+
+def test_csv_tells_the_rank_of_each_data_set(make):
+    runs = (make("svd", 61, asked="e0.9"), make("svd", 57, data="rte", asked="e0.9"))
+    table = build_table(Collected(runs))
+    lines = list(csv.DictReader(io.StringIO(render(table, "csv"))))
+    assert [(line["data"], line["rank"]) for line in lines] == [("rte", "57"), ("sst2", "61")]
+    assert grid(render(table))[2][1] == "57 to 61"
+
+
 def test_splits_are_named_where_there_are_several(make):
     metrics = {"validation_matched": {"accuracy": 0.8}, "validation_mismatched": {"accuracy": 0.7}}
     header, _, row = grid(render(build_table(Collected((make(data="mnli", metrics=metrics),)))))
@@ -102,7 +165,7 @@ def test_csv_gives_every_number_back_unrounded(sweep):
     lines = list(csv.DictReader(io.StringIO(render(sweep, "csv"))))
     assert len(lines) == 7 * 2
     for line in lines:
-        row = next(row for row in sweep.rows if row.method == line["method"] and str(row.rank or "") == line["rank"])
+        row = next(r for r in sweep.rows if (r.method, rank_range(r.ranks)) == (line["method"], line["rank"]))
         column = next(column for column in sweep.columns if column.data.label == line["data"])
         spread = row.spread(column)
         assert float(line[f"validation_{column.metric}_mean"]) == spread.mean
@@ -142,4 +205,4 @@ def test_an_unknown_format_is_refused(sweep):
     ],
 )
 def test_sizes_have_three_digits(count, text):
-    assert _short(count) == text
+    assert short(count) == text

@@ -20,7 +20,7 @@ def accuracy(value):
 
 
 def spreads(table):
-    return {(row.method, row.rank): row.spread(table.columns[0]) for row in table.rows}
+    return {(row.method, row.ranks[0] if row.ranks else None): row.spread(table.columns[0]) for row in table.rows}
 
 
 def test_mean_and_sample_deviation_over_seeds(make):
@@ -42,7 +42,7 @@ def test_dense_comes_first_then_methods_by_name_and_ranks_by_size(make):
     table = table_of(*runs, make("none", None))
     ranks = (32, 64, 128)
     expected = [("none", None), *((method, rank) for method in ("albert", "svd", "weighted_svd") for rank in ranks)]
-    assert [(row.method, row.rank) for row in table.rows] == expected
+    assert [(row.method, *(row.ranks or (None,))) for row in table.rows] == expected
 
 
 @pytest.mark.parametrize(
@@ -77,6 +77,66 @@ def test_options_that_only_one_method_has_are_no_difference(make):
     smoothed = {"factorization": {"smoothing": 1.0}}
     table = table_of(make("svd", options={"factorization": {"route": "qr"}}), make("weighted_svd", options=smoothed))
     assert [row.setting for row in table.rows] == ["", ""]
+
+
+def test_what_a_method_needs_as_evidence_is_no_difference(make):
+    counted = {"evidence": {"source": "training"}}
+    table = table_of(make("svd", options={"evidence": None}), make("weighted_svd", options=counted))
+    assert [row.setting for row in table.rows] == ["", ""]
+    other = make("weighted_svd", options={"evidence": {"source": "texts.txt"}})
+    rows = table_of(make("weighted_svd", options=counted), other).rows
+    assert [row.setting for row in rows] == ["source=texts.txt", "source=training"]
+
+
+def test_storages_are_rows_of_their_own_named_in_the_method(make):
+    kept = ("int4", "float32", "int8", "float16")
+    runs = [make("svd", rank, storage=storage) for storage in kept for rank in (64, 32)]
+    aware = make("svd", 32, storage="int8", quantization="aware")
+    table = table_of(*runs, aware, make("none", None, storage="int8"), make("none", None))
+    assert [(row.label, row.ranks) for row in table.rows] == [
+        ("none", ()),
+        ("none int8", ()),
+        *((label, (rank,)) for label in ("svd", "svd float16", "svd int8") for rank in (32, 64)),
+        ("svd int8 QAT", (32,)),
+        *(("svd int4", (rank,)) for rank in (32, 64)),
+    ]
+    assert {row.setting for row in table.rows} == {""}
+    assert [row.label for row in table.rows if row.dense] == ["none"]
+
+
+def test_budgets_are_rows_by_the_size_that_came_out(make):
+    budgets = {"b0.05": 19, "b0.1": 38, "b0.2": 76}
+    runs = [make("svd", rank, seed, asked=asked) for asked, rank in reversed(budgets.items()) for seed in (0, 1)]
+    table = table_of(make("none", None), *runs, make("svd", 38))
+    assert [(row.asked, row.ranks, row.target, len(row.runs)) for row in table.rows] == [
+        (None, (), "", 1),
+        ("b0.05", (19,), "budget 0.05", 2),
+        ("b0.1", (38,), "budget 0.1", 2),
+        ("r38", (38,), "", 1),
+        ("b0.2", (76,), "budget 0.2", 2),
+    ]
+
+
+def test_a_failed_run_of_a_budget_stays_in_the_row_of_its_budget(make):
+    table = table_of(make("svd", 38, 0, asked="b0.1"), make("svd", None, 1, asked="b0.1", error="no"))
+    (row,) = table.rows
+    assert row.ranks == (38,)
+    assert warnings(table)[0] == "sst2: seed 1 missing for svd budget 0.1."
+
+
+def test_an_energy_that_takes_other_ranks_on_other_data_is_one_row(make):
+    table = table_of(make("svd", 61, asked="e0.9"), make("svd", 57, data="rte", asked="e0.9"))
+    (row,) = table.rows
+    assert (row.ranks, row.target) == ((57, 61), "energy 0.9")
+
+
+def test_a_record_without_the_size_that_was_asked_for_is_placed_by_its_rank(make):
+    run = make("svd", 64)
+    older = run.model_copy(
+        update={"method": run.method.model_copy(update={"size": None}), "seed": 1, "hash": "cd" * 32}
+    )
+    (row,) = table_of(run, older).rows
+    assert sorted(one.seed for one in row.runs) == [0, 1]
 
 
 def test_options_may_differ_between_data_sets(make):

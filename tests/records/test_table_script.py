@@ -45,7 +45,7 @@ def test_a_file_is_written_and_warnings_still_reach_the_terminal(outputs, tmp_pa
     target = tmp_path / "table.csv"
     done = run(outputs, "--format", "csv", "--output", target)
     assert (done.returncode, done.stdout) == (0, "")
-    assert target.read_text().startswith("model,method,rank")
+    assert target.read_text().startswith("model,method,storage,rank,size_name,asked")
     assert "out of memory" in done.stderr
 
 

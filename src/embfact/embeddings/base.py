@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from itertools import chain
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -19,21 +19,31 @@ BLOCK_TOKENS = 8192
 class TokenEmbedding(nn.Module, ABC):
     """A smaller module with the lookup of a V x H `torch.nn.Embedding`.
 
-    Its tables and factors are `Rows`; what else it holds is small or no weight.
+    Its tables and factors are `Rows`; what else it holds is small or no weight. Some models multiply the vectors they
+    look up (BART): calling the module does that too, while its table, and so `logits` and `dense`, stay unscaled.
 
     Attributes:
         num_embeddings: Vocabulary size V.
         embedding_dim: Width H of the vectors it gives.
         padding_idx: Id whose vector receives no gradient, or None.
+        scale: Factor on the vectors that a call gives.
     """
 
     num_embeddings: int
     embedding_dim: int
     padding_idx: int | None
+    scale: float = 1.0
+    projection_parts: ClassVar[tuple[str, ...]] = ()
+    """Names of its parts that map to the width H and belong to all tokens alike; empty if there are none."""
+
+    def __call__(self, ids: torch.Tensor) -> torch.Tensor:
+        """Vectors ``(..., H)`` of the token ids ``(...)``, times ``scale``."""
+        vectors = super().__call__(ids)
+        return vectors if self.scale == 1 else vectors * self.scale
 
     @abstractmethod
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        """Vectors ``(..., H)`` of the token ids ``(...)``."""
+        """Rows ``(..., H)`` of the table for the token ids ``(...)``."""
 
     @abstractmethod
     def spec(self) -> dict[str, Any]:
@@ -50,16 +60,21 @@ class TokenEmbedding(nn.Module, ABC):
         Returns:
             Scores, shape ``(..., V)``.
         """
-        return torch.cat([hidden @ self(ids).T for ids in self._blocks()], dim=-1)
+        return torch.cat([hidden @ self.forward(ids).T for ids in self._blocks()], dim=-1)
 
     @torch.no_grad()
     def dense(self) -> torch.Tensor:
         """The whole V x H table that this module stands for, shape ``(V, H)``."""
-        return torch.cat([self(ids) for ids in self._blocks()])
+        return torch.cat([self.forward(ids) for ids in self._blocks()])
 
     def tables(self) -> list[Rows]:
         """Its tables and factors."""
         return [module for module in self.modules() if isinstance(module, Rows)]
+
+    def projection_parameters(self) -> list[nn.Parameter]:
+        """Weights of its `projection_parts`."""
+        parts = tuple(f"{part}." for part in self.projection_parts)
+        return [weight for name, weight in self.named_parameters() if f"{name}.".startswith(parts)]
 
     def store_tables(self, storage: Storage) -> None:
         """Keep its tables in another way from now on; see `Rows.store`."""

@@ -8,10 +8,15 @@ from typing import Any, get_args
 import torch
 
 from embfact.embeddings.base import TokenEmbedding
+from embfact.embeddings.clustered import ClusteredEmbedding
 from embfact.embeddings.dense import DenseEmbedding
 from embfact.embeddings.grouped import GroupedEmbedding
+from embfact.embeddings.hashed import HashedEmbedding
 from embfact.embeddings.hybrid import HybridEmbedding
 from embfact.embeddings.low_rank import LowRankEmbedding
+from embfact.embeddings.product_quantized import ProductQuantizedEmbedding
+from embfact.embeddings.pruned import PrunedEmbedding
+from embfact.embeddings.tensor_train import TensorTrainEmbedding
 from embfact.errors import nearest
 from embfact.factorization.layout import Storage
 
@@ -21,6 +26,11 @@ CLASSES: dict[str, type[TokenEmbedding]] = {
     "low_rank": LowRankEmbedding,
     "hybrid": HybridEmbedding,
     "grouped": GroupedEmbedding,
+    "tensor_train": TensorTrainEmbedding,
+    "product_quantized": ProductQuantizedEmbedding,
+    "clustered": ClusteredEmbedding,
+    "pruned": PrunedEmbedding,
+    "hashed": HashedEmbedding,
 }
 
 
@@ -34,7 +44,8 @@ def describe_embedding(module: TokenEmbedding) -> dict[str, Any]:
         if type(module) is kind:
             tables = module.tables()
             kept = {"storage": tables[0].storage, "dtype": str(tables[0].dtype).removeprefix("torch.")}
-            return {"class": name, **kept, **module.spec()}
+            scaled = {} if module.scale == 1 else {"scale": module.scale}
+            return {"class": name, **kept, **scaled, **module.spec()}
     raise ValueError(f"{type(module).__name__} cannot be described; give it a name in embfact.embeddings.build.CLASSES")
 
 
@@ -42,7 +53,8 @@ def build_embedding(spec: Mapping[str, Any]) -> TokenEmbedding:
     """An embedding module of the described shape, all zero, to load saved weights into.
 
     Args:
-        spec: ``class`` (a name in `CLASSES`), ``storage``, ``dtype``, and the constructor arguments of that class.
+        spec: ``class`` (a name in `CLASSES`), ``storage``, ``dtype``, ``scale``, and the constructor arguments of that
+            class.
 
     Raises:
         ValueError: If the class is unknown or its arguments do not fit.
@@ -50,6 +62,7 @@ def build_embedding(spec: Mapping[str, Any]) -> TokenEmbedding:
     arguments = dict(spec)
     name = arguments.pop("class", None)
     storage, dtype = arguments.pop("storage", "float32"), arguments.pop("dtype", "float32")
+    scale = arguments.pop("scale", 1.0)
     if name not in CLASSES:
         raise ValueError(f"unknown embedding class {name!r}; {nearest(str(name), CLASSES)}")
     if storage not in get_args(Storage) or not isinstance(getattr(torch, str(dtype), None), torch.dtype):
@@ -58,5 +71,6 @@ def build_embedding(spec: Mapping[str, Any]) -> TokenEmbedding:
         module = CLASSES[name](**arguments).to(getattr(torch, dtype))
     except TypeError as error:
         raise ValueError(f"the description of a {name} embedding is damaged ({error}); save the model again") from None
+    module.scale = float(scale)
     module.store_tables(storage)
     return module

@@ -33,6 +33,7 @@ class GroupedEmbedding(TokenEmbedding):
         position: Row of each token in the stacked A_g, int32, shape ``(V,)``.
     """
 
+    projection_parts = ("projections",)
     position: torch.Tensor
 
     def __init__(self, embedding_dim: int, sizes: Sequence[int], ranks: Sequence[int], padding_idx: int | None = None):

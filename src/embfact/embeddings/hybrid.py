@@ -34,6 +34,7 @@ class HybridEmbedding(TokenEmbedding):
         residual: What each of them adds to its row of A B, ``K x H``.
     """
 
+    projection_parts = ("shared.projection", "shared.mean")
     exact_ids: torch.Tensor
 
     def __init__(

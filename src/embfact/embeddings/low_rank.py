@@ -30,6 +30,8 @@ class LowRankEmbedding(TokenEmbedding):
         mean: mu, shape ``(H,)``, or None.
     """
 
+    projection_parts = ("projection", "mean")
+
     def __init__(
         self,
         num_embeddings: int,

@@ -48,7 +48,9 @@ class Evidence:
 class Method(BaseModel, ABC):
     """A way to make the embedding smaller: its fields are its options, its class variables say what it needs.
 
-    Every method has one size, called ``rank`` whatever it counts: ``size_name`` says what.
+    Every method has one size, called ``rank`` whatever it counts: ``size_name`` says what. ``has_projection`` says
+    whether a part of the result maps to the width H and can be trained alone; ``refactorizable`` whether the result is
+    the table projected on r axes (a `LowRankEmbedding`), so that training can project it again and again.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -57,6 +59,8 @@ class Method(BaseModel, ABC):
     uses_rank: ClassVar[bool] = True
     size_name: ClassVar[str] = "rank"
     knows_energy: ClassVar[bool] = False
+    has_projection: ClassVar[bool] = True
+    refactorizable: ClassVar[bool] = False
     needs: ClassVar[frozenset[EvidenceKind]] = frozenset()
 
     refactorize_existing: bool = Field(

@@ -1,36 +1,76 @@
 """Principal axes of a table: the closed form under every SVD-like method.
 
 Eckart and Young (1936): of all rank-r tables the nearest to W is W projected on the r right singular vectors of its
-largest singular values. V is far above H, so those come from a problem of size H x H. All of it is computed in float64
-on the CPU, whatever the table's dtype and device, and cast once at the end.
+largest singular values. V is far above H, so those come from a problem of size H x H. It is computed in float64 on the
+CPU, whatever the table's dtype and device, and cast once at the end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
 
 from embfact.embeddings.low_rank import LowRankEmbedding
+from embfact.factorization.block_krylov import leading_axes
 
-Route = Literal["gram", "qr"]
-BLOCK_ROWS = 8192
+Route = Literal["auto", "gram", "qr", "randomized"]
+BLOCK_NUMBERS = 2**18  # 2 MB, so that a block is still in the cache when its conversion is done
+LEAST_BLOCK_ROWS = 512  # of a wide table: fewer would read and write its Gram matrix too often
+PANEL_COLUMNS = 96
+# Columns of A are computed this many at a time, so that the bits of each do not depend on the rank asked for.
+STEP = 128
+# Rounding moves the eigenvalues of a Gram matrix by some 1e-15 of the largest. Axes whose own eigenvalue is above 1e-9
+# of it are then off by less than 1e-6, and the error of the factors, which is quadratic in that, by less than 1e-9.
+LEAST_GRAM_ENERGY = 1e-9
+EPSILON = torch.finfo(torch.float64).eps
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A positive definite H x H matrix M that weighs the columns: |x|² becomes x M xᵀ.
+
+    Attributes:
+        root: M^1/2, symmetric, shape ``(H, H)``, float64.
+        inverse: M^-1/2.
+    """
+
+    root: torch.Tensor
+    inverse: torch.Tensor
 
 
 @dataclass(frozen=True)
 class Axes:
-    """One decomposition, which serves every rank: the axes of a smaller rank are a prefix.
+    """One decomposition, which serves every rank up to n: the axes of a smaller rank are a prefix.
+
+    The table is nearest to 1 mean + A B with B the first ``axes`` and A = (W - 1 mean) Eᵀ, E the first ``encoder``.
 
     Attributes:
-        energies: Squared singular values, largest first, shape ``(H,)``, float64; the squared error of rank r is the
-            sum of ``energies[r:]``.
-        axes: Right singular vectors as orthonormal rows, shape ``(H, H)``, float64.
+        energies: Squared singular values, largest first, shape ``(n,)``, float64.
+        axes: Rows of B, shape ``(n, H)``, in the dtype that A is computed in: float64, or float32 where they were found
+            by a randomized route in it. Orthonormal right singular vectors unless there is a metric.
+        encoder: Rows of E, shape ``(n, H)``; the same tensor as ``axes`` unless there is a metric.
+        mean: Vector that is taken from every row first, shape ``(H,)``, or None.
+        norm: (Weighted) squared norm of the whole table, its mean included.
+        remainder: Energy of the axes beyond n.
     """
 
     energies: torch.Tensor
     axes: torch.Tensor
+    encoder: torch.Tensor
+    mean: torch.Tensor | None
+    norm: float
+    remainder: float = 0.0
+
+    def rank_for_energy(self, energy: float) -> int | None:
+        """The smallest rank of 1 or more that retains a share of the norm; None if all these axes do not."""
+        lost = torch.cat([self.energies, self.energies.new_tensor([self.remainder])]).flip(0).cumsum(0).flip(0)
+        # Whoever asks for all of it does not mean the rounding of a float64.
+        missing = int((lost > (1 - energy + 1e-12) * self.norm).sum())
+        return max(1, missing) if missing < len(lost) else None
 
 
 def check_table(table: torch.Tensor) -> tuple[int, int]:
@@ -42,43 +82,65 @@ def check_table(table: torch.Tensor) -> tuple[int, int]:
     if table.ndim != 2 or not table.is_floating_point() or table.is_meta:
         found = f"{table.dtype} of shape {tuple(table.shape)} on {table.device}"
         raise ValueError(f"a table must be a V x H matrix of floating-point numbers in memory (found {found})")
-    faulty = (~torch.isfinite(table)).sum(dim=1)
-    if faulty.any():
+    # The extremes of a table with a NaN are NaN: one pass without a copy tells that all is well.
+    if table.numel() and not torch.isfinite(torch.stack(torch.aminmax(table.detach()))).all():
+        faulty = (~torch.isfinite(table)).sum(dim=1)
         count, row = int(faulty.sum()), int(faulty.nonzero()[0])
         raise ValueError(f"the table has {count} values that are not finite, the first in row {row}; use sound weights")
     return table.shape[0], table.shape[1]
 
 
-def principal_axes(table: torch.Tensor, row_weights: torch.Tensor | None = None, route: Route = "gram") -> Axes:
-    """Right singular vectors of diag(p)^1/2 W and their energies.
+def principal_axes(
+    table: torch.Tensor,
+    row_weights: torch.Tensor | None = None,
+    route: Route = "auto",
+    *,
+    metric: Metric | None = None,
+    center: bool = False,
+    count: int | None = None,
+    seed: int = 0,
+) -> Axes:
+    """Right singular vectors of diag(p)^1/2 (W - 1 mu) M^1/2 and their energies.
 
     Args:
         table: W, shape ``(V, H)``, any floating dtype.
         row_weights: p, shape ``(V,)``, not negative; None weighs all rows by one. Directions that no row with a weight
             uses are ordered by the unweighted table.
-        route: ``gram`` takes the eigenvectors of the H x H matrix W^T diag(p) W, the cheapest; it squares the condition
+        route: ``gram`` takes the eigenvectors of the H x H matrix Wᵀ diag(p) W, the cheapest; it squares the condition
             number, so that singular values below 1e-8 of the largest are lost in rounding. ``qr`` takes the SVD of the
-            R of W, which keeps them, and needs the whole table in float64.
+            R of W, which keeps them. ``auto`` is ``gram``, but ``qr`` where the table is float64 and its smallest
+            eigenvalue is below 1e-9 of its largest; numbers that were rounded to float32 hide all that ``gram`` loses.
+            ``randomized`` finds the first axes only, of an unweighted table, and is ``gram`` where it would not be
+            cheaper or not accurate; see `leading_axes`.
+        metric: M; None is the identity.
+        center: Take the weighted mean row mu away first.
+        count: How many axes ``randomized`` finds.
+        seed: Where ``randomized`` starts.
 
     Returns:
-        All H axes, the one of the largest energy first. Their signs are fixed: the entry of largest size is positive.
+        The axes, the one of the largest energy first. Their signs are fixed: the entry of largest size is positive.
     """
-    if route == "gram":
-        energies, vectors = torch.linalg.eigh(_gram(table, row_weights))
-        energies, axes = energies.flip(0).clamp(min=0), vectors.T.flip(0)
-    else:
-        rows = torch.cat(list(float64_blocks(table, row_weights)))
-        _, singular, axes = torch.linalg.svd(torch.linalg.qr(rows, mode="r").R, full_matrices=True)
-        energies = torch.zeros(table.shape[1], dtype=torch.float64)
-        energies[: len(singular)] = singular.square()
+    mean = _mean(table, row_weights) if center else None
+    if route == "randomized":
+        found = leading_axes(table, count or table.shape[1], seed, mean)
+        if found is not None:
+            return _leading(*found, mean, len(table))
+    used = len(table) if row_weights is None else int(row_weights.count_nonzero())
+    used = min(used - center, table.shape[1])
+    energies, axes, noise = _spectrum(table, row_weights, route, metric, mean, used)
     if row_weights is not None:
-        axes = _order_unused(axes, table, used=int(row_weights.count_nonzero()))
-    largest = axes.gather(1, axes.abs().argmax(dim=1, keepdim=True))
-    return Axes(energies, axes * largest.sign())
+        used = min(used, int((energies > noise * energies[0]).sum()))
+        axes = _order_unused(axes, used, float64_blocks(table, mean=mean), metric)
+    axes = _fix_signs(axes)
+    weight = len(table) if row_weights is None else row_weights.sum().item()
+    norm = energies.sum().item() + _energy(mean if mean is None or metric is None else mean @ metric.root, weight)
+    if metric is None:
+        return Axes(energies, axes, axes, mean, norm)
+    return Axes(energies, axes @ metric.inverse, axes @ metric.root, mean, norm)
 
 
 def truncate(table: torch.Tensor, axes: Axes, rank: int | None, padding_idx: int | None = None) -> LowRankEmbedding:
-    """The table projected on its first axes: B holds r orthonormal rows, and A = W B^T carries the scale.
+    """The table projected on its first axes: B holds r orthonormal rows, and A = W Bᵀ carries the scale.
 
     With B orthonormal a step on A moves the vectors as far as the same step on a dense table would, and a token that
     weighs nothing in the decomposition still gets the best vector that B allows.
@@ -92,30 +154,140 @@ def truncate(table: torch.Tensor, axes: Axes, rank: int | None, padding_idx: int
     Returns:
         The factors in the table's dtype and on its device.
     """
-    basis = axes.axes[:rank]
-    factors = torch.cat([(block @ basis.T).to(table.dtype) for block in float64_blocks(table)])
-    return LowRankEmbedding.from_factors(factors.to(table.device), basis.to(table), padding_idx)
+    rank = len(axes.axes) if rank is None else rank
+    return low_rank(table, axes, project(table, axes, 0, rank), rank, padding_idx)
 
 
-def float64_blocks(table: torch.Tensor, row_weights: torch.Tensor | None = None) -> Iterator[torch.Tensor]:
-    """Some rows of diag(p)^1/2 W at a time in float64: a whole second table would not fit beside a large one."""
-    for start in range(0, len(table), BLOCK_ROWS):
-        rows = slice(start, start + BLOCK_ROWS)
-        block = table[rows].detach().to("cpu", torch.float64)
-        yield block if row_weights is None else block * row_weights[rows].to(block).sqrt().unsqueeze(1)
+def project(table: torch.Tensor, axes: Axes, start: int, stop: int) -> torch.Tensor:
+    """Columns of A for the axes from ``start`` to ``stop`` and on to a whole `STEP`.
+
+    Args:
+        table: W, shape ``(V, H)``.
+        axes: The decomposition.
+        start: The first axis, a multiple of `STEP`.
+        stop: One after the last axis that is needed.
+
+    Returns:
+        Shape ``(V, n)``, n at least ``stop - start``, in the table's dtype on the CPU.
+    """
+    parts = [axes.encoder[first : first + STEP] for first in range(start, stop, STEP)]
+    width = sum(map(len, parts))
+    columns = torch.empty(len(table), width, dtype=table.dtype)
+    step = block_rows(table)
+    for kept, rows in zip(columns.split(step), table.detach().split(step), strict=True):
+        block = rows.to("cpu", axes.encoder.dtype)
+        if axes.mean is not None:
+            block = block - axes.mean.to(block)
+        torch.cat([(block @ part.T).to(table.dtype) for part in parts], dim=1, out=kept)
+    return columns
 
 
-def _gram(table: torch.Tensor, row_weights: torch.Tensor | None = None) -> torch.Tensor:
-    gram = torch.zeros(table.shape[1], table.shape[1], dtype=torch.float64)
-    for block in float64_blocks(table, row_weights):
-        gram.addmm_(block.T, block)
-    return gram
+def low_rank(
+    table: torch.Tensor, axes: Axes, columns: torch.Tensor, rank: int, padding_idx: int | None = None
+) -> LowRankEmbedding:
+    """A module of the first ``rank`` of the columns of A, which are copied, and as many axes; see `truncate`."""
+    factors = columns[:, :rank].clone(memory_format=torch.contiguous_format).to(table.device)
+    mean = None if axes.mean is None else axes.mean.to(table, copy=True)
+    return LowRankEmbedding.from_factors(factors, axes.axes[:rank].to(table, copy=True), padding_idx, mean)
 
 
-def _order_unused(axes: torch.Tensor, table: torch.Tensor, used: int) -> torch.Tensor:
+def float64_blocks(
+    table: torch.Tensor, row_weights: torch.Tensor | None = None, mean: torch.Tensor | None = None
+) -> Iterator[torch.Tensor]:
+    """Some rows of diag(p)^1/2 (W - 1 mu) at a time in float64: a whole second table would not fit beside a large one.
+
+    A block may share memory with the table; it must not be changed.
+    """
+    step = block_rows(table)
+    for start in range(0, len(table), step):
+        block = table[start : start + step].detach().to("cpu", torch.float64)
+        if mean is not None:
+            block = block - mean
+        if row_weights is not None:
+            block = block * row_weights[start : start + step].to(block).sqrt().unsqueeze(1)
+        yield block
+
+
+def block_rows(table: torch.Tensor) -> int:
+    """How many rows of a table make a block."""
+    return max(LEAST_BLOCK_ROWS, BLOCK_NUMBERS // table.shape[1])
+
+
+def _leading(energies: torch.Tensor, axes: torch.Tensor, norm: float, mean: torch.Tensor | None, rows: int) -> Axes:
+    axes = _fix_signs(axes)
+    remainder = max(0.0, norm - energies.sum().item())
+    return Axes(energies, axes, axes, mean, norm + _energy(mean, rows), remainder)
+
+
+def _spectrum(
+    table: torch.Tensor,
+    row_weights: torch.Tensor | None,
+    route: Route,
+    metric: Metric | None,
+    mean: torch.Tensor | None,
+    used: int,
+) -> tuple[torch.Tensor, torch.Tensor, float]:
+    """Energies, orthonormal axes, and the share of the largest energy that is rounding."""
+    blocks = partial(float64_blocks, table, row_weights, mean)
+    if route != "qr":
+        energies, axes = _by_gram(blocks(), metric)
+        hidden = table.dtype != torch.float64 or not used or bool(energies[used - 1] > LEAST_GRAM_ENERGY * energies[0])
+        if route != "auto" or hidden:
+            return energies, axes, EPSILON * len(axes)
+    energies, axes = _by_qr(blocks(), metric)
+    return energies, axes, (EPSILON * len(axes)) ** 2
+
+
+def _mean(table: torch.Tensor, row_weights: torch.Tensor | None) -> torch.Tensor:
+    weights = torch.ones(len(table), dtype=torch.float64) if row_weights is None else row_weights.double()
+    weights = weights / weights.sum()
+    pairs = zip(weights.split(block_rows(table)), float64_blocks(table), strict=True)
+    return torch.stack([part @ block for part, block in pairs]).sum(dim=0)
+
+
+def _energy(mean: torch.Tensor | None, weight: float) -> float:
+    return 0.0 if mean is None else weight * mean.square().sum().item()
+
+
+def _by_gram(blocks: Iterator[torch.Tensor], metric: Metric | None) -> tuple[torch.Tensor, torch.Tensor]:
+    gram = _gram(blocks)
+    energies, vectors = torch.linalg.eigh(gram if metric is None else metric.root @ gram @ metric.root)
+    return energies.flip(0).clamp(min=0), vectors.T.flip(0)
+
+
+def _by_qr(blocks: Iterator[torch.Tensor], metric: Metric | None) -> tuple[torch.Tensor, torch.Tensor]:
+    """SVD of R, which is found block after block: the R of some rows stands for them when the next rows come."""
+    upper = torch.empty(0)
+    for block in blocks:
+        upper = torch.linalg.qr(torch.cat([upper, block]) if len(upper) else block, mode="r").R
+    _, singular, axes = torch.linalg.svd(upper if metric is None else upper @ metric.root, full_matrices=True)
+    energies = axes.new_zeros(len(axes))
+    energies[: len(singular)] = singular.square()
+    return energies, axes
+
+
+def _gram(blocks: Iterator[torch.Tensor]) -> torch.Tensor:
+    """XᵀX of all blocks X: the upper panels of columns alone, since it is symmetric."""
+    gram = torch.empty(0)
+    for block in blocks:
+        if not len(gram):
+            gram = torch.zeros(block.shape[1], block.shape[1], dtype=torch.float64)
+        for start in range(0, block.shape[1], PANEL_COLUMNS):
+            panel = slice(start, start + PANEL_COLUMNS)
+            gram[panel, start:].addmm_(block[:, panel].T, block[:, start:])
+    return gram.triu() + gram.triu(1).T
+
+
+def _order_unused(axes: torch.Tensor, used: int, blocks: Iterator[torch.Tensor], metric: Metric | None) -> torch.Tensor:
     """Turn the axes that a few weighted rows leave arbitrary towards what the other rows need most."""
     if used >= len(axes):
         return axes
     unused = axes[used:]
-    _, vectors = torch.linalg.eigh(unused @ _gram(table) @ unused.T)
+    towards = unused if metric is None else unused @ metric.root
+    _, vectors = torch.linalg.eigh(towards @ _gram(blocks) @ towards.T)
     return torch.cat([axes[:used], vectors.T.flip(0) @ unused])
+
+
+def _fix_signs(axes: torch.Tensor) -> torch.Tensor:
+    largest = axes.gather(1, axes.abs().argmax(dim=1, keepdim=True))
+    return axes * torch.where(largest < 0, -1.0, 1.0)

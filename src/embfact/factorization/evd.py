@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from embfact.factorization.base import Evidence, Factorization
+from embfact.factorization.base import Evidence
+from embfact.factorization.spectral import Scaling, Spectral
 
 if TYPE_CHECKING:
-    import torch
-
-    from embfact.embeddings.low_rank import LowRankEmbedding
+    from embfact.factorization.decomposition import Route
 
 
-class EVD(Factorization):
+class EVD(Spectral):
     """B holds the eigenvectors of WᵀW with the r largest eigenvalues, and A = W Bᵀ.
 
     The eigenvectors of WᵀW are the right singular vectors of W and its eigenvalues their squared singular values, so
@@ -21,18 +20,9 @@ class EVD(Factorization):
 
     name: ClassVar[str] = "evd"
 
-    def fit(
-        self,
-        table: torch.Tensor,
-        rank: int | None,
-        *,
-        evidence: Evidence | None = None,
-        padding_idx: int | None = None,
-        seed: int = 0,
-    ) -> LowRankEmbedding:
-        """The best factors of rank r; see `Factorization.fit`."""
-        from embfact.factorization.decomposition import check_table, principal_axes, truncate
+    def scaling(self, vocab_size: int, hidden_size: int, evidence: Evidence | None) -> Scaling:
+        """Every row and column alike."""
+        return Scaling()
 
-        vocab_size, hidden_size = check_table(table)
-        self.check_size(vocab_size, hidden_size, rank, allow_larger=True)
-        return truncate(table, principal_axes(table, route="gram"), rank, padding_idx)
+    def _route(self) -> Route:
+        return "gram"

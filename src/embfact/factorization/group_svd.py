@@ -40,12 +40,38 @@ class GroupSVD(Factorization):
     )
 
     def layout(self, vocab_size: int, hidden_size: int, rank: int) -> tuple[Part, ...]:
-        """At most r (V + H) - V parameters: Σ r_g (V_g + H) is what the ranks of the groups make. And a map."""
-        return Part(1, max(0, rank * (vocab_size + hidden_size) - vocab_size)), Part(vocab_size, 1, "index")
+        """At most r (V + H) - V parameters, Σ r_g (V_g + H) of the ranks that the groups get, and a map.
+
+        Whatever ranks those are, no storage takes more than this says: the projections are counted with as many rows as
+        the ranks can add up to, since each may carry a scale, and the codes with odd lengths, which waste half a byte
+        in int4.
+        """
+        numbers = max(0, rank * (vocab_size + hidden_size) - vocab_size)
+        index = Part(vocab_size, 1, "index")
+        if rank < self.smallest_rank(vocab_size, hidden_size):
+            return Part(1, numbers), index
+        projections = most_axes(doubling_sizes(vocab_size, self.groups), hidden_size, numbers)
+        codes = numbers - projections * hidden_size
+        length = (codes // vocab_size - 1) | 1
+        longer, odd = divmod(codes - length * vocab_size, 2)
+        shorter = vocab_size - longer - odd
+        lengths = Part(longer, length + 2), Part(odd, length + 1), Part(shorter, length)
+        return Part(projections, hidden_size), *lengths, index
 
     def smallest_rank(self, vocab_size: int, hidden_size: int) -> int:
         """Rank 1 in each group takes V + G H numbers, and the map as many as V."""
         return -(-(2 * vocab_size + self.groups * hidden_size) // (vocab_size + hidden_size))
+
+    def check_size(self, vocab_size: int, hidden_size: int, rank: int | None, allow_larger: bool = False) -> None:
+        """Refuse also a rank that has no axis for each group; see `Method.check_size`."""
+        self._check_options(vocab_size, hidden_size)
+        smallest = self.smallest_rank(vocab_size, hidden_size)
+        if rank is not None and 1 <= rank < smallest:
+            raise ValueError(
+                f"rank {rank} is too small for group_svd of a {vocab_size} x {hidden_size} table: it leaves nothing "
+                f"for some of {self.groups} groups; use rank {smallest} or more, or fewer groups"
+            )
+        super().check_size(vocab_size, hidden_size, rank, allow_larger)
 
     def _check_options(self, vocab_size: int, hidden_size: int) -> None:
         if 2**self.groups > vocab_size + 1:
@@ -88,3 +114,13 @@ def doubling_sizes(vocab_size: int, groups: int) -> list[int]:
     """Sizes of groups of V tokens, each about twice as large as the one before: V 2^g / (2^G - 1), rounded."""
     ends = [round(vocab_size * (2**group - 1) / (2**groups - 1)) for group in range(groups + 1)]
     return [end - start for start, end in pairwise(ends)]
+
+
+def most_axes(sizes: list[int], hidden_size: int, budget: int) -> int:
+    """The largest Σ r_g that Σ r_g (V_g + H) <= budget allows: one axis each, the others where they are cheapest."""
+    left, axes = budget - sum(sizes) - len(sizes) * hidden_size, len(sizes)
+    for size in sorted(sizes):
+        more = min(left // (size + hidden_size), min(size, hidden_size) - 1)
+        left -= more * (size + hidden_size)
+        axes += more
+    return axes

@@ -22,16 +22,26 @@ class HybridSVD(Factorization):
     the rest: it holds the top eigenvectors of Σ (p_v + smoothing) W_vᵀ W_v over all tokens but the exact ones. A = W Bᵀ
     for every token, so that the exact ones start where the others are and move with B as well as on their own.
 
+    Both parts together, the ids of the exact tokens included, take no more than the factors of rank r of `svd` in
+    float32: K and the rank q of the shared factors split r (V + H) numbers.
+
     The padding token is never among the exact ones, however often it is counted: nothing attends to its vector.
     """
 
     name: ClassVar[str] = "hybrid_svd"
     needs: ClassVar[frozenset[EvidenceKind]] = frozenset({"token_counts"})
 
-    exact_rows: int = Field(
-        default=2000,
+    exact_rows: int | None = Field(
+        default=None,
         ge=1,
-        description="K, how many of the most frequent tokens keep their exact vector, at H + 1 numbers each",
+        description="K, how many of the most frequent tokens keep their vector, at H + 1 numbers each; "
+        "null: as many as exact_share pays for",
+    )
+    exact_share: float = Field(
+        default=0.4,
+        gt=0,
+        lt=1,
+        description="share of the numbers of rank r for the exact rows; the factors get the other ranks, rounded down",
     )
     smoothing: float = Field(
         default=1.0,
@@ -41,12 +51,44 @@ class HybridSVD(Factorization):
     )
 
     def layout(self, vocab_size: int, hidden_size: int, rank: int) -> tuple[Part, ...]:
-        """Factors, residual rows and the ids of the exact tokens: r (V + H) + K H parameters."""
-        rows = self.exact_rows
-        return Part(vocab_size, rank), Part(rank, hidden_size), Part(rows, hidden_size), Part(rows, 1, "index")
+        """Factors, residual rows and the ids of the exact tokens: q (V + H) + K H parameters."""
+        rows, inner = self.split(vocab_size, hidden_size, rank)
+        return Part(vocab_size, inner), Part(inner, hidden_size), Part(rows, hidden_size), Part(rows, 1, "index")
+
+    def split(self, vocab_size: int, hidden_size: int, rank: int) -> tuple[int, int]:
+        """The numbers K of exact rows and q of shared axes that r (V + H) numbers pay for.
+
+        Neither falls where the rank grows. From `smallest_rank` on q (V + H) + K (H + 1) is at most r (V + H).
+        """
+        axis, row = vocab_size + hidden_size, hidden_size + 1
+        if self.exact_rows is not None:
+            return self.exact_rows, max(1, (rank * axis - self.exact_rows * row) // axis)
+        # A share of whole ranks may come out a rounding below them.
+        inner = max(1, int((1 - self.exact_share) * rank + 1e-9))
+        return max(1, min(vocab_size - 1, (rank - inner) * axis // row)), inner
+
+    def smallest_rank(self, vocab_size: int, hidden_size: int) -> int:
+        """One rank for the factors, and what the exact rows take beside it."""
+        rows = (self.exact_rows or 1) * (hidden_size + 1)
+        return 1 - (-rows // (vocab_size + hidden_size))
+
+    def check_size(self, vocab_size: int, hidden_size: int, rank: int | None, allow_larger: bool = False) -> None:
+        """Refuse also a rank that has no room for factors beside the exact rows; see `Method.check_size`."""
+        self._check_options(vocab_size, hidden_size)
+        smallest, shape = self.smallest_rank(vocab_size, hidden_size), f"{vocab_size} x {hidden_size} table"
+        if self.exact_rows is not None and rank is not None and 1 <= rank < smallest:
+            if not allow_larger and self.largest_rank(vocab_size, hidden_size) < smallest:
+                most = (vocab_size * hidden_size - 1 - vocab_size - hidden_size) // (hidden_size + 1)
+                remedy = f"keep at most {most}" if most > 0 else "use factorization=none"
+                raise ValueError(f"{self.exact_rows} exact rows leave no room for factors in a {shape}; {remedy}")
+            raise ValueError(
+                f"rank {rank} is too small for hybrid_svd of a {shape}: it leaves no room for factors beside "
+                f"{self.exact_rows} exact rows; use rank {smallest} or more, or fewer exact rows"
+            )
+        super().check_size(vocab_size, hidden_size, rank, allow_larger)
 
     def _check_options(self, vocab_size: int, hidden_size: int) -> None:
-        if self.exact_rows >= vocab_size:
+        if self.exact_rows is not None and self.exact_rows >= vocab_size:
             raise ValueError(
                 f"exact_rows must be below the {vocab_size} tokens of the table (found {self.exact_rows}); keep fewer"
             )
@@ -60,20 +102,23 @@ class HybridSVD(Factorization):
         padding_idx: int | None = None,
         seed: int = 0,
     ) -> HybridEmbedding:
-        """The exact rows and the best factors of rank r for the other tokens; see `Factorization.fit`."""
+        """The exact rows and the best factors for the other tokens, as large as rank r; see `Factorization.fit`."""
         from embfact.embeddings.hybrid import HybridEmbedding
-        from embfact.factorization.decomposition import check_table, principal_axes, truncate
+        from embfact.factorization.decomposition import check_table, truncate
+        from embfact.factorization.decomposition_cache import decompose
         from embfact.factorization.token_counts import by_frequency, checked_counts
 
         vocab_size, hidden_size = check_table(table)
         self.check_size(vocab_size, hidden_size, rank, allow_larger=True)
         counts = checked_counts(evidence, vocab_size, self.name)
+        rows, inner = self.split(vocab_size, hidden_size, int(rank or 0))
         order = by_frequency(counts, padding_idx)
-        exact, rest = (ids.sort().values for ids in (order[: self.exact_rows], order[self.exact_rows :]))
+        exact, rest = (ids.sort().values for ids in (order[:rows], order[rows:]))
         weights = counts[rest] + self.smoothing
         # Nothing is left to weigh where every counted token is exact and nothing is added.
         shares = weights / (weights.sum().item() or 1.0)
-        shared = truncate(table, principal_axes(table[rest.to(table.device)], shares), rank, padding_idx)
+        axes = decompose(table[rest.to(table.device)], shares).axes
+        shared = truncate(table, axes, inner, padding_idx)
         # Measured against the factors as they are stored, so that rounding them costs the exact rows nothing.
         low_rank = shared.factors.matrix().cpu()[exact].double() @ shared.projection.matrix().cpu().double()
         residual = table.detach().cpu()[exact].double() - low_rank

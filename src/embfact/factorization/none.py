@@ -18,6 +18,7 @@ class Dense(Factorization):
 
     name: ClassVar[str] = "none"
     uses_rank: ClassVar[bool] = False
+    has_projection: ClassVar[bool] = False
 
     def layout(self, vocab_size: int, hidden_size: int, rank: int) -> tuple[Part, ...]:
         """The whole table: V H parameters."""

@@ -6,36 +6,27 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from embfact.factorization.base import Evidence, Factorization
+from embfact.factorization.base import Evidence
+from embfact.factorization.spectral import Scaling, Spectral
 
 if TYPE_CHECKING:
-    import torch
-
-    from embfact.embeddings.low_rank import LowRankEmbedding
+    from embfact.factorization.decomposition import Route
 
 
-class SVD(Factorization):
+class SVD(Spectral):
     """min |W - A B|² over all A (V x r) and B (r x H): B holds the top right singular vectors of W, and A = W Bᵀ."""
 
     name: ClassVar[str] = "svd"
 
-    route: Literal["gram", "qr"] = Field(
-        default="gram",
-        description="gram: eigenvectors of WᵀW, the fastest; qr: for float64 tables that are badly conditioned",
+    route: Literal["auto", "gram", "qr", "randomized"] = Field(
+        default="auto",
+        description="auto: gram, but qr for a badly conditioned float64 table; gram: eigenvectors of WᵀW; qr: SVD of "
+        "the R of W; randomized: error within 0.1 % of the optimum, for small ranks of large tables",
     )
 
-    def fit(
-        self,
-        table: torch.Tensor,
-        rank: int | None,
-        *,
-        evidence: Evidence | None = None,
-        padding_idx: int | None = None,
-        seed: int = 0,
-    ) -> LowRankEmbedding:
-        """The best factors of rank r; see `Factorization.fit`."""
-        from embfact.factorization.decomposition import check_table, principal_axes, truncate
+    def scaling(self, vocab_size: int, hidden_size: int, evidence: Evidence | None) -> Scaling:
+        """Every row and column alike."""
+        return Scaling()
 
-        vocab_size, hidden_size = check_table(table)
-        self.check_size(vocab_size, hidden_size, rank, allow_larger=True)
-        return truncate(table, principal_axes(table, route=self.route), rank, padding_idx)
+    def _route(self) -> Route:
+        return self.route

@@ -21,20 +21,35 @@ def checked_counts(evidence: Evidence | None, vocab_size: int, method: str) -> t
     counts = None if evidence is None else evidence.token_counts
     if counts is None:
         raise ValueError(f"{method} needs token counts (found none); pass evidence=Evidence(token_counts=COUNTS)")
-    if counts.shape != (vocab_size,):
-        raise ValueError(
-            f"token counts must have one number for each of the {vocab_size} rows of the table "
-            f"(found shape {tuple(counts.shape)}); count with the tokenizer of the same backbone"
-        )
-    counts = counts.detach().to("cpu", torch.float64)
-    faulty = ~(torch.isfinite(counts) & (counts >= 0))
-    if faulty.any():
-        token = int(faulty.nonzero()[0])
-        found = f"{counts[token].item()} for token {token}"
-        raise ValueError(f"token counts must be 0 or more (found {found}); count again")
+    counts = checked_weights(counts, vocab_size, "token counts", "count with the tokenizer of the same backbone")
     if not counts.any():
         raise ValueError("all token counts are 0; count on text that has tokens of this vocabulary")
     return counts
+
+
+def checked_weights(weights: torch.Tensor, vocab_size: int, what: str, remedy: str) -> torch.Tensor:
+    """Numbers of 0 or more for each row of a table, shape ``(V,)``, in float64 on the CPU.
+
+    Args:
+        weights: The numbers.
+        vocab_size: Rows V of the table.
+        what: What they are, for the message.
+        remedy: How to get the right ones.
+
+    Raises:
+        ValueError: If there are too few or too many, or one of them cannot be a weight.
+    """
+    if weights.shape != (vocab_size,):
+        raise ValueError(
+            f"{what} must have one number for each of the {vocab_size} rows of the table "
+            f"(found shape {tuple(weights.shape)}); {remedy}"
+        )
+    weights = weights.detach().to("cpu", torch.float64)
+    faulty = ~(torch.isfinite(weights) & (weights >= 0))
+    if faulty.any():
+        token = int(faulty.nonzero()[0])
+        raise ValueError(f"{what} must be 0 or more (found {weights[token].item()} for token {token}); {remedy}")
+    return weights
 
 
 def by_frequency(counts: torch.Tensor, padding_idx: int | None = None) -> torch.Tensor:

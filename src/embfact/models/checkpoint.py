@@ -2,53 +2,72 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import nn
-from transformers import (
-    AutoConfig,
-    AutoModelForSequenceClassification,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+import transformers
+from safetensors.torch import save_file
+from transformers import AutoConfig, GenerationConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from embfact.errors import ModelError
+from embfact.models import auto_map
 from embfact.models.backbones import weight_files
-from embfact.models.compress import rebuild
+from embfact.models.compress import embedding_tensors, rebuild
 from embfact.models.loading import load_tokenizer, quiet
+from embfact.models.size import unique_tensors
+from embfact.models.weights import fill, fill_backbone
 
 WEIGHTS = "model.safetensors"
+GENERATION = "generation_config.json"
 
 
-def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, directory: str | Path) -> None:
+def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, directory: str | Path) -> None:
     """Write a model, compressed or dense, and its tokenizer.
 
-    The directory appears whole or not at all; an older one of the same name is replaced.
+    The directory appears whole or not at all; an older model of the same name is replaced.
 
     Args:
-        model: The model; every tensor is written in the dtype it has.
-        tokenizer: Its tokenizer.
+        model: The model; every tensor is written once, in the dtype it has.
+        tokenizer: Its tokenizer; None writes the model alone.
         directory: Where to write.
+
+    Raises:
+        ModelError: If the model is none of transformers' classes, or the directory holds something else than a model.
     """
-    with _replacing(Path(directory)) as temporary:
-        model.config.architectures = [type(model).__name__]
-        model.config.save_pretrained(temporary)
-        tokenizer.save_pretrained(temporary)
-        state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-        save_file(state, temporary / WEIGHTS, metadata={"format": "pt"})
+    model = getattr(model, "_orig_mod", model)  # what torch.compile has wrapped
+    directory = Path(directory).absolute()
+    _check_target(directory)
+    kind = type(model).__name__
+    if _find_class(model.config, kind) is not type(model):
+        raise ModelError(f"a {kind} is no class of transformers and could not be loaded again; save a part that is one")
+    with _replacing(directory) as temporary, quiet():
+        config = copy.deepcopy(model.config)
+        config.architectures = [kind]
+        config.dtype = _dtype(model)
+        state = unique_tensors(model)
+        blueprint = getattr(config, "embfact", None)
+        if blueprint and not auto_map.is_plain(blueprint):
+            auto_map.write(config, temporary)
+            # In the place of the dense table: a loader that does not read the blueprint refuses the file, where it
+            # would otherwise draw a table at random.
+            state.setdefault(f"{blueprint['inputs'][0]}.weight", torch.empty(0))
+        config.save_pretrained(temporary)
+        if model.can_generate():
+            model.generation_config.save_pretrained(temporary)
+        if tokenizer is not None:
+            tokenizer.save_pretrained(temporary)
+        save_file({n: _alone(tensor) for n, tensor in state.items()}, temporary / WEIGHTS, metadata={"format": "pt"})
 
 
 def load(directory: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Build a saved model again, in evaluation mode, on the CPU and with the dtypes of the file.
-
-    Nothing is fitted anew: the blueprint gives the shapes and the file every weight.
+    """Build a saved model again, in evaluation mode, on the CPU and with the dtypes of the file, and its tokenizer.
 
     Args:
         directory: A directory that `save` wrote.
@@ -57,40 +76,113 @@ def load(directory: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBas
         ModelError: If a file is missing, damaged, a pickle, or does not fit the others.
     """
     directory = Path(directory)
-    if not directory.is_dir():
-        raise ModelError(f"there is no directory {directory}; give the checkpoint directory of a run")
-    weights = weight_files(directory)[0]
-    with quiet():
-        try:
-            config = AutoConfig.from_pretrained(directory, trust_remote_code=False)
-            tokenizer = load_tokenizer(str(directory), trust_remote_code=False)
+    with _reading(directory):
+        tokenizer = load_tokenizer(str(directory), trust_remote_code=False)
+    return load_model(directory), tokenizer
+
+
+def load_model(
+    directory: str | Path,
+    kind: type[PreTrainedModel] | None = None,
+    config: PreTrainedConfig | None = None,
+    *,
+    new_head: bool = False,
+) -> PreTrainedModel:
+    """Build a saved model again; see `load`.
+
+    Nothing is fitted anew: the blueprint gives the shapes and the file every weight. No code of the directory is run.
+
+    Args:
+        directory: A directory that `save` wrote, with or without a tokenizer.
+        kind: Another class of the same backbone: a head that was not saved starts with new weights.
+        config: Its configuration with changes of the caller's.
+        new_head: Whether a head that has another size than the saved one is to start with new weights too.
+
+    Raises:
+        ModelError: As `load`.
+    """
+    directory = Path(directory)
+    with _reading(directory):
+        weights = weight_files(directory)[0]
+        config = config or AutoConfig.from_pretrained(directory, trust_remote_code=False)
+        vars(config).pop("auto_map", None)
+        saved = _saved_class(config, directory)
+        with torch.random.fork_rng(devices=[]):
             # Building draws weights that are overwritten; the caller's random numbers go on as before.
-            with torch.random.fork_rng(devices=[]):
-                model = AutoModelForSequenceClassification.from_config(config, trust_remote_code=False)
-                rebuild(model)
-        except ModelError:
-            raise
-        except Exception as error:  # transformers and tokenizers each have kinds of their own
-            raise ModelError(f"{directory} cannot be loaded ({_first_line(error)}); save it again") from error
-    _fill(model, weights)
-    return model.eval(), tokenizer
+            model = (kind or saved)._from_config(config)
+            rebuild(model)
+        if type(model) is saved and not new_head:
+            fill(model, weights)
+        else:
+            fill_backbone(model, weights, new_head=new_head)
+        if model.can_generate() and (directory / GENERATION).is_file():
+            model.generation_config = GenerationConfig.from_pretrained(directory)
+    return model.eval()
 
 
-def _fill(model: nn.Module, weights: Path) -> None:
+def _saved_class(config: PreTrainedConfig, directory: Path) -> type[PreTrainedModel]:
+    name = next(iter(config.architectures or ()), "")
+    found = _find_class(config, name)
+    if found is None:
+        raise ModelError(
+            f"config.json in {directory} names the class {name!r}, which is none of transformers' models of type "
+            f"{config.model_type}; save the model again"
+        )
+    return found
+
+
+def _find_class(config: PreTrainedConfig, name: str) -> type[PreTrainedModel] | None:
+    """A model class of transformers that has this kind of configuration; no other package is ever looked at."""
+    found = getattr(transformers, name, None)
+    module = type(config).__module__
+    if found is None and module.startswith("transformers.models."):
+        found = getattr(import_module(module.replace(".configuration_", ".modeling_")), name, None)
+    if not (isinstance(found, type) and issubclass(found, PreTrainedModel)):
+        return None
+    return found if isinstance(config, found.config_class or ()) else None
+
+
+def _dtype(model: PreTrainedModel) -> torch.dtype:
+    """The dtype of most weights besides the token embedding, which may be stored in another."""
+    embedding = set(embedding_tensors(model))
+    counts: Counter[torch.dtype] = Counter()
+    for name, tensor in unique_tensors(model).items():
+        if name not in embedding and tensor.is_floating_point():
+            counts[tensor.dtype] += tensor.numel()
+    return counts.most_common(1)[0][0] if counts else model.dtype
+
+
+def _alone(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor in memory of its own, as a file needs it."""
+    whole = tensor.is_contiguous() and tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()
+    return tensor if whole else tensor.clone(memory_format=torch.contiguous_format)
+
+
+def _check_target(directory: Path) -> None:
+    if directory.exists() and not directory.is_dir():
+        raise ModelError(f"{directory} is a file; give a directory to save to")
+    entries = list(directory.iterdir()) if directory.is_dir() else []
+    model = any(entry.name == "config.json" for entry in entries) and not any(entry.is_dir() for entry in entries)
+    if entries and not model:
+        raise ModelError(
+            f"{directory} holds {min(entry.name for entry in entries)} and other things than a saved model, which "
+            "would be lost; give a new or empty directory"
+        )
+
+
+@contextmanager
+def _reading(directory: Path) -> Iterator[None]:
+    """Turn what transformers, tokenizers and others raise for an unusable directory into words."""
+    if not directory.is_dir():
+        raise ModelError(f"there is no directory {directory}; give the directory of a saved model")
     try:
-        state = load_file(weights)
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{weights} is damaged or cut short ({_first_line(error)}); save it again") from None
-    try:
-        # Assigning keeps the dtypes of the file, as for a float16 table inside a float32 model.
-        faults = model.load_state_dict(state, strict=False, assign=True)
-    except RuntimeError as error:
-        raise ModelError(f"{weights} does not fit its config.json ({_last_line(error)}); save both again") from None
-    for words, names in (("lacks", faults.missing_keys), ("has no place for", faults.unexpected_keys)):
-        if names:
-            raise ModelError(
-                f"{weights} {words} {len(names)} weights of its config.json (first: {names[0]}); save it again"
-            )
+        with quiet():
+            yield
+    except ModelError:
+        raise
+    except Exception as error:  # each library has kinds of its own
+        words = (str(error).strip() or type(error).__name__).split("\n")[0][:200]
+        raise ModelError(f"{directory} cannot be loaded ({words}); save it again") from error
 
 
 @contextmanager
@@ -104,14 +196,11 @@ def _replacing(directory: Path) -> Iterator[Path]:
         yield new
         if directory.exists():
             directory.rename(old)
-        new.rename(directory)
+        try:
+            new.rename(directory)
+        except OSError:
+            if old.exists():
+                old.rename(directory)
+            raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).split("\n")[0][:200]
-
-
-def _last_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[-1].strip()[:200]

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 from transformers import PreTrainedModel
 
-from embfact.embeddings.base import TokenEmbedding
 from embfact.embeddings.build import build_embedding, describe_embedding
 from embfact.embeddings.projected_block import ProjectedBlock
 from embfact.errors import ModelError
 from embfact.factorization.base import Evidence, Factorization, Method, ModelAdapter
 from embfact.factorization.registry import build_method
+from embfact.models.sharing import Places, find_places, put, settle
+from embfact.models.size import identity, unique_tensors
+from embfact.models.storage import store
+from embfact.models.table import dense_table, scale_of
+from embfact.models.undo import unchanged_on_error
 
 BLUEPRINT_VERSION = 1
 
@@ -28,10 +32,12 @@ def compress(
 ) -> None:
     """Replace the token embedding of a model by what a method makes of it, in place.
 
-    ``model.config.embfact`` then holds the blueprint that `rebuild` needs, and is saved with the configuration.
+    All modules that look up in the table get the new one, and output layers that are tied to it score with it from now
+    on; an output layer with weights of its own stays as it is. ``model.config.embfact`` then holds the blueprint that
+    `rebuild` needs, and is saved with the configuration. A model that cannot be compressed is left as it was.
 
     Args:
-        model: A transformers encoder with a dense V x H table.
+        model: A transformers model with a dense V x H table.
         method: The factorization.
         rank: Its rank r; None for a method that has none.
         evidence: What ``method.needs`` asks for.
@@ -39,21 +45,27 @@ def compress(
         allow_larger: Accept a rank that does not shrink the table.
 
     Raises:
-        ModelError: If the model has no dense table of its own, the rank or evidence does not fit it, or the table is
-            factorized already.
+        ModelError: If the model has no dense table that can be replaced, the rank or evidence does not fit it, or the
+            table is factorized already.
     """
-    table = _dense_table(model, method)
+    table = dense_table(model)
+    _check_width(model, table, method)
+    places = find_places(model, table)
     try:
-        method.check_size(table.num_embeddings, table.embedding_dim, rank, allow_larger)
-        if isinstance(method, Factorization):
-            structure = _replace_table(model, table, method, rank, evidence, seed)
-        elif isinstance(method, ModelAdapter):
-            structure = _adapt(model, method, rank, seed)
-        else:
-            raise TypeError(f"{type(method).__name__} is neither a Factorization nor a ModelAdapter")
+        with unchanged_on_error(model):
+            method.check_size(table.num_embeddings, table.embedding_dim, rank, allow_larger)
+            if isinstance(method, Factorization):
+                structure = _replace_table(model, table, places, method, rank, evidence, seed)
+            elif isinstance(method, ModelAdapter):
+                structure = _adapt(model, places, method, rank, seed)
+            else:
+                raise TypeError(f"{type(method).__name__} is neither a Factorization nor a ModelAdapter")
+            head = {"version": BLUEPRINT_VERSION, "method": method.name, "rank": rank}
+            model.config.embfact = {**head, **places.as_json(), **structure}
+    except ModelError:
+        raise
     except ValueError as error:
         raise ModelError(f"{method.name} of {model.config.model_type}: {error}") from error
-    model.config.embfact = {"version": BLUEPRINT_VERSION, "method": method.name, "rank": rank, **structure}
 
 
 def rebuild(model: PreTrainedModel) -> None:
@@ -74,32 +86,39 @@ def rebuild(model: PreTrainedModel) -> None:
             "load it with the embfact that saved it"
         )
     try:
+        # Another class than the saved one, say with another head, shows by itself what it ties to its table.
+        recorded = Places.recorded(blueprint, model) if model.config.architectures == [type(model).__name__] else None
+        places = recorded or find_places(model, dense_table(model))
         if "adapter" in blueprint:
             adapter = build_method(blueprint["adapter"])
             if not isinstance(adapter, ModelAdapter):
                 raise ValueError(f"{adapter.name} is no ModelAdapter")
             adapter.adapt(model, blueprint["rank"])
+            settle(model, places)
+            store(model, blueprint.get("storage", "float32"))
         else:
-            model.set_input_embeddings(build_embedding(blueprint["embedding"]))
+            put(model, build_embedding(blueprint["embedding"]), places)
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"the embfact blueprint in config.json is damaged ({error}); save the model again") from error
 
 
 def embedding_tensors(model: PreTrainedModel) -> list[str]:
-    """State-dict names of the token embedding: the table, or what a method put in its place.
+    """Names in a checkpoint of the token embedding: the table, or what a method put in its place.
 
-    Where a method projects the whole embedding block, these are the token table and the projection: the position and
-    segment tables are no part of a token embedding, large or small.
+    What a tied output layer shares with it is a part of it, and counts once. Where a method projects the whole
+    embedding block, these are the token table and the projection: the position and segment tables are no part of a
+    token embedding, large or small.
     """
-    embedding = model.get_input_embeddings()
-    owners = [name for name, module in model.named_modules() if module is embedding]
-    owners += [f"{name}.projection" for name, module in model.named_modules() if isinstance(module, ProjectedBlock)]
-    return [name for name in model.state_dict() if name.startswith(tuple(f"{owner}." for owner in owners))]
+    blocks = [module.projection for module in model.modules() if isinstance(module, ProjectedBlock)]
+    parts = [model.get_input_embeddings(), *blocks]
+    own = {identity(tensor) for part in parts for tensor in part.state_dict(keep_vars=True).values()}
+    return [name for name, tensor in unique_tensors(model).items() if identity(tensor) in own]
 
 
 def _replace_table(
     model: PreTrainedModel,
     table: nn.Embedding,
+    places: Places,
     method: Factorization,
     rank: int | None,
     evidence: Evidence | None,
@@ -107,44 +126,41 @@ def _replace_table(
 ) -> dict[str, Any]:
     weight = table.weight.detach()
     embedding = method.fit(weight, rank, evidence=evidence, padding_idx=table.padding_idx, seed=seed)
+    embedding.scale = _common_scale(model, places)
     description = describe_embedding(embedding)
-    model.set_input_embeddings(embedding.to(weight.device).train(table.training))
+    if not table.weight.requires_grad:
+        embedding.requires_grad_(False)
+    put(model, embedding.to(weight.device).train(table.training), places)
     return {"embedding": description}
 
 
-def _adapt(model: PreTrainedModel, method: ModelAdapter, rank: int | None, seed: int) -> dict[str, Any]:
+def _common_scale(model: PreTrainedModel, places: Places) -> float:
+    tables = {path: cast(nn.Embedding, model.get_submodule(path)) for path in places.inputs}
+    scales = {scale_of(table): path for path, table in tables.items()}
+    if len(scales) > 1:
+        found = " and ".join(f"{scale:g} in {path}" for scale, path in scales.items())
+        raise ModelError(f"{model.config.model_type} scales one table in different ways ({found}); untie them first")
+    return next(iter(scales))
+
+
+def _adapt(model: PreTrainedModel, places: Places, method: ModelAdapter, rank: int | None, seed: int) -> dict[str, Any]:
+    if places.heads:
+        raise ModelError(
+            f"{method.name} leaves no V x H table for the output layer {places.heads[0]}, which is tied to it; use "
+            "another method, or a model with a classification head"
+        )
     method.adapt(model, rank, seed=seed)
+    settle(model, places)
     target = f"{type(method).__module__}.{type(method).__qualname__}"
     return {"adapter": {"_target_": target, **method.model_dump(mode="json")}}
 
 
-def _dense_table(model: PreTrainedModel, method: Method) -> nn.Embedding:
-    """The model's table, if it is one that can be replaced."""
+def _check_width(model: PreTrainedModel, table: nn.Embedding, method: Method) -> None:
+    """Refuse a table that the backbone keeps smaller than its layers by birth, unless that is asked for."""
     kind = model.config.model_type
-    try:
-        table = model.get_input_embeddings()
-    except NotImplementedError:
-        table = None
-    if isinstance(table, TokenEmbedding):
-        raise ModelError(f"the table of this {kind} is compressed already; start from the dense model")
-    # A subclass may scale its rows (BART), which the replacement would lose.
-    if type(table) is not nn.Embedding:
-        raise ModelError(
-            f"the token embedding of this {kind} is a {type(table).__name__}, and only a torch.nn.Embedding can be "
-            "replaced; use another backbone"
-        )
-    if table.weight.is_meta:
-        raise ModelError(f"the table of this {kind} is on the meta device and has no values; load the weights first")
-    head = model.get_output_embeddings()
-    if head is not None and getattr(head, "weight", None) is table.weight:
-        raise ModelError(
-            f"{kind} shares its table with its output layer, which is not supported; "
-            "use a model with a classification head"
-        )
-    hidden = model.config.hidden_size
+    hidden = getattr(model.config.get_text_config(), "hidden_size", table.embedding_dim)
     if table.embedding_dim != hidden and method.name != "none" and not method.refactorize_existing:
         raise ModelError(
             f"{kind} already keeps its table at {table.embedding_dim} columns for {hidden} hidden units; use "
             "factorization=none, or set factorization.refactorize_existing=true to factorize it further"
         )
-    return table

@@ -21,7 +21,7 @@ from transformers.utils import logging
 
 from embfact.config import ModelConfig
 from embfact.errors import ModelError, nearest
-from embfact.models.backbones import hub_commit, resolve, weight_files
+from embfact.models.backbones import hub_commit, origin_of, resolve, weight_files
 
 # hidden_dropout_prob, attention_dropout, resid_pdrop, ...; not layerdrop, which drops whole layers.
 _DROPOUT = re.compile(r"(.+_)?p?drop(out)?(_prob|_rate)?")
@@ -33,7 +33,8 @@ def load_backbone(
     """Load a backbone in float32 and training mode with a head for sequences, and its tokenizer.
 
     Weights come from safetensors files only, and no code of a checkpoint is run. A head that the checkpoint has and
-    that fits is kept; a new one depends on `seed` alone, so that every method starts from the same head.
+    that fits is kept; a new one depends on `seed` alone, so that every method starts from the same head. With
+    ``model.from_run`` all of it, head and tokenizer included, is what that run ended with.
 
     Args:
         model: The backbone.
@@ -46,7 +47,7 @@ def load_backbone(
         ModelError: If the backbone cannot be loaded, or does not go with its tokenizer.
     """
     with quiet(), _words_for(model):
-        tokenizer = load_tokenizer(**_origin(model, model.tokenizer or model.name_or_path))
+        tokenizer = load_tokenizer(**_tokenizer_origin(model))
         config = _config(model, tokenizer)
         labels = label_names if label_names and num_labels > 1 else [f"LABEL_{code}" for code in range(num_labels)]
         config.id2label = dict(enumerate(labels))
@@ -94,19 +95,28 @@ def set_dropout(config: PreTrainedConfig, probability: float) -> None:
             setattr(config, name, probability)
 
 
-def _origin(model: ModelConfig, name: str | None) -> dict[str, Any]:
+def _tokenizer_origin(model: ModelConfig) -> dict[str, Any]:
+    if model.from_run is not None or model.tokenizer in (None, model.name_or_path):
+        return _pinned(origin_of(model), model.revision)
+    return _pinned(resolve(str(model.tokenizer)), None)
+
+
+def _pinned(origin: Path | str | None, revision: str | None) -> dict[str, Any]:
     """Arguments of ``from_pretrained`` that pin where a tokenizer or backbone is read from."""
-    origin = resolve(str(name))
     arguments: dict[str, Any] = {"pretrained_model_name_or_path": str(origin), "trust_remote_code": False}
     if isinstance(origin, str):
-        arguments["revision"] = hub_commit(origin, model.revision if name == model.name_or_path else None)
+        arguments["revision"] = hub_commit(origin, revision)
     return arguments
 
 
 def _config(model: ModelConfig, tokenizer: PreTrainedTokenizerBase) -> PreTrainedConfig:
-    if model.architecture is None:
-        return AutoConfig.from_pretrained(**_origin(model, model.name_or_path))
-    values = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id} | model.architecture
+    origin = origin_of(model)
+    if origin is not None:
+        config = AutoConfig.from_pretrained(**_pinned(origin, model.revision))
+        if model.from_run is not None:
+            vars(config).pop("embfact", None)  # the blueprint of a table that was kept as it is
+        return config
+    values = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id} | (model.architecture or {})
     model_type = values.pop("model_type")
     try:
         known = AutoConfig.for_model(model_type)
@@ -123,14 +133,13 @@ def _config(model: ModelConfig, tokenizer: PreTrainedTokenizerBase) -> PreTraine
 
 
 def _build(model: ModelConfig, config: PreTrainedConfig) -> PreTrainedModel:
-    if model.architecture is not None:
+    origin = origin_of(model)
+    if origin is None:
         return AutoModelForSequenceClassification.from_config(config, dtype=torch.float32, trust_remote_code=False)
-    origin = _origin(model, model.name_or_path)
-    directory = Path(origin["pretrained_model_name_or_path"])
-    if directory.is_dir():
-        weight_files(directory)
+    if isinstance(origin, Path):
+        weight_files(origin)
     backbone, report = AutoModelForSequenceClassification.from_pretrained(
-        **origin,
+        **_pinned(origin, model.revision),
         config=config,
         dtype=torch.float32,
         use_safetensors=True,
@@ -145,6 +154,11 @@ def _build(model: ModelConfig, config: PreTrainedConfig) -> PreTrainedModel:
 
 def _check_weights(backbone: PreTrainedModel, absent: Iterable[str], model: ModelConfig) -> None:
     """Refuse a checkpoint without a part of the backbone: it would be trained from random numbers unnoticed."""
+    if model.from_run is not None and (foreign := sorted(absent)):
+        raise ModelError(
+            f"the run {model.from_run} has no {foreign[0]} of this shape: it was trained for other labels; "
+            "start from a run on the same data"
+        )
     # A pooler is absent from checkpoints of models that were pretrained without one.
     needed = sorted(k for k in absent if k.startswith(f"{backbone.base_model_prefix}.") and "pooler" not in k)
     if not needed:

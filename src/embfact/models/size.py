@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,27 @@ from embfact.errors import ModelError
 from embfact.factorization.layout import Size
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
+
+
+def unique_tensors(model: nn.Module) -> dict[str, torch.Tensor]:
+    """The state dict with each tensor under its first name alone, however many modules share it.
+
+    These are the tensors, and the names, of a checkpoint.
+    """
+    names: dict[Hashable, str] = {}
+    state = model.state_dict(keep_vars=True)
+    for name, tensor in state.items():
+        names.setdefault(identity(tensor), name)
+    return {name: state[name].detach() for name in names.values()}
+
+
+def identity(tensor: torch.Tensor) -> Hashable:
+    """A value that two tensors have in common only if they are one: the same memory, read in the same way."""
+    if tensor.is_meta or not tensor.numel():
+        return id(tensor)
+    return tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride()
 
 
 def saved_bytes(path: str | Path, names: Iterable[str] | None = None) -> int:
@@ -37,12 +57,12 @@ def model_size(model: nn.Module, names: Iterable[str] | None = None) -> Size:
     """Parameters of a module, whatever they are stored as, and the bytes that they will take once saved.
 
     Args:
-        model: Any module.
-        names: State-dict names to count; None counts all.
+        model: Any module; what several of its parts share counts once.
+        names: Names of `unique_tensors` to count; None counts all.
     """
     from embfact.embeddings.rows import Rows
 
-    state = model.state_dict()
+    state = unique_tensors(model)
     wanted = list(state) if names is None else list(dict.fromkeys(names))
     parameters = {name: state[name].numel() if state[name].is_floating_point() else 0 for name in wanted}
     for owner, rows in model.named_modules():

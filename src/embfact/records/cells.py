@@ -30,13 +30,27 @@ def text_cells(table: Table) -> tuple[list[str], list[list[str]], int]:
     """
     with_model = len({row.model for row in table.rows}) > 1
     with_setting = any(row.setting for row in table.rows)
-    words = [*(["model"] if with_model else []), "method", *(["setting"] if with_setting else [])]
-    header = [*words, "rank", *SIZES, *(_heading(column, table) for column in table.columns), "seconds"]
+    # One budget for all rows is no news; see `embfact.records.notes.legend`.
+    with_target = len({row.target for row in table.rows if row.asked}) > 1
+    words = {
+        **({"model": "model"} if with_model else {}),
+        "method": "label",
+        **({"setting": "setting"} if with_setting else {}),
+        **({"asked": "target"} if with_target else {}),
+    }
+    mixed = any(row.size_name != "rank" for row in table.rows if row.ranks)
+    header = [
+        *words,
+        "size" if mixed else "rank",
+        *SIZES,
+        *(_heading(column, table) for column in table.columns),
+        "seconds",
+    ]
     usual = {column: max(len(row.spread(column).values) for row in table.rows) for column in table.columns}
     lines = [
         [
-            *(str(getattr(row, word)) for word in words),
-            UNDEFINED if row.rank is None else str(row.rank),
+            *(str(getattr(row, word)) for word in words.values()),
+            (f"{row.size_name} " if mixed and row.ranks else "") + (rank_range(row.ranks) or UNDEFINED),
             *(_size(row.finished(), path) for path in SIZES.values()),
             *(_figure(row, column, usual[column]) for column in table.columns),
             _seconds(mean_seconds(row.finished())),
@@ -44,6 +58,11 @@ def text_cells(table: Table) -> tuple[list[str], list[list[str]], int]:
         for row in table.rows
     ]
     return header, lines, len(words)
+
+
+def rank_range(ranks: Sequence[int]) -> str:
+    """A rank, or the smallest and the largest of several: ``64``, ``57 to 61``; empty for none."""
+    return " to ".join(map(str, dict.fromkeys([*ranks[:1], *ranks[-1:]])))
 
 
 def _heading(column: Column, table: Table) -> str:
@@ -68,12 +87,17 @@ def _size(runs: Sequence[RunRecord], path: str) -> str:
     """A size with its share of dense; a range where data sets differ in it by more than is shown."""
     pairs = {(attrgetter(path)(run.size), attrgetter(path)(run.size.dense)) for run in runs if run.size}
     unit = "B" if path.endswith("bytes") else ""
-    shown = dict.fromkeys(f"{_short(size)}{unit} ({100 * size / dense:.1f}%)" for size, dense in sorted(pairs))
+    shown = dict.fromkeys(with_share(size, dense, unit) for size, dense in sorted(pairs))
     texts = list(shown)
     return texts[0] if len(texts) == 1 else f"{texts[0]} to {texts[-1]}" if texts else ""
 
 
-def _short(count: int) -> str:
+def with_share(size: int | None, dense: int, unit: str = "") -> str:
+    """A size and its share of dense: ``7.91MB (16.9%)``; empty for none."""
+    return "" if size is None else f"{short(size)}{unit} ({100 * size / dense:.1f}%)"
+
+
+def short(count: int) -> str:
     """Three digits and a decimal prefix: 11720448 is 11.7M."""
     # The limits are those at which the rounded figure would need a fourth digit.
     power = next((power for power in range(3) if count < 999.5 * 1000**power), 3)

@@ -15,7 +15,9 @@ from typing import Any
 
 from embfact.config import DataConfig, ModelConfig, RunConfig, slug
 from embfact.data.fingerprint import fingerprint as data_fingerprint
+from embfact.models.backbones import file_digest
 from embfact.models.backbones import fingerprint as model_fingerprint
+from embfact.records.record import read
 
 RESULTS_VERSION = 3
 """Raised whenever a change of this program changes a result, so that older runs are not taken for it."""
@@ -27,7 +29,6 @@ LIBRARIES = ("torch", "transformers", "tokenizers", "pytorch-lightning", "torchm
 _NOT_SCIENCE = {
     "data": {"name", "source", "hub", "hub_config", "revision", "mirror", "train_file", "validation_file"}
     | {"submission", "note"},
-    "model": {"name", "name_or_path", "revision", "tokenizer", "architecture", "from_run"},
     "trainer": {"eval_batch_size", "accelerator", "compile", "threads"},
     "factorization": {"refactorize_existing"},  # it permits, it computes nothing
 }
@@ -72,10 +73,11 @@ def science(config: RunConfig, data_fingerprint: str, model_fingerprint: str) ->
     """Everything that decides the result of a run, as JSON values; the hash is taken over it."""
     sections = {
         name: getattr(config, name).model_dump(mode="json", exclude=_NOT_SCIENCE.get(name, set()))
-        for name in ("data", "model", "task", "trainer", "optimizer", "factorization")
+        for name in ("data", "task", "trainer", "optimizer", "factorization")
     }
     return {
         **sections,
+        "model": _start(config),
         "method": config.factorization.name,
         "size": None if config.target is None else asdict(config.target),
         "storage": config.storage,
@@ -92,12 +94,22 @@ def science(config: RunConfig, data_fingerprint: str, model_fingerprint: str) ->
     }
 
 
+def _start(config: RunConfig) -> dict[str, str]:
+    """The run whose weights are trained on, if any; what else there is to know of a backbone is in its fingerprint."""
+    start = config.model.from_run
+    return {} if start is None else {"from_run": read(Path(start)).hash[:8]}
+
+
 def _evidence(config: RunConfig) -> dict[str, Any] | None:
     """What decides the evidence that the method asks for; None if it asks for none."""
-    needs, options = config.factorization.needs, config.evidence.model_dump(mode="json")
+    needs, options = config.factorization.needs, config.evidence
     if needs - {"token_counts"}:
-        return options
-    return {"source": options["source"]} if needs else None
+        # A head that comes with the weights is not warmed up.
+        return options.model_dump(mode="json", exclude={"warmup_steps"} if config.model.from_run else set())
+    if not needs:
+        return None
+    # A file is known by its content, not by its place.
+    return {"source": f"sha256:{file_digest(Path(options.file))[:16]}" if options.file else options.source}
 
 
 @lru_cache(maxsize=1)

@@ -17,9 +17,13 @@ def legend(table: Table) -> str:
     """How to read the figures."""
     models = sorted({row.model for row in table.rows})
     backbone = f"Backbone: {models[0]}. " if len(models) == 1 else ""
+    targets = {row.target for row in table.rows if row.asked}
+    target = f"Every size asked for by {targets.pop()}. " if len(targets) == 1 and any(targets) else ""
+    stored = any(row.storage for row in table.rows)
+    quantized = " Quantized tables count the parameters that they had before: compare their bytes." if stored else ""
     return (
-        f"{backbone}Metrics x 100, mean ± sample standard deviation over seeds. Sizes as saved, of the token embedding "
-        "(emb.) and of the model, in brackets as a share of dense. Seconds: mean of a whole run."
+        f"{backbone}{target}Metrics x 100, mean ± sample standard deviation over seeds. Sizes as saved, of the token "
+        f"embedding (emb.) and of the model, in brackets as a share of dense.{quantized} Seconds: mean of a whole run."
     )
 
 
@@ -42,7 +46,9 @@ def warnings(table: Table) -> list[str]:
 def row_label(row: Row, table: Table) -> str:
     """A row in running text, e.g. ``svd r=64 (lr=2e-05)``."""
     several = len({other.model for other in table.rows}) > 1
-    words = [row.model if several else "", row.method, f"r={row.rank}" if row.rank else ""]
+    name = "r" if row.size_name == "rank" else row.size_name
+    size = row.target or (f"{name}={row.ranks[0]}" if row.ranks else "")
+    words = [row.model if several else "", row.label, size]
     return " ".join([*filter(None, words), *([f"({row.setting})"] if row.setting else [])])
 
 

@@ -63,7 +63,11 @@ class MethodPart(Part):
     name: str
     rank: int | None = Field(None, description="its size; null for a method without one, or a failed run of a budget")
     size: str | None = Field(None, description="the size that was asked for: r64, b0.1 (budget), e0.9 (energy)")
+    size_name: str = Field("rank", description="what its size counts, e.g. kept rows")
     storage: str = "float32"
+    quantization: Literal["post_training", "aware"] | None = Field(
+        None, description="whether training imitated the storage; null for float32, which needs no quantization"
+    )
 
 
 class Amount(Part):
@@ -96,6 +100,13 @@ class SelectionPart(Part):
     history: list[dict[str, MeasuredOrCount]] = Field([], description="one entry an epoch: epoch and metrics")
 
 
+class ProjectionPart(Part):
+    """One projection of a table that was trained dense."""
+
+    step: int
+    rank: int
+
+
 class TrainingPart(Part):
     """How long and on what the run trained."""
 
@@ -104,6 +115,9 @@ class TrainingPart(Part):
     threads: int | None = None
     device: str
     precision: str
+    refactorize: list[ProjectionPart] | None = Field(
+        None, description="projections of a table that was trained dense; from the last one on its factors were trained"
+    )
 
 
 class Seconds(Part):

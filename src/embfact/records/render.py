@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 
-from embfact.records.cells import SIZES, UNDEFINED, mean_seconds, text_cells
+from embfact.records.cells import SIZES, UNDEFINED, mean_seconds, rank_range, text_cells
 from embfact.records.notes import legend, sources, warnings
 from embfact.records.table import Column, DataVersion, Row, Table
 
@@ -34,7 +34,18 @@ def render(table: Table, form: str = "md") -> str:
 
 
 def _markdown(table: Table) -> str:
-    header, lines, texts = text_cells(table)
+    notes = [f"- {_markdown_escape(note)}" for note in [legend(table), *sources(table), *warnings(table)]]
+    return "\n".join([*markdown_grid(*text_cells(table)), "", *notes]) + "\n"
+
+
+def markdown_grid(header: Sequence[str], lines: Sequence[Sequence[str]], texts: int) -> list[str]:
+    """The lines of an aligned Markdown table.
+
+    Args:
+        header: Names of the columns.
+        lines: Cells, as many a line as there are columns.
+        texts: How many leading columns hold words; the others hold figures, aligned to the right.
+    """
     cells = [[_markdown_escape(cell) for cell in line] for line in [header, *lines]]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     rule = ["-" * width if column < texts else "-" * (width - 1) + ":" for column, width in enumerate(widths)]
@@ -42,9 +53,7 @@ def _markdown(table: Table) -> str:
         [cell.ljust(width) if column < texts else cell.rjust(width) for column, (cell, width) in enumerate(pairs)]
         for pairs in (list(zip(line, widths, strict=True)) for line in cells)
     ]
-    body = ["| " + " | ".join(line) + " |" for line in [aligned[0], rule, *aligned[1:]]]
-    notes = [f"- {_markdown_escape(note)}" for note in [legend(table), *sources(table), *warnings(table)]]
-    return "\n".join([*body, "", *notes]) + "\n"
+    return ["| " + " | ".join(line) + " |" for line in [aligned[0], rule, *aligned[1:]]]
 
 
 def _latex(table: Table) -> str:
@@ -88,10 +97,14 @@ def _csv_line(table: Table, row: Row, data: DataVersion) -> dict[str, str | floa
     """Raw numbers of one row on one data set; metrics are as computed, not x 100."""
     runs = row.finished(data)
     seeds = {run.seed for run in runs}
+    ranks = sorted({run.method.rank for run in runs or row.runs if run.method.rank is not None})
     line: dict[str, str | float | None] = {
         "model": row.model,
         "method": row.method,
-        "rank": row.rank,
+        "storage": row.storage or "float32",
+        "rank": rank_range(ranks),
+        "size_name": row.size_name if ranks else "",
+        "asked": row.asked,
         "setting": row.setting,
         "data": data.label,
         "data_fingerprint": data.example.data.fingerprint,

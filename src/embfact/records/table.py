@@ -1,4 +1,4 @@
-"""Runs grouped into a table: a row for each (model, method, rank), a column for each figure, spread over seeds.
+"""Runs grouped into a table: a row for each (model, method, storage, size), a column a figure, spread over seeds.
 
 Light to import: the standard library only. What must not be averaged is kept apart: other data or other rows of it
 become columns of their own, other options become rows of their own.
@@ -20,7 +20,10 @@ from embfact.records.record import RunRecord
 Key = TypeVar("Key", bound=Hashable)
 DENSE = "none"
 # Their place is the column or the row of the table itself, not the words beside it.
-_PLACED = {"data", "data_fingerprint", "method", "size", "seed"}
+_PLACED = {"data", "data_fingerprint", "method", "size", "storage", "quantization", "seed"}
+# Sections that follow from the method: they are compared between runs of one method alone.
+_OF_METHOD = ("factorization", "evidence")
+STORAGES = ("", "float16", "int8", "int4")
 
 
 @dataclass(frozen=True)
@@ -77,18 +80,49 @@ class Spread:
 
 @dataclass(frozen=True)
 class Row:
-    """The runs of one model, method, rank and setting, on all data.
+    """The runs of one model, method, storage, asked size and setting, on all data.
 
     Attributes:
+        storage: How the embedding is kept: empty for float32, ``int8``, ``int8 QAT`` (quantization-aware training).
+        asked: The size that was asked for: ``r64``, ``b0.1`` or ``p0.1`` (budget of bytes or parameters), ``e0.9``
+            (energy); None for a method without one.
         setting: In words, the options in which runs of this table differ; empty if they do not.
         runs: Finished and failed runs.
     """
 
     model: str
     method: str
-    rank: int | None
+    storage: str
+    asked: str | None
     setting: str
     runs: tuple[RunRecord, ...]
+
+    @property
+    def label(self) -> str:
+        """The method as a table calls it: ``svd``, ``svd int8``."""
+        return f"{self.method} {self.storage}".rstrip()
+
+    @property
+    def dense(self) -> bool:
+        """Whether it is the baseline: no factorization, and not stored smaller."""
+        return self.label == DENSE
+
+    @property
+    def target(self) -> str:
+        """A budget or an energy in words, ``budget 0.1``; empty where a rank was asked for, or nothing."""
+        kind, share = (self.asked or "")[:1], (self.asked or "")[1:]
+        words = {"b": f"budget {share}", "p": f"budget {share} (params)", "e": f"energy {share}"}
+        return words.get(kind, "")
+
+    @property
+    def size_name(self) -> str:
+        """What its ranks count: ``rank``, ``kept rows``."""
+        return self.runs[0].method.size_name
+
+    @cached_property
+    def ranks(self) -> tuple[int, ...]:
+        """The ranks that came out; several where data sets or seeds need different ones for one energy."""
+        return tuple(sorted({run.method.rank for run in self.runs if run.method.rank is not None}))
 
     def finished(self, data: DataVersion | None = None) -> list[RunRecord]:
         """The finished runs, on this data or on any."""
@@ -118,7 +152,7 @@ class Table:
     """Rows by columns.
 
     Attributes:
-        rows: Dense first, then methods by name and ranks ascending, model by model.
+        rows: Dense first, then methods by name, storages by size and ranks ascending, model by model.
         data: The data sets, in the order of their names.
         problems: In words: records that could not be used.
     """
@@ -156,11 +190,32 @@ def build_table(collected: Collected) -> Table:
     records = collected.records
     varying = _varying(records)
     groups = _grouped(
-        lambda run: (run.model.name, run.method.name, run.method.rank, _words(_options(run), varying)), records
+        lambda run: (run.model.name, run.method.name, _storage(run), _asked(run), _words(_options(run), varying)),
+        records,
     )
     rows = [Row(*key, tuple(runs)) for key, runs in groups.items()]
-    rows.sort(key=lambda row: (row.model, row.method != DENSE, row.method, row.rank or 0, row.setting))
+    rows.sort(key=_place)
     return Table(tuple(rows), _versions(records), collected.problems)
+
+
+def _place(row: Row) -> tuple[Any, ...]:
+    storage, *aware = row.storage.split(" ")
+    share = float(row.asked[1:]) if row.asked else 0.0
+    ranks = row.ranks[:1] or (share,)  # a budget that only failed has come out at no rank
+    return row.model, row.method != DENSE, row.method, STORAGES.index(storage), aware, ranks, share, row.setting
+
+
+def _storage(run: RunRecord) -> str:
+    kept = run.method.storage
+    if kept == "float32":
+        return ""
+    return f"{kept} QAT" if run.method.quantization == "aware" else kept
+
+
+def _asked(run: RunRecord) -> str | None:
+    """The size as it was asked for, without the storage that a record has behind it."""
+    asked = (run.method.size or "").removesuffix(run.method.storage).rstrip("-")
+    return asked or (None if run.method.rank is None else f"r{run.method.rank}")
 
 
 def _grouped(key_of: Callable[[RunRecord], Key], runs: Iterable[RunRecord]) -> dict[Key, list[RunRecord]]:
@@ -217,7 +272,7 @@ def _varying(records: Iterable[RunRecord]) -> set[str]:
     by_model = _grouped(lambda run: (run.data.name, run.model.name), records)
     of_methods = {name for runs in by_method.values() for name in _differing(map(_options, runs))}
     of_models = {name for runs in by_model.values() for name in _differing(map(_options, runs))}
-    return {name for name in of_methods | of_models if not name.startswith("factorization.") or name in of_methods}
+    return of_methods | {name for name in of_models if name.split(".")[0] not in _OF_METHOD}
 
 
 def _differing(facts: Iterable[Mapping[str, Any]]) -> set[str]:

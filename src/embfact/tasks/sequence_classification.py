@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,16 +26,24 @@ class SequenceClassification(pl.LightningModule):
         optimizer: Learning rate, decay and warm-up.
         metrics: Names of the metrics; the first one selects.
         label_smoothing: Share of the target spread over all classes.
+        fused: Take a step with one kernel. It undoes the scale of 16-bit gradients within the step, too late for them
+            to be clipped.
     """
 
     def __init__(
-        self, model: nn.Module, optimizer: OptimizerConfig, metrics: Sequence[str], label_smoothing: float = 0.0
+        self,
+        model: nn.Module,
+        optimizer: OptimizerConfig,
+        metrics: Sequence[str],
+        label_smoothing: float = 0.0,
+        fused: bool = True,
     ) -> None:
         super().__init__()
         self.model = model
         self.options = optimizer
         self.metrics = metrics
         self.label_smoothing = label_smoothing
+        self.fused = fused
         self.history: list[dict[str, Any]] = []
         self._held_out: list[tuple[torch.Tensor, torch.Tensor]] = []
 
@@ -72,13 +80,13 @@ class SequenceClassification(pl.LightningModule):
         self.log_dict(logged, prog_bar=False)
 
     def configure_optimizers(self) -> Any:
-        """Fused AdamW without decay on biases and norms; warm-up, then linear decay to 0 over all steps."""
+        """AdamW without decay on biases and norms; warm-up, then linear decay to 0 over all steps."""
         decayed = [p for p in self.model.parameters() if p.requires_grad and p.ndim > 1]
         others = [p for p in self.model.parameters() if p.requires_grad and p.ndim <= 1]
         groups: list[dict[str, Any]] = [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
         o = self.options
         optimizer = torch.optim.AdamW(
-            groups, lr=o.lr, betas=o.betas, eps=o.eps, weight_decay=o.weight_decay, fused=True
+            groups, lr=o.lr, betas=o.betas, eps=o.eps, weight_decay=o.weight_decay, fused=self.fused or None
         )
         total = int(self.trainer.estimated_stepping_batches)
         warmup = int(o.warmup_ratio * total)
@@ -93,20 +101,25 @@ class SequenceClassification(pl.LightningModule):
 class BestWeights(pl.Callback):
     """Keeps the weights of the epoch with the best held-out metric, the earliest of equals.
 
+    Args:
+        metric: Its name.
+        counts: Whether an epoch that ends now may be chosen; None lets all.
+
     Attributes:
         epoch: Index of the best epoch, or None before the first.
         value: Its metric.
     """
 
-    def __init__(self, metric: str) -> None:
+    def __init__(self, metric: str, counts: Callable[[], bool] | None = None) -> None:
         self.metric = metric
+        self.counts = counts
         self.epoch: int | None = None
         self.value = -np.inf
         self._weights: dict[str, torch.Tensor] | None = None
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Copy the weights if this epoch is better than all before."""
-        if trainer.sanity_checking:
+        if trainer.sanity_checking or (self.counts and not self.counts()):
             return
         value = float(trainer.callback_metrics[f"selection/{self.metric}"])
         if self.epoch is None or value > self.value:

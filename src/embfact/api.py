@@ -1,0 +1,225 @@
+"""The public functions of the package: compress a model, see what that saves, save it, load it."""
+
+from __future__ import annotations
+
+import operator
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import torch
+from pydantic import ValidationError
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from embfact.errors import UserError, nearest
+from embfact.factorization.base import BudgetUnit, Evidence, EvidenceKind, Method
+from embfact.factorization.catalog import method_of
+from embfact.factorization.layout import Storage
+from embfact.factorization.target import SizeTarget
+from embfact.models import checkpoint
+from embfact.models.compress import compress as replace_table
+from embfact.models.storage import store
+from embfact.models.summary import Summary, summary
+from embfact.models.table import dense_table
+from embfact.models.undo import unchanged_on_error
+from embfact.validation import faults_of
+
+__all__ = ["Summary", "compress", "from_pretrained", "save_pretrained", "summary"]
+
+Model = TypeVar("Model", bound=PreTrainedModel)
+
+
+def compress(
+    model: Model,
+    method: str | Method,
+    *,
+    rank: int | None = None,
+    budget: float | None = None,
+    energy: float | None = None,
+    budget_unit: BudgetUnit = "bytes",
+    token_counts: Any = None,
+    row_gradients: Any = None,
+    gradient_metric: Any = None,
+    storage: Storage = "float32",
+    seed: int = 0,
+    **options: Any,
+) -> Model:
+    """Replace the token embedding of a model by a smaller one, in place.
+
+    An output layer that is tied to the table stays tied: it scores with the smaller embedding from now on. Exactly one
+    of rank, budget and energy is given, unless the method has no size (``none``).
+
+    Args:
+        model: A model of transformers with a V x H token table.
+        method: Name of a factorization, as ``factorization=`` takes it, or a `Method` of your own.
+        rank: Size of the result: the inner dimension, or what docs/methods.md says for the method.
+        budget: Share of the dense float32 table that the result may take, above 0 and at most 1; the largest size that
+            fits is taken.
+        energy: Share of the (weighted) squared norm of the table to retain; the smallest rank that does is taken.
+        budget_unit: What the budget is a share of: ``bytes``, as saved, or ``params``.
+        token_counts: Occurrences of each token in your text, V numbers: a list, a numpy array or a tensor.
+        row_gradients: For each token the sum of squared lengths of the loss gradient at its row, V numbers.
+        gradient_metric: Mean of g gᵀ, g the loss gradient at the embedding output, H x H numbers.
+        storage: How the embedding is kept: ``float32`` (the dtype of the model), ``float16``, ``int8`` or ``int4``, the
+            last three not trained any more.
+        seed: Seed of methods that draw random numbers.
+        **options: Options of the method, e.g. ``smoothing=1.0``; see conf/factorization/NAME.yaml.
+
+    Returns:
+        The same model.
+
+    Raises:
+        ValueError: With the remedy, if the model, the method, an option, the size or the evidence cannot be used; the
+            model is then as it was.
+    """
+    chosen = _method(method, options)
+    table = dense_table(model)
+    vocab_size, hidden_size = table.weight.shape
+    evidence = Evidence(
+        token_counts=_weights("token_counts", token_counts, vocab_size),
+        row_gradients=_weights("row_gradients", row_gradients, vocab_size),
+        gradient_metric=_metric(gradient_metric, hidden_size),
+    )
+    _check_evidence(chosen, evidence)
+    _choice("storage", storage, get_args(Storage))
+    _choice("budget_unit", budget_unit, get_args(BudgetUnit))
+    size = {"rank": _whole("rank", rank), "budget": _share("budget", budget), "energy": _share("energy", energy)}
+    target = _target(chosen, size, budget_unit)
+    if target is not None:
+        target.check(chosen, vocab_size, hidden_size, storage)
+    with unchanged_on_error(model):
+        found = target.rank_of(chosen, table.weight, evidence, storage) if target else None
+        replace_table(model, chosen, found, evidence=evidence, seed=_whole("seed", seed) or 0)
+        store(model, storage)
+    return model
+
+
+def save_pretrained(
+    model: PreTrainedModel, directory: str | Path, tokenizer: PreTrainedTokenizerBase | None = None
+) -> None:
+    """Write a model, compressed or dense, to a directory: safetensors and JSON files, no pickle.
+
+    The directory appears whole or not at all; an older model in it is replaced. `from_pretrained` reads it, and so does
+    ``AutoModel....from_pretrained(directory, trust_remote_code=True)`` where embfact is installed.
+
+    Args:
+        model: A model of one of transformers' classes.
+        directory: Where to write.
+        tokenizer: Its tokenizer, to be saved beside it.
+
+    Raises:
+        ValueError: If the class of the model could not be found again, or the directory holds something else.
+    """
+    checkpoint.save(model, tokenizer, directory)
+
+
+def from_pretrained(directory: str | Path) -> PreTrainedModel:
+    """The model of a directory that `save_pretrained` wrote, in evaluation mode, on the CPU.
+
+    It has the class, the dtypes and the numbers of the saved one, and tied output layers are tied. Pickles are refused,
+    and no code of the directory is run.
+
+    Args:
+        directory: The directory, wherever it was moved to.
+
+    Raises:
+        ValueError: If the directory is missing, incomplete or damaged.
+    """
+    return checkpoint.load_model(directory)
+
+
+def _method(method: str | Method, options: dict[str, Any]) -> Method:
+    if isinstance(method, Method):
+        if options:
+            raise UserError(f"{method.name} has its options already; give {', '.join(options)} to its class instead")
+        return method
+    if not isinstance(method, str):
+        raise UserError(f'method must be a name such as "svd", or a Method object (found {method!r})')
+    kind = method_of(method)
+    try:
+        return kind.model_validate(options)
+    except ValidationError as error:
+        raise UserError(f"{method}: " + ", and ".join(map(str, faults_of(error, kind)))) from None
+
+
+def _target(method: Method, size: dict[str, Any], unit: BudgetUnit) -> SizeTarget | None:
+    if method.uses_rank:
+        return SizeTarget(**size, unit=unit)
+    if given := [name for name, value in size.items() if value is not None]:
+        raise UserError(f"{method.name} has no size to choose; leave {', '.join(given)} out")
+    return None
+
+
+def _check_evidence(method: Method, evidence: Evidence) -> None:
+    missing = [kind for kind in get_args(EvidenceKind) if kind in method.needs and getattr(evidence, kind) is None]
+    if missing:
+        words = ", ".join(f"{kind}=..." for kind in missing)
+        raise UserError(f"{method.name} needs {' and '.join(missing)} (found none); pass {words}")
+
+
+def _weights(name: str, values: Any, vocab_size: int) -> torch.Tensor | None:
+    """Numbers of the tokens, shape ``(V,)``: not negative, and not all zero."""
+    if values is None:
+        return None
+    weights = _numbers(name, values)
+    if weights.shape != (vocab_size,):
+        raise UserError(
+            f"{name} must have one number for each of the {vocab_size} rows of the table "
+            f"(found shape {tuple(weights.shape)}); count with the tokenizer of this model"
+        )
+    faulty = ~(torch.isfinite(weights) & (weights >= 0))
+    if faulty.any():
+        token = int(faulty.nonzero()[0])
+        found = f"{weights[token]:g} for token {token}"
+        raise UserError(f"{name} must be finite and 0 or more (found {found}); count again")
+    if not weights.any():
+        raise UserError(f"{name} are all 0; count on text that has tokens of this vocabulary")
+    return weights
+
+
+def _metric(values: Any, hidden_size: int) -> torch.Tensor | None:
+    """A symmetric matrix, shape ``(H, H)``."""
+    if values is None:
+        return None
+    metric = _numbers("gradient_metric", values)
+    if metric.shape != (hidden_size, hidden_size):
+        raise UserError(
+            f"gradient_metric must be a {hidden_size} x {hidden_size} matrix (found shape {tuple(metric.shape)}); "
+            "take the gradients at the embedding output of this model"
+        )
+    if not torch.isfinite(metric).all() or (metric - metric.T).abs().max() > 1e-4 * metric.abs().max():
+        raise UserError("gradient_metric must be finite and symmetric; compute the mean of g gᵀ in float64")
+    return metric
+
+
+def _numbers(name: str, values: Any) -> torch.Tensor:
+    try:
+        return torch.as_tensor(values).detach().to("cpu", torch.float64)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UserError(f"{name} must be numbers ({error}); give a list, a numpy array or a tensor") from None
+
+
+def _whole(name: str, value: Any) -> int | None:
+    if value is None:
+        return None
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return operator.index(value)
+    except TypeError:
+        raise UserError(f"{name} must be a whole number (found {value!r}); give e.g. {name}=64") from None
+
+
+def _share(name: str, value: Any) -> float | None:
+    if value is None:
+        return None
+    try:
+        if isinstance(value, bool | str):
+            raise TypeError
+        return float(value)
+    except (TypeError, ValueError):
+        raise UserError(f"{name} must be a share above 0 and at most 1, e.g. 0.1 (found {value!r})") from None
+
+
+def _choice(name: str, value: Any, valid: tuple[str, ...]) -> None:
+    if value not in valid:
+        raise UserError(f"{name} has no choice {value!r}; {nearest(str(value), valid)}")

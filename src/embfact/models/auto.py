@@ -1,0 +1,84 @@
+"""What the Auto classes of transformers call for a saved directory, with ``trust_remote_code=True``.
+
+transformers imports the small file that `embfact.models.auto_map` has written into the directory; that asks here for
+the loader of each Auto class. Nothing of transformers is changed, so that plain models load as ever.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from transformers import PreTrainedConfig, PreTrainedModel
+
+from embfact.errors import ModelError
+from embfact.models.auto_map import model_class
+from embfact.models.checkpoint import load_model
+
+# What from_pretrained is given for the hub, for pickles or for adapters: none of it concerns a directory of ours.
+_IGNORED = {
+    "adapter_kwargs",
+    "cache_dir",
+    "force_download",
+    "local_files_only",
+    "low_cpu_mem_usage",
+    "proxies",
+    "revision",
+    "subfolder",
+    "token",
+    "trust_remote_code",
+    "use_safetensors",
+    "weights_only",
+}
+
+
+class Loader:
+    """Loads compressed models for one Auto class; ``task`` is its name."""
+
+    task: str
+
+    @classmethod
+    def register_for_auto_class(cls, auto_class: Any = None) -> None:
+        """Nothing: a loaded model is of a class of transformers, and is saved by `embfact.save_pretrained`."""
+
+    @classmethod
+    def from_pretrained(
+        cls, directory: str | Path, *args: Any, config: PreTrainedConfig, **options: Any
+    ) -> PreTrainedModel:
+        """The model of a saved directory, with the head of this Auto class.
+
+        A head that was not saved has new weights, with ``ignore_mismatched_sizes`` also one that was saved in another
+        size. ``dtype`` and ``device_map`` (one device) are heeded.
+
+        Raises:
+            ModelError: If the directory cannot be loaded, or an option is none that can be heeded.
+        """
+        dtype = options.pop("dtype", options.pop("torch_dtype", None))
+        device = options.pop("device_map", None)
+        new_head = options.pop("ignore_mismatched_sizes", False)
+        unknown = sorted(name for name in options if name not in _IGNORED and not name.startswith("_"))
+        if unknown or args:
+            raise ModelError(f"{', '.join(unknown) or args} has no effect on a compressed model; leave it out")
+        kind = model_class(cls.task, config)
+        if kind is None:
+            raise ModelError(f"{cls.task} has no model of type {config.model_type}; use another Auto class")
+        model = load_model(directory, kind, config, new_head=new_head)
+        if dtype not in (None, "auto"):
+            model.to(getattr(torch, dtype) if isinstance(dtype, str) else dtype)
+        return model if device is None else cast(Any, model).to(_device(device))
+
+
+def loader(task: str) -> type[Loader]:
+    """The loader of an Auto class, e.g. of ``AutoModelForCausalLM``."""
+    return type(task, (Loader,), {"task": task})
+
+
+def _device(device_map: Any) -> torch.device:
+    place: Any = device_map.get("") if isinstance(device_map, dict) and len(device_map) == 1 else device_map
+    try:
+        return torch.device(place)
+    except (RuntimeError, TypeError):
+        raise ModelError(
+            f"device_map={device_map} cannot place a compressed model; name one device, or call .to(DEVICE) afterwards"
+        ) from None

@@ -1,0 +1,62 @@
+"""What a saved directory needs so that the Auto classes of transformers find embfact; see `embfact.models.auto`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedConfig
+from transformers.models.auto import modeling_auto
+
+MODULE = "embfact_model"
+TASKS = (
+    "AutoModel",
+    "AutoModelForTextEncoding",
+    "AutoModelForPreTraining",
+    "AutoModelForCausalLM",
+    "AutoModelForMaskedLM",
+    "AutoModelForSeq2SeqLM",
+    "AutoModelForSequenceClassification",
+    "AutoModelForTokenClassification",
+    "AutoModelForQuestionAnswering",
+    "AutoModelForMultipleChoice",
+    "AutoModelForNextSentencePrediction",
+)
+"""Auto classes of models that read text."""
+
+_HEADER = '''"""Lets transformers load this directory: AutoModel.from_pretrained(DIRECTORY, trust_remote_code=True).
+
+The code that it needs is in the package embfact (pip install embfact), which reads the weights beside this file.
+"""
+
+from embfact.models.auto import loader
+
+'''
+
+
+def is_plain(blueprint: Mapping[str, Any]) -> bool:
+    """Whether transformers can read the model as it is: its table is dense and its numbers are stored as they are."""
+    embedding = blueprint.get("embedding", {})
+    return embedding.get("class") == "dense" and embedding.get("storage") == "float32"
+
+
+def write(config: PreTrainedConfig, directory: Path) -> None:
+    """Name our loader in a configuration, and write the file that it names into the directory."""
+    names = list(_tasks(config))
+    config.auto_map = {name: f"{MODULE}.{name}" for name in names}
+    lines = [f'{name} = loader("{name}")\n' for name in names]
+    (directory / f"{MODULE}.py").write_text(_HEADER + "".join(lines), encoding="utf-8")
+
+
+def model_class(task: str, config: PreTrainedConfig) -> Any:
+    """The class of transformers that an Auto class takes for a configuration; None if it has none."""
+    mapping = getattr(modeling_auto, task)._model_mapping
+    if type(config) not in mapping:
+        return None
+    found = mapping[type(config)]
+    return found[0] if isinstance(found, tuple) else found
+
+
+def _tasks(config: PreTrainedConfig) -> Iterator[str]:
+    return (name for name in TASKS if model_class(name, config) is not None)

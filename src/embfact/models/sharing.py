@@ -1,0 +1,125 @@
+"""Where a token table stands in a model: lookups and output layers that share one weight, and a swap of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from torch import nn
+from transformers import PreTrainedModel
+
+from embfact.embeddings.base import TokenEmbedding
+from embfact.errors import ModelError
+from embfact.models.heads import TABLE_IS_PASSED, tied_to
+from embfact.models.size import identity
+
+
+@dataclass(frozen=True)
+class Places:
+    """Paths of the modules of a model that hold its token table.
+
+    Attributes:
+        inputs: Those that look tokens up; encoder and decoder of T5 and BART have one each, besides the shared one.
+        heads: Output layers tied to it.
+    """
+
+    inputs: tuple[str, ...]
+    heads: tuple[str, ...]
+
+    def as_json(self) -> dict[str, list[str]]:
+        """For the blueprint."""
+        return {name: list(paths) for name, paths in asdict(self).items()}
+
+    @classmethod
+    def recorded(cls, blueprint: Mapping[str, Any], model: nn.Module) -> Places | None:
+        """The places of a blueprint, or None if this model, say the encoder of that one alone, has others."""
+        inputs, heads = (tuple(blueprint.get(name) or ()) for name in ("inputs", "heads"))
+        paths = dict(model.named_modules(remove_duplicate=False))
+        return cls(inputs, heads) if inputs and paths.keys() >= {*inputs, *heads} else None
+
+
+def find_places(model: nn.Module, table: nn.Embedding) -> Places:
+    """Every module of a model that holds the weight of its token table.
+
+    The weights decide, not the configuration: a model may be tied where its configuration says nothing of it.
+
+    Raises:
+        ModelError: If a module that cannot be replaced holds the weight too.
+    """
+    inputs, heads, wanted = [], [], identity(table.weight)
+    for path, module in model.named_modules(remove_duplicate=False):
+        if type(module).__name__ in TABLE_IS_PASSED:
+            heads.append(path)
+        for name, weight in module._parameters.items():
+            if weight is None or weight.device != table.weight.device or weight.data_ptr() != table.weight.data_ptr():
+                continue
+            if name == "weight" and identity(weight) == wanted and isinstance(module, nn.Embedding):
+                inputs.append(path)
+            elif name == "weight" and identity(weight) == wanted and type(module) is nn.Linear:
+                heads.append(path)
+            else:
+                raise ModelError(
+                    f"{path}.{name}, of a {type(module).__name__}, shares memory with the token table, and only tables "
+                    "and linear output layers can share its replacement; give it a copy of the weight first"
+                )
+    return Places(tuple(inputs), tuple(heads))
+
+
+def put(model: PreTrainedModel, embedding: TokenEmbedding, places: Places) -> None:
+    """Let one module take all places of the token table.
+
+    Raises:
+        ModelError: If the model would then look other tokens up in it than those of that table.
+    """
+    others = {path: m for path, m in model.named_modules(remove_duplicate=False) if isinstance(m, nn.Embedding)}
+    model.set_input_embeddings(embedding)
+    for path in places.inputs:
+        _set(model, path, embedding)
+    for path in places.heads:
+        _set(model, path, tied_to(model.get_submodule(path), embedding))
+    lost = [path for path in others if path not in places.inputs and model.get_submodule(path) is embedding]
+    if lost:
+        raise ModelError(
+            f"{model.config.model_type} keeps another table in {lost[0]} than in {places.inputs[0]}, and one module "
+            "cannot stand for both; copy the weights of one to the other and call model.tie_weights() first"
+        )
+    settle(model, places)
+
+
+def settle(model: PreTrainedModel, places: Places) -> None:
+    """Tell transformers what is shared now, and that the vocabulary keeps its size."""
+    for prefix, part in model.named_modules():
+        if isinstance(part, PreTrainedModel):
+            _declare(part, f"{prefix}." if prefix else "", places)
+            vars(part)["resize_token_embeddings"] = _refuse_resizing
+
+
+def _set(model: nn.Module, path: str, module: nn.Module) -> None:
+    owner, _, name = path.rpartition(".")
+    setattr(model.get_submodule(owner), name, module)
+
+
+def _declare(part: PreTrainedModel, prefix: str, places: Places) -> None:
+    """Declare the weights that a part of a model shares, as `tie_weights` and `save_pretrained` want to know them."""
+    gone = {f"{path.removeprefix(prefix)}.weight" for path in places.inputs + places.heads if path.startswith(prefix)}
+    for name in ("_tied_weights_keys", "all_tied_weights_keys"):
+        tied = getattr(part, name, None)
+        if isinstance(tied, Mapping):
+            setattr(part, name, {target: source for target, source in tied.items() if not gone & {target, source}})
+    first, *copies = [path.removeprefix(prefix) for path in places.inputs if path.startswith(prefix)] or [""]
+    if copies:
+        # Patterns: whatever the tensors of the module are called now, or once they are stored smaller.
+        patterns = {_below(path): _below(first) for path in copies}
+        part._tied_weights_keys = {**(part._tied_weights_keys or {}), **patterns}
+
+
+def _below(path: str) -> str:
+    return path.replace(".", r"\.") + r"\."
+
+
+def _refuse_resizing(*args: Any, **kwargs: Any) -> None:
+    raise ModelError(
+        "the vocabulary of a compressed model keeps its size; call resize_token_embeddings on the dense model, and "
+        "compress it then"
+    )

@@ -1,0 +1,73 @@
+"""Keeping the token embedding of a model in fewer bytes: once it is trained, or as if it were while it trains."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from torch import nn
+from transformers import PreTrainedModel
+
+from embfact.embeddings.base import TokenEmbedding
+from embfact.embeddings.build import describe_embedding
+from embfact.embeddings.dense import DenseEmbedding
+from embfact.errors import ModelError
+from embfact.factorization.layout import Storage
+
+
+def store(model: PreTrainedModel, storage: Storage) -> None:
+    """Keep the tables and factors of a compressed model in another way from now on, in place.
+
+    The blueprint in ``model.config.embfact`` then says so, and the weights are saved as they are kept. Stored tables
+    are not trained any more. ``float32`` leaves everything as it is.
+
+    Args:
+        model: A model that `embfact.models.compress.compress` has changed; the method ``none`` keeps a dense table.
+        storage: How to keep them; see `embfact.embeddings.rows.Rows`.
+
+    Raises:
+        ModelError: If the model is not compressed, is stored already, or has weights that the storage cannot hold.
+    """
+    if storage == "float32":
+        return
+    embedding = _token_embedding(model)
+    try:
+        embedding.store_tables(storage)
+    except ValueError as error:
+        raise ModelError(f"the token embedding of {model.config.model_type}: {error}") from error
+    blueprint = model.config.embfact
+    # What an adapter puts into the model is described by its options; only how it is kept has to be added.
+    kept = {"storage": storage} if "adapter" in blueprint else {"embedding": describe_embedding(embedding)}
+    model.config.embfact = blueprint | kept
+
+
+def imitate(model: PreTrainedModel, storage: Storage | None) -> None:
+    """Train, and score, as if the tables were stored so already (quantization-aware training).
+
+    The forward pass sees the rounded weights, and the gradient reaches the weights as if there were no rounding (the
+    straight-through estimator of Bengio, Léonard and Courville, 2013; for networks: Jacob et al., 2018, "Quantization
+    and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference").
+
+    Args:
+        model: A model that `embfact.models.compress.compress` has changed.
+        storage: What to imitate; None, or ``float32``, ends it.
+
+    Raises:
+        ModelError: If the model is not compressed.
+    """
+    _token_embedding(model).imitate_storage(None if storage == "float32" else storage)
+
+
+def _token_embedding(model: PreTrainedModel) -> TokenEmbedding:
+    """The token embedding of a compressed model; the plain table that an adapter has left becomes one."""
+    embedding = model.get_input_embeddings()
+    if isinstance(embedding, TokenEmbedding):
+        return embedding
+    blueprint = getattr(model.config, "embfact", None) or {}
+    if "adapter" not in blueprint or type(embedding) is not nn.Embedding:
+        raise ModelError(
+            f"the token embedding of this {model.config.model_type} is a {type(embedding).__name__} as the backbone "
+            "has it; compress the model first (method none keeps its table dense)"
+        )
+    table = DenseEmbedding.from_table(embedding.weight, embedding.padding_idx)
+    model.set_input_embeddings(cast(nn.Module, table.train(embedding.training)))
+    return table

@@ -1,0 +1,50 @@
+"""Which weights of a compressed model are trained besides its head."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import nn
+from transformers import PreTrainedModel
+
+from embfact.config import Trainable
+from embfact.embeddings.base import TokenEmbedding
+from embfact.embeddings.projected_block import ProjectedBlock
+from embfact.errors import ModelError
+
+
+def freeze(model: PreTrainedModel, trainable: Trainable) -> None:
+    """Leave some weights as they are: they get no gradient, and so no state in an optimizer made afterwards.
+
+    The head, which is all that stands outside of ``model.base_model``, is always trained.
+
+    Args:
+        model: A compressed model, or a dense one.
+        trainable: What is trained besides the head: ``all``; ``factors``, the token embedding alone; ``projection``,
+            the part of it that maps to the width of the encoder; ``backbone``, everything but the token embedding.
+
+    Raises:
+        ModelError: If the token embedding has no such projection.
+    """
+    if trainable == "all":
+        return
+    base, projection = set(model.base_model.parameters()), set(_projection(model))
+    embedding = {*model.get_input_embeddings().parameters(), *projection}
+    trained = {"factors": embedding, "projection": projection, "backbone": base - embedding}[trainable]
+    if not trained:
+        method = (getattr(model.config, "embfact", None) or {}).get("method", "none")
+        raise ModelError(
+            f"{method} keeps no projection to the width of the encoder that could be trained alone; "
+            "use trainable=factors or trainable=all"
+        )
+    for parameter in base - trained:
+        parameter.requires_grad_(False)
+
+
+def _projection(model: PreTrainedModel) -> Iterator[nn.Parameter]:
+    embedding = model.get_input_embeddings()
+    if isinstance(embedding, TokenEmbedding):
+        yield from embedding.projection_parameters()
+    for module in model.modules():
+        if isinstance(module, ProjectedBlock):
+            yield from module.projection.parameters()

@@ -1,0 +1,139 @@
+"""storage= and quantization= on the command line: what the record says is what the file holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from safetensors.numpy import load_file
+
+from embfact.config import RunConfig
+from embfact.records.record import RunRecord, read
+
+V, H, RANK = 30522, 128, 8
+WORDS = [f"rank={RANK}", "baseline=false", "output_dir=runs"]
+AWARE = ("factorization=svd", "storage=int4", "optimizer.lr=1e-2", "trainer.max_steps=null", "trainer.epochs=2")
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished run."""
+
+    directory: Path
+
+    @property
+    def record(self) -> RunRecord:
+        return read(self.directory)
+
+    @property
+    def tensors(self) -> dict[str, np.ndarray]:
+        return load_file(self.directory / "checkpoint" / "model.safetensors")
+
+    @property
+    def table(self) -> dict[str, np.ndarray]:
+        """What the file keeps in the place of the token table, names cut short."""
+        kept = {name.partition("word_embeddings.")[2]: tensor for name, tensor in self.tensors.items() if tensor.size}
+        return {name: tensor for name, tensor in kept.items() if name}
+
+    @property
+    def logits(self) -> list[list[float]]:
+        return pq.read_table(self.directory / "predictions.parquet")["logits"].to_pylist()
+
+
+@pytest.fixture(scope="module")
+def run(train: Any, tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Done]:
+    """Trains once with the given words."""
+    made: dict[tuple[str, ...], Done] = {}
+
+    def do(*words: str) -> Done:
+        if words not in made:
+            folder = tmp_path_factory.mktemp("storage")
+            answer = train(*tiny, *WORDS, *words, cwd=folder)
+            assert (answer.code, answer.err) == (0, "")
+            (directory,) = folder.glob("runs/*/")
+            made[words] = Done(directory)
+        return made[words]
+
+    return do
+
+
+@pytest.mark.parametrize(("method", "storage"), [("svd", "int8"), ("none", "float16"), ("albert", "int4")])
+def test_parameters_are_those_of_the_weights_and_bytes_those_of_the_file(
+    method: str, storage: str, run: Callable[..., Done]
+) -> None:
+    done = run(f"factorization={method}", f"storage={storage}")
+    size, part = done.record.size, done.record.method
+    expected = RunConfig.parse(done.record.config).factorization.size(V, H, part.rank, storage)
+    assert (size.embedding.parameters, size.embedding.bytes) == (expected.parameters, expected.bytes)
+    assert size.model.bytes == sum(tensor.nbytes for tensor in done.tensors.values())
+    assert size.dense.embedding.bytes == 4 * V * H
+    assert (part.storage, part.quantization) == (storage, "post_training")
+    kinds = {tensor.dtype.name for tensor in done.table.values()}
+    assert kinds == {"float16": {"float16"}, "int8": {"int8", "float32"}, "int4": {"uint8", "float32"}}[storage]
+
+
+def test_post_training_stores_the_very_weights_that_float32_keeps(run: Callable[..., Done]) -> None:
+    float32 = run("factorization=svd")
+    assert (float32.record.method.storage, float32.record.method.quantization) == ("float32", None)
+    exact, stored = float32.table, run("factorization=svd", "storage=int8").table
+    for name in ("factors", "projection"):
+        weight, codes, scales = exact[f"{name}.weight"], stored[f"{name}.codes"], stored[f"{name}.scales"]
+        np.testing.assert_allclose(scales, np.abs(weight).max(axis=1) / 127, rtol=1e-6)
+        assert (np.abs(codes * scales[:, None] - weight) <= 0.5001 * scales[:, None]).all()
+
+
+def test_training_that_imitates_the_storage_ends_elsewhere_and_says_so(run: Callable[..., Done]) -> None:
+    aware, after = run(*AWARE, "quantization=aware"), run(*AWARE)
+    assert aware.record.method.quantization == "aware"
+    assert after.record.method.quantization == "post_training"
+    assert aware.record.hash != after.record.hash
+    assert aware.record.size == after.record.size
+    assert aware.logits != after.logits
+
+
+def test_where_training_imitates_the_storage_the_held_out_figures_are_those_of_the_stored_weights(
+    run: Callable[..., Done], tmp_path: Path
+) -> None:
+    from embfact.data.text import load_text
+    from embfact.data.tokenized import tokenize
+    from embfact.inference import predict
+    from embfact.models.checkpoint import load
+
+    done = run(*AWARE, "quantization=aware")
+    model, tokenizer = load(done.directory / "checkpoint")
+    data, selection = RunConfig.parse(done.record.config).data, done.record.selection
+    rows = tokenize(load_text(data, None).selection, tokenizer, data.max_length, str(tmp_path))
+    logits = predict(model, rows, pad_token_id=tokenizer.pad_token_id, padding_side="right", batch_size=64)
+    assert (logits.argmax(axis=1) == rows.labels).mean() == pytest.approx(selection.value)
+    # The loss tells what an accuracy of a few rows would not.
+    (chosen,) = [entry for entry in selection.history if entry["epoch"] == selection.best_epoch]
+    scores = logits.astype(np.float64)
+    losses = np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(len(scores)), rows.labels]
+    assert losses.mean() == pytest.approx(chosen["loss"], abs=1e-5)
+
+
+def test_records_from_before_quantization_are_read(run: Callable[..., Done], tmp_path: Path) -> None:
+    values = json.loads((run("factorization=svd").directory / "record.json").read_text())
+    del values["method"]["quantization"], values["training"]["refactorize"]
+    (tmp_path / "record.json").write_text(json.dumps(values))
+    assert read(tmp_path) == run("factorization=svd").record
+
+
+def test_imitating_float32_is_refused(train: Any, tiny: list[str], tmp_path: Path) -> None:
+    answer = train(*tiny, "quantization=aware", cwd=tmp_path)
+    assert answer.code == 2
+    assert "quantization=aware needs storage=int8, int4 or float16" in answer.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_baseline_of_a_sweep_is_dense_in_float32(train: Any, tiny: list[str], tmp_path: Path) -> None:
+    answer = train(*tiny, "rank=8", "factorization=svd", "storage=float32,int8", "-m", "plan=true", cwd=tmp_path)
+    assert answer.code == 0, answer
+    planned = [line.split()[0].removeprefix("vader-bert-scratch-") for line in answer.out.splitlines()[:-1]]
+    assert [name.rpartition("-")[0] for name in planned] == ["none-s0", "svd-r8-s0", "svd-r8-int8-s0"]
