@@ -58,8 +58,8 @@ def _factorize(options: argparse.Namespace) -> list[str]:
     if request.table:
         write_text(request.table, text)
         _say(f"wrote {request.table}")
-    if request.skipped:
-        _say(f"left out, since an energy cannot size them: {', '.join(request.skipped)}")
+    for line in request.skipped:
+        _say(line)
     problems = [f"{row.label} {row.problem}" for row in comparison.rows if row.problem]
     if request.output and not problems:
         _say(f"wrote {request.output}")

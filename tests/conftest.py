@@ -72,10 +72,10 @@ def tiny() -> list[str]:
 
 @pytest.fixture(scope="session")
 def small_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MiniLM's tokenizer with the 8,000 word pieces of the smallest ids alone: small tables are quick to factorize."""
+    """MiniLM's tokenizer with the 3,000 word pieces of the smallest ids alone: small tables are quick to factorize."""
     source, folder = resolve("packaged:minilm"), tmp_path_factory.mktemp("tokenizer")
     content = json.loads((Path(source) / "tokenizer.json").read_text(encoding="utf-8"))
-    content["model"]["vocab"] = {word: token for word, token in content["model"]["vocab"].items() if token < 8000}
+    content["model"]["vocab"] = {word: token for word, token in content["model"]["vocab"].items() if token < 3000}
     (folder / "tokenizer.json").write_text(json.dumps(content), encoding="utf-8")
     shutil.copy(Path(source) / "tokenizer_config.json", folder)
     return folder

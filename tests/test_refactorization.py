@@ -195,10 +195,8 @@ def test_a_rank_that_does_not_shrink_the_table_is_refused_before_the_first_step(
 
 def test_epochs_and_steps_are_counted_in_optimizer_steps(train_dense: Callable[..., tuple[Any, Fitted]]) -> None:
     for words, expected in (
-        (["refactorize=every_epoch", "trainer.epochs=4"], [(5, 8), (10, 4)]),
         (["refactorize=every_epoch", "trainer.epochs=4", "trainer.accumulate=2"], [(3, 8), (6, 4)]),
         (["refactorize=every_epoch", "trainer.epochs=1", "refactorize.until=1"], [(5, 4)]),
-        (after(2, "trainer.epochs=2"), [(2, 8), (4, 4)]),
         (after(3, "trainer.epochs=9", "trainer.max_steps=12", "refactorize.until=0.8"), [(3, 10), (6, 6), (9, 4)]),
         (after(1, "trainer.epochs=2", "trainer.accumulate=3"), [(1, 8), (2, 4)]),
     ):

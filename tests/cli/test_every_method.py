@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ from embfact.config import RunConfig
 from embfact.records.collect import find_records
 from embfact.records.record import RunRecord
 
-METHODS = sorted(path.stem for path in (Path(__file__).resolve().parents[2] / "conf" / "factorization").glob("*.yaml"))
+ROOT = Path(__file__).resolve().parents[2]
+METHODS = sorted(path.stem for path in (ROOT / "conf" / "factorization").glob("*.yaml"))
 SIZED = [name for name in METHODS if name != "none"]
 # Their shapes depend on the data: the announced size is the most that they may take.
 AT_MOST = {"group_svd"}
-V, H, BUDGET = 8000, 32, 0.4
+V, H, BUDGET = 3000, 32, 0.3
 SMALL = ["model.architecture.hidden_size=32", "model.architecture.intermediate_size=32"]
 SMALL += ["model.architecture.num_hidden_layers=1", "trainer.max_steps=1", "trainer.threads=1"]
 SMALL += ["evidence.rows=16", "evidence.warmup_steps=1", "output_dir=runs"]
@@ -38,6 +40,13 @@ def runs(
     assert (answer.code, answer.err) == (0, "")
     records = find_records([folder / "runs"]).records
     return {record.method.name: (record, folder / "runs" / record.name / "checkpoint") for record in records}
+
+
+def test_the_readme_names_each_method_and_no_other() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    lines = text.partition("### Methods")[2].partition("[Formulas")[0].splitlines()
+    named = [name for line in lines if line.startswith("| `") for name in re.findall(r"`(\w+)`", line.split(" | ")[0])]
+    assert sorted(named) == METHODS
 
 
 def saved(weights: Path, parts: tuple[str, ...]) -> int:

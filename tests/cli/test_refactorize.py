@@ -67,14 +67,11 @@ def test_factors_are_trained_as_they_will_be_stored(run: Callable[..., tuple[Run
             "factorization=albert refactorize=every_epoch trainer.epochs=2",
             "which factorization=albert cannot; use svd, or set refactorize=never",
         ),
-        ("factorization=hybrid_svd refactorize=every_epoch trainer.epochs=2", "factorization=hybrid_svd cannot"),
         ("factorization=none refactorize=every_epoch trainer.epochs=2", "a sweep adds the dense run by itself"),
         ("refactorize=every_epoch trainer.epochs=2 trainable=backbone", "use trainable=all or trainable=factors"),
-        ("refactorize=every_epoch trainer.epochs=2 trainable=projection", "use trainable=all or trainable=factors"),
         ("refactorize=every_epoch trainer.epochs=1", "no whole epoch within refactorize.until=0.5"),
         ("refactorize=every_n_steps refactorize.steps=9 trainer.max_steps=10", "lower refactorize.steps"),
         ("refactorize=every_n_steps refactorize.steps=null", "needs refactorize.steps=NUMBER"),
-        ("refactorize=every_epoch trainer.epochs=2 refactorize.until=0", "until"),
     ],
 )
 def test_what_cannot_be_projected_is_refused_at_once(

@@ -182,6 +182,19 @@ def test_a_single_run_prints_one_line_and_no_table(swept: Swept) -> None:
     assert f"wrote {Path('runs') / swept.runs['svd-r8-s0'].name}" in answer.out
 
 
+def test_a_table_that_is_stored_smaller_is_a_row_of_its_own(swept: Swept) -> None:
+    words = ["factorization=svd", "rank=8", "seed=0", "storage=float32,int8", "baseline=false"]
+    answer = swept.command(*words, "quantization=post_training", "-m", "output_dir=stored")
+    assert answer.code == 0
+    _, _, plain, stored = ([cell.strip() for cell in row.split("|")[1:]] for row in table_of(answer.out))
+    assert (plain[:2], stored[:2]) == (["svd", "8"], ["svd int8", "8"])
+    assert plain[2] == stored[2]  # parameters
+    sizes = {record.method.storage: record.size.embedding for record in map(read, swept.folder.glob("stored/*/"))}
+    # A byte for each number of the factors, and a scale for each of their rows; then four bytes for each number.
+    assert sizes["int8"].bytes == 8 * (30522 + 128) + 4 * (30522 + 8)
+    assert sizes["float32"].bytes == 4 * 8 * (30522 + 128)
+
+
 def test_weights_are_kept_as_asked_and_a_run_without_them_is_not_enough_for_one_that_wants_them(swept: Swept) -> None:
     words = ["factorization=random", "rank=4", "seed=0", "output_dir=weights"]
 

@@ -37,12 +37,6 @@ def moved(train: Any, tiny: list[str], conf: Path, tmp_path: Path) -> Callable[.
     return do
 
 
-def test_factors_alone_are_trained(moved: Callable[..., set[str]]) -> None:
-    assert moved("factorization=svd", "trainable=factors") == HEAD | {
-        f"bert.embeddings.word_embeddings.{part}.weight" for part in ("factors", "projection")
-    }
-
-
 def test_the_projection_alone_is_trained(moved: Callable[..., set[str]]) -> None:
     found = moved("factorization=albert", "trainable=projection")
     assert found == HEAD | {f"bert.embeddings.projection.{part}" for part in ("weight", "bias")}

@@ -12,6 +12,7 @@ import torch
 
 from embfact.embeddings.base import TokenEmbedding
 from embfact.embeddings.clustered import ClusteredEmbedding
+from embfact.embeddings.decoder import DecoderEmbedding
 from embfact.embeddings.dense import DenseEmbedding
 from embfact.embeddings.grouped import GroupedEmbedding
 from embfact.embeddings.hashed import HashedEmbedding
@@ -60,6 +61,13 @@ def hashed() -> HashedEmbedding:
     return HashedEmbedding.from_buckets(numbers(5, 6), numbers(13, 2, seed=1), [(1234567, 89), (7654321, 98)])
 
 
+def decoder() -> DecoderEmbedding:
+    module = DecoderEmbedding(13, 6, rank=3, hidden_units=5).double()
+    for seed, weight in enumerate(module.parameters()):
+        weight.data = numbers(*weight.shape, seed=seed)
+    return module
+
+
 EXAMPLES: dict[str, Callable[[], TokenEmbedding]] = {
     "dense": lambda: DenseEmbedding.from_table(numbers(13, 6)),
     "low_rank": low_rank,
@@ -70,4 +78,5 @@ EXAMPLES: dict[str, Callable[[], TokenEmbedding]] = {
     "clustered": clustered,
     "pruned": lambda: PrunedEmbedding.from_rows(13, torch.tensor([2, 3, 9]), numbers(3, 6), numbers(6, seed=1)),
     "hashed": hashed,
+    "decoder": decoder,
 }

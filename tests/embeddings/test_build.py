@@ -13,7 +13,7 @@ from embfact.embeddings.dense import DenseEmbedding
     ("description", "words"),
     [
         ({"class": "low_rnk"}, "did you mean 'low_rank'"),
-        ({"num_embeddings": 3}, "unknown embedding class None; use one of: dense, .*low_rank"),
+        ({"num_embeddings": 3}, "unknown embedding class None; use one of"),
         ({"class": "low_rank", "num_embeddings": 3}, "description of a low_rank embedding is damaged.*save the model"),
         ({"class": "dense", "num_embeddings": 3, "embedding_dim": 2, "rank": 1}, "rank.*save the model"),
         ({"class": "dense", "num_embeddings": 3, "embedding_dim": 2, "storage": "int3"}, r"damaged \(storage int3"),

@@ -101,15 +101,19 @@ def test_float32_tables_and_sound_float64_ones_take_the_gram_route():
 @given(data=st.data())
 def test_no_table_gets_a_worse_error_than_numpys(data):
     vocab_size, hidden_size = data.draw(st.integers(2, 30)), data.draw(st.integers(2, 12))
-    rank = data.draw(st.integers(1, hidden_size))
+    rank, padding_idx = data.draw(st.integers(1, hidden_size)), data.draw(st.none() | st.integers(0, vocab_size - 1))
+    dtype = data.draw(st.sampled_from([torch.float64, torch.float32, torch.float16, torch.bfloat16]))
     rows = data.draw(st.lists(st.integers(0, vocab_size - 1), min_size=vocab_size, max_size=vocab_size))
     zero = data.draw(st.sets(st.integers(0, vocab_size - 1)))
-    table = decaying_table(vocab_size, hidden_size, seed=data.draw(st.integers(0, 99)), dtype=torch.float64)[rows]
-    table[list(zero)] = 0
+    table = decaying_table(vocab_size, hidden_size, seed=data.draw(st.integers(0, 99)), dtype=dtype)[rows]
+    table[[*zero, *([] if padding_idx is None else [padding_idx])]] = 0
 
-    found = error(table, SVD(route=data.draw(st.sampled_from(ROUTES))).fit(table, rank))
+    module = SVD(route=data.draw(st.sampled_from(ROUTES))).fit(table, rank, padding_idx=padding_idx)
 
-    assert found == pytest.approx(optimum(table, rank), rel=1e-6, abs=1e-7 * (1 + table.norm().item()))
+    rounding = max(1e-7, torch.finfo(dtype).eps) * (1 + table.double().norm().item())
+    assert error(table, module) == pytest.approx(optimum(table, rank), rel=1e-6, abs=rounding)
+    assert module.padding_idx == padding_idx
+    assert module.factors.weight[sorted(zero)].count_nonzero() == 0
 
 
 @pytest.mark.parametrize("route", ROUTES)

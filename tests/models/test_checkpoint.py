@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from embfact.factorization.albert import Albert
 from embfact.factorization.none import Dense
 from embfact.factorization.random import Random
 from embfact.factorization.svd import SVD
-from embfact.models.checkpoint import load, save
+from embfact.models.checkpoint import load, load_model, save
 from embfact.models.compress import compress, embedding_tensors
 
 METHODS = [(Dense(), None), (SVD(), 3), (Random(), 3), (Albert(), 3)]
@@ -93,6 +94,39 @@ def test_saving_again_replaces_the_older_model_and_leaves_nothing_beside_it(
     assert torch.equal(logits_of(load(saved)[0]), logits_of(model))
     assert not (saved / "stale.txt").exists()
     assert [path.name for path in saved.parent.iterdir()] == ["saved"]
+
+
+def test_an_older_model_stays_if_the_new_one_cannot_take_its_place(saved, make_model, logits_of, monkeypatch):
+    before, rename = logits_of(load(saved)[0]), Path.rename
+
+    def fail(self, target):
+        if self.name == "new":
+            raise OSError("no permission")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(OSError, match="no permission"):
+        save(make_model("bert"), None, saved)
+    assert torch.equal(logits_of(load(saved)[0]), before)
+    assert [path.name for path in saved.parent.iterdir()] == ["saved"]
+
+
+def test_a_part_of_a_compressed_model_can_be_saved_alone(saved, tmp_path):
+    model = load_model(saved)
+    save(model.base_model, None, tmp_path / "part")
+    part, ids = load_model(tmp_path / "part"), torch.tensor([[2, 10, 3]])
+    assert type(part) is type(model.base_model)
+    torch.testing.assert_close(part(ids)[0], model.base_model(ids)[0], atol=1e-6, rtol=0)
+
+
+def test_a_blueprint_from_before_places_were_recorded_is_read(saved, logits_of, tmp_path):
+    before = logits_of(load_model(saved))
+    blueprint = json.loads((saved / "config.json").read_text())["embfact"]
+    _edit_config(saved, embfact={key: blueprint[key] for key in ("version", "method", "rank", "embedding")})
+    model = load_model(saved)
+    assert torch.equal(logits_of(model), before)
+    save(model, None, tmp_path / "again")
+    assert torch.equal(logits_of(load_model(tmp_path / "again")), before)
 
 
 def test_a_failed_save_leaves_the_older_model_as_it_was(saved, make_model, logits_of):

@@ -26,6 +26,7 @@ from embfact.factorization.weighted_svd import WeightedSVD
 from embfact.models.compress import compress, embedding_tensors
 from embfact.models.heads import TiedHead
 from embfact.models.loading import load_backbone
+from tests.models.zoo import Specimen
 
 FULL_RANK = {"rank": 16, "allow_larger": True}
 SMALL = {"vocab_size": 60, "hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": 1, "intermediate_size": 32}
@@ -158,6 +159,18 @@ def test_the_albert_block_is_refused_where_the_output_layer_is_tied_to_the_table
     with pytest.raises(ModelError, match=r"cls\.predictions\.decoder, which is tied to it; use another method"):
         compress(model, Albert(), rank=3)
     compress(model, SVD(), rank=3)
+
+
+def test_a_table_that_scales_its_rows_goes_on_scaling_them_and_its_output_layer_does_not():
+    model = Specimen("bart-scaled", "BartForConditionalGeneration").build()
+    table, ids, hidden = model.get_input_embeddings(), torch.tensor([[5, 7]]), torch.randn(2, 16)
+    vectors, scores = table(ids), model.lm_head(hidden)
+    torch.testing.assert_close(vectors, 4 * table.weight[ids])
+    compress(model, SVD(), **FULL_RANK)
+    small = model.get_input_embeddings()
+    torch.testing.assert_close(small(ids), vectors, atol=1e-5, rtol=0)
+    torch.testing.assert_close(small.dense(), table.weight, atol=1e-5, rtol=0)
+    torch.testing.assert_close(model.lm_head(hidden), scores, atol=1e-5, rtol=0)
 
 
 def test_what_does_more_than_scale_its_rows_is_refused():

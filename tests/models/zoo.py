@@ -110,6 +110,7 @@ ENCODERS = [
     *_encoder("xlm-roberta", "XLMRoberta"),
     *_encoder("deberta-v2", "DebertaV2"),
     *_encoder("deberta-v3", "DebertaV2"),
+    Specimen("deberta-v2", "DebertaV2Model", options={"embedding_size": 8}),
     *_encoder("electra", "Electra"),
     *_encoder("albert", "Albert", "ForPreTraining"),
     *_encoder("mpnet", "MPNet"),

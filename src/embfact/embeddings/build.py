@@ -9,6 +9,7 @@ import torch
 
 from embfact.embeddings.base import TokenEmbedding
 from embfact.embeddings.clustered import ClusteredEmbedding
+from embfact.embeddings.decoder import DecoderEmbedding
 from embfact.embeddings.dense import DenseEmbedding
 from embfact.embeddings.grouped import GroupedEmbedding
 from embfact.embeddings.hashed import HashedEmbedding
@@ -31,6 +32,7 @@ CLASSES: dict[str, type[TokenEmbedding]] = {
     "clustered": ClusteredEmbedding,
     "pruned": PrunedEmbedding,
     "hashed": HashedEmbedding,
+    "decoder": DecoderEmbedding,
 }
 
 

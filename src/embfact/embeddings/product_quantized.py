@@ -185,4 +185,4 @@ def nearest(points: torch.Tensor, centroids: torch.Tensor) -> torch.Tensor:
     exact = points if points.dtype == torch.float64 else points.float()
     known = centroids.to(exact)
     # |x - c|² without |x|², which is the same for all.
-    return (known.square().sum(dim=1) - 2 * exact @ known.T).argmin(dim=-1).to(torch.uint8)
+    return functional.linear(exact, -2 * known, known.square().sum(dim=1)).argmin(dim=-1).to(torch.uint8)

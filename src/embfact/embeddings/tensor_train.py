@@ -47,8 +47,8 @@ class TensorTrainEmbedding(TokenEmbedding):
     ):
         super().__init__()
         if not len(row_factors) == len(column_factors) == len(ranks) + 1 or prod(row_factors) < num_embeddings:
-            shapes = f"found {list(row_factors)}, {list(column_factors)} and {list(ranks)} for {num_embeddings} tokens"
-            raise ValueError(f"each core needs a row and a column factor, and a rank to the next core ({shapes})")
+            found = f"found {list(row_factors)}, {list(column_factors)} and {list(ranks)} for {num_embeddings} tokens"
+            raise ValueError(f"each core needs a row and a column factor, and a rank to the next core ({found})")
         if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
             raise ValueError(f"padding_idx must be an id of the {num_embeddings} tokens (found {padding_idx})")
         self.num_embeddings = num_embeddings

@@ -34,8 +34,8 @@ class Evidence:
 
     Attributes:
         token_counts: Occurrences of each token, shape ``(V,)``.
-        row_gradients: For each token the sum over calibration batches of the squared length of the loss gradient at
-            its row of the table, shape ``(V,)``.
+        row_gradients: For each token the sum over examples of the squared length of the loss gradient at its row of
+            the table, shape ``(V,)``.
         gradient_metric: Mean of g gᵀ over token positions, g the loss gradient at the embedding output, shape
             ``(H, H)``.
     """

@@ -10,6 +10,8 @@ from torch.nn import functional
 BLOCK_ROWS = 8192
 # Conjugate gradients start where the round before ended: a few steps each are enough, and none raises the error.
 STEPS = 5
+# A column whose squared residual has fallen to this share is solved: further steps would follow its rounding.
+SOLVED = 1e-26
 
 
 @dataclass(frozen=True)
@@ -62,20 +64,22 @@ def _fit_vectors(
     def normal(x: torch.Tensor) -> torch.Tensor:
         return _gather(weights.unsqueeze(1) * _spread(x, places, importance), places, importance, len(vectors))
 
-    residual = _gather(weights.unsqueeze(1) * rows, places, importance, len(vectors)) - normal(vectors)
+    wanted = _gather(weights.unsqueeze(1) * rows, places, importance, len(vectors))
     diagonal = _gather(weights.unsqueeze(1), places, importance.square(), len(vectors))
     # No token reaches an empty bucket, whose residual is zero and stays so.
     scaling = torch.where(diagonal > 0, 1 / diagonal, 0)
-    scaled = scaling * residual
-    direction, size = scaled, (residual * scaled).sum(dim=0)
+    least = SOLVED * (scaling * wanted.square()).sum(dim=0)
+    residual = wanted - normal(vectors)
+    direction = scaling * residual
+    size = (residual * direction).sum(dim=0)
     for _ in range(STEPS):
         curved = normal(direction)
-        step = _ratio(size, (direction * curved).sum(dim=0))
+        step = torch.where(size > least, size / (direction * curved).sum(dim=0), 0)
         vectors = vectors + step * direction
         residual = residual - step * curved
         scaled = scaling * residual
         before, size = size, (residual * scaled).sum(dim=0)
-        direction = scaled + _ratio(size, before) * direction
+        direction = scaled + torch.where(before > least, size / before, 0) * direction
     return vectors
 
 
@@ -106,8 +110,3 @@ def _gather(rows: torch.Tensor, places: torch.Tensor, importance: torch.Tensor, 
     for place, weight in zip(places.T, importance.T, strict=True):
         sums.index_add_(0, place, weight.unsqueeze(1) * rows)
     return sums
-
-
-def _ratio(above: torch.Tensor, below: torch.Tensor) -> torch.Tensor:
-    """Zero for columns that are solved already."""
-    return torch.where(below > 0, above / below, 0)

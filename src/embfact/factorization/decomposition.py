@@ -7,39 +7,16 @@ CPU, whatever the table's dtype and device, and cast once at the end.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
-from typing import Literal
 
 import torch
 
 from embfact.embeddings.low_rank import LowRankEmbedding
 from embfact.factorization.block_krylov import leading_axes
+from embfact.factorization.spectrum import Metric, Route, block_rows, float64_blocks, order_unused, spectrum_of
 
-Route = Literal["auto", "gram", "qr", "randomized"]
-BLOCK_NUMBERS = 2**18  # 2 MB, so that a block is still in the cache when its conversion is done
-LEAST_BLOCK_ROWS = 512  # of a wide table: fewer would read and write its Gram matrix too often
-PANEL_COLUMNS = 96
 # Columns of A are computed this many at a time, so that the bits of each do not depend on the rank asked for.
 STEP = 128
-# Rounding moves the eigenvalues of a Gram matrix by some 1e-15 of the largest. Axes whose own eigenvalue is above 1e-9
-# of it are then off by less than 1e-6, and the error of the factors, which is quadratic in that, by less than 1e-9.
-LEAST_GRAM_ENERGY = 1e-9
-EPSILON = torch.finfo(torch.float64).eps
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A positive definite H x H matrix M that weighs the columns: |x|² becomes x M xᵀ.
-
-    Attributes:
-        root: M^1/2, symmetric, shape ``(H, H)``, float64.
-        inverse: M^-1/2.
-    """
-
-    root: torch.Tensor
-    inverse: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -79,14 +56,24 @@ def check_table(table: torch.Tensor) -> tuple[int, int]:
     Raises:
         ValueError: With what is wrong, and where the first faulty row is.
     """
-    if table.ndim != 2 or not table.is_floating_point() or table.is_meta:
-        found = f"{table.dtype} of shape {tuple(table.shape)} on {table.device}"
-        raise ValueError(f"a table must be a V x H matrix of floating-point numbers in memory (found {found})")
+    shape = check_shape(table)
     # The extremes of a table with a NaN are NaN: one pass without a copy tells that all is well.
     if table.numel() and not torch.isfinite(torch.stack(torch.aminmax(table.detach()))).all():
         faulty = (~torch.isfinite(table)).sum(dim=1)
         count, row = int(faulty.sum()), int(faulty.nonzero()[0])
         raise ValueError(f"the table has {count} values that are not finite, the first in row {row}; use sound weights")
+    return shape
+
+
+def check_shape(table: torch.Tensor) -> tuple[int, int]:
+    """The sizes V and H of a dense table, whatever its numbers are; see `check_table`.
+
+    Raises:
+        ValueError: If it is no matrix of floating-point numbers in memory.
+    """
+    if table.ndim != 2 or not table.is_floating_point() or table.is_meta:
+        found = f"{table.dtype} of shape {tuple(table.shape)} on {table.device}"
+        raise ValueError(f"a table must be a V x H matrix of floating-point numbers in memory (found {found})")
     return table.shape[0], table.shape[1]
 
 
@@ -110,8 +97,8 @@ def principal_axes(
             number, so that singular values below 1e-8 of the largest are lost in rounding. ``qr`` takes the SVD of the
             R of W, which keeps them. ``auto`` is ``gram``, but ``qr`` where the table is float64 and its smallest
             eigenvalue is below 1e-9 of its largest; numbers that were rounded to float32 hide all that ``gram`` loses.
-            ``randomized`` finds the first axes only, of an unweighted table, and is ``gram`` where it would not be
-            cheaper or not accurate; see `leading_axes`.
+            ``randomized`` finds the first axes only, of a table without weights and metric, and is ``auto`` where it
+            would not be cheaper or not accurate; see `leading_axes`.
         metric: M; None is the identity.
         center: Take the weighted mean row mu away first.
         count: How many axes ``randomized`` finds.
@@ -125,12 +112,13 @@ def principal_axes(
         found = leading_axes(table, count or table.shape[1], seed, mean)
         if found is not None:
             return _leading(*found, mean, len(table))
+        route = "auto"
     used = len(table) if row_weights is None else int(row_weights.count_nonzero())
     used = min(used - center, table.shape[1])
-    energies, axes, noise = _spectrum(table, row_weights, route, metric, mean, used)
+    energies, axes, noise = spectrum_of(table, row_weights, route, metric, mean, used)
     if row_weights is not None:
         used = min(used, int((energies > noise * energies[0]).sum()))
-        axes = _order_unused(axes, used, float64_blocks(table, mean=mean), metric)
+        axes = order_unused(axes, used, float64_blocks(table, mean=mean), metric)
     axes = _fix_signs(axes)
     weight = len(table) if row_weights is None else row_weights.sum().item()
     norm = energies.sum().item() + _energy(mean if mean is None or metric is None else mean @ metric.root, weight)
@@ -191,51 +179,10 @@ def low_rank(
     return LowRankEmbedding.from_factors(factors, axes.axes[:rank].to(table, copy=True), padding_idx, mean)
 
 
-def float64_blocks(
-    table: torch.Tensor, row_weights: torch.Tensor | None = None, mean: torch.Tensor | None = None
-) -> Iterator[torch.Tensor]:
-    """Some rows of diag(p)^1/2 (W - 1 mu) at a time in float64: a whole second table would not fit beside a large one.
-
-    A block may share memory with the table; it must not be changed.
-    """
-    step = block_rows(table)
-    for start in range(0, len(table), step):
-        block = table[start : start + step].detach().to("cpu", torch.float64)
-        if mean is not None:
-            block = block - mean
-        if row_weights is not None:
-            block = block * row_weights[start : start + step].to(block).sqrt().unsqueeze(1)
-        yield block
-
-
-def block_rows(table: torch.Tensor) -> int:
-    """How many rows of a table make a block."""
-    return max(LEAST_BLOCK_ROWS, BLOCK_NUMBERS // table.shape[1])
-
-
 def _leading(energies: torch.Tensor, axes: torch.Tensor, norm: float, mean: torch.Tensor | None, rows: int) -> Axes:
     axes = _fix_signs(axes)
     remainder = max(0.0, norm - energies.sum().item())
     return Axes(energies, axes, axes, mean, norm + _energy(mean, rows), remainder)
-
-
-def _spectrum(
-    table: torch.Tensor,
-    row_weights: torch.Tensor | None,
-    route: Route,
-    metric: Metric | None,
-    mean: torch.Tensor | None,
-    used: int,
-) -> tuple[torch.Tensor, torch.Tensor, float]:
-    """Energies, orthonormal axes, and the share of the largest energy that is rounding."""
-    blocks = partial(float64_blocks, table, row_weights, mean)
-    if route != "qr":
-        energies, axes = _by_gram(blocks(), metric)
-        hidden = table.dtype != torch.float64 or not used or bool(energies[used - 1] > LEAST_GRAM_ENERGY * energies[0])
-        if route != "auto" or hidden:
-            return energies, axes, EPSILON * len(axes)
-    energies, axes = _by_qr(blocks(), metric)
-    return energies, axes, (EPSILON * len(axes)) ** 2
 
 
 def _mean(table: torch.Tensor, row_weights: torch.Tensor | None) -> torch.Tensor:
@@ -247,45 +194,6 @@ def _mean(table: torch.Tensor, row_weights: torch.Tensor | None) -> torch.Tensor
 
 def _energy(mean: torch.Tensor | None, weight: float) -> float:
     return 0.0 if mean is None else weight * mean.square().sum().item()
-
-
-def _by_gram(blocks: Iterator[torch.Tensor], metric: Metric | None) -> tuple[torch.Tensor, torch.Tensor]:
-    gram = _gram(blocks)
-    energies, vectors = torch.linalg.eigh(gram if metric is None else metric.root @ gram @ metric.root)
-    return energies.flip(0).clamp(min=0), vectors.T.flip(0)
-
-
-def _by_qr(blocks: Iterator[torch.Tensor], metric: Metric | None) -> tuple[torch.Tensor, torch.Tensor]:
-    """SVD of R, which is found block after block: the R of some rows stands for them when the next rows come."""
-    upper = torch.empty(0)
-    for block in blocks:
-        upper = torch.linalg.qr(torch.cat([upper, block]) if len(upper) else block, mode="r").R
-    _, singular, axes = torch.linalg.svd(upper if metric is None else upper @ metric.root, full_matrices=True)
-    energies = axes.new_zeros(len(axes))
-    energies[: len(singular)] = singular.square()
-    return energies, axes
-
-
-def _gram(blocks: Iterator[torch.Tensor]) -> torch.Tensor:
-    """XᵀX of all blocks X: the upper panels of columns alone, since it is symmetric."""
-    gram = torch.empty(0)
-    for block in blocks:
-        if not len(gram):
-            gram = torch.zeros(block.shape[1], block.shape[1], dtype=torch.float64)
-        for start in range(0, block.shape[1], PANEL_COLUMNS):
-            panel = slice(start, start + PANEL_COLUMNS)
-            gram[panel, start:].addmm_(block[:, panel].T, block[:, start:])
-    return gram.triu() + gram.triu(1).T
-
-
-def _order_unused(axes: torch.Tensor, used: int, blocks: Iterator[torch.Tensor], metric: Metric | None) -> torch.Tensor:
-    """Turn the axes that a few weighted rows leave arbitrary towards what the other rows need most."""
-    if used >= len(axes):
-        return axes
-    unused = axes[used:]
-    towards = unused if metric is None else unused @ metric.root
-    _, vectors = torch.linalg.eigh(towards @ _gram(blocks) @ towards.T)
-    return torch.cat([axes[:used], vectors.T.flip(0) @ unused])
 
 
 def _fix_signs(axes: torch.Tensor) -> torch.Tensor:

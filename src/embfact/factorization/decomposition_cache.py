@@ -27,7 +27,8 @@ from safetensors.torch import save_file
 
 from embfact.embeddings.low_rank import LowRankEmbedding
 from embfact.factorization.block_krylov import randomized_pays
-from embfact.factorization.decomposition import Axes, Metric, Route, block_rows, low_rank, principal_axes, project
+from embfact.factorization.decomposition import Axes, check_table, low_rank, principal_axes, project
+from embfact.factorization.spectrum import Metric, Route, block_rows
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,8 @@ class Decomposition:
         """The factors of a rank: a copy of the first columns of A and rows of B; see `decomposition.truncate`."""
         known = self.columns.shape[1]
         if known < rank:
-            self.columns = torch.cat([self.columns, project(table, self.axes, known, rank)], dim=1)
+            more = project(table, self.axes, known, rank)
+            self.columns = torch.cat([self.columns, more], dim=1) if known else more
         return low_rank(table, self.axes, self.columns, rank, padding_idx)
 
 
@@ -104,31 +106,34 @@ def decompose(
     """The decomposition of a table by `principal_axes`, from memory or disk if the same was asked for before.
 
     Args:
-        table: W, shape ``(V, H)``, finite.
+        table: W, shape ``(V, H)``; that its numbers are finite is checked where they were not seen before.
         row_weights: As in `principal_axes`.
         route: As in `principal_axes`. A ``randomized`` one serves the ranks up to the next power of two.
         metric: As in `principal_axes`.
         center: As in `principal_axes`.
         rank: The largest rank that is needed; None for all.
         seed: As in `principal_axes`.
+
+    Raises:
+        ValueError: If the table is not finite.
     """
     hidden_size = table.shape[1]
     count = None if rank is None else max(LEAST_AXES, 1 << (rank - 1).bit_length())
     if route == "randomized" and (count is None or not randomized_pays(hidden_size, count)):
-        route = "gram"
+        route = "auto"
     if route == "auto" and table.dtype != torch.float64:
         route = "gram"  # the same computation, whose result evd shares
-    drawn = (count, seed) if route == "randomized" else (None, 0)
-    key = _key(table, row_weights, metric, f"{FORMAT} {route} {center} {drawn}")
+    if route != "randomized":
+        count, seed = None, 0
+    key = _key(table, row_weights, metric, f"{FORMAT} {route} {center} {count} {seed}")
     with _lock:
         found = _kept.pop(key, None)
     if found is None:
+        check_table(table)
         path = _path(key, table)
         axes = _read(path) if path else None
         if axes is None:
-            axes = principal_axes(
-                table, row_weights, route, metric=metric, center=center, count=drawn[0], seed=drawn[1]
-            )
+            axes = principal_axes(table, row_weights, route, metric=metric, center=center, count=count, seed=seed)
             if path:
                 _write(path, axes)
         found = Decomposition(axes, torch.empty(len(table), 0, dtype=table.dtype))

@@ -8,7 +8,7 @@ from embfact.factorization.base import Evidence
 from embfact.factorization.spectral import Scaling, Spectral
 
 if TYPE_CHECKING:
-    from embfact.factorization.decomposition import Route
+    from embfact.factorization.spectrum import Route
 
 
 class EVD(Spectral):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from embfact.factorization.base import Evidence
-from embfact.factorization.decomposition import Metric
+from embfact.factorization.spectrum import Metric
 from embfact.factorization.token_counts import checked_weights
 
 SYMMETRY = 1e-6

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import torch
 
     from embfact.embeddings.low_rank import LowRankEmbedding
-    from embfact.factorization.decomposition import Metric, Route
     from embfact.factorization.decomposition_cache import Decomposition
+    from embfact.factorization.spectrum import Metric, Route
 
 
 @dataclass(frozen=True)
@@ -60,20 +60,20 @@ class Spectral(Factorization):
         seed: int = 0,
     ) -> LowRankEmbedding:
         """The best factors of rank r; see `Factorization.fit`."""
-        from embfact.factorization.decomposition import check_table
+        from embfact.factorization.decomposition import check_shape
 
-        vocab_size, hidden_size = check_table(table)
+        vocab_size, hidden_size = check_shape(table)
         self.check_size(vocab_size, hidden_size, rank, allow_larger=True)
         size = int(rank or 0)
         return self._decompose(table, evidence, size, seed).truncate(table, size, padding_idx)
 
     def rank_for_energy(self, table: torch.Tensor, energy: float, evidence: Evidence | None = None) -> int:
         """The smallest rank that retains a share of Σ_v p_v W_v M W_vᵀ; see `Method.rank_for_energy`."""
-        from embfact.factorization.decomposition import check_table
+        from embfact.factorization.decomposition import check_shape
 
         if not 0 < energy <= 1:
             raise ValueError(f"energy must be a share above 0 and at most 1, e.g. 0.9 (found {energy})")
-        _, hidden_size = check_table(table)
+        _, hidden_size = check_shape(table)
         asked, rank = 1, None
         # One round, unless the route finds some axes only.
         while rank is None:

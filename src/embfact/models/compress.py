@@ -98,6 +98,7 @@ def rebuild(model: PreTrainedModel) -> None:
             store(model, blueprint.get("storage", "float32"))
         else:
             put(model, build_embedding(blueprint["embedding"]), places)
+        model.config.embfact = {**model.config.embfact, **places.as_json()}
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"the embfact blueprint in config.json is damaged ({error}); save the model again") from error
 

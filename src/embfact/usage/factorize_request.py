@@ -6,7 +6,7 @@ Light to import: no torch, no pyarrow; Hydra only composes.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
 from embfact.composition import hydra_session, read_request
-from embfact.config import RunConfig
+from embfact.config import TRAINING, RunConfig
 from embfact.errors import ConfigError, Fault, ModelError
 from embfact.factorization.registry import method_class
 from embfact.models.backbones import origin_of, read_config, table_shape, weight_files
@@ -50,7 +50,7 @@ class FactorizeRequest:
         jobs: The rows, in the order of the command.
         output: Directory for the smaller checkpoint, or None.
         table: File for the table, or None.
-        skipped: Methods that ``factorization=all`` leaves out, since an energy cannot size them.
+        skipped: In words, the methods that ``factorization=all`` leaves out.
     """
 
     jobs: tuple[Job, ...]
@@ -74,7 +74,7 @@ def read_factorize_request(conf_dir: Path, words: Sequence[str], multirun: bool)
     words = [word for word in words if word.partition("=")[0] not in PLACES]
     skipped: tuple[str, ...] = ()
     if ALL in words:
-        names, skipped = _all_methods(conf_dir, with_energy=any(word.startswith("energy=") for word in words))
+        names, skipped = _all_methods(conf_dir, dict(word.partition("=")[::2] for word in words))
         words, multirun = [f"factorization={','.join(names)}" if word == ALL else word for word in words], True
     configs: tuple[RunConfig, ...] = ()
     faults: list[Fault] = []
@@ -92,15 +92,23 @@ def read_factorize_request(conf_dir: Path, words: Sequence[str], multirun: bool)
     return FactorizeRequest(tuple(jobs), output, table, skipped)
 
 
-def _all_methods(conf_dir: Path, with_energy: bool) -> tuple[list[str], tuple[str, ...]]:
-    """The methods of ``conf/factorization/``, and those that are left out."""
+def _all_methods(conf_dir: Path, given: Mapping[str, str]) -> tuple[list[str], tuple[str, ...]]:
+    """The methods of ``conf/factorization/`` that can be asked for together, and in words which are left out."""
+    with_energy = given.get("energy", "null") != "null"
+    with_file = given.get("evidence.source", TRAINING) != TRAINING
     known: list[str] = []
-    skipped: list[str] = []
+    sized: list[str] = []
+    labelled: list[str] = []
     for path in sorted((conf_dir / "factorization").glob("*.yaml")):
         method = method_class(OmegaConf.select(OmegaConf.load(path), "_target_"))
-        sized = method.knows_energy or not method.uses_rank or not with_energy
-        (known if sized else skipped).append(path.stem)
-    return known, tuple(skipped)
+        if with_energy and method.uses_rank and not method.knows_energy:
+            sized.append(path.stem)
+        elif with_file and method.needs - {"token_counts"}:
+            labelled.append(path.stem)
+        else:
+            known.append(path.stem)
+    reasons = {"an energy cannot size them": sized, "they take gradients, for which texts need labels": labelled}
+    return known, tuple(f"left out, since {why}: {', '.join(names)}" for why, names in reasons.items() if names)
 
 
 def _fault_of_word(override: Override) -> Fault | None:
