@@ -85,10 +85,10 @@ def compress(
     size = {"rank": _whole("rank", rank), "budget": _share("budget", budget), "energy": _share("energy", energy)}
     target = _target(chosen, size, budget_unit)
     if target is not None:
-        target.check(chosen, vocab_size, hidden_size, storage)
+        target.check(chosen, vocab_size, hidden_size, storage, table.weight.element_size())
     with unchanged_on_error(model):
         found = target.rank_of(chosen, table.weight, evidence, storage) if target else None
-        replace_table(model, chosen, found, evidence=evidence, seed=_whole("seed", seed) or 0)
+        replace_table(model, chosen, found, evidence=evidence, seed=_seed(seed), storage=storage)
         store(model, storage)
     return model
 
@@ -124,6 +124,8 @@ def from_pretrained(directory: str | Path) -> PreTrainedModel:
     Raises:
         ValueError: If the directory is missing, incomplete or damaged.
     """
+    if not isinstance(directory, str | Path):
+        raise UserError(f"directory must be a path (found {directory!r}); give the directory of a saved model")
     return checkpoint.load_model(directory)
 
 
@@ -193,8 +195,13 @@ def _metric(values: Any, hidden_size: int) -> torch.Tensor | None:
 
 def _numbers(name: str, values: Any) -> torch.Tensor:
     try:
-        return torch.as_tensor(values).detach().to("cpu", torch.float64)
-    except (TypeError, ValueError, RuntimeError) as error:
+        # Lists of Python's numbers would become float32 otherwise.
+        exact = values if hasattr(values, "dtype") else torch.as_tensor(values, dtype=torch.float64)
+        numbers = torch.as_tensor(exact).detach()
+        if numbers.is_complex() or numbers.layout != torch.strided:
+            raise TypeError(f"found {numbers.dtype}, {numbers.layout}")
+        return numbers.to("cpu", torch.float64)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise UserError(f"{name} must be numbers ({error}); give a list, a numpy array or a tensor") from None
 
 
@@ -209,6 +216,13 @@ def _whole(name: str, value: Any) -> int | None:
         raise UserError(f"{name} must be a whole number (found {value!r}); give e.g. {name}=64") from None
 
 
+def _seed(value: Any) -> int:
+    seed = _whole("seed", value)
+    if seed is None or not 0 <= seed < 2**32:
+        raise UserError(f"seed must be a whole number from 0 to {2**32 - 1} (found {value!r})")
+    return seed
+
+
 def _share(name: str, value: Any) -> float | None:
     if value is None:
         return None
@@ -221,5 +235,5 @@ def _share(name: str, value: Any) -> float | None:
 
 
 def _choice(name: str, value: Any, valid: tuple[str, ...]) -> None:
-    if value not in valid:
+    if not isinstance(value, str) or value not in valid:
         raise UserError(f"{name} has no choice {value!r}; {nearest(str(value), valid)}")

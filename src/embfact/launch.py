@@ -44,11 +44,11 @@ def main(conf_dir: Path, words: Sequence[str]) -> int:
     try:
         arguments = _parse(words)
         if any(getattr(arguments, name, None) for name in _QUESTIONS):
-            return _ask_hydra(conf_dir)
+            return _ask_hydra(conf_dir, words, arguments.overrides)
         request = read_request(conf_dir, arguments.overrides, bool(arguments.multirun))
         check(request.configs)
         if arguments.cfg:
-            return _ask_hydra(conf_dir)
+            return _ask_hydra(conf_dir, words, arguments.overrides)
     except ConfigError as error:
         count = len(error.faults)
         say_error(f"embfact: nothing was started; {count} thing{'s' if count > 1 else ''} to mend:\n{error}")
@@ -82,7 +82,9 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     return arguments
 
 
-def _ask_hydra(conf_dir: Path) -> int:
+def _ask_hydra(conf_dir: Path, words: Sequence[str], overrides: Sequence[str]) -> int:
+    # Hydra's own parser wants its flags after the overrides, or before them.
+    sys.argv[1:] = [*overrides, *(word for word in words if word not in overrides)]
     hydra.main(version_base="1.3", config_path=str(conf_dir), config_name=CONFIG_NAME)(_nothing)()
     return 0
 

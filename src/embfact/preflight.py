@@ -11,6 +11,7 @@ from typing import Any
 from embfact.config import ModelConfig, RunConfig
 from embfact.errors import ConfigError, DataError, Fault, ModelError
 from embfact.models.backbones import TableShape, origin_of, read_config, table_shape, usable_positions, weight_files
+from embfact.models.size import saved_bytes
 from embfact.rank_schedule import fault_of_schedule
 from embfact.usage.starting_point import check_start
 
@@ -28,7 +29,7 @@ def check(configs: Iterable[RunConfig]) -> None:
 
 def faults_of_run(config: RunConfig) -> list[Fault]:
     """Every fault of one configuration that the disk can show."""
-    schedule = fault_of_schedule(config.refactorize, config.trainer)
+    schedule = fault_of_schedule(config.refactorize, config.trainer, aware=config.quantization == "aware")
     return [*_data_faults(config), *_model_faults(config), *([schedule] if schedule else []), *_output_faults(config)]
 
 
@@ -48,6 +49,11 @@ def _data_faults(config: RunConfig) -> list[Fault]:
     if corpus is not None and not _is_readable(corpus, folder=False):
         remedy = "give the path of an existing file, or evidence.source=training"
         faults.append(Fault("evidence.source is not a file that can be read", corpus, remedy))
+    elif corpus is not None:
+        own = {_place(file) for file in (config.data.train_file, config.data.validation_file) if file}
+        if config.data.source == "files" and _place(corpus) in own:
+            what = "evidence.source is a file of the data itself, with rows that are held out or reported"
+            faults.append(Fault(what, corpus, "use evidence.source=training, the rows that are trained on"))
     return faults
 
 
@@ -57,9 +63,11 @@ def _model_faults(config: RunConfig) -> list[Fault]:
         shape, values = _backbone(config.model.model_dump_json())
         origin = origin_of(config.model)
         if isinstance(origin, Path):
-            weight_files(origin)
+            for file in weight_files(origin):
+                saved_bytes(file)
     except ModelError as error:
-        return [Fault(str(error))]
+        start = config.model.from_run
+        return [Fault(str(error), f"model.from_run={start}" if start else "")]
     except DataError:  # of data that is not there: the run itself will say so, the others go on
         return []
     faults = [fault_of_length(config, values), _fault_of_size(config, shape)]
@@ -114,6 +122,10 @@ def _output_faults(config: RunConfig) -> list[Fault]:
     if writable:
         return []
     return [Fault("output_dir cannot be written to", config.output_dir, "give a folder that you may write to")]
+
+
+def _place(path: str) -> Path:
+    return Path(path).expanduser().resolve()
 
 
 def _is_readable(path: str, *, folder: bool) -> bool:

@@ -50,17 +50,21 @@ def rank_schedule(
     if count == 0:
         raise UserError(
             f"{options.choice} has no projection within the first {options.until:g} of {steps} optimizer steps "
-            f"({interval} between two of them), and the table would stay dense; train longer, or project more often"
+            f"({interval} between two of them), and the table would stay dense; train longer "
+            "(trainer.epochs, trainer.max_steps), or project more often"
         )
     ranks = [round(width * (rank / width) ** (number / count)) for number in range(1, count + 1)]
     return tuple(Projection(number * interval, left) for number, left in enumerate(ranks, start=1))
 
 
-def fault_of_schedule(options: RefactorizeConfig, trainer: TrainerConfig) -> Fault | None:
+def fault_of_schedule(options: RefactorizeConfig, trainer: TrainerConfig, aware: bool = False) -> Fault | None:
     """What the length of the training alone shows, before it is known how many rows there are."""
     if options.every == "never":
         return None
     until = f"within refactorize.until={options.until:g}"
+    if aware and options.until == 1:
+        what = "refactorize.until=1 may leave no step that trains the factors as they will be stored"
+        return Fault(what, "quantization=aware", "lower refactorize.until, or use quantization=post_training")
     if options.every == "epoch" and not _count(options, trainer.epochs, 1):
         what = f"{options.choice} has no whole epoch {until} of trainer.epochs, so the table would stay dense"
         return Fault(what, f"trainer.epochs={trainer.epochs}", "train more epochs, or raise refactorize.until")

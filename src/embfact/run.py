@@ -207,7 +207,7 @@ def _rank(model: PreTrainedModel, seen: Evidence, config: RunConfig) -> int | No
 
 def _shrink(model: PreTrainedModel, rank: int | None, seen: Evidence, config: RunConfig) -> None:
     """Put the smaller embedding in the place of the table, as it will be trained."""
-    compress(model, config.factorization, rank, evidence=seen, seed=config.seed)
+    compress(model, config.factorization, rank, evidence=seen, seed=config.seed, storage=config.storage)
     if config.quantization == "aware":
         imitate(model, config.storage)
 

@@ -37,7 +37,15 @@ class TokenEmbedding(nn.Module, ABC):
     """Names of its parts that map to the width H and belong to all tokens alike; empty if there are none."""
 
     def __call__(self, ids: torch.Tensor) -> torch.Tensor:
-        """Vectors ``(..., H)`` of the token ids ``(...)``, times ``scale``."""
+        """Vectors ``(..., H)`` of the token ids ``(...)``, times ``scale``.
+
+        Raises:
+            IndexError: If an id is not one of the V tokens (on the CPU, where looking costs next to nothing).
+        """
+        if ids.device.type == "cpu" and ids.numel() and not torch.compiler.is_compiling():
+            least, most = (int(extreme) for extreme in torch.aminmax(ids))
+            if least < 0 or most >= self.num_embeddings:
+                raise IndexError(f"token ids must be 0 to {self.num_embeddings - 1} (found {least} to {most})")
         vectors = super().__call__(ids)
         return vectors if self.scale == 1 else vectors * self.scale
 

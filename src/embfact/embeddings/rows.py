@@ -5,6 +5,8 @@ Every embedding module keeps its tables and factors in these, so that one option
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -19,7 +21,8 @@ class Rows(nn.Module):
 
     Kept in floating point it has one parameter, ``weight``. Quantized it has two buffers: ``codes`` (int8, or uint8
     with two int4 codes a byte, the even column in the low half) and ``scales`` (float32, one for each row); the row is
-    scale times code. Stored rows are not trained; what they give has the dtype that the weights had.
+    scale times code. Stored rows are not trained; what they give has the dtype that the weights had, or that the model
+    was cast to since.
 
     Args:
         count: Number N of rows.
@@ -105,6 +108,19 @@ class Rows(nn.Module):
         del self.weight
         self.register_buffer("codes", codes)
         self.register_buffer("scales", scales)
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Rows:
+        """Move stored rows as they are: another dtype changes what they give, not what is kept."""
+        if self.storage == "float32":
+            return super()._apply(fn, recurse)
+
+        def keep(tensor: torch.Tensor) -> torch.Tensor:
+            moved = fn(tensor)
+            if tensor is self.like or moved.dtype == tensor.dtype:
+                return moved
+            return moved.to(tensor.dtype) if tensor.is_meta else tensor.to(moved.device)
+
+        return super()._apply(keep, recurse)
 
     def extra_repr(self) -> str:
         """What `print(model)` says about this module."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -89,9 +88,14 @@ class Method(BaseModel, ABC):
         """The largest rank that means anything, however large the result: H for factors."""
         return hidden_size
 
-    def largest_rank(self, vocab_size: int, hidden_size: int) -> int:
-        """The largest rank that makes a float32 table smaller, index maps included; 0 if there is none."""
-        return self._largest(vocab_size, hidden_size, lambda size: size.bytes < 4 * vocab_size * hidden_size)
+    def largest_rank(
+        self, vocab_size: int, hidden_size: int, storage: Storage = "float32", weight_bytes: int = 4
+    ) -> int:
+        """The largest rank whose result, as saved, is smaller than the dense table; 0 if there is none."""
+        dense = weight_bytes * vocab_size * hidden_size
+        ranks = range(1, self.rank_limit(vocab_size, hidden_size) + 1)
+        sizes = (vocab_size, hidden_size)
+        return bisect_left(ranks, dense, key=lambda rank: self.size(*sizes, rank, storage, weight_bytes).bytes)
 
     def rank_for_budget(
         self,
@@ -100,6 +104,7 @@ class Method(BaseModel, ABC):
         budget: float,
         unit: BudgetUnit = "bytes",
         storage: Storage = "float32",
+        weight_bytes: int = 4,
     ) -> int:
         """The largest rank whose result fits a budget.
 
@@ -109,25 +114,27 @@ class Method(BaseModel, ABC):
             budget: Share of the dense float32 table.
             unit: Share of its bytes, as saved, or of its parameters.
             storage: How rows are kept.
+            weight_bytes: Bytes of a weight that is not stored smaller: 4 for a float32 model.
 
         Raises:
-            ValueError: If not even rank 1 fits, with the smallest budget that would do.
+            ValueError: If not even the smallest rank fits, with the smallest budget that would do.
         """
         weights = vocab_size * hidden_size
         self._check_options(vocab_size, hidden_size)
 
         def share(rank: int) -> float:
-            size = self.size(vocab_size, hidden_size, rank, storage)
+            size = self.size(vocab_size, hidden_size, rank, storage, weight_bytes)
             return size.parameters / weights if unit == "params" else size.bytes / (4 * weights)
 
-        limit = self.largest_rank(vocab_size, hidden_size)
+        limit = self.largest_rank(vocab_size, hidden_size, storage, weight_bytes)
         rank = bisect_right(range(1, limit + 1), budget, key=share)
         smallest = self.smallest_rank(vocab_size, hidden_size)
         if rank < smallest:
             least = -(-share(smallest) * 10_000 // 1) / 10_000
+            remedy = f"it takes {least:g} or more" if smallest <= limit else "no size of it is smaller than the table"
             raise ValueError(
                 f"budget {budget:g} of the {unit} of a {vocab_size} x {hidden_size} table has no room for {self.name}; "
-                f"it takes {least:g} or more"
+                f"{remedy}"
             )
         return rank
 
@@ -148,7 +155,15 @@ class Method(BaseModel, ABC):
         """The smallest rank that the method can take: 1, unless its options ask for more."""
         return 1
 
-    def check_size(self, vocab_size: int, hidden_size: int, rank: int | None, allow_larger: bool = False) -> None:
+    def check_size(
+        self,
+        vocab_size: int,
+        hidden_size: int,
+        rank: int | None,
+        allow_larger: bool = False,
+        storage: Storage = "float32",
+        weight_bytes: int = 4,
+    ) -> None:
         """Refuse a rank that this table cannot take or that would not shrink it.
 
         Args:
@@ -156,6 +171,8 @@ class Method(BaseModel, ABC):
             hidden_size: Columns H of the dense table.
             rank: The rank asked for; None for a method that has none.
             allow_larger: Accept a rank up to `rank_limit` that does not shrink the table.
+            storage: How the result will be kept.
+            weight_bytes: Bytes of a weight of the model.
 
         Raises:
             ValueError: With the largest rank that shrinks the table.
@@ -173,17 +190,13 @@ class Method(BaseModel, ABC):
         if allow_larger and rank > limit:
             columns = f" the {hidden_size} columns of the table" if limit == hidden_size else f" {limit}"
             raise ValueError(f"rank {rank}{meaning} is above{columns}; use at most {limit}")
-        largest = self.largest_rank(vocab_size, hidden_size)
+        largest = self.largest_rank(vocab_size, hidden_size, storage, weight_bytes)
         if not allow_larger and rank > largest:
             remedy = f"the largest rank that does is {largest}" if largest >= smallest else "use factorization=none"
             raise ValueError(f"rank {rank}{meaning} does not shrink a {shape} with {self.name}; {remedy}")
 
     def _check_options(self, vocab_size: int, hidden_size: int) -> None:
         """Refuse options that do not fit the table, whatever the rank, with a ValueError."""
-
-    def _largest(self, vocab_size: int, hidden_size: int, fits: Callable[[Size], bool]) -> int:
-        ranks = range(1, self.rank_limit(vocab_size, hidden_size) + 1)
-        return bisect_left(ranks, True, key=lambda rank: not fits(self.size(vocab_size, hidden_size, rank)))
 
 
 class Factorization(Method):

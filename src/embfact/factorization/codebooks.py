@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from sklearn.cluster import KMeans, kmeans_plusplus
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from embfact.embeddings.product_quantized import nearest
 

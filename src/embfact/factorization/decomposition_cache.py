@@ -10,9 +10,7 @@ as long as they fit, and on disk where the caller says so:
 
 from __future__ import annotations
 
-import logging
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -22,15 +20,12 @@ from threading import Lock
 
 import torch
 import xxhash
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from embfact.embeddings.low_rank import LowRankEmbedding
 from embfact.factorization.block_krylov import randomized_pays
 from embfact.factorization.decomposition import Axes, check_table, low_rank, principal_axes, project
 from embfact.factorization.spectrum import Metric, Route, block_rows
-
-log = logging.getLogger(__name__)
+from embfact.tensor_files import read_tensors, write_tensors
 
 FORMAT = 1  # raise it when decompositions are computed or written in another way: it is part of their keys
 KEPT_BYTES = 2**29
@@ -166,45 +161,20 @@ def _path(key: str, table: torch.Tensor) -> Path | None:
 
 
 def _write(path: Path, axes: Axes) -> None:
-    """Write to a temporary neighbour and rename: nobody ever reads half a file. A full disk costs the cache alone."""
     scalars = torch.tensor([axes.norm, axes.remainder], dtype=torch.float64)
     tensors = {"energies": axes.energies, "axes": axes.axes, "scalars": scalars}
     if axes.encoder is not axes.axes:
         tensors["encoder"] = axes.encoder
     if axes.mean is not None:
         tensors["mean"] = axes.mean
-    tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
-        os.close(handle)
-        try:
-            save_file(tensors, name, metadata={"checksum": _checksum(tensors)})
-            Path(name).replace(path)
-        finally:
-            Path(name).unlink(missing_ok=True)
-    except (OSError, SafetensorError) as error:
-        log.warning("the decomposition could not be kept in %s: %s", path.parent, error)
+    write_tensors(path, {name: tensor.contiguous() for name, tensor in tensors.items()})
 
 
 def _read(path: Path) -> Axes | None:
     """The content of a file, or None if it is missing or damaged."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-            whole = (file.metadata() or {}).get("checksum") == _checksum(tensors)
-    except (OSError, SafetensorError):
-        return None
-    if not whole:
+    tensors = read_tensors(path)
+    if tensors is None:
         return None
     norm, remainder = tensors["scalars"].tolist()
     encoder = tensors.get("encoder", tensors["axes"])
     return Axes(tensors["energies"], tensors["axes"], encoder, tensors.get("mean"), norm, remainder)
-
-
-def _checksum(tensors: dict[str, torch.Tensor]) -> str:
-    digest = xxhash.xxh3_128()
-    for name in sorted(tensors):
-        digest.update(name.encode())
-        digest.update(tensors[name].numpy().data)
-    return digest.hexdigest()

@@ -42,7 +42,7 @@ class Distilled(Factorization):
         allow_inf_nan=False,
         description="λ; the L1 term is in units of the table's mean absolute number",
     )
-    steps: int = Field(default=800, ge=1, description="steps of Adam, the learning rate falling to zero in a line")
+    steps: int = Field(default=600, ge=1, description="steps of Adam, the learning rate falling to zero in a line")
     lr: float = Field(
         default=0.03, gt=0, allow_inf_nan=False, description="learning rate as a share of the size of what is learned"
     )

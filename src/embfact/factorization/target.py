@@ -46,11 +46,18 @@ class SizeTarget:
         if self.rank is not None:
             return f"r{self.rank}"
         if self.budget is not None:
-            return f"{'b' if self.unit == 'bytes' else 'p'}{self.budget:g}"
-        return f"e{self.energy:g}"
+            return f"{'b' if self.unit == 'bytes' else 'p'}{self.budget!r}"
+        return f"e{self.energy!r}"
 
-    def check(self, method: Method, vocab_size: int, hidden_size: int, storage: Storage = "float32") -> None:
-        """Refuse what is sure to fail for a V x H table, without the table.
+    def check(
+        self,
+        method: Method,
+        vocab_size: int,
+        hidden_size: int,
+        storage: Storage = "float32",
+        weight_bytes: int = 4,
+    ) -> None:
+        """Refuse what is sure to fail for a V x H table whose weights have so many bytes, without the table.
 
         Raises:
             ValueError: With the remedy.
@@ -63,9 +70,9 @@ class SizeTarget:
                     f"energy picks a rank by singular values, which {method.name} does not use; set rank or budget"
                 )
         elif self.budget is not None:
-            method.rank_for_budget(vocab_size, hidden_size, self.budget, self.unit, storage)
+            method.rank_for_budget(vocab_size, hidden_size, self.budget, self.unit, storage, weight_bytes)
         else:
-            method.check_size(vocab_size, hidden_size, self.rank)
+            method.check_size(vocab_size, hidden_size, self.rank, False, storage, weight_bytes)
 
     def rank_of(
         self,
@@ -83,12 +90,18 @@ class SizeTarget:
             storage: How the result will be kept, which decides what fits a budget.
 
         Raises:
-            ValueError: If nothing fits the budget, or the method knows no energy.
+            ValueError: If nothing fits the budget, or the energy takes a size that does not shrink the table.
         """
         if not method.uses_rank:
             return None
         if self.rank is not None:
             return self.rank
+        (vocab_size, hidden_size), weight_bytes = table.shape, table.element_size()
         if self.budget is not None:
-            return method.rank_for_budget(table.shape[0], table.shape[1], self.budget, self.unit, storage)
-        return method.rank_for_energy(table, float(self.energy or 1), evidence)
+            return method.rank_for_budget(vocab_size, hidden_size, self.budget, self.unit, storage, weight_bytes)
+        rank = method.rank_for_energy(table, float(self.energy or 1), evidence)
+        try:
+            method.check_size(vocab_size, hidden_size, rank, False, storage, weight_bytes)
+        except ValueError as error:
+            raise ValueError(f"energy {self.energy:g} is too much for {method.name}: {error}; lower energy") from None
+        return rank

@@ -10,22 +10,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
 from safetensors.torch import save_file
 from transformers import AutoConfig, GenerationConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from embfact.embeddings.base import TokenEmbedding
+from embfact.embeddings.build import describe_embedding
 from embfact.errors import ModelError
 from embfact.models import auto_map
-from embfact.models.backbones import weight_files
+from embfact.models.backbones import TOKENIZER_FILES, weight_files
 from embfact.models.compress import embedding_tensors, rebuild
 from embfact.models.loading import load_tokenizer, quiet
+from embfact.models.sharing import places_of
 from embfact.models.size import unique_tensors
 from embfact.models.weights import fill, fill_backbone
 
 WEIGHTS = "model.safetensors"
 GENERATION = "generation_config.json"
+KNOWN = {"config.json", GENERATION, f"{auto_map.MODULE}.py", "chat_template.jinja", *TOKENIZER_FILES}
 
 
 def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, directory: str | Path) -> None:
@@ -42,9 +47,13 @@ def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, dire
         ModelError: If the model is none of transformers' classes, or the directory holds something else than a model.
     """
     model = getattr(model, "_orig_mod", model)  # what torch.compile has wrapped
+    kind = type(model).__name__
+    if not isinstance(model, PreTrainedModel):
+        raise ModelError(f"only a model of transformers can be saved (found a {kind}); save a part that is one")
+    if any(tensor.is_meta for tensor in model.state_dict().values()):
+        raise ModelError(f"this {kind} is on the meta device and has no values; load its weights first")
     directory = Path(directory).absolute()
     _check_target(directory)
-    kind = type(model).__name__
     if _find_class(model.config, kind) is not type(model):
         raise ModelError(f"a {kind} is no class of transformers and could not be loaded again; save a part that is one")
     with _replacing(directory) as temporary, quiet():
@@ -52,8 +61,10 @@ def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, dire
         config.architectures = [kind]
         config.dtype = _dtype(model)
         state = unique_tensors(model)
-        blueprint = getattr(config, "embfact", None)
-        if blueprint and not auto_map.is_plain(blueprint):
+        blueprint = config.embfact = _blueprint(model)
+        if blueprint is None:
+            del config.embfact
+        elif not auto_map.is_plain(blueprint):
             auto_map.write(config, temporary)
             # In the place of the dense table: a loader that does not read the blueprint refuses the file, where it
             # would otherwise draw a table at random.
@@ -64,6 +75,8 @@ def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, dire
         if tokenizer is not None:
             tokenizer.save_pretrained(temporary)
         save_file({n: _alone(tensor) for n, tensor in state.items()}, temporary / WEIGHTS, metadata={"format": "pt"})
+        # safetensors writes for the owner alone; the weights are for whom their configuration is for.
+        shutil.copymode(temporary / "config.json", temporary / WEIGHTS)
 
 
 def load(directory: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -120,6 +133,15 @@ def load_model(
     return model.eval()
 
 
+def _blueprint(model: PreTrainedModel) -> dict[str, Any] | None:
+    """The blueprint as the model is now: it may be a larger one than was compressed, or cast to another dtype since."""
+    blueprint, embedding = getattr(model.config, "embfact", None), model.get_input_embeddings()
+    if not blueprint or not isinstance(embedding, TokenEmbedding) or "adapter" in blueprint:
+        return blueprint or None
+    places = places_of(model, embedding)
+    return {**blueprint, **places.as_json(), "embedding": describe_embedding(embedding)}
+
+
 def _saved_class(config: PreTrainedConfig, directory: Path) -> type[PreTrainedModel]:
     name = next(iter(config.architectures or ()), "")
     found = _find_class(config, name)
@@ -161,12 +183,12 @@ def _alone(tensor: torch.Tensor) -> torch.Tensor:
 def _check_target(directory: Path) -> None:
     if directory.exists() and not directory.is_dir():
         raise ModelError(f"{directory} is a file; give a directory to save to")
-    entries = list(directory.iterdir()) if directory.is_dir() else []
-    model = any(entry.name == "config.json" for entry in entries) and not any(entry.is_dir() for entry in entries)
-    if entries and not model:
+    entries = {entry.name for entry in directory.iterdir()} if directory.is_dir() else set()
+    others = sorted(name for name in entries if name not in KNOWN and not Path(name).match("model*.safetensors*"))
+    if others or (entries and "config.json" not in entries):
         raise ModelError(
-            f"{directory} holds {min(entry.name for entry in entries)} and other things than a saved model, which "
-            "would be lost; give a new or empty directory"
+            f"{directory} holds {min(others or entries)}, which is no part of a saved model and would be lost; give a "
+            "new or empty directory"
         )
 
 
@@ -188,8 +210,12 @@ def _reading(directory: Path) -> Iterator[None]:
 @contextmanager
 def _replacing(directory: Path) -> Iterator[Path]:
     """A temporary directory beside `directory` that takes its place once it is complete."""
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}-"))
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}-"))
+    except OSError as error:
+        reason = error.strerror or error
+        raise ModelError(f"{directory} cannot be made ({reason}); give a directory that you may write to") from error
     try:
         new, old = temporary / "new", temporary / "old"
         new.mkdir()

@@ -11,6 +11,7 @@ from embfact.embeddings.build import build_embedding, describe_embedding
 from embfact.embeddings.projected_block import ProjectedBlock
 from embfact.errors import ModelError
 from embfact.factorization.base import Evidence, Factorization, Method, ModelAdapter
+from embfact.factorization.layout import Storage
 from embfact.factorization.registry import build_method
 from embfact.models.sharing import Places, find_places, put, settle
 from embfact.models.size import identity, unique_tensors
@@ -29,6 +30,7 @@ def compress(
     evidence: Evidence | None = None,
     seed: int = 0,
     allow_larger: bool = False,
+    storage: Storage = "float32",
 ) -> None:
     """Replace the token embedding of a model by what a method makes of it, in place.
 
@@ -43,6 +45,7 @@ def compress(
         evidence: What ``method.needs`` asks for.
         seed: Seed of methods that draw random numbers.
         allow_larger: Accept a rank that does not shrink the table.
+        storage: How the embedding will be kept in the end, which decides what shrinks; see `store`.
 
     Raises:
         ModelError: If the model has no dense table that can be replaced, the rank or evidence does not fit it, or the
@@ -53,7 +56,8 @@ def compress(
     places = find_places(model, table)
     try:
         with unchanged_on_error(model):
-            method.check_size(table.num_embeddings, table.embedding_dim, rank, allow_larger)
+            sizes, weight_bytes = (table.num_embeddings, table.embedding_dim), table.weight.element_size()
+            method.check_size(*sizes, rank, allow_larger, storage, weight_bytes)
             if isinstance(method, Factorization):
                 structure = _replace_table(model, table, places, method, rank, evidence, seed)
             elif isinstance(method, ModelAdapter):

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from embfact.embeddings.base import TokenEmbedding
 from embfact.errors import ModelError
-from embfact.models.heads import TABLE_IS_PASSED, tied_to
+from embfact.models.heads import TABLE_IS_PASSED, PassedTableHead, TiedHead, tied_to
 from embfact.models.size import identity
 
 
@@ -64,6 +64,18 @@ def find_places(model: nn.Module, table: nn.Embedding) -> Places:
                     "and linear output layers can share its replacement; give it a copy of the weight first"
                 )
     return Places(tuple(inputs), tuple(heads))
+
+
+def places_of(model: nn.Module, embedding: TokenEmbedding) -> Places:
+    """Where a module that has replaced a token table stands in a model."""
+    modules = list(model.named_modules(remove_duplicate=False))
+    inputs = tuple(path for path, module in modules if module is embedding)
+    heads = tuple(
+        path
+        for path, module in modules
+        if isinstance(module, PassedTableHead) or (isinstance(module, TiedHead) and module.embedding is embedding)
+    )
+    return Places(inputs, heads)
 
 
 def put(model: PreTrainedModel, embedding: TokenEmbedding, places: Places) -> None:

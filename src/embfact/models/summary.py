@@ -9,6 +9,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from embfact.embeddings.projected_block import ProjectedBlock
+from embfact.errors import ModelError
 from embfact.factorization.layout import Size
 from embfact.models.compress import embedding_tensors
 from embfact.models.heads import PassedTableHead, TiedHead
@@ -56,7 +57,12 @@ def summary(model: PreTrainedModel) -> Summary:
 
     Args:
         model: A transformers model with a token embedding.
+
+    Raises:
+        ModelError: If it is none.
     """
+    if not isinstance(model, PreTrainedModel):
+        raise ModelError(f"only a model of transformers has a summary (found a {type(model).__name__})")
     blueprint: dict[str, Any] = getattr(model.config, "embfact", None) or {}
     now, whole = model_size(model, embedding_tensors(model)), model_size(model)
     dense, beside = _dense_sizes(model)

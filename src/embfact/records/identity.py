@@ -79,7 +79,7 @@ def science(config: RunConfig, data_fingerprint: str, model_fingerprint: str) ->
         **sections,
         "model": _start(config),
         "method": config.factorization.name,
-        "size": None if config.target is None else asdict(config.target),
+        "size": _size(config),
         "storage": config.storage,
         "quantization": None if config.storage == "float32" else config.quantization,
         "trainable": config.trainable,
@@ -97,7 +97,20 @@ def science(config: RunConfig, data_fingerprint: str, model_fingerprint: str) ->
 def _start(config: RunConfig) -> dict[str, str]:
     """The run whose weights are trained on, if any; what else there is to know of a backbone is in its fingerprint."""
     start = config.model.from_run
-    return {} if start is None else {"from_run": read(Path(start)).hash[:8]}
+    if start is None:
+        return {}
+    # Without the seed: starts that differ in nothing else repeat each other, and a table takes their mean. Which of
+    # them it was is in the fingerprint of the backbone.
+    decisive = {name: value for name, value in read(Path(start)).science.items() if name != "seed"}
+    return {"from_run": hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:8]}
+
+
+def _size(config: RunConfig) -> dict[str, Any] | None:
+    """How large the embedding should be; the unit belongs to a budget alone."""
+    if config.target is None:
+        return None
+    unit = config.target.unit if config.target.budget is not None else None
+    return asdict(config.target) | {"unit": unit}
 
 
 def _evidence(config: RunConfig) -> dict[str, Any] | None:
@@ -108,8 +121,11 @@ def _evidence(config: RunConfig) -> dict[str, Any] | None:
         return options.model_dump(mode="json", exclude={"warmup_steps"} if config.model.from_run else set())
     if not needs:
         return None
-    # A file is known by its content, not by its place.
-    return {"source": f"sha256:{file_digest(Path(options.file))[:16]}" if options.file else options.source}
+    if options.file is None:
+        return {"source": options.source}
+    # A file is known by its content, and by its kind: a CSV file read as plain text has other texts.
+    file = Path(options.file)
+    return {"source": f"sha256:{file_digest(file)[:16]}{file.suffix.lower()}"}
 
 
 @lru_cache(maxsize=1)

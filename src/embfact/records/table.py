@@ -261,7 +261,9 @@ def _data_facts(run: RunRecord) -> dict[str, Any]:
 def _options(run: RunRecord) -> dict[str, Any]:
     """Scientific options outside data, method and seed, by dotted name."""
     options = _flat({name: value for name, value in run.science.items() if name not in _PLACED})
-    return options | {"model_fingerprint": (run.model.fingerprint or "")[:8]}
+    # Weights that a run started from differ from seed to seed; what they were made by is in the options.
+    started = "model.from_run" in options
+    return options | {"model_fingerprint": "" if started else (run.model.fingerprint or "")[:8]}
 
 
 def _varying(records: Iterable[RunRecord]) -> set[str]:

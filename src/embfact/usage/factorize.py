@@ -104,13 +104,14 @@ class Workbench:
         start = perf_counter()
         rank = config.target.rank_of(method, self.table, evidence, config.storage) if config.target else None
         if isinstance(method, Factorization) and not in_place:
-            method.check_size(self.table.shape[0], self.table.shape[1], rank)
+            sizes, weight_bytes = self.table.shape, self.table.element_size()
+            method.check_size(sizes[0], sizes[1], rank, False, config.storage, weight_bytes)
             padding = self.embedding.padding_idx
             small = method.fit(self.table, rank, evidence=evidence, padding_idx=padding, seed=config.seed)
             seconds = perf_counter() - start
             small.store_tables(config.storage)
             return small, model_size(small), rank, seconds
-        compress(model, method, rank, evidence=evidence, seed=config.seed)
+        compress(model, method, rank, evidence=evidence, seed=config.seed, storage=config.storage)
         seconds = perf_counter() - start
         store(model, config.storage)
         small = cast(TokenEmbedding, model.get_input_embeddings())
@@ -159,20 +160,22 @@ def factorize(request: FactorizeRequest, say: Callable[[str], None]) -> Comparis
     rows = [bench.row(Job(bench.config.dense()), "")]
     for number, (job, setting) in enumerate(zip(request.jobs, _settings(request.jobs), strict=True), 1):
         row = bench.row(job, setting, in_place=request.output is not None)
-        say(
-            f"[{number}/{len(request.jobs)}] {row.label} {setting}".rstrip()
-            + f"  {row.problem or f'{row.seconds:.2f} s'}"
-        )
+        outcome = row.problem.partition(":")[0] if row.problem else f"{row.seconds:.2f} s"
+        words = [
+            f"[{number}/{len(request.jobs)}]",
+            row.label,
+            setting,
+            f"{row.size_name} {row.rank}" if row.rank else "",
+        ]
+        say(f"{' '.join(filter(None, words))}  {outcome}")
         if row.label == rows[0].label:
             rows[0] = row
         else:
             rows.append(row)
     if request.output and not rows[-1].problem:
         checkpoint.save(bench.model, bench.tokenizer, request.output)
-    config = bench.config
-    corpus = (
-        Path(config.evidence.file).name if config.evidence.file else f"{len(bench.train):,} rows of {config.data.name}"
-    )
+    config, counted = bench.config, bench.config.evidence.file
+    corpus = Path(counted).name if counted else f"{len(bench.train):,} rows of {config.data.name}"
     return Comparison(
         model=config.model.label,
         vocab_size=bench.table.shape[0],

@@ -6,6 +6,7 @@ Light to import: no torch, no pyarrow; Hydra only composes.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,13 +179,20 @@ def _faults_of_places(places: dict[str, str], jobs: Sequence[Job]) -> list[Fault
     faults = []
     if "table" in places:
         path = Path(places["table"]).expanduser()
-        if not places["table"] or not path.parent.is_dir() or path.is_dir():
-            faults.append(Fault("table cannot be written", places["table"], "give a file name in a folder that exists"))
+        if not places["table"] or not os.access(path.parent, os.W_OK) or path.is_dir():
+            remedy = "give a file name in a folder that you may write to"
+            faults.append(Fault("table cannot be written", places["table"], remedy))
+        elif _lies_in(path, places.get("output")):
+            faults.append(Fault("table lies in the output", places["table"], "give another file name"))
     if "output" in places:
         if len(jobs) > 1:
             faults.append(Fault("output takes one method and one size", places["output"], "leave out -m and the lists"))
         faults += _faults_of_output(places["output"], jobs)
     return faults
+
+
+def _lies_in(path: Path, folder: str | None) -> bool:
+    return folder is not None and path.resolve().is_relative_to(Path(folder).expanduser().resolve())
 
 
 def _faults_of_output(text: str, jobs: Sequence[Job]) -> list[Fault]:

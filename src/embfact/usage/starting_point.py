@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from embfact.config import DataConfig, ModelConfig, RunConfig
 from embfact.data.fingerprint import fingerprint
 from embfact.errors import ModelError
@@ -48,7 +50,12 @@ def _refuse_compressed(record: RunRecord) -> None:
 
 
 def _refuse_another_backbone(record: RunRecord, model: ModelConfig) -> None:
-    if differing := _differing(ModelConfig.model_validate(record.config["model"]), model, BACKBONE):
+    try:
+        started = ModelConfig.model_validate(record.config["model"])
+    except (KeyError, TypeError, ValidationError) as error:
+        reason = str(error).splitlines()[0]
+        raise ModelError(f"the run {record.name} was written by another embfact ({reason}); train it again") from None
+    if differing := _differing(started, model, BACKBONE):
         options = ", ".join(f"model.{name}" for name in differing if name != "label") or "model.name"
         raise ModelError(
             f"the run {record.name} has the backbone {record.model.name}, and this command names {model.label}; "
