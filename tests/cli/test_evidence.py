@@ -82,7 +82,7 @@ def test_another_corpus_is_counted_and_known_by_its_content(command):
     answer = command("factorization=weighted_svd", "rank=4", "evidence.source=a.txt", "output_dir=corpus")
     assert answer.code == 0, answer
     (run,) = command.folder.glob("corpus/*/")
-    assert re.fullmatch(r"sha256:[0-9a-f]{16}", read(run).science["evidence"]["source"])
+    assert re.fullmatch(r"sha256:[0-9a-f]{16}\.txt", read(run).science["evidence"]["source"])
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,16 @@ def test_gradients_are_those_of_finite_differences(name):
 
 
 @each_class
+def test_it_compiles_as_a_whole(name):
+    both, hidden = LookupAndLogits(EXAMPLES[name]()), numbers(2, HIDDEN_SIZE)
+    torch.compiler.reset()
+    compiled = torch.compile(both, backend="aot_eager", fullgraph=True)
+    for ids in (IDS, ALL_IDS, torch.tensor([PADDING])):
+        found, expected = compiled(ids, hidden), both(ids, hidden)
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+
+
+@each_class
 def test_every_weight_is_trained(name):
     found = gradients(EXAMPLES[name](), ALL_IDS)
     assert found
@@ -116,6 +126,14 @@ def test_ids_of_any_shape_are_looked_up(name, storage):
         expected = functional.embedding(ids, module.dense())
         for integers in (torch.int64, torch.int32):
             torch.testing.assert_close(module(ids.to(integers)), expected, rtol=0, atol=1e-12)
+
+
+@each_class
+@each_storage
+@pytest.mark.parametrize("wrong", [-1, VOCAB_SIZE])
+def test_ids_of_no_token_are_refused(name, storage, wrong):
+    with pytest.raises(IndexError, match=f"token ids must be 0 to 12 .found {min(wrong, 3)} to {max(wrong, 3)}"):
+        example(name, storage)(torch.tensor([3, wrong]))
 
 
 @each_class

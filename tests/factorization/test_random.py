@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from embfact.factorization.random import Random
+from embfact.models.size import model_size
 
 TABLE = 0.07 * torch.randn(4000, 64, generator=torch.Generator().manual_seed(0)) + 0.5
 
@@ -39,3 +40,11 @@ def test_the_padding_vector_is_zero_and_the_dtype_is_kept():
     assert module.dense().dtype == torch.float16
     assert module.dense()[3].count_nonzero() == 0
     assert module.dense()[2].count_nonzero() > 0
+
+
+@pytest.mark.parametrize("storage", ["float32", "float16", "int8", "int4"])
+@pytest.mark.parametrize("shape", [(30, 12), (21, 7)])
+def test_the_layout_is_what_is_saved(storage, shape):
+    module = Random().fit(TABLE[: shape[0], : shape[1]], 3)
+    module.store_tables(storage)
+    assert model_size(module) == Random().size(*shape, 3, storage)

@@ -84,8 +84,8 @@ def test_a_budget_gives_the_largest_size_that_fits(data):
         )
 
     assert share(rank) <= budget
-    assert share(rank + 1) > budget or rank == method.largest_rank(vocab_size, hidden_size)
-    method.check_size(vocab_size, hidden_size, rank)
+    assert share(rank + 1) > budget or rank == method.largest_rank(vocab_size, hidden_size, storage)
+    method.check_size(vocab_size, hidden_size, rank, storage=storage)
 
 
 @each_method

@@ -87,12 +87,12 @@ def test_loading_does_not_move_the_callers_random_numbers(saved):
 def test_saving_again_replaces_the_older_model_and_leaves_nothing_beside_it(
     saved, make_model, make_tokenizer, logits_of
 ):
-    (saved / "stale.txt").write_text("of the older one")
+    (saved / "vocab.txt").write_text("of the older one")
     model = make_model("bert", num_labels=4)
     compress(model, Random(), rank=2)
     save(model, make_tokenizer(), saved)
     assert torch.equal(logits_of(load(saved)[0]), logits_of(model))
-    assert not (saved / "stale.txt").exists()
+    assert not (saved / "vocab.txt").exists()
     assert [path.name for path in saved.parent.iterdir()] == ["saved"]
 
 

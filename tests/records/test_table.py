@@ -153,6 +153,20 @@ def test_another_backbone_under_one_name_is_another_row(make):
     assert [row.setting for row in table.rows] == ["model_fingerprint=abababab", "model_fingerprint=cdcdcdcd"]
 
 
+def test_runs_that_start_from_like_runs_are_averaged(make):
+    """Each seed has trained weights of its own to start from; what they were trained by is the same."""
+
+    def started(seed, start):
+        options = {"model": {"from_run": start}}
+        values = make(seed=seed, options=options).model_dump()
+        values["model"]["fingerprint"] = f"{seed:064x}"
+        return type(make()).model_validate(values)
+
+    (row,) = table_of(started(0, "aaaaaaaa"), started(1, "aaaaaaaa")).rows
+    assert len(row.runs) == 2
+    assert len(table_of(started(0, "aaaaaaaa"), started(1, "bbbbbbbb")).rows) == 2
+
+
 def test_a_missing_seed_is_said(make):
     runs = [make("none", None, seed) for seed in range(3)] + [make("svd", 64, seed) for seed in (0, 2)]
     assert warnings(table_of(*runs)) == ["sst2: seed 1 missing for svd r=64."]

@@ -6,6 +6,7 @@ from typing import cast
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from embfact.factorization.decomposition import check_table, principal_axes
 
@@ -15,10 +16,14 @@ def projected_weights(block: nn.Module, embedding_size: int) -> dict[str, torch.
 
     A LayerNorm takes the mean of the numbers of a vector away, so only what a token vector has besides it counts. Let B
     (E-1 x H) hold the top right singular vectors of the token table without the means of its rows, and Z (E x E-1) an
-    orthonormal basis of the vectors that sum to zero. All tables T become (E/H)^½ T Bᵀ Zᵀ; the new LayerNorm, fresh,
-    has no mean to take away from their sum and divides it by what the old one would; and the projection leads back by
-    (H/E)^½ Z B and then has the weight and bias of the old LayerNorm. So a sum x of token, position and segment vectors
-    comes out as the old LayerNorm of its projection x Bᵀ B: exactly as before for E = H.
+    orthonormal basis of the vectors that sum to zero. Every table T becomes (E/H)^½ T Bᵀ Zᵀ: the new LayerNorm, fresh,
+    then has no mean to take away, and divides a sum of projected vectors by what the old one would. The projection to H
+    is the least-squares map from what the new LayerNorm gives to what the old one gave, weight and bias included, over
+    all tokens with the mean position and segment vector.
+
+    For E = H the block gives what it gave before. Below, what the LayerNorm puts back to full length has lost its share
+    outside of B, so the block is further from the pretrained one than the factors of `svd` of the same rank, which keep
+    positions, segments and LayerNorm at H.
 
     Args:
         block: A block that `find_block` accepts; it is not changed.
@@ -30,18 +35,32 @@ def projected_weights(block: nn.Module, embedding_size: int) -> dict[str, torch.
     Raises:
         ValueError: If the token table is not finite.
     """
-    tables = {name: part.weight for name, part in block.named_children() if isinstance(part, nn.Embedding)}
-    check_table(tables["word_embeddings"])
-    norm, words = cast(nn.LayerNorm, block.LayerNorm), tables["word_embeddings"].detach().cpu()
-    words = words.to(torch.promote_types(words.dtype, torch.float32))
+    check_table(cast(nn.Embedding, block.word_embeddings).weight)
+    tables = {name: _double(part.weight) for name, part in block.named_children() if isinstance(part, nn.Embedding)}
+    words, norm = tables["word_embeddings"], cast(nn.LayerNorm, block.LayerNorm)
     axes = principal_axes(words - words.mean(dim=1, keepdim=True)).axes[: embedding_size - 1]
-    basis = _sum_zero(embedding_size) @ axes
-    scale = (embedding_size / words.shape[1]) ** 0.5
+    basis = (embedding_size / words.shape[1]) ** 0.5 * _sum_zero(embedding_size) @ axes
+
+    sums = words + sum(table.mean(dim=0) for name, table in tables.items() if name != "word_embeddings")
+    old = functional.layer_norm(sums, words.shape[1:], _double(norm.weight), _double(norm.bias), norm.eps)
+    new = functional.layer_norm(sums @ basis.T, (embedding_size,), eps=norm.eps)
+    weight, bias = _least_squares(new, old)
     return {
-        **{f"block.{name}.weight": scale * _double(table) @ basis.T for name, table in tables.items()},
-        "projection.weight": _double(norm.weight).unsqueeze(1) * basis.T / scale,
-        "projection.bias": _double(norm.bias),
+        **{f"block.{name}.weight": table @ basis.T for name, table in tables.items()},
+        "projection.weight": weight,
+        "projection.bias": bias,
     }
+
+
+def _least_squares(inputs: torch.Tensor, outputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weight (H x E) and bias (H) of the smallest linear map that brings inputs (V x E) nearest to outputs (V x H)."""
+    mean, target = inputs.mean(dim=0), outputs.mean(dim=0)
+    centered = inputs - mean
+    # Directions of rounding errors alone: the sum of the numbers, and all of them where E = 2 tells tokens by sign.
+    noise = 1e-10 * inputs.square().sum().item()
+    inverse = torch.linalg.pinv(centered.T @ centered, atol=noise, rtol=0, hermitian=True)
+    weight = inverse @ (centered.T @ (outputs - target))
+    return weight.T, target - mean @ weight
 
 
 def _sum_zero(size: int) -> torch.Tensor:
