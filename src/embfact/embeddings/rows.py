@@ -14,6 +14,8 @@ from torch.nn import functional
 from embfact.factorization.layout import Storage
 
 _LEVELS = {"int8": 127, "int4": 7}
+# The scale of a row is a float32 and its largest number over the levels.
+_LARGEST = {"float16": 65504.0, "int8": 127 * 3.4e38, "int4": 7 * 3.4e38}
 
 
 class Rows(nn.Module):
@@ -89,19 +91,21 @@ class Rows(nn.Module):
         """Keep the rows in another way from now on; they are not trained any more.
 
         Raises:
-            ValueError: If they are stored already, or float16 cannot hold them.
+            ValueError: If they are stored already, or have numbers too large for it; they are then as they were.
         """
         if storage == "float32":
             return
         if self.storage != "float32":
             raise ValueError(f"the rows are stored as {self.storage} already; start from the trained model")
         weight = self.weight.detach()
+        largest = weight.abs().max().item() if weight.numel() else 0.0
+        if largest > (limit := _LARGEST[storage]):
+            found = f"{limit:.5g} (found {largest:.5g})"
+            raise ValueError(f"{storage} cannot hold numbers above {found}; use storage=float32")
         # Follows the module to another device or dtype, as a parameter does.
         self.register_buffer("like", weight.new_empty(0), persistent=False)
         self.storage, self.aware = storage, None
         if storage == "float16":
-            if (weight.abs() > torch.finfo(torch.float16).max).any():
-                raise ValueError("float16 cannot hold numbers above 65504; use storage=float32 or int8")
             self.weight = nn.Parameter(weight.half(), requires_grad=False)
             return
         codes, scales = quantize(weight, storage)
