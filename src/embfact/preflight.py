@@ -63,7 +63,9 @@ def _model_faults(config: RunConfig) -> list[Fault]:
         shape, values = _backbone(config.model.model_dump_json())
         origin = origin_of(config.model)
         if isinstance(origin, Path):
-            for file in weight_files(origin):
+            files = weight_files(origin)
+            # Headers of a run's own checkpoint, which somebody may have cut; others are read when they are loaded.
+            for file in files if config.model.from_run else []:
                 saved_bytes(file)
     except ModelError as error:
         start = config.model.from_run
