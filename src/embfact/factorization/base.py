@@ -185,7 +185,8 @@ class Method(BaseModel, ABC):
         shape, meaning = f"{vocab_size} x {hidden_size} table", _meaning(self.size_name)
         smallest = self.smallest_rank(vocab_size, hidden_size)
         if rank < smallest:
-            raise ValueError(f"rank {rank}{meaning} is too small for {self.name} of a {shape}; use {smallest} or more")
+            reason = self._why_no_smaller(vocab_size, hidden_size)
+            raise ValueError(f"rank {rank}{meaning} is too small for {self.name} of a {shape}{reason}")
         limit = self.rank_limit(vocab_size, hidden_size)
         if allow_larger and rank > limit:
             columns = f" the {hidden_size} columns of the table" if limit == hidden_size else f" {limit}"
@@ -194,6 +195,10 @@ class Method(BaseModel, ABC):
         if not allow_larger and rank > largest:
             remedy = f"the largest rank that does is {largest}" if largest >= smallest else "use factorization=none"
             raise ValueError(f"rank {rank}{meaning} does not shrink a {shape} with {self.name}; {remedy}")
+
+    def _why_no_smaller(self, vocab_size: int, hidden_size: int) -> str:
+        """What follows on "rank 1 is too small": the reason, if there is one, and the remedy."""
+        return f"; use {self.smallest_rank(vocab_size, hidden_size)} or more"
 
     def _check_options(self, vocab_size: int, hidden_size: int) -> None:
         """Refuse options that do not fit the table, whatever the rank, with a ValueError."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from embfact.factorization.base import Evidence, EvidenceKind, Factorization
-from embfact.factorization.layout import Part, Storage
+from embfact.factorization.layout import Part
 
 if TYPE_CHECKING:
     import torch
@@ -62,24 +62,9 @@ class GroupSVD(Factorization):
         """Rank 1 in each group takes V + G H numbers, and the map as many as V."""
         return -(-(2 * vocab_size + self.groups * hidden_size) // (vocab_size + hidden_size))
 
-    def check_size(
-        self,
-        vocab_size: int,
-        hidden_size: int,
-        rank: int | None,
-        allow_larger: bool = False,
-        storage: Storage = "float32",
-        weight_bytes: int = 4,
-    ) -> None:
-        """Refuse also a rank that has no axis for each group; see `Method.check_size`."""
-        self._check_options(vocab_size, hidden_size)
+    def _why_no_smaller(self, vocab_size: int, hidden_size: int) -> str:
         smallest = self.smallest_rank(vocab_size, hidden_size)
-        if rank is not None and 1 <= rank < smallest:
-            raise ValueError(
-                f"rank {rank} is too small for group_svd of a {vocab_size} x {hidden_size} table: it leaves nothing "
-                f"for some of {self.groups} groups; use rank {smallest} or more, or fewer groups"
-            )
-        super().check_size(vocab_size, hidden_size, rank, allow_larger, storage, weight_bytes)
+        return f": it leaves nothing for some of {self.groups} groups; use rank {smallest} or more, or fewer groups"
 
     def _check_options(self, vocab_size: int, hidden_size: int) -> None:
         if 2**self.groups > vocab_size + 1:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from embfact.factorization.base import Evidence, EvidenceKind, Factorization
-from embfact.factorization.layout import Part, Storage
+from embfact.factorization.layout import Part
 
 if TYPE_CHECKING:
     import torch
@@ -72,28 +72,16 @@ class HybridSVD(Factorization):
         rows = (self.exact_rows or 1) * (hidden_size + 1)
         return 1 - (-rows // (vocab_size + hidden_size))
 
-    def check_size(
-        self,
-        vocab_size: int,
-        hidden_size: int,
-        rank: int | None,
-        allow_larger: bool = False,
-        storage: Storage = "float32",
-        weight_bytes: int = 4,
-    ) -> None:
-        """Refuse also a rank that has no room for factors beside the exact rows; see `Method.check_size`."""
-        self._check_options(vocab_size, hidden_size)
-        smallest, shape = self.smallest_rank(vocab_size, hidden_size), f"{vocab_size} x {hidden_size} table"
-        if self.exact_rows is not None and rank is not None and 1 <= rank < smallest:
-            if not allow_larger and self.largest_rank(vocab_size, hidden_size, storage, weight_bytes) < smallest:
-                most = (vocab_size * hidden_size - 1 - vocab_size - hidden_size) // (hidden_size + 1)
-                remedy = f"keep at most {most}" if most > 0 else "use factorization=none"
-                raise ValueError(f"{self.exact_rows} exact rows leave no room for factors in a {shape}; {remedy}")
-            raise ValueError(
-                f"rank {rank} is too small for hybrid_svd of a {shape}: it leaves no room for factors beside "
-                f"{self.exact_rows} exact rows; use rank {smallest} or more, or fewer exact rows"
-            )
-        super().check_size(vocab_size, hidden_size, rank, allow_larger, storage, weight_bytes)
+    def _why_no_smaller(self, vocab_size: int, hidden_size: int) -> str:
+        smallest = self.smallest_rank(vocab_size, hidden_size)
+        if self.exact_rows is None:
+            return super()._why_no_smaller(vocab_size, hidden_size)
+        if self.largest_rank(vocab_size, hidden_size) < smallest:
+            most = (vocab_size * hidden_size - 1 - vocab_size - hidden_size) // (hidden_size + 1)
+            remedy = f"keep at most {most}" if most > 0 else "use factorization=none"
+            return f": {self.exact_rows} exact rows leave no room for factors; {remedy}"
+        beside = f"it leaves no room for factors beside {self.exact_rows} exact rows"
+        return f": {beside}; use rank {smallest} or more, or fewer exact rows"
 
     def _check_options(self, vocab_size: int, hidden_size: int) -> None:
         if self.exact_rows is not None and self.exact_rows >= vocab_size:
