@@ -100,8 +100,8 @@ class Rows(nn.Module):
         weight = self.weight.detach()
         largest = weight.abs().max().item() if weight.numel() else 0.0
         if largest > (limit := _LARGEST[storage]):
-            found = f"{limit:.5g} (found {largest:.5g})"
-            raise ValueError(f"{storage} cannot hold numbers above {found}; use storage=float32")
+            remedy = "use storage=float32 or int8" if storage == "float16" else "use storage=float32"
+            raise ValueError(f"{storage} cannot hold numbers above {limit:.5g} (found {largest:.5g}); {remedy}")
         # Follows the module to another device or dtype, as a parameter does.
         self.register_buffer("like", weight.new_empty(0), persistent=False)
         self.storage, self.aware = storage, None
