@@ -15,7 +15,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from embfact.composition import read_request
-from embfact.config import RefactorizeConfig, RunConfig
+from embfact.config import RunConfig
 from embfact.data.datamodule import TextDataModule
 from embfact.data.tokenized import Tokenized
 from embfact.embeddings.low_rank import LowRankEmbedding
@@ -24,6 +24,7 @@ from embfact.factorization.base import Evidence
 from embfact.models.compress import compress
 from embfact.rank_schedule import Projection
 from embfact.refactorization import Refactorization
+from embfact.sections import RefactorizeConfig
 from embfact.tasks import sequence_classification
 from embfact.training import Fitted, fit
 

@@ -15,13 +15,14 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from embfact.composition import read_request
-from embfact.config import OptimizerConfig, RunConfig
+from embfact.config import RunConfig
 from embfact.data import datamodule
 from embfact.data.datamodule import TextDataModule
 from embfact.data.tokenized import Tokenized
 from embfact.inference import predict
 from embfact.models.compress import compress
 from embfact.models.loading import load_backbone
+from embfact.sections import OptimizerConfig
 from embfact.tasks import sequence_classification
 from embfact.tasks.sequence_classification import SequenceClassification
 from embfact.training import Fitted, fit

@@ -8,11 +8,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from embfact.config import ModelConfig, RunConfig
+from embfact.config import RunConfig
 from embfact.errors import ConfigError, DataError, Fault, ModelError
 from embfact.models.backbones import TableShape, origin_of, read_config, table_shape, usable_positions, weight_files
 from embfact.models.size import saved_bytes
 from embfact.rank_schedule import fault_of_schedule
+from embfact.sections import ModelConfig
 from embfact.usage.starting_point import check_start
 
 

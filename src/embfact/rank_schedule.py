@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import floor
 
-from embfact.config import RefactorizeConfig, TrainerConfig
 from embfact.errors import Fault, UserError
+from embfact.sections import RefactorizeConfig, TrainerConfig
 
 ROUNDING = 1e-9  # 0.7 of 10 steps is 7.000000000000001 in one order and 6.999999999999999 in another
 

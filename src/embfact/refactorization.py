@@ -15,12 +15,12 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
-from embfact.config import RefactorizeConfig
 from embfact.embeddings.low_rank import LowRankEmbedding
 from embfact.factorization.base import Evidence, Factorization
 from embfact.models.table import dense_table
 from embfact.moments import carry_over
 from embfact.rank_schedule import Projection, rank_schedule
+from embfact.sections import RefactorizeConfig
 
 log = logging.getLogger(__name__)
 

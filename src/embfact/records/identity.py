@@ -13,11 +13,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from embfact.config import DataConfig, ModelConfig, RunConfig, slug
+from embfact.config import RunConfig
 from embfact.data.fingerprint import fingerprint as data_fingerprint
 from embfact.models.backbones import file_digest
 from embfact.models.backbones import fingerprint as model_fingerprint
 from embfact.records.record import read
+from embfact.sections import DataConfig, ModelConfig, slug
 
 RESULTS_VERSION = 3
 """Raised whenever a change of this program changes a result, so that older runs are not taken for it."""
@@ -29,7 +30,7 @@ LIBRARIES = ("torch", "transformers", "tokenizers", "pytorch-lightning", "torchm
 _NOT_SCIENCE = {
     "data": {"name", "source", "hub", "hub_config", "revision", "mirror", "train_file", "validation_file"}
     | {"submission", "note"},
-    "trainer": {"eval_batch_size", "accelerator", "compile", "threads"},
+    "trainer": {"eval_batch_size", "accelerator", "compile", "threads", "devices", "strategy"},
     "factorization": {"refactorize_existing"},  # it permits, it computes nothing
 }
 

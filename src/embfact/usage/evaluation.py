@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from embfact.config import DataConfig
 from embfact.data.fingerprint import fingerprint_of, locate
 from embfact.data.splits import draw
 from embfact.data.text import load_split
 from embfact.errors import DataError
+from embfact.sections import DataConfig
 from embfact.tasks.metrics import score
 from embfact.usage.finished_run import FinishedRun
 from embfact.usage.target import Target

@@ -10,13 +10,13 @@ import transformers
 from torch import nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel, PreTrainedTokenizerBase
 
-from embfact.config import ModelConfig
 from embfact.embeddings.base import TokenEmbedding
 from embfact.errors import ModelError
 from embfact.factorization.decomposition import check_table
 from embfact.models.backbones import hub_commit, origin_of, resolve
 from embfact.models.loading import load_tokenizer, quiet
 from embfact.models.table import dense_table
+from embfact.sections import ModelConfig
 
 
 def load_dense(model: ModelConfig) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:

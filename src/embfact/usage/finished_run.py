@@ -12,10 +12,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from embfact.config import DataConfig
 from embfact.errors import ModelError
 from embfact.models.backbones import usable_positions
 from embfact.records.record import CHECKPOINT, FILE_NAME, RunRecord, read
+from embfact.sections import DataConfig
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from embfact.config import DataConfig, ModelConfig, RunConfig
+from embfact.config import RunConfig
 from embfact.data.fingerprint import fingerprint
 from embfact.errors import ModelError
 from embfact.records.record import RunRecord
+from embfact.sections import DataConfig, ModelConfig
 from embfact.usage.finished_run import open_run
 
 BACKBONE = ("label", "name_or_path", "revision", "architecture", "tokenizer")

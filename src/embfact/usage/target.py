@@ -15,8 +15,8 @@ from hydra.core.override_parser.types import Override, OverrideType
 from pydantic import BaseModel, ValidationError
 
 from embfact.composition import Composer, hydra_session
-from embfact.config import DataConfig, PathsConfig, TrainerConfig
 from embfact.errors import ConfigError, DataError, Fault
+from embfact.sections import DataConfig, PathsConfig, TrainerConfig
 from embfact.tasks.metrics import check_metrics
 from embfact.usage.finished_run import FinishedRun
 from embfact.validation import faults_of

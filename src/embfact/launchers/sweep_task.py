@@ -1,0 +1,79 @@
+"""The sweep as a launcher sees it: runs by number, and where to report what came of them.
+
+Light to import: no torch before the first run.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from omegaconf import DictConfig
+
+from embfact.launchers.outcome import Outcome
+from embfact.launchers.work import do_run
+from embfact.log import say
+from embfact.sweep import PlannedRun
+
+
+class SweepTask:
+    """The runs of a sweep that are still to be done.
+
+    Args:
+        runs: The runs, by number from 0; all have an identity.
+        fail_fast: Stop at the first that fails.
+
+    Attributes:
+        outcomes: What came of each, by number.
+        stopped: Whether no other run is to be started.
+    """
+
+    def __init__(self, runs: Sequence[PlannedRun], fail_fast: bool = False) -> None:
+        self.runs = tuple(runs)
+        self.fail_fast = fail_fast
+        self.outcomes: dict[int, Outcome] = {}
+        self.stopped = False
+        self._process = os.getpid()
+
+    def __call__(self, settings: DictConfig) -> Outcome:
+        """Do the run of the job that one of Hydra's own launchers has just set up, here or in another process."""
+        from hydra.core.hydra_config import HydraConfig
+
+        number = int(HydraConfig.get().job.num)
+        outcome = Outcome("unstarted") if self.stopped else do_run(self.runs[number])
+        self.report(number, outcome)
+        return outcome
+
+    def report(self, number: int, outcome: Outcome) -> None:
+        """Take note of what came of a run, and print its line."""
+        self.outcomes[number] = outcome
+        self.stopped = self.stopped or (self.fail_fast and outcome.state in ("failed", "diverged"))
+        line = self.line(number, outcome)
+        if line:
+            say(line)
+
+    def line(self, number: int, outcome: Outcome) -> str:
+        """What is printed of a run that has ended; nothing of one that another process does."""
+        if outcome.state in ("busy", "unstarted"):
+            return ""
+        total = len(self.runs)
+        counter = f"[{number + 1:>{len(str(total))}}/{total}] " if total > 1 else ""
+        seconds = f"  {outcome.record.seconds.total:.0f} s" if outcome.record else ""
+        return f"{counter}{self.runs[number].title}  {in_words(outcome)}{seconds}"
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Outcomes are kept where the sweep was started.
+        return {**self.__dict__, "outcomes": {}}
+
+
+def in_words(outcome: Outcome) -> str:
+    """The reported metrics of a run, or why it has none."""
+    if outcome.record is None or outcome.state != "finished":
+        return f"{outcome.state.upper()}: {outcome.message}"
+    metrics = outcome.record.metrics
+    return "  ".join(
+        f"{split + ' ' if len(metrics) > 1 else ''}{name} " + ("undefined" if value is None else f"{100 * value:.1f}")
+        for split, values in metrics.items()
+        for name, value in values.items()
+    )
