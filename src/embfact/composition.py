@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import copy
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +46,13 @@ class Request:
         configs: One configuration, or those of the sweep in its order.
         multirun: Whether it is a sweep.
         overrides: The overrides that are the same for all runs, for Hydra's own settings (its launcher).
+        launcher: The section of the launcher that a sweep goes through.
     """
 
     configs: tuple[RunConfig, ...]
     multirun: bool
-    overrides: tuple[str, ...]
+    overrides: tuple[str, ...] = ()
+    launcher: Mapping[str, Any] = field(default_factory=dict)
 
 
 @contextmanager
@@ -90,7 +92,8 @@ def read_request(conf_dir: Path, words: Sequence[str], multirun: bool) -> Reques
         faults += [fault for fault in more if not (unknown and fault.what.startswith(unknown))]
         if faults:
             raise ConfigError(faults)
-        return Request(configs, multirun, tuple(fixed))
+        launcher: Any = OmegaConf.to_container(settings.launcher, resolve=False)
+        return Request(configs, multirun, tuple(fixed), launcher)
 
 
 def _expand(overrides: Sequence[Override]) -> list[list[str]]:

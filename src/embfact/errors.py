@@ -23,6 +23,10 @@ class ModelError(UserError):
     """The backbone, or a saved run, cannot be loaded or cannot take the factorization."""
 
 
+class DivergedError(UserError):
+    """The loss of a training is infinite or no number; the message names the step."""
+
+
 @dataclass(frozen=True)
 class Fault:
     """One thing wrong in a configuration.

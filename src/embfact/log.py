@@ -37,3 +37,8 @@ def run_log(directory: Path) -> Iterator[None]:
 def say(line: str = "") -> None:
     """Print a line for the person at the terminal, above a progress bar if there is one."""
     print(line, flush=True, file=sys.stdout)
+
+
+def say_error(line: str) -> None:
+    """Print a line to standard error."""
+    print(line, flush=True, file=sys.stderr)

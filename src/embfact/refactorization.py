@@ -8,7 +8,7 @@ Pruning for Efficient Deep Neural Networks").
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import pytorch_lightning as pl
@@ -65,14 +65,35 @@ class Refactorization(pl.Callback):
         self.dense = True
         self._due: list[Projection] = []
 
+    def state_dict(self) -> dict[str, Any]:
+        """The projections so far."""
+        return {"dense": self.dense, "done": [[projection.step, projection.rank] for projection in self.done]}
+
+    def catch_up(self, checkpoint: Mapping[str, Any]) -> None:
+        """Bring a dense model into the shape that it had when a state of its training was kept.
+
+        Its weights are then taken from there; what the factors are fitted to here is of no account.
+
+        Args:
+            checkpoint: A checkpoint of Lightning's, of a training with this callback.
+        """
+        state = checkpoint["callbacks"][self.state_key]
+        self.done = [Projection(step, rank) for step, rank in state["done"]]
+        if not state["dense"]:
+            self.swap()
+            self.dense = False
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Plan the projections, or refuse a training that is too short for them."""
+        if not self.dense:
+            return
         steps_per_epoch = -(-int(trainer.num_training_batches) // trainer.accumulate_grad_batches)
         steps = int(trainer.estimated_stepping_batches)
         table = dense_table(pl_module.model)
         self.method.check_size(table.num_embeddings, table.embedding_dim, self.rank)
         length = {"steps": steps, "steps_per_epoch": steps_per_epoch}
-        self._due = list(rank_schedule(self.options, **length, width=table.embedding_dim, rank=self.rank))
+        schedule = rank_schedule(self.options, **length, width=table.embedding_dim, rank=self.rank)
+        self._due = [projection for projection in schedule if projection.step > trainer.global_step]
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
         """Project after the optimizer step that is due; an epoch's last one comes before its held-out rows."""
@@ -100,6 +121,10 @@ class Refactorization(pl.Callback):
         table = cast(nn.Parameter, _table(module).weight)
         self.swap()
         carry_over(trainer.optimizers[0], table, cast(LowRankEmbedding, _table(module)))
+        # As an optimizer is made for the model as it is now, so that a resumed training finds its states.
+        order = {parameter: place for place, parameter in enumerate(module.parameters())}
+        for group in trainer.optimizers[0].param_groups:
+            group["params"].sort(key=order.__getitem__)
         self.dense = False
         self._note(projection, "its factors are trained from now on")
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import gc
-import logging
-import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from shutil import rmtree
@@ -16,7 +12,7 @@ from typing import Any, cast
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from omegaconf import OmegaConf
+from pytorch_lightning.loggers import Logger
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -25,12 +21,12 @@ from embfact.config import RunConfig
 from embfact.data.datamodule import TextDataModule
 from embfact.data.text import TextData, load_text
 from embfact.data.tokenized import Tokenized, tokenize
-from embfact.errors import DataError, ModelError, UserError
+from embfact.errors import DataError, DivergedError, ModelError, UserError
 from embfact.factorization.base import Evidence, Factorization
 from embfact.factorization.decomposition_cache import kept_in
 from embfact.factorization.layout import Size
 from embfact.inference import predict
-from embfact.log import run_log
+from embfact.lifecycle.attempt import Attempt
 from embfact.models import checkpoint
 from embfact.models.compress import compress, embedding_tensors
 from embfact.models.loading import load_backbone
@@ -40,15 +36,11 @@ from embfact.preflight import fault_of_length
 from embfact.records import record as records
 from embfact.records.identity import Identity
 from embfact.records.predictions import write_predictions
-from embfact.records.provenance import git_state, versions
 from embfact.records.record import RunRecord
-from embfact.records.resources import Stopwatch, peak_memory, reset_peak_memory
 from embfact.refactorization import Refactorization
 from embfact.tasks.metrics import check_metrics, score
-from embfact.tracking import Tracker
-from embfact.training import Fitted, fit
-
-log = logging.getLogger(__name__)
+from embfact.threads import use_threads
+from embfact.training import fit
 
 
 @dataclass(frozen=True)
@@ -59,99 +51,149 @@ class Splits:
     selection: Tokenized | None
     reports: Mapping[str, Tokenized]
 
+    @property
+    def rows(self) -> dict[str, int]:
+        """Rows of train, of selection and of each reported split."""
+        held_out = {} if self.selection is None else {"selection": len(self.selection)}
+        return {"train": len(self.train), **held_out, **{name: len(rows) for name, rows in self.reports.items()}}
 
-def execute(config: RunConfig, identity: Identity) -> RunRecord:
-    """Do a run and write its record; a failure is a record too.
+
+@dataclass(frozen=True)
+class Start:
+    """What a run starts from: the rows, and the backbone with its dense table."""
+
+    text: TextData
+    splits: Splits
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What is known once the weights are saved; JSON values, so that a run can go on from here."""
+
+    rank: int | None
+    dense: dict[str, Any]
+    threads: int
+    fitted: dict[str, Any]
+
+
+def run(
+    config: RunConfig, identity: Identity, attempt: Attempt, loggers: list[Logger], frame: dict[str, Any]
+) -> RunRecord:
+    """The way of the data, from its source to the record of a finished run.
 
     Args:
         config: What to do.
         identity: Its hash, name and directory.
+        attempt: How far an earlier attempt came, and where this one says how far it is.
+        loggers: Where losses and metrics go.
+        frame: What the record says of the run already.
 
-    Returns:
-        The record as written, of status ``finished`` or ``failed``.
+    Raises:
+        Exception: Whatever goes wrong; `embfact.execution` makes a record of it.
+        Interrupted: If a signal asked to stop.
     """
-    frame, watch = _frame(config, identity), Stopwatch()
-    try:
-        with run_log(identity.directory):
-            record = _record(config, identity, watch, frame)
-            # A forced run that fails does not take the place of one that finished.
-            if record.status == "finished" or not records.is_finished(identity.directory, identity.hash):
-                records.write(record, identity.directory)
-    except OSError as error:
-        # The run directory cannot be made or written to: nothing of this run stays, the others go on.
-        record = _failure(frame, watch, error)
-    gc.collect()
-    return record
-
-
-def _record(config: RunConfig, identity: Identity, watch: Stopwatch, frame: dict[str, Any]) -> RunRecord:
-    """Do a run, with W&B opened before it and closed after it whatever happens."""
-    log.info("embfact %s", identity.name)
-    OmegaConf.save(OmegaConf.create(config.plain()), identity.directory / "config.yaml")
-    reset_peak_memory()
-    tracker, succeeded = Tracker(config, identity), False
-    try:
-        record = _run(config, identity, watch, tracker, frame)
-        tracker.summarize(record)
-        succeeded = True
-    except Exception as error:
-        log.error("the run failed:\n%s", traceback.format_exc())
-        record = _failure(frame, watch, error)
-    finally:
-        tracker.close(succeeded)
-    return record
-
-
-def _failure(frame: dict[str, Any], watch: Stopwatch, error: Exception) -> RunRecord:
-    message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-    failure = {"type": type(error).__name__, "message": message}
-    return RunRecord(**frame, status="failed", error=failure, seconds=watch.seconds())
-
-
-def _run(config: RunConfig, identity: Identity, watch: Stopwatch, tracker: Tracker, frame: dict[str, Any]) -> RunRecord:
-    """The way of the data, from its source to the record of a finished run."""
-    if config.trainer.threads:
-        torch.set_num_threads(config.trainer.threads)
+    threads = use_threads(config, attempt)
     pl.seed_everything(config.seed, workers=True, verbose=False)
-    with watch.step("data"):
+    start = load(config, identity, attempt)
+    known = attempt.trained()
+    trained = Trained(**known) if known else train(start, config, identity, attempt, loggers, threads)
+    directory = identity.directory / records.CHECKPOINT
+    with attempt.phase("evaluating", "evaluation"):
+        # What is reported are the weights as saved, not those in memory.
+        saved, tokenizer = checkpoint.load(directory)
+        metrics = _evaluate(saved, tokenizer, start.splits, config, identity.directory, trained.fitted["device"])
+        weights = directory / checkpoint.WEIGHTS
+        size = {"embedding": _size(saved, weights, embedding_tensors(saved)), "model": _size(saved, weights)}
+    return RunRecord(
+        **frame
+        | {"data": frame["data"] | {"origin": start.text.origin, "rows": start.splits.rows}}
+        | {"method": frame["method"] | {"rank": trained.rank}},
+        status="finished",
+        size={**size, "dense": trained.dense},
+        metrics=metrics,
+        selection=_selection(start.splits, config, trained.fitted),
+        training=_training(config, trained),
+        seconds=attempt.watch.seconds(),
+        peak_memory_bytes=attempt.peak_memory,
+        attempts=attempt.life.status.attempt,
+    )
+
+
+def load(config: RunConfig, identity: Identity, attempt: Attempt) -> Start:
+    """The rows, tokenised, and the backbone as it is before anything is replaced in it."""
+    with attempt.phase("loading", "data"):
         text = load_text(config.data, config.paths.data_dir)
         if text.fingerprint != identity.data_fingerprint:
             raise DataError(f"{config.data.name} changed while the sweep was running; start the sweep again")
         model, tokenizer = _backbone(text, config)
-        splits = _tokenize(text, tokenizer, config)
+    with attempt.phase("caching", "data"):
+        return Start(text, _tokenize(text, tokenizer, config), model, tokenizer)
+
+
+def train(
+    start: Start, config: RunConfig, identity: Identity, attempt: Attempt, loggers: list[Logger], threads: int
+) -> Trained:
+    """Make the embedding smaller, fine-tune, and save the weights."""
+    model, directory = start.model, identity.directory / records.CHECKPOINT
     dense = {"embedding": model_size(model, embedding_tensors(model)), "model": model_size(model)}
-    with watch.step("evidence"):
-        seen = evidence.collect(config, identity.model_fingerprint, model, tokenizer, splits.train)
-    with watch.step("factorization"), kept_in(Path(config.paths.cache_dir) / "decompositions"):
-        rank = _rank(model, seen, config)
-        if config.refactorize.every == "never":
-            _shrink(model, rank, seen, config)
-    with watch.step("training"):
-        fitted = _fit(model, tokenizer, splits, config, identity, tracker, _refactorization(model, rank, seen, config))
+    rank, refactorization = factorize(start, config, identity, attempt)
+    with attempt.phase("training", "training"):
+        data = data_module(start, config)
+        fitted = fit(
+            model,
+            data,
+            config,
+            loggers,
+            identity.directory,
+            identity.name,
+            refactorization=refactorization,
+            attempt=attempt,
+        )
         store(model, config.storage)
-    with watch.step("evaluation"):
-        directory = identity.directory / records.CHECKPOINT
-        checkpoint.save(model.cpu(), tokenizer, directory)
-        del model
-        # What is reported are the weights as saved, not those in memory.
-        saved, tokenizer = checkpoint.load(directory)
-        metrics = _evaluate(saved, tokenizer, splits, config, identity.directory, fitted.device)
-        weights = directory / checkpoint.WEIGHTS
-        size = {"embedding": _size(saved, weights, embedding_tensors(saved)), "model": _size(saved, weights)}
-        if config.checkpoint == "none":
-            rmtree(directory)
-    return RunRecord(
-        **frame
-        | {"data": frame["data"] | {"origin": text.origin, "rows": _rows(splits)}}
-        | {"method": frame["method"] | {"rank": rank}},
-        status="finished",
-        size={**size, "dense": dense},
-        metrics=metrics,
-        selection=_selection(splits, config, fitted),
-        training=_training(config, fitted),
-        seconds=watch.seconds(),
-        peak_memory_bytes=peak_memory(),
+        checkpoint.save(model.cpu(), start.tokenizer, directory)
+        trained = Trained(rank, {name: asdict(size) for name, size in dense.items()}, threads, asdict(fitted))
+        attempt.note_trained(asdict(trained))
+    return trained
+
+
+def factorize(
+    start: Start, config: RunConfig, identity: Identity, attempt: Attempt
+) -> tuple[int | None, Refactorization | None]:
+    """Put the smaller embedding in the place of the table, or say when the training is to do so.
+
+    Returns:
+        The rank, and what makes the embedding smaller in the course of the training, if that is asked for.
+    """
+    with attempt.phase("caching", "evidence"):
+        seen = evidence.collect(config, identity.model_fingerprint, start.model, start.tokenizer, start.splits.train)
+    with attempt.phase("factorizing", "factorization"), kept_in(Path(config.paths.cache_dir) / "decompositions"):
+        rank = _rank(start.model, seen, config)
+        swap = partial(_shrink, start.model, rank, seen, config)
+        if config.refactorize.every == "never":
+            swap()
+            return rank, None
+        method = cast(Factorization, config.factorization)
+        return rank, Refactorization(config.refactorize, method, int(rank or 0), swap, evidence=seen, seed=config.seed)
+
+
+def data_module(start: Start, config: RunConfig) -> TextDataModule:
+    """The batches of a training."""
+    return TextDataModule(
+        train=start.splits.train,
+        selection=start.splits.selection,
+        batch_size=config.trainer.batch_size,
+        eval_batch_size=config.trainer.eval_batch_size,
+        seed=config.seed,
+        pad_token_id=cast(int, start.tokenizer.pad_token_id),
+        padding_side=start.tokenizer.padding_side,
     )
+
+
+def discard_weights(directory: Path) -> None:
+    """Remove the weights of a run that was asked to keep none."""
+    rmtree(directory / records.CHECKPOINT, ignore_errors=True)
 
 
 def _backbone(text: TextData, config: RunConfig) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -177,27 +219,6 @@ def _tokenize(text: TextData, tokenizer: PreTrainedTokenizerBase, config: RunCon
     return Splits(tokens(text.train), selection, {name: tokens(table) for name, table in text.reports.items()})
 
 
-def _fit(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    splits: Splits,
-    config: RunConfig,
-    identity: Identity,
-    tracker: Tracker,
-    refactorization: Refactorization | None,
-) -> Fitted:
-    data = TextDataModule(
-        train=splits.train,
-        selection=splits.selection,
-        batch_size=config.trainer.batch_size,
-        eval_batch_size=config.trainer.eval_batch_size,
-        seed=config.seed,
-        pad_token_id=tokenizer.pad_token_id,
-        padding_side=tokenizer.padding_side,
-    )
-    return fit(model, data, config, tracker.loggers, identity.directory, identity.name, refactorization)
-
-
 def _rank(model: PreTrainedModel, seen: Evidence, config: RunConfig) -> int | None:
     if config.target is None:
         return None
@@ -212,24 +233,13 @@ def _shrink(model: PreTrainedModel, rank: int | None, seen: Evidence, config: Ru
         imitate(model, config.storage)
 
 
-def _refactorization(
-    model: PreTrainedModel, rank: int | None, seen: Evidence, config: RunConfig
-) -> Refactorization | None:
-    """What makes the embedding smaller in the course of the training, if that is asked for."""
-    if config.refactorize.every == "never":
-        return None
-    method = cast(Factorization, config.factorization)
-    swap = partial(_shrink, model, rank, seen, config)
-    return Refactorization(config.refactorize, method, int(rank or 0), swap, evidence=seen, seed=config.seed)
-
-
 def _evaluate(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     splits: Splits,
     config: RunConfig,
     directory: Path,
-    device: torch.device,
+    device: str,
 ) -> dict[str, dict[str, float | None]]:
     """Write the predictions of every reported split and score them."""
     logits: dict[str, np.ndarray] = {}
@@ -241,10 +251,12 @@ def _evaluate(
             pad_token_id=tokenizer.pad_token_id,
             padding_side=tokenizer.padding_side,
             batch_size=config.trainer.eval_batch_size,
-            device=device,
+            device=torch.device(device),
         )
         if rows.labels is None:
             raise UserError(f"{config.data.name} has no labels in {split}; report on a split that has them")
+        if not np.isfinite(logits[split]).all():
+            raise DivergedError("the trained model gives scores that are no numbers; lower optimizer.lr")
         metrics[split] = score(config.data.metrics, logits[split], rows.labels)
     write_predictions(directory, splits.reports, logits)
     return metrics
@@ -254,62 +266,24 @@ def _size(model: PreTrainedModel, weights: Path, names: list[str] | None = None)
     return Size(model_size(model, names).parameters, saved_bytes(weights, names))
 
 
-def _frame(config: RunConfig, identity: Identity) -> dict[str, Any]:
-    """What a record says of a run before it is done."""
-    data = config.data
-    return {
-        "name": identity.name,
-        "hash": identity.hash,
-        "experiment": config.experiment_name,
-        "tags": config.tags,
-        "started": datetime.now(UTC),
-        "config": config.plain(),
-        "science": identity.science,
-        "seed": config.seed,
-        "data": {
-            "name": data.name,
-            "fingerprint": identity.data_fingerprint,
-            "metrics": list(data.metrics),
-            "target": data.target,
-            "note": data.note,
-        },
-        "model": {"name": config.model.label, "fingerprint": identity.model_fingerprint},
-        "method": {
-            "name": config.factorization.name,
-            "rank": config.rank if config.target else None,
-            "size": config.size,
-            "size_name": config.factorization.size_name,
-            "storage": config.storage,
-            "quantization": None if config.storage == "float32" else config.quantization,
-        },
-        "versions": versions(),
-        "git": git_state(),
-    }
-
-
-def _rows(splits: Splits) -> dict[str, int]:
-    held_out = {} if splits.selection is None else {"selection": len(splits.selection)}
-    return {"train": len(splits.train), **held_out, **{name: len(rows) for name, rows in splits.reports.items()}}
-
-
-def _selection(splits: Splits, config: RunConfig, fitted: Fitted) -> dict[str, Any] | None:
+def _selection(splits: Splits, config: RunConfig, fitted: dict[str, Any]) -> dict[str, Any] | None:
     if splits.selection is None:
         return None
     return {
         "rows": len(splits.selection),
         "metric": config.data.metrics[0],
-        "best_epoch": fitted.best_epoch,
-        "value": fitted.value,
-        "history": fitted.history,
+        **{name: fitted[name] for name in ("best_epoch", "value", "history")},
     }
 
 
-def _training(config: RunConfig, fitted: Fitted) -> dict[str, Any]:
+def _training(config: RunConfig, trained: Trained) -> dict[str, Any]:
+    fitted = trained.fitted
     return {
-        "steps": fitted.steps,
-        "epochs": fitted.epochs,
-        "threads": torch.get_num_threads(),
-        "device": fitted.device.type,
+        "steps": fitted["steps"],
+        "epochs": fitted["epochs"],
+        "threads": trained.threads,
+        "device": torch.device(fitted["device"]).type,
+        "devices": config.trainer.devices,
         "precision": config.trainer.precision,
-        "refactorize": fitted.projections,
+        "refactorize": None if fitted["projections"] is None else [dict(entry) for entry in fitted["projections"]],
     }

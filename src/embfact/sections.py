@@ -7,9 +7,20 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from embfact.errors import nearest
 
 MetricName = Literal["accuracy", "f1", "matthews", "pearson", "spearman"]
 CORRELATIONS = {"pearson", "spearman"}
@@ -211,14 +222,17 @@ class RefactorizeConfig(Section):
 class SearchRange(Section):
     """The values that a search may choose from."""
 
-    low: float
-    high: float
+    low: float = Field(description="the smallest value")
+    high: float = Field(description="the largest value")
     log: bool = Field(False, description="draw the logarithm evenly")
 
     @model_validator(mode="after")
     def _low_is_below_high(self) -> SearchRange:
         if self.low >= self.high or (self.log and self.low <= 0):
-            raise ValueError(f"needs low < high, and low above 0 where log=true (found {self.low} and {self.high})")
+            raise ValueError(
+                "a range of search.space needs low < high, and low above 0 where log=true "
+                f"(found {self.low:g} and {self.high:g})"
+            )
         return self
 
 
@@ -231,11 +245,59 @@ class SearchConfig(Section):
     startup: int = Field(ge=0, description="trials that are drawn at random and never given up, before the others")
     seed: int = Field(ge=0, lt=2**32, description="seed of the trials: of their runs and of what is drawn")
 
+    @field_validator("space", mode="before")
+    @classmethod
+    def _sections_may_be_nested(cls, value: Any) -> Any:
+        # As Hydra has it: optimizer: {lr: {low: ...}} is optimizer.lr.
+        return _ranges(value) if isinstance(value, dict) else value
+
+    @field_validator("space")
+    @classmethod
+    def _only_what_every_method_has_is_tuned(cls, value: dict[str, SearchRange]) -> dict[str, SearchRange]:
+        for name, found in value.items():
+            if name not in TUNABLE:
+                raise ValueError(f"search.space: {name} cannot be tuned; {nearest(name, TUNABLE)}")
+            for bound in (found.low, found.high):
+                try:
+                    TUNABLE[name].validate_python(bound)
+                except ValidationError as error:
+                    reason = error.errors()[0]["msg"].removeprefix("Input ")
+                    raise ValueError(f"search.space: a bound of {name} {reason} (found {bound:g})") from None
+        return value
+
     @model_validator(mode="after")
     def _there_is_something_to_tune(self) -> SearchConfig:
         if self.trials and not self.space:
             raise ValueError("search.trials needs a search.space; use search=lr")
         return self
+
+
+def _ranges(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Ranges by the dotted names of their options."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict) and value and all(isinstance(inner, dict) for inner in value.values()):
+            flat |= _ranges(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _numbers(name: str, section: type[Section]) -> dict[str, TypeAdapter[Any]]:
+    """What is valid for each option of a section that is a real number, by its dotted name."""
+    return {
+        f"{name}.{key}": TypeAdapter(cast(Any, Annotated[field.annotation, field]))
+        for key, field in section.model_fields.items()
+        if field.annotation in (float, float | None)
+    }
+
+
+# Real numbers that decide a result and that every method has: what may differ from method to method.
+TUNABLE = {
+    **_numbers("optimizer", OptimizerConfig),
+    **_numbers("task", TaskConfig),
+    **_numbers("trainer", TrainerConfig),
+}
 
 
 class LoggerConfig(Section):

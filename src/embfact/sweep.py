@@ -11,10 +11,12 @@ from pathlib import Path
 from statistics import mean
 
 from embfact.config import RunConfig
-from embfact.errors import UserError
+from embfact.errors import ModelError, UserError
+from embfact.lifecycle.lock import holder
+from embfact.lifecycle.status import LOCK, Status, read_status
 from embfact.records.collect import find_records
 from embfact.records.identity import Identity, identify
-from embfact.records.record import CHECKPOINT, RunRecord, is_finished, read
+from embfact.records.record import CHECKPOINT, RunRecord, read
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,8 @@ class PlannedRun:
     Attributes:
         config: Its configuration.
         identity: Its name and directory, or None if its data or backbone is not there.
-        record: Its record, if it is finished and need not be done again.
+        record: Its record, if it is finished (or has diverged, which it would again) and need not be done again.
+        status: How far an earlier attempt came.
         problem: Why it cannot start, in words.
     """
 
@@ -32,6 +35,7 @@ class PlannedRun:
     identity: Identity | None
     record: RunRecord | None = None
     problem: str | None = None
+    status: Status | None = None
 
     @property
     def pending(self) -> bool:
@@ -72,32 +76,60 @@ def _planned(config: RunConfig) -> PlannedRun:
         identity = identify(config)
     except (UserError, OSError) as error:
         return PlannedRun(config, None, problem=str(error))
-    return PlannedRun(config, identity, None if config.force else finished_record(identity, config))
+    record = None if config.force else finished_record(identity, config)
+    return PlannedRun(config, identity, record, status=None if record else _status(identity))
 
 
 def finished_record(identity: Identity, config: RunConfig) -> RunRecord | None:
-    """The record of a run that is finished and has kept the weights that are asked for."""
-    if not is_finished(identity.directory, identity.hash):
+    """The record of a run that needs not be done again.
+
+    It is finished and has kept the weights that are asked for; or it has diverged, which the same options would again.
+    """
+    try:
+        record = read(identity.directory)
+    except ModelError:
+        return None
+    if record.hash != identity.hash or record.status == "failed":
         return None
     weights = identity.directory / CHECKPOINT / "model.safetensors"
-    return read(identity.directory) if config.checkpoint == "none" or weights.is_file() else None
+    return record if record.status == "diverged" or config.checkpoint == "none" or weights.is_file() else None
+
+
+def _status(identity: Identity) -> Status | None:
+    status = read_status(identity.directory)
+    return status if status and status.hash == identity.hash else None
 
 
 def describe(plan: Sequence[PlannedRun]) -> list[str]:
     """A plan in lines: every run, whether it is finished, and the time that the others will take."""
     width = max(len(run.title) for run in plan)
-    lines = []
-    for run in plan:
-        state = "finished" if run.record else f"cannot start: {run.problem}" if run.problem else "to do"
-        lines.append(f"{run.title:<{width}}  {state}")
+    lines = [f"{run.title:<{width}}  {_state(run)}" for run in plan]
     pending = [run for run in plan if run.pending]
-    done, stuck = sum(run.record is not None for run in plan), sum(run.problem is not None for run in plan)
+    done = sum(run.record is not None and run.record.status == "finished" for run in plan)
+    diverged = sum(run.record is not None for run in plan) - done
+    stuck = sum(run.problem is not None for run in plan)
     counts = [
         f"{len(plan)} run{'s' if len(plan) > 1 else ''}",
         f"{done} finished",
+        *([f"{diverged} diverged"] if diverged else []),
         *([f"{stuck} cannot start"] if stuck else []),
     ]
     return [*lines, f"{', '.join(counts)}, {len(pending)} to do: {estimate(pending)}"]
+
+
+def _state(run: PlannedRun) -> str:
+    if run.record:
+        return run.record.status
+    if run.problem or run.identity is None:
+        return f"cannot start: {run.problem}"
+    at_it = holder(run.identity.directory / LOCK)
+    if at_it:
+        return f"running (process {at_it.pid} on {at_it.host})"
+    if run.status is None or run.status.state == "pending":
+        return "to do"
+    state = "interrupted" if run.status.state == "running" else run.status.state
+    where = f" at step {run.status.step} of {run.status.steps}" if run.status.steps else ""
+    return f"to do ({state}{where})"
 
 
 def estimate(pending: Sequence[PlannedRun]) -> str:

@@ -1,4 +1,4 @@
-"""Weights & Biases through Lightning's logger, and a local file of metrics; a fault of W&B never stops a training."""
+"""Weights & Biases through Lightning's logger; a fault of W&B never stops a training."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
+from pytorch_lightning.loggers import Logger, WandbLogger
 
 from embfact.config import RunConfig
 from embfact.records.identity import Identity
 from embfact.records.record import RunRecord
 
 log = logging.getLogger(__name__)
+
+START = 30  # seconds that a run waits for the service
+FINISH = 60  # seconds that a run waits for what is still to be sent
 
 
 class Tracker:
@@ -23,14 +26,12 @@ class Tracker:
     Args:
         config: The run's configuration.
         identity: Its name and directory.
+        wandb_id: The same in every attempt, so that W&B goes on with the run.
     """
 
-    def __init__(self, config: RunConfig, identity: Identity) -> None:
-        self._wandb = open_wandb(config, identity) if config.logger.mode != "none" else None
-        # metrics.csv in the run directory: learning curves that need no service.
-        self.loggers: list[Logger] = [CSVLogger(identity.directory, name="", version="", flush_logs_every_n_steps=50)]
-        if self._wandb:
-            self.loggers.append(self._wandb)
+    def __init__(self, config: RunConfig, identity: Identity, wandb_id: str | None = None) -> None:
+        self._wandb = open_wandb(config, identity, wandb_id) if config.logger.mode != "none" else None
+        self.loggers: list[Logger] = [self._wandb] if self._wandb else []
 
     def summarize(self, record: RunRecord) -> None:
         """Put sizes and final metrics where a W&B scatter plot finds them."""
@@ -84,7 +85,7 @@ class ForgivingWandbLogger(WandbLogger):
             log.warning("Weights & Biases stopped working; the run goes on without it: %s", error)
 
 
-def open_wandb(config: RunConfig, identity: Identity) -> ForgivingWandbLogger | None:
+def open_wandb(config: RunConfig, identity: Identity, wandb_id: str | None) -> ForgivingWandbLogger | None:
     """A W&B run of its own for this run, or None where W&B does not start."""
     os.environ.setdefault("WANDB_SILENT", "true")
     try:
@@ -95,6 +96,8 @@ def open_wandb(config: RunConfig, identity: Identity) -> ForgivingWandbLogger | 
             log.warning("no W&B key found (run `wandb login` or set WANDB_API_KEY): logging offline")
         run = wandb.init(
             name=identity.name,
+            id=wandb_id,
+            resume="allow",
             dir=identity.directory,
             mode="offline" if offline else "online",
             project=config.logger.project,
@@ -102,7 +105,9 @@ def open_wandb(config: RunConfig, identity: Identity) -> ForgivingWandbLogger | 
             group=config.experiment_name,
             tags=list(config.tags),
             config=describe(config, identity),
-            settings=wandb.Settings(console="off", silent=True, init_timeout=30, x_disable_stats=True),
+            settings=wandb.Settings(
+                console="off", silent=True, init_timeout=START, finish_timeout=FINISH, x_disable_stats=True
+            ),
         )
         # What Lightning's logger does for a run that it opens itself: training steps are the axis, not calls.
         run.define_metric("trainer/global_step")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments import LightningEnvironment
 from pytorch_lightning.callbacks import Callback, EarlyStopping, TQDMProgressBar
 from pytorch_lightning.callbacks.progress.tqdm_progress import Tqdm
 from pytorch_lightning.loggers import Logger
@@ -17,6 +18,10 @@ from transformers import PreTrainedModel
 
 from embfact.config import RunConfig
 from embfact.data.datamodule import TextDataModule
+from embfact.learning_curve import Divergence, LearningCurve
+from embfact.lifecycle.attempt import Attempt
+from embfact.lifecycle.checkpoints import Checkpoints, StateFiles
+from embfact.lifecycle.interruption import held_back
 from embfact.models.trainable import freeze
 from embfact.rank_schedule import Projection
 from embfact.refactorization import Refactorization
@@ -30,7 +35,7 @@ class Fitted:
     Attributes:
         steps: Optimizer steps.
         epochs: Epochs, the last one counted by its share.
-        device: Kind of device it ran on.
+        device: Device it ran on, e.g. ``cpu``.
         history: Held-out metrics of every epoch.
         best_epoch: The epoch whose weights the model has now, or None for the last ones.
         value: The held-out metric of that epoch, if it was chosen by it.
@@ -39,7 +44,7 @@ class Fitted:
 
     steps: int
     epochs: float
-    device: torch.device
+    device: str
     history: list[dict[str, Any]]
     best_epoch: int | None
     value: float | None
@@ -54,6 +59,7 @@ def fit(
     directory: Path,
     title: str,
     refactorization: Refactorization | None = None,
+    attempt: Attempt | None = None,
 ) -> Fitted:
     """Fine-tune a model in place; with ``checkpoint=best`` it ends with the weights of its best epoch.
 
@@ -67,7 +73,15 @@ def fit(
         directory: The run directory.
         title: What the progress bar calls the run.
         refactorization: Puts factors in the place of the dense table while it trains; None for a model that has them.
+        attempt: Keeps the state of the training, and has that of an earlier attempt; None to keep nothing.
+
+    Raises:
+        DivergedError: If the loss is no finite number.
+        Interrupted: If a signal asked to stop; what was reached until then is kept.
     """
+    state = attempt.state if attempt else None
+    if refactorization and state:
+        refactorization.catch_up(torch.load(state, map_location="cpu", mmap=True, weights_only=True))
     freeze(model, config.trainable)
     module = SequenceClassification(
         model,
@@ -80,11 +94,15 @@ def fit(
     # A bar is for a person: in a file or a pipe it would be thousands of lines.
     if sys.stderr.isatty():
         callbacks.append(_Bar(title))
-    trainer = _trainer(config, loggers, callbacks, directory)
+    callbacks += [LearningCurve(directory), Divergence(config.optimizer.lr)]
+    # Last, so that the states of all others are as after the step.
+    callbacks += [Checkpoints(config.checkpoint_every, attempt.life)] if attempt else []
+    trainer = _trainer(config, loggers, callbacks, directory, attempt)
     if config.trainer.compile:
         model.compile()
-    device = trainer.strategy.root_device  # Lightning moves the model to the CPU when it is done
-    trainer.fit(module, datamodule=data)
+    device = str(trainer.strategy.root_device)  # Lightning moves the model to the CPU when it is done
+    with held_back():
+        trainer.fit(module, datamodule=data, ckpt_path=state)
     epochs = (trainer.fit_loop.total_batch_idx + 1) / max(1, len(data.train_dataloader()))
     if best:
         best.restore(module)
@@ -117,8 +135,12 @@ def _value_of(history: list[dict[str, Any]], epoch: int | None, metric: str) -> 
     return next((entry[metric] for entry in history if entry["epoch"] == epoch), None)
 
 
-def _trainer(config: RunConfig, loggers: list[Logger], callbacks: list[Callback], directory: Path) -> pl.Trainer:
+def _trainer(
+    config: RunConfig, loggers: list[Logger], callbacks: list[Callback], directory: Path, attempt: Attempt | None
+) -> pl.Trainer:
     options = config.trainer
+    # Within a job of Slurm Lightning would take the places of the job's tasks for devices of this training.
+    plugins: list[Any] = [LightningEnvironment(), *([StateFiles(attempt.states, attempt.notes)] if attempt else [])]
     trainer = pl.Trainer(
         accelerator=options.accelerator,
         devices=1,
@@ -128,6 +150,7 @@ def _trainer(config: RunConfig, loggers: list[Logger], callbacks: list[Callback]
         accumulate_grad_batches=options.accumulate,
         gradient_clip_val=options.gradient_clip,
         callbacks=callbacks,
+        plugins=plugins,
         logger=loggers,
         log_every_n_steps=10,
         default_root_dir=directory,

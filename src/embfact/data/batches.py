@@ -29,10 +29,21 @@ class LengthGroupedBatches(Sampler[list[int]]):
         self.batch_size = batch_size
         self.seed = seed
         self.epoch = 0
+        self._skipped = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the order of an epoch, counted from 0."""
         self.epoch = epoch
+
+    def skip(self, batches: int) -> None:
+        """Let the next epoch begin after its first batches, for a training that goes on inside it.
+
+        The epochs after it are whole again, and so is the length throughout.
+
+        Args:
+            batches: How many batches to leave out, from 0 to all.
+        """
+        self._skipped = batches
 
     def __len__(self) -> int:
         return -(-len(self.lengths) // self.batch_size)
@@ -45,8 +56,28 @@ class LengthGroupedBatches(Sampler[list[int]]):
             pool = order[start : start + POOL * self.batch_size]
             pool = pool[np.argsort(self.lengths[pool], kind="stable")]
             batches += [pool[first : first + self.batch_size] for first in range(0, len(pool), self.batch_size)]
-        for batch in random.permutation(len(batches)):
+        # Taken here, not when the iterator is made: Lightning makes it before it calls `set_epoch`.
+        skipped, self._skipped = self._skipped, 0
+        for batch in random.permutation(len(batches))[skipped:]:
             yield batches[batch].tolist()
+
+
+def share_of(batch: Sequence[int], rank: int, world: int) -> tuple[list[int], float]:
+    """The rows of a batch that one of several devices trains on, and what the mean of their losses counts for.
+
+    Averaged over the devices, the weighted means are the mean loss of the whole batch, however its rows fall on them.
+
+    Args:
+        batch: Rows of the whole batch.
+        rank: Number of the device.
+        world: Devices in all.
+
+    Returns:
+        Every ``world``-th row from number ``rank`` on, and its weight ``world * rows / rows of the batch``; one row of
+        weight 0 where the batch has none for it, since every device has to take every step.
+    """
+    rows = list(batch[rank::world])
+    return rows or [batch[0]], world * len(rows) / len(batch)
 
 
 def sorted_batches(lengths: np.ndarray, batch_size: int) -> list[list[int]]:

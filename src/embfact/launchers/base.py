@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from hydra.plugins.launcher import Launcher
 
@@ -19,9 +19,11 @@ from embfact.launchers.sweep_task import SweepTask
 class OwnLauncher(Launcher):
     """A launcher that hands out whole runs; a run that is lost costs itself alone."""
 
-    def setup(self, *, task_function: SweepTask, **_: Any) -> None:
+    process_tree_each: ClassVar[bool] = False  # whether a run may start other processes of its own
+
+    def setup(self, *, task_function: Any, **_: Any) -> None:  # type: ignore[override]
         """Take the sweep from Hydra; the configurations of its jobs are made already."""
-        self._task = task_function
+        self._task: SweepTask = task_function
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[Any]:
         """Do all runs of the sweep; what came of them is in the sweep."""

@@ -20,7 +20,7 @@ def do_run(run: PlannedRun) -> Outcome:
     """
     # Some libraries warn at import; a run's own warnings go to its log.
     logging.disable(logging.WARNING)
-    from embfact.run import execute
+    from embfact.execution import execute
 
     logging.disable(logging.NOTSET)
     return execute(run.config, run.identity or identify(run.config))

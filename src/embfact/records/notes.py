@@ -34,11 +34,11 @@ def sources(table: Table) -> list[str]:
 
 def warnings(table: Table) -> list[str]:
     """What a reader must not overlook: missing seeds, undefined metrics, failed runs, records left out."""
-    failed = [run for row in table.rows for run in row.runs if run.status == "failed"]
+    failed = [run for row in table.rows for run in row.runs if run.status != "finished"]
     return [
         *_missing_seeds(table),
         *_undefined(table),
-        *(f"Failed: {run.name}: {_reason(run)}" for run in failed),
+        *(f"{run.status.capitalize()}: {run.name}: {_reason(run)}" for run in failed),
         *(f"Left out: {problem}" for problem in table.problems),
     ]
 

@@ -114,6 +114,7 @@ class TrainingPart(Part):
     epochs: float
     threads: int | None = None
     device: str
+    devices: int = Field(1, description="processes that shared every batch")
     precision: str
     refactorize: list[ProjectionPart] | None = Field(
         None, description="projections of a table that was trained dense; from the last one on its factors were trained"
@@ -151,7 +152,7 @@ class RunRecord(Part):
     schema_version: Literal[1] = SCHEMA_VERSION
     name: str
     hash: str = Field(pattern=r"^[0-9a-f]{64}$", description="identity of the run: equal hashes, equal results")
-    status: Literal["finished", "failed"]
+    status: Literal["finished", "failed", "diverged"]
     experiment: str
     tags: list[str] = []
     started: AwareDatetime
@@ -167,14 +168,15 @@ class RunRecord(Part):
     training: TrainingPart | None = None
     seconds: Seconds = Seconds()
     peak_memory_bytes: int | None = None
+    attempts: int = Field(1, description="how often it was started; seconds are those of the work that counts")
     versions: dict[str, str] = {}
     git: GitPart | None = None
     error: ErrorPart | None = None
 
     @model_validator(mode="after")
     def _status_fits_content(self) -> RunRecord:
-        if self.status == "failed" and self.error is None:
-            raise ValueError("a failed run needs its error")
+        if self.status != "finished" and self.error is None:
+            raise ValueError(f"a {self.status} run needs its error")
         if self.status == "finished":
             if self.error is not None:
                 raise ValueError("a finished run has no error")

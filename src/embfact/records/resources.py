@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,24 +14,35 @@ _CLEAR = Path("/proc/self/clear_refs")
 
 
 class Stopwatch:
-    """Seconds by step; the total runs from its creation."""
+    """Seconds by step; the total runs from its creation.
 
-    def __init__(self) -> None:
-        self._start = time.perf_counter()
-        self._steps: dict[str, float] = {}
+    Args:
+        before: Seconds of an earlier attempt that this one goes on from.
+    """
+
+    def __init__(self, before: Mapping[str, float] | None = None) -> None:
+        self._steps = dict(before or {})
+        self._start = time.perf_counter() - self._steps.pop("total", 0.0)
+        self._open: dict[str, float] = {}
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         """Add the time of a block to a step."""
-        start = time.perf_counter()
+        self._open[name] = time.perf_counter()
         try:
             yield
         finally:
-            self._steps[name] = self._steps.get(name, 0.0) + time.perf_counter() - start
+            self._steps[name] = self._of(name)
+            del self._open[name]
 
     def seconds(self) -> dict[str, float]:
-        """Seconds of every step so far, and ``total``."""
-        return {**self._steps, "total": time.perf_counter() - self._start}
+        """Seconds of every step so far, one that is going on included, and ``total``."""
+        names = dict.fromkeys([*self._steps, *self._open])
+        return {**{name: self._of(name) for name in names}, "total": time.perf_counter() - self._start}
+
+    def _of(self, name: str) -> float:
+        going_on = time.perf_counter() - self._open[name] if name in self._open else 0.0
+        return self._steps.get(name, 0.0) + going_on
 
 
 def reset_peak_memory() -> None:

@@ -144,7 +144,7 @@ class Row:
 
     @cached_property
     def _failed(self) -> dict[str, list[RunRecord]]:
-        return _grouped(_source, (run for run in self.runs if run.status == "failed"))
+        return _grouped(_source, (run for run in self.runs if run.status != "finished"))
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ class SequenceClassification(pl.LightningModule):
 
     def logits(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """Scores ``(batch, classes)``, or ``(batch, 1)`` for regression."""
-        inputs = {key: value for key, value in batch.items() if key != "labels"}
+        inputs = {key: value for key, value in batch.items() if key not in ("labels", "weight")}
         return self.model(**inputs).logits
 
     def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -59,8 +59,16 @@ class SequenceClassification(pl.LightningModule):
         return F.cross_entropy(logits.float(), labels, label_smoothing=self.label_smoothing)
 
     def training_step(self, batch: dict[str, torch.Tensor], index: int) -> torch.Tensor:
-        """One step; the loss goes to the loggers every ``log_every_n_steps``."""
+        """One step; the loss goes to the loggers every ``log_every_n_steps``.
+
+        Where the batch is one device's share, the value is that of the whole batch, on every device the same, so that
+        all of them stop where it is no number; its gradients are the share's, which Lightning averages.
+        """
         loss = self.loss(self.logits(batch), batch["labels"])
+        if "weight" in batch:
+            loss = loss * batch["weight"]
+            own = loss.detach()
+            loss = loss + (self.trainer.strategy.reduce(own.clone(), reduce_op="mean") - own)
         self.log("train/loss", loss, batch_size=len(batch["labels"]), prog_bar=True)
         return loss
 
@@ -78,6 +86,14 @@ class SequenceClassification(pl.LightningModule):
         self.history.append({"epoch": self.current_epoch, **values})
         logged = {f"selection/{name}": WORST if value is None else value for name, value in values.items()}
         self.log_dict(logged, prog_bar=False)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """The held-out metrics belong to the state of a training."""
+        checkpoint["history"] = self.history
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take them back."""
+        self.history = list(checkpoint["history"])
 
     def configure_optimizers(self) -> Any:
         """AdamW without decay on biases and norms; warm-up, then linear decay to 0 over all steps."""
@@ -116,6 +132,14 @@ class BestWeights(pl.Callback):
         self.epoch: int | None = None
         self.value = -np.inf
         self._weights: dict[str, torch.Tensor] | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best epoch so far and its weights."""
+        return {"epoch": self.epoch, "value": float(self.value), "weights": self._weights}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.epoch, self.value, self._weights = state_dict["epoch"], state_dict["value"], state_dict["weights"]
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Copy the weights if this epoch is better than all before."""

@@ -1,0 +1,127 @@
+"""A request, conducted: planned, handed to a launcher, waited for where others are at it, and reported.
+
+Light to import: torch and Lightning come with the first run that has to be done.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from embfact.composition import Request
+from embfact.launchers.choice import launch
+from embfact.launchers.outcome import Outcome
+from embfact.launchers.sweep_task import SweepTask
+from embfact.lifecycle.announce import announce
+from embfact.lifecycle.changes import changes
+from embfact.lifecycle.interruption import Interrupted, check, interruptible
+from embfact.lifecycle.lock import holder
+from embfact.lifecycle.status import LOCK
+from embfact.log import say, say_error
+from embfact.sweep import PlannedRun, describe, finished_record, make_plan
+
+LOOK_EVERY = 0.5  # seconds between two looks at a run that another process is at
+
+
+def conduct(request: Request, conf_dir: Path) -> int:
+    """Do what a valid request asks for and print what came of it.
+
+    Args:
+        request: Configurations, and the launcher of a sweep.
+        conf_dir: The folder with ``train.yaml``.
+
+    Returns:
+        Exit code: 0, 1 if a run is not finished, 130 or 143 if it was interrupted.
+    """
+    try:
+        with interruptible():
+            return _conduct(request, conf_dir)
+    except Interrupted as interrupted:
+        say_error(f"embfact: {interrupted}; what is done is kept, and the same command goes on from there")
+        return interrupted.exit_code
+
+
+def _conduct(request: Request, conf_dir: Path) -> int:
+    plan = make_plan(request.configs, with_baseline=request.multirun)
+    if request.configs[0].plan:
+        say("\n".join([*describe(plan), *changes(plan)]))
+        return 1 if any(run.problem for run in plan) else 0
+    outcomes = {run.title: _known(run) for run in plan if run.record}
+    if outcomes:
+        say(f"{sum(one.state == 'finished' for one in outcomes.values())} of {len(plan)} runs are finished already")
+    pending = [run for run in plan if run.pending]
+    for line in [*announce(pending), *changes(plan)]:
+        say(line)
+    while pending:
+        sweep = SweepTask(pending, fail_fast=request.configs[0].fail_fast)
+        if request.multirun:
+            launch(conf_dir, request, sweep)
+        else:
+            sweep.do_one()
+        outcomes |= {run.title: sweep.outcomes[number] for number, run in enumerate(pending)}
+        if sweep.stopped:
+            break
+        pending = _wait([run for run in pending if outcomes[run.title].state == "busy"], outcomes)
+    return _report(plan, outcomes, request.multirun)
+
+
+def _known(run: PlannedRun) -> Outcome:
+    record = run.record
+    if record is None or record.status == "finished":
+        return Outcome("finished", record=record)
+    return Outcome("diverged", record.error.message if record.error else "", record)
+
+
+def _wait(busy: Sequence[PlannedRun], outcomes: dict[str, Outcome]) -> list[PlannedRun]:
+    """Wait for runs that other processes are at; gives those that were left unfinished there and can be had now."""
+    if busy:
+        say(f"waiting for {len(busy)} run{'s' if len(busy) > 1 else ''} that another process is at")
+    free: list[PlannedRun] = []
+    while busy and not free:
+        still = []
+        for run in busy:
+            if run.identity and holder(run.identity.directory / LOCK):
+                still.append(run)
+                continue
+            record = run.identity and finished_record(run.identity, run.config)
+            if record:
+                outcomes[run.title] = _known(PlannedRun(run.config, run.identity, record))
+            else:
+                free.append(run)
+        busy = still
+        check()
+        time.sleep(0 if free or not busy else LOOK_EVERY)
+    # Those still busy are looked at again with the next round.
+    return [*free, *busy]
+
+
+def _report(plan: Sequence[PlannedRun], outcomes: dict[str, Outcome], multirun: bool) -> int:
+    """Print the table and the paths, and every run that is not finished; the exit code says whether all are."""
+    records = [outcome.record for outcome in outcomes.values() if outcome.record]
+    places = [run.identity.directory for run in plan if run.identity]
+    if records and multirun:
+        from embfact.records.collect import Collected
+        from embfact.records.render import render
+        from embfact.records.table import build_table
+
+        folders = " ".join(sorted({str(place.parent) for place in places}))
+        say(f"\n{render(build_table(Collected(tuple(records))))}\nwrote {folders}")
+        say(f"table in other formats: python scripts/table.py {folders} --format md|latex|csv")
+    elif records:
+        say(f"wrote {places[0]}")
+    unfinished = [line for run in plan if (line := _unfinished(run, outcomes.get(run.title)))]
+    for line in unfinished:
+        say_error(line)
+    return 1 if unfinished else 0
+
+
+def _unfinished(run: PlannedRun, outcome: Outcome | None) -> str:
+    """Why a run is not finished; empty if it is."""
+    if run.problem or run.identity is None:
+        return f"not run: {run.title}: {run.problem}"
+    if outcome is None or outcome.state == "unstarted":
+        return f"not run: {run.title}: the sweep stopped before it (fail_fast=true)"
+    if outcome.state == "finished":
+        return ""
+    return f"{outcome.state}: {run.title}: {outcome.message} (log: {run.identity.directory / 'log.txt'})"

@@ -1,0 +1,105 @@
+"""What is watched while a model trains: its learning curve (``metrics.csv``), and whether its loss is a number."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+
+from embfact.distributed import rank
+from embfact.errors import DivergedError
+from embfact.records.atomic import write_text
+
+log = logging.getLogger(__name__)
+
+FILE_NAME = "metrics.csv"
+EVERY = 10  # optimizer steps between two losses
+
+
+class LearningCurve(Callback):
+    """Writes losses and held-out metrics as they come, and goes on with the curve of an interrupted training.
+
+    Args:
+        directory: The run directory.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / FILE_NAME
+        self._rows: list[dict[str, Any]] = []
+        self._columns: list[str] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        """The curve so far."""
+        return {"rows": self._rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the curve up; what was written after the state was kept is written again."""
+        self._rows = list(state_dict["rows"])
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Begin the file, with the rows that are known."""
+        held_out = [f"selection/{name}" for name in (*pl_module.metrics, "loss")]
+        self._columns = ["epoch", "step", "train/loss", *held_out]
+        if rank() == 0:
+            header = dict(zip(self._columns, self._columns, strict=True))
+            write_text(self._path, self._lines([header, *self._rows]))
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *args: Any) -> None:
+        """A loss every `EVERY` steps."""
+        if trainer.global_step % EVERY == 0 and not trainer.fit_loop._should_accumulate():
+            self._add({"train/loss": float(outputs["loss"]) * trainer.accumulate_grad_batches}, trainer)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """The metrics of the held-out slice."""
+        entry = {name: value for name, value in pl_module.history[-1].items() if name != "epoch"}
+        self._add({f"selection/{name}": value for name, value in entry.items()}, trainer)
+
+    def _add(self, values: dict[str, Any], trainer: pl.Trainer) -> None:
+        row = {"epoch": trainer.current_epoch, "step": trainer.global_step, **values}
+        self._rows.append(row)
+        if rank():
+            return
+        try:
+            with self._path.open("a", encoding="utf-8", newline="") as file:
+                file.write(self._lines([row]))
+        except OSError as error:  # a full disk costs the curve, not the run
+            log.warning("the learning curve could not be written: %s", error)
+
+    def _lines(self, rows: list[dict[str, Any]]) -> str:
+        text = io.StringIO()
+        csv.DictWriter(text, self._columns, lineterminator="\n").writerows(rows)
+        return text.getvalue()
+
+
+class Divergence(Callback):
+    """Ends a training whose loss has become infinite or no number at all: nothing good comes after it.
+
+    Args:
+        lr: The learning rate, for the remedy.
+    """
+
+    def __init__(self, lr: float) -> None:
+        self._lr = lr
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *args: Any) -> None:
+        """Look at every loss; elsewhere than on a CPU at every tenth, since each look waits for the device.
+
+        Raises:
+            DivergedError: With the step.
+        """
+        loss: torch.Tensor = outputs["loss"]
+        if loss.device.type != "cpu" and trainer.global_step % EVERY:
+            return
+        value = float(loss)
+        if not math.isfinite(value):
+            raise DivergedError(
+                f"the loss became {value} at step {trainer.global_step}; lower optimizer.lr (now {self._lr:g}), or "
+                "raise optimizer.warmup_ratio"
+            )

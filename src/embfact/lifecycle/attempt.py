@@ -1,0 +1,72 @@
+"""One attempt at a run: where it tells of itself, what it has to go on with, and how long it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from embfact.lifecycle.interruption import check
+from embfact.lifecycle.life import Life
+from embfact.lifecycle.resume import Resumable
+from embfact.lifecycle.status import Phase
+from embfact.records.identity import Identity
+from embfact.records.resources import Stopwatch, peak_memory, reset_peak_memory
+
+
+class Attempt:
+    """What a run has to know of its own life; made when its directory is locked.
+
+    Args:
+        identity: The run.
+        resume: Go on from what an earlier attempt has left, if it left anything.
+
+    Attributes:
+        life: Where it tells how far it is.
+        states: Where the state of its training is kept.
+        state: The state that an earlier attempt has left, a file; None to train from the start.
+        watch: Its seconds, those of the attempts that it goes on from included.
+    """
+
+    def __init__(self, identity: Identity, *, resume: bool) -> None:
+        self.life = Life(identity, afresh=not resume)
+        self.states = Resumable(identity.directory)
+        before = self.states.notes()
+        self.state = self.states.state() if resume and before.get("hash") == identity.hash else None
+        if self.state is None and not (resume and before.get("hash") == identity.hash and "trained" in before):
+            self.states.clear()
+            before = {}
+        self._hash = identity.hash
+        self.watch = Stopwatch(before.get("seconds"))
+        self._peak = int(before.get("peak_memory", 0))
+        reset_peak_memory()
+
+    @contextmanager
+    def phase(self, phase: Phase, step: str) -> Iterator[None]:
+        """A phase of the run, whose time goes to a step of the record; a signal that was held back ends it first."""
+        check()
+        self.life.enter(phase)
+        with self.watch.step(step):
+            yield
+
+    @property
+    def peak_memory(self) -> int:
+        """Bytes of the largest resident set of the attempts that count."""
+        return max(self._peak, peak_memory())
+
+    def notes(self) -> dict[str, Any]:
+        """What has to be known to go on from here, besides the state."""
+        return {"hash": self._hash, "seconds": self.watch.seconds(), "peak_memory": self.peak_memory}
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it takes up what an earlier attempt has left."""
+        return self.state is not None or self.trained() is not None
+
+    def trained(self) -> dict[str, Any] | None:
+        """What an earlier attempt has noted once its weights were saved; None if it did not come that far."""
+        return self.states.notes().get("trained")
+
+    def note_trained(self, result: dict[str, Any]) -> None:
+        """Note that the weights are saved: from here on nothing has to be trained again."""
+        self.states.note({**self.notes(), "trained": result})

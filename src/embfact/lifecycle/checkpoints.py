@@ -1,0 +1,137 @@
+"""A callback of Lightning that keeps the state of a training so that it can be gone on with to the same bits.
+
+Lightning's own checkpoints lack the state of the random numbers and the place within an epoch; both are added here.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.plugins import TorchCheckpointIO
+from pytorch_lightning.callbacks import Callback
+
+from embfact.distributed import agree, gather, rank, world_size
+from embfact.lifecycle import interruption
+from embfact.lifecycle.life import Life
+from embfact.lifecycle.resume import Resumable, random_state, restore_random
+
+log = logging.getLogger(__name__)
+
+ASK_EVERY = 10  # steps between two questions to the other devices, whether one of them was told to stop
+
+
+class StateFiles(TorchCheckpointIO):
+    """Writes what Lightning hands over as a resumable state, straight to the file.
+
+    Args:
+        states: Where states are kept.
+        notes: What belongs to one, asked when it is written.
+    """
+
+    def __init__(self, states: Resumable, notes: Callable[[], dict[str, Any]]) -> None:
+        super().__init__()
+        self._states = states
+        self._notes = notes
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Keep a state; the path that Lightning wants to have is not used."""
+        self._states.save(checkpoint, self._notes())
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = True) -> dict[str, Any]:
+        """Read a state; no code of the file is run."""
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+class Checkpoints(Callback):
+    """Saves every so often and when a signal asks to stop, always after a whole optimizer step within an epoch.
+
+    The last step of an epoch is passed over: Lightning's loops cannot be taken up there exactly, and one step later
+    they can.
+
+    Args:
+        every: Steps, minutes as in ``5min``, or None: only when interrupted.
+        life: Told of every step.
+    """
+
+    def __init__(self, every: int | str | None, life: Life) -> None:
+        self._steps = every if isinstance(every, int) else None
+        self._seconds = 60 * float(every.removesuffix("min")) if isinstance(every, str) else None
+        self._life = life
+        self._saved = (0, time.monotonic())
+        self._stepped = self._total = 0
+        self._random: Mapping[str, Any] | None = None
+        self._batches = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """What Lightning does not keep."""
+        return {"random": gather(random_state()), "batches": self._batches}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take it back; the random numbers wait for the first batch, since setting up draws some as well."""
+        generators = state_dict["random"]
+        self._random = generators[rank()] if rank() < len(generators) else None
+        self._batches = int(state_dict["batches"])
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Go on within the epoch; signals are ours again, which Lightning has taken over."""
+        interruption.take_over()
+        self._saved = (trainer.global_step, time.monotonic())
+        self._stepped, self._total = trainer.global_step, int(trainer.estimated_stepping_batches)
+        if self._batches:
+            log.info("going on after step %d", trainer.global_step)
+            cast(Any, trainer.train_dataloader).sampler.skip(self._batches)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The last step is told, however short the time since the one before."""
+        self._life.step(trainer.global_step, self._total, now=True)
+
+    def on_train_batch_start(self, *args: Any) -> None:
+        """The last moment before random numbers are drawn."""
+        if self._random is not None:
+            restore_random(self._random)
+            self._random = None
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
+        """Save if it is time to.
+
+        Raises:
+            Interrupted: After it was saved, if a signal asked to stop.
+        """
+        stepped, self._stepped = trainer.global_step > self._stepped, trainer.global_step
+        self._life.step(trainer.global_step, self._total)
+        # Gradients that are being summed up, and the end of an epoch, are no state that can be taken up again.
+        if not stepped or trainer.is_last_batch:
+            return
+        stop, due = interruption.requested() is not None, self._due(trainer.global_step)
+        if world_size() > 1:
+            if trainer.global_step % ASK_EVERY:
+                return
+            stop, due = agree(stop), agree(due)
+        if stop or due:
+            self._save(trainer)
+        if stop:
+            interruption.answer()
+
+    def _due(self, step: int) -> bool:
+        last_step, last_time = self._saved
+        if self._steps is not None:
+            return step - last_step >= self._steps
+        return self._seconds is not None and time.monotonic() - last_time >= self._seconds
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        self._life.enter("checkpointing")
+        self._batches = trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        try:
+            trainer.save_checkpoint(Path(self._life.directory) / "unused")
+            log.info("state of the training kept after step %d", trainer.global_step)
+        except OSError as error:
+            # A disk that is full costs the checkpoint, not the run.
+            log.warning("no checkpoint after step %d: %s", trainer.global_step, error)
+        self._saved = (trainer.global_step, time.monotonic())
+        self._life.enter("training")

@@ -1,0 +1,167 @@
+"""What SIGINT and SIGTERM do: stop soon, keep what can be kept, and leave with the exit code that shells expect.
+
+Lightning's own handling ends with exit code 1, or 0. Here a signal raises `Interrupted` in the main thread at once; a
+training, which can be gone on with, holds it back (`held_back`), finishes its step, saves, and lets it go.
+Code that does not come back to Python within `GRACE` seconds (a decomposition, a hanging service) is ended from another
+thread: everything on disk is written in one step, so nothing is lost but the time since the last checkpoint.
+
+Light to import: the standard library only.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any, NoReturn
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+GRACE = 4.0  # seconds: five are promised
+
+
+class Interrupted(BaseException):
+    """A signal asked this process to stop. Not an `Exception`: no handler of failures may take it for one.
+
+    Attributes:
+        signum: The signal.
+    """
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.signum = signum
+
+    @property
+    def exit_code(self) -> int:
+        """What a shell expects: 130 after Ctrl-C, 143 after SIGTERM."""
+        return 128 + self.signum
+
+    def __str__(self) -> str:
+        return f"interrupted by {signal.Signals(self.signum).name}"
+
+
+class _State:
+    """What this process knows of signals; there is one main thread, and so one state."""
+
+    active = False
+    requested: int | None = None
+    holds = 0
+
+
+_last_words: list[Callable[[str], object]] = []
+
+
+def requested() -> int | None:
+    """The signal that was received and has not been let go yet."""
+    return _State.requested
+
+
+def check() -> None:
+    """Stop here if a signal was received while it was held back.
+
+    Raises:
+        Interrupted: If so.
+    """
+    if _State.requested is not None and not _State.holds:
+        answer()
+
+
+def answer() -> NoReturn:
+    """Let go of what was held back: nothing else is to be done first.
+
+    Raises:
+        Interrupted: Always; by SIGTERM where this process itself has received nothing, but another device has.
+    """
+    signum, _State.requested = _State.requested or signal.SIGTERM, None
+    raise Interrupted(signum)
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Let a block look at `requested` itself; what it has not answered when it ends is raised then."""
+    _State.holds += 1
+    try:
+        yield
+    finally:
+        _State.holds -= 1
+    check()
+
+
+@contextmanager
+def last_words(say: Callable[[str], object]) -> Iterator[None]:
+    """Within the block, call a function with the reason if this process has to be ended from another thread."""
+    _last_words.append(say)
+    try:
+        yield
+    finally:
+        _last_words.remove(say)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Take SIGINT and SIGTERM over for a block; within another such block, or outside the main thread, do nothing."""
+    if _State.active or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {signum: signal.getsignal(signum) for signum in SIGNALS}
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    _State.active, _State.requested, _State.holds = True, None, 0
+    other = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    done = threading.Event()
+    threading.Thread(target=_watch, args=(reader, done), name="interruption", daemon=True).start()
+    take_over()
+    try:
+        yield
+    finally:
+        done.set()
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+        signal.set_wakeup_fd(other)
+        _State.active = False
+        os.close(writer)  # the watcher reads the end and closes its side
+
+
+def take_over() -> None:
+    """Install the handlers again, where a library has put its own in their place."""
+    if _State.active and threading.current_thread() is threading.main_thread():
+        for signum in SIGNALS:
+            signal.signal(signum, _handle)
+
+
+def _handle(signum: int, _: FrameType | None) -> Any:
+    _State.requested = signum
+    check()
+
+
+def _watch(reader: int, done: threading.Event) -> None:
+    """End the process if it has not ended by itself in time after a signal, or at once after a second one.
+
+    The interpreter's wake-up file gets the number of a signal the moment it arrives, also while the main thread is
+    busy outside of Python, where no handler runs.
+    """
+    first = None
+    try:
+        while byte := os.read(reader, 1):
+            if byte[0] not in SIGNALS:
+                continue
+            if first is not None:
+                _end(first, "a second signal")
+            first = byte[0]
+            threading.Thread(target=_end_later, args=(first, done), name="interruption-timer", daemon=True).start()
+    finally:
+        os.close(reader)
+
+
+def _end_later(signum: int, done: threading.Event) -> None:
+    if not done.wait(GRACE):
+        _end(signum, f"{GRACE:.0f} seconds after {signal.Signals(signum).name}")
+
+
+def _end(signum: int, reason: str) -> None:
+    for say in list(_last_words):
+        with suppress(Exception):
+            say(f"interrupted: ended by {reason}")
+    os._exit(128 + signum)
