@@ -51,7 +51,7 @@ def _conduct(request: Request, conf_dir: Path) -> int:
     if outcomes:
         say(f"{sum(one.state == 'finished' for one in outcomes.values())} of {len(plan)} runs are finished already")
     pending = [run for run in plan if run.pending]
-    for line in [*announce(pending), *changes(plan)]:
+    for line in [*announce(plan), *changes(plan)]:
         say(line)
     while pending:
         sweep = SweepTask(pending, fail_fast=request.configs[0].fail_fast)
@@ -124,4 +124,4 @@ def _unfinished(run: PlannedRun, outcome: Outcome | None) -> str:
         return f"not run: {run.title}: the sweep stopped before it (fail_fast=true)"
     if outcome.state == "finished":
         return ""
-    return f"{outcome.state}: {run.title}: {outcome.message} (log: {run.identity.directory / 'log.txt'})"
+    return f"{outcome.state}: {run.title}: {outcome.message} (traceback in {run.identity.directory / 'log.txt'})"

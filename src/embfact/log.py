@@ -14,13 +14,16 @@ _CHATTY = ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "transf
 
 @contextmanager
 def run_log(directory: Path) -> Iterator[None]:
-    """Send the log records and warnings of a block to ``log.txt`` of a run directory, appending."""
+    """Send the log records and warnings of a block to ``log.txt`` of a run directory, appending.
+
+    What embfact itself warns of is also printed to standard error, for whoever sits before it.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(directory / "log.txt", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     others, level = root.handlers[:], root.level
-    root.handlers = [handler]
+    root.handlers = [handler, _terminal(directory.name)]
     root.setLevel(logging.INFO)
     for name in _CHATTY:
         chatty = logging.getLogger(name)
@@ -32,6 +35,14 @@ def run_log(directory: Path) -> Iterator[None]:
         logging.captureWarnings(False)
         root.handlers, root.level = others, level
         handler.close()
+
+
+def _terminal(run: str) -> logging.Handler:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setLevel(logging.WARNING)
+    handler.addFilter(lambda record: record.name.startswith("embfact.") and record.levelno == logging.WARNING)
+    handler.setFormatter(logging.Formatter(f"{run}: %(message)s"))
+    return handler
 
 
 def say(line: str = "") -> None:

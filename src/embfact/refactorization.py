@@ -122,7 +122,7 @@ class Refactorization(pl.Callback):
         self.swap()
         carry_over(trainer.optimizers[0], table, cast(LowRankEmbedding, _table(module)))
         # As an optimizer is made for the model as it is now, so that a resumed training finds its states.
-        order = {parameter: place for place, parameter in enumerate(module.parameters())}
+        order = {parameter: place for place, parameter in enumerate(cast(Any, module.model).parameters())}
         for group in trainer.optimizers[0].param_groups:
             group["params"].sort(key=order.__getitem__)
         self.dense = False

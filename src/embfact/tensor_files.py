@@ -46,9 +46,14 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor] | None:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dictionary)
             checksum = (file.metadata() or {}).get(CHECKSUM)
-    except (OSError, SafetensorError):
+        if checksum == _checksum(tensors):
+            return tensors
+    except FileNotFoundError:
         return None
-    return tensors if checksum == _checksum(tensors) else None
+    except (OSError, SafetensorError):
+        pass
+    log.warning("%s is damaged; it is computed again", path)
+    return None
 
 
 def _checksum(tensors: Mapping[str, torch.Tensor]) -> str:

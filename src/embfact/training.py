@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,7 @@ def fit(
     title: str,
     refactorization: Refactorization | None = None,
     attempt: Attempt | None = None,
+    watching: Sequence[Callback] = (),
 ) -> Fitted:
     """Fine-tune a model in place; with ``checkpoint=best`` it ends with the weights of its best epoch.
 
@@ -74,6 +75,7 @@ def fit(
         title: What the progress bar calls the run.
         refactorization: Puts factors in the place of the dense table while it trains; None for a model that has them.
         attempt: Keeps the state of the training, and has that of an earlier attempt; None to keep nothing.
+        watching: Whatever else is to see its steps.
 
     Raises:
         DivergedError: If the loss is no finite number.
@@ -94,7 +96,7 @@ def fit(
     # A bar is for a person: in a file or a pipe it would be thousands of lines.
     if sys.stderr.isatty():
         callbacks.append(_Bar(title))
-    callbacks += [LearningCurve(directory), Divergence(config.optimizer.lr)]
+    callbacks += [LearningCurve(directory), Divergence(config.optimizer.lr), *watching]
     # Last, so that the states of all others are as after the step.
     callbacks += [Checkpoints(config.checkpoint_every, attempt.life)] if attempt else []
     trainer = _trainer(config, loggers, callbacks, directory, attempt)

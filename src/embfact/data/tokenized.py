@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import tempfile
 import zlib
@@ -17,9 +18,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from embfact.data.rows import TEXT_COLUMNS
+from embfact.lifecycle.lock import built_once
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+log = logging.getLogger(__name__)
 
 FORMAT = 1  # raise it when the content of the files changes: it is part of their names
 ROWS_AT_ONCE = 10_000  # bounds the memory that the tokenizer takes
@@ -94,8 +98,13 @@ def tokenize(
     path = Path(cache_dir).expanduser() / "tokens" / f"{_key(table, tokenizer, max_length)}.arrow"
     cached = _open(path)
     if cached is None:
-        _write(path, _encode(table, tokenizer, max_length))
-        cached = _open(path)
+        with built_once(path):
+            cached = _open(path)
+            if cached is None:
+                if path.exists():
+                    log.warning("%s is damaged; the texts are tokenised again", path)
+                _write(path, _encode(table, tokenizer, max_length))
+                cached = _open(path)
     if cached is None or cached.num_rows != table.num_rows:
         raise OSError(f"{path} cannot be read back after it was written; is the disk full?")
     labels = table.column("label")

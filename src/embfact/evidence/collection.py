@@ -17,6 +17,7 @@ from embfact.evidence.cache import cache_path, read, write
 from embfact.evidence.corpus import read_corpus
 from embfact.evidence.gradients import SEED, Calibration, Moments
 from embfact.factorization.base import Evidence
+from embfact.lifecycle.lock import built_once
 from embfact.models.loading import load_backbone
 from embfact.tasks.sequence_classification import SequenceClassification
 
@@ -90,14 +91,22 @@ def _moments(
     path = cache_path(config.paths.cache_dir, decisive, train)
     table = _table(model)
     found = read(path, table.num_embeddings, table.embedding_dim)
-    if found is not None:
-        log.info("gradient moments read from %s", path)
-        return found
+    if found is None:
+        with built_once(path):
+            found = read(path, table.num_embeddings, table.embedding_dim)
+            if found is None:
+                found = _measure(config, calibration, outputs, seed, train)
+                write(path, found)
+                return found
+    log.info("gradient moments read from %s", path)
+    return found
+
+
+def _measure(config: RunConfig, calibration: Calibration, outputs: int, seed: int, train: Tokenized) -> Moments:
     start = perf_counter()
     own, _ = load_backbone(config.model, num_labels=outputs, label_names=None, dropout=None, seed=seed)
     task = SequenceClassification(own, config.optimizer, config.data.metrics, config.task.label_smoothing)
     moments = calibration.measure(task.to(_device(config)), train)
-    write(path, moments)
     log.info("gradient moments of %d rows taken in %.1f s", min(len(train), calibration.rows), perf_counter() - start)
     return moments
 

@@ -11,7 +11,7 @@ as long as they fit, and on disk where the caller says so:
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -25,6 +25,7 @@ from embfact.embeddings.low_rank import LowRankEmbedding
 from embfact.factorization.block_krylov import randomized_pays
 from embfact.factorization.decomposition import Axes, check_table, low_rank, principal_axes, project
 from embfact.factorization.spectrum import Metric, Route, block_rows
+from embfact.lifecycle.lock import built_once
 from embfact.tensor_files import read_tensors, write_tensors
 
 FORMAT = 1  # raise it when decompositions are computed or written in another way: it is part of their keys
@@ -125,12 +126,12 @@ def decompose(
         found = _kept.pop(key, None)
     if found is None:
         check_table(table)
+
+        def compute() -> Axes:
+            return principal_axes(table, row_weights, route, metric=metric, center=center, count=count, seed=seed)
+
         path = _path(key, table)
-        axes = _read(path) if path else None
-        if axes is None:
-            axes = principal_axes(table, row_weights, route, metric=metric, center=center, count=count, seed=seed)
-            if path:
-                _write(path, axes)
+        axes = _from_file(path, compute) if path else compute()
         found = Decomposition(axes, torch.empty(len(table), 0, dtype=table.dtype))
     _keep(key, found)
     return found
@@ -158,6 +159,18 @@ def _path(key: str, table: torch.Tensor) -> Path | None:
     if directory is None or vocab_size * hidden_size**2 < WORTH_A_FILE:
         return None
     return directory / f"{key}.safetensors"
+
+
+def _from_file(path: Path, compute: Callable[[], Axes]) -> Axes:
+    """What a file holds; it is computed and written by the first of those who ask."""
+    axes = _read(path)
+    if axes is None:
+        with built_once(path):
+            axes = _read(path)
+            if axes is None:
+                axes = compute()
+                _write(path, axes)
+    return axes
 
 
 def _write(path: Path, axes: Axes) -> None:

@@ -1,4 +1,4 @@
-"""Before a sweep starts: every run that is to be done says so in its directory, and leftovers of dead processes go.
+"""Before a sweep starts: every run that is to be done says so in its directory, and what dead processes left goes.
 
 Light to import: no torch.
 """
@@ -6,32 +6,40 @@ Light to import: no torch.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from shutil import rmtree
 
 from embfact.errors import ModelError
 from embfact.lifecycle.life import pending
 from embfact.lifecycle.lock import acquire
-from embfact.lifecycle.status import LOCK, write_status
+from embfact.lifecycle.status import LOCK, RESUME, read_status, write_status
+from embfact.lifecycle.tidy import tidy, tidy_caches
 from embfact.records.config_file import write_config
-from embfact.records.record import FILE_NAME, read
+from embfact.records.record import FILE_NAME, RunRecord, read
 from embfact.sweep import PlannedRun
 
 
-def announce(runs: Sequence[PlannedRun]) -> list[str]:
-    """Write the status of runs that are done for the first time.
+def announce(plan: Sequence[PlannedRun]) -> list[str]:
+    """Write the status of runs that are done for the first time, and settle those that ended in the last moment.
 
     Args:
-        runs: Runs that are to be done.
+        plan: All runs of a sweep.
 
     Returns:
         What is to be said of them: records that are damaged, so that their runs are done again.
     """
     lines = []
-    for run in runs:
+    for folder in {run.config.paths.cache_dir for run in plan}:
+        tidy_caches(Path(folder))
+    for run in plan:
         if run.identity is None:
             continue
         directory = run.identity.directory
-        if (directory / FILE_NAME).exists():
+        tidy(directory)
+        if run.record:
+            _settle(run.record, directory)
+        elif (directory / FILE_NAME).exists():
             try:
                 read(directory)
             except ModelError as error:
@@ -39,6 +47,21 @@ def announce(runs: Sequence[PlannedRun]) -> list[str]:
         elif run.status is None:
             _announce(run, directory)
     return lines
+
+
+def _settle(record: RunRecord, directory: Path) -> None:
+    """A process that died after it had written the record has left what was to go, and a status that is not true."""
+    status = read_status(directory)
+    if (status is None or status.state == record.status) and not (directory / RESUME).exists():
+        return
+    with suppress(OSError):
+        lock = acquire(directory / LOCK)
+        if lock:
+            with lock:
+                rmtree(directory / RESUME, ignore_errors=True)
+                if status:
+                    message = record.error.message if record.error else None
+                    write_status(status.now(state=record.status, message=message), directory)
 
 
 def _announce(run: PlannedRun, directory: Path) -> None:

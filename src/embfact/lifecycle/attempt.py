@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -37,7 +37,7 @@ class Attempt:
             self.states.clear()
             before = {}
         self._hash = identity.hash
-        self.watch = Stopwatch(before.get("seconds"))
+        self.watch = Stopwatch(_kept(before))
         self._peak = int(before.get("peak_memory", 0))
         reset_peak_memory()
 
@@ -70,3 +70,10 @@ class Attempt:
     def note_trained(self, result: dict[str, Any]) -> None:
         """Note that the weights are saved: from here on nothing has to be trained again."""
         self.states.note({**self.notes(), "trained": result})
+
+
+def _kept(notes: Mapping[str, Any]) -> dict[str, float]:
+    """The seconds of the work that is not done again."""
+    names = ("evidence", "factorization", "training") if "trained" in notes else ("training",)
+    seconds = {name: value for name, value in notes.get("seconds", {}).items() if name in names}
+    return {**seconds, "total": sum(seconds.values())}

@@ -94,11 +94,34 @@ def acquire(path: Path) -> Lock | None:
 
 @contextmanager
 def held(path: Path) -> Iterator[None]:
-    """Hold a lock for a block, after waiting for it as long as it takes."""
+    """Hold a lock for a block, after waiting for it as long as it takes.
+
+    Raises:
+        OSError: If the file cannot be made.
+    """
     while (lock := acquire(path)) is None:
         time.sleep(POLL)
     with lock:
         yield
+
+
+@contextmanager
+def built_once(path: Path) -> Iterator[None]:
+    """Hold the lock of a file of a cache while it is built, ``<stem>.lock`` beside it.
+
+    Whoever comes later waits, and finds the file. Where no lock can be made, nothing can be kept either: everybody
+    builds for himself.
+    """
+    try:
+        lock = held(path.with_suffix(".lock"))
+        lock.__enter__()
+    except OSError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.__exit__(None, None, None)
 
 
 def holder(path: Path) -> Holder | None:

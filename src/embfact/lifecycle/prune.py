@@ -12,8 +12,8 @@ from pathlib import Path
 from shutil import rmtree
 
 from embfact.lifecycle.lock import acquire
-from embfact.lifecycle.status import LOCK
-from embfact.lifecycle.survey import RESUME, RunState, look
+from embfact.lifecycle.status import LOCK, RESUME
+from embfact.lifecycle.survey import RunState, look
 from embfact.records.record import CHECKPOINT
 
 PRUNED = ".pruned"

@@ -19,11 +19,11 @@ import numpy as np
 import torch
 import xxhash
 
+from embfact.lifecycle.status import RESUME
 from embfact.records.atomic import write_text
 
 log = logging.getLogger(__name__)
 
-FOLDER = "resume"
 NOTE = "latest.json"  # names the file of the newest state, with its checksum and what else belongs to it
 BLOCK = 2**22
 
@@ -36,7 +36,7 @@ class Resumable:
     """
 
     def __init__(self, directory: Path) -> None:
-        self.folder = directory / FOLDER
+        self.folder = directory / RESUME
 
     def save(self, state: Mapping[str, Any], notes: Mapping[str, Any]) -> None:
         """Keep a state in place of the one before, which stays valid until this one is whole.

@@ -17,6 +17,7 @@ from embfact.records.atomic import write_text
 
 FILE_NAME = "status.json"
 LOCK = "run.lock"  # held by the process that does the run; see `embfact.lifecycle.lock`
+RESUME = "resume"  # folder of what an interrupted run can go on with; see `embfact.lifecycle.resume`
 
 State = Literal["pending", "running", "finished", "failed", "diverged", "interrupted"]
 Phase = Literal["loading", "caching", "factorizing", "training", "checkpointing", "evaluating", "recording"]

@@ -13,10 +13,11 @@ from pathlib import Path
 from shutil import rmtree
 
 from embfact.lifecycle.lock import acquire
-from embfact.lifecycle.status import LOCK
-from embfact.lifecycle.survey import RESUME
+from embfact.lifecycle.status import LOCK, RESUME
+from embfact.records.record import CHECKPOINT
 
 CACHES = ("tokens", "evidence", "decompositions")  # folders below the cache directory
+_FOLDERS = (f".{CHECKPOINT}-", f".{RESUME}-")
 # A cache file is named by a hash; its lock and its temporary neighbours begin with the same.
 _STEM = re.compile(r"[0-9a-f]{64}|[0-9a-f]{32}")
 
@@ -72,10 +73,5 @@ def _leftovers(directory: Path) -> Iterator[Path]:
     for folder in (directory, directory / RESUME):
         with suppress(FileNotFoundError), os.scandir(folder) as entries:
             for entry in entries:
-                is_folder = entry.is_dir(follow_symlinks=False)
-                if (
-                    entry.name.endswith(".tmp")
-                    if not is_folder
-                    else entry.name.startswith((".checkpoint-", f".{RESUME}-"))
-                ):
+                if entry.name.startswith(_FOLDERS) if entry.is_dir() else entry.name.endswith(".tmp"):
                     yield Path(entry.path)

@@ -1,4 +1,4 @@
-"""Finding the records below some directories.
+"""Finding the records below some directories, or URLs.
 
 Light to import: no torch.
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from embfact.errors import ModelError
 from embfact.records.record import FILE_NAME, RunRecord, read
+from embfact.records.remote import is_url
 
 
 @dataclass(frozen=True)
@@ -30,26 +31,48 @@ def find_records(paths: Iterable[Path | str]) -> Collected:
     """Every record below the given directories, at any depth.
 
     A record that cannot be read becomes a problem in words. Of several records with one hash (a copied directory, a
-    failed and a finished attempt) the finished one counts, and of those the newest.
+    failed and a finished attempt) the finished one counts, and of those the newest. Hidden folders are passed over:
+    what is in them is being written or deleted.
 
     Args:
-        paths: Directories of runs, of experiments, or of many experiments; they may overlap.
+        paths: Directories of runs, of experiments, or of many experiments; they may overlap. A URL that fsspec knows
+            is one too.
 
     Returns:
         The records and the problems.
+
+    Raises:
+        RemoteError: If a URL cannot be read.
     """
-    files = sorted({file.resolve() for path in paths for file in Path(path).rglob(FILE_NAME)})
+    paths = list(paths)
+    found, problems = _on_disk([Path(path) for path in paths if not is_url(path)])
+    for url in dict.fromkeys(str(path) for path in paths if is_url(path)):
+        from embfact.records.publish import records_below
+
+        more, told = records_below(url)
+        found, problems = [*found, *more], [*problems, *told]
     records: dict[str, RunRecord] = {}
-    problems = []
-    for file in files:
-        try:
-            record = read(file.parent)
-        except ModelError as error:
-            problems.append(str(error))
-            continue
+    for record in found:
         other = records.setdefault(record.hash, record)
         if other is not record:
             if other.status == record.status == "finished":
                 problems.append(f"{record.name} was found more than once and counts once; the newest is shown")
             records[record.hash] = max(other, record, key=lambda one: (one.status == "finished", one.started))
     return Collected(tuple(sorted(records.values(), key=lambda record: record.name)), tuple(dict.fromkeys(problems)))
+
+
+def _on_disk(paths: Iterable[Path]) -> tuple[list[RunRecord], list[str]]:
+    """Every record below some directories, and in words those that cannot be read."""
+    files = {
+        file.resolve()
+        for path in paths
+        for file in path.rglob(FILE_NAME)
+        if not any(part.startswith(".") for part in file.relative_to(path).parts)
+    }
+    records, problems = [], []
+    for file in sorted(files):
+        try:
+            records.append(read(file.parent))
+        except ModelError as error:
+            problems.append(str(error))
+    return records, problems

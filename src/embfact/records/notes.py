@@ -28,15 +28,18 @@ def legend(table: Table) -> str:
 
 
 def sources(table: Table) -> list[str]:
-    """For each data set: the splits and rows that its figures are from, the seeds, and what to know about it."""
-    return [_source(table, data) for data in table.data]
+    """For each data set: the splits and rows that its figures are from, the seeds; and which options were tuned."""
+    searches = _searches(table)
+    tuned = [f"{search}." for search in searches if search] if len(searches) == 1 else []
+    return [*(_source(table, data) for data in table.data), *tuned]
 
 
 def warnings(table: Table) -> list[str]:
-    """What a reader must not overlook: missing seeds, undefined metrics, failed runs, records left out."""
+    """What a reader must not overlook: missing seeds, unequal tuning, undefined metrics, failed runs, lost records."""
     failed = [run for row in table.rows for run in row.runs if run.status != "finished"]
     return [
         *_missing_seeds(table),
+        *_unequal_tuning(table),
         *_undefined(table),
         *(f"{run.status.capitalize()}: {run.name}: {_reason(run)}" for run in failed),
         *(f"Left out: {problem}" for problem in table.problems),
@@ -86,6 +89,33 @@ def _missing_seeds(table: Table) -> list[str]:
                 missing[tuple(sorted(absent))].append(row_label(row, table))
         lines += [f"{data.label}: {_seeds(seeds)} missing for {', '.join(rows)}." for seeds, rows in missing.items()]
     return lines
+
+
+def _unequal_tuning(table: Table) -> list[str]:
+    """Rows whose options were searched for longer, or elsewhere, than those of others are not to be compared."""
+    searches = _searches(table)
+    if len(searches) < 2:
+        return []
+    groups = [f"{search or 'not tuned'} ({', '.join(rows)})" for search, rows in searches.items()]
+    return [f"Tuned unequally, not to be compared: {'; '.join(groups)}."]
+
+
+def _searches(table: Table) -> dict[str, list[str]]:
+    """How options were tuned, in words, and the rows that it holds for; empty words where they were not."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for row in table.rows:
+        for words in dict.fromkeys(_search(run) for run in row.runs):
+            found[words].append(row_label(row, table))
+    return dict(found)
+
+
+def _search(run: RunRecord) -> str:
+    search = run.config.get("search") or {}
+    if not search.get("trials"):
+        return ""
+    ranges = {name: f"{values['low']:g} to {values['high']:g}" for name, values in sorted(search["space"].items())}
+    options = " and ".join(f"{name} ({span})" for name, span in ranges.items())
+    return f"{options} tuned on the held-out slice: {search['trials']} trials for each method and size"
 
 
 def _undefined(table: Table) -> list[str]:

@@ -1,0 +1,210 @@
+"""Runs as tasks of Ray: on this machine, or on the nodes of a cluster.
+
+A task whose node or process dies is started again where there is room. Light to import: Ray is imported when the first
+run is handed to it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from embfact.config import RunConfig
+from embfact.errors import Fault
+from embfact.launchers.base import OwnLauncher
+from embfact.launchers.extras import faults_of_extra
+from embfact.launchers.outcome import Outcome
+from embfact.launchers.remote import PATIENCE, attempts, enter, faults_of_options, faults_of_share, missed, with_threads
+from embfact.launchers.sweep_task import SweepTask
+from embfact.launchers.work import do_run
+from embfact.launchers.worker import Work
+from embfact.lifecycle.interruption import Interrupted, held_back, interruptible
+from embfact.log import say
+from embfact.sections import Section, Whole
+from embfact.sweep import PlannedRun
+
+if TYPE_CHECKING:
+    import ray
+
+LOOK = 0.5  # seconds between two looks at the nodes, which come and go, and at signals
+
+
+class RayOptions(Section):
+    """What every run gets of which cluster."""
+
+    address: str | None = Field(description="HOST:PORT of a cluster, or auto; null: start one on this machine")
+    cpus_per_run: Whole = Field(description="CPUs of a run, and its threads")
+    gpus_per_run: float = Field(ge=0, description="GPUs of a run, or a share of one")
+    at_once: Whole | None = Field(description="runs handed to Ray at once; null: as many as its nodes have room for")
+    max_retries: int = Field(ge=0, description="how often a run is started again when its node or its process dies")
+    init: dict[str, Any] = Field(description="other arguments of ray.init")
+
+
+class UnreachableError(Exception):
+    """There is no Ray to hand runs to."""
+
+
+class PreemptedError(Exception):
+    """The process of a run was asked to go, and not by the sweep: the run goes on elsewhere."""
+
+
+class RayLauncher(OwnLauncher):
+    """Runs as tasks of Ray; its arguments are those of `RayOptions`."""
+
+    def __init__(self, **options: Any) -> None:
+        self.options = RayOptions.model_validate(options)
+        self._warned = False
+
+    @classmethod
+    def faults(cls, options: Mapping[str, Any], configs: Sequence[RunConfig]) -> list[Fault]:
+        """A package that is missing, options that are wrong, runs that want more than their share."""
+        found = faults_of_extra("ray", "ray", "hydra/launcher=ray") + faults_of_options(RayOptions, options)
+        if not found:
+            cpus, gpus = options["cpus_per_run"], options["gpus_per_run"]
+            found += faults_of_share(configs, ("cpus_per_run", cpus), ("gpus_per_run", gpus))
+        return found
+
+    def do_all(self, sweep: SweepTask) -> None:
+        """Do every run of a sweep; see `OwnLauncher.do_all`."""
+        waiting = deque(range(len(sweep.runs)))
+        before = [attempts(run) for run in sweep.runs]
+        tasks: dict[ray.ObjectRef, int] = {}
+        outcome = Outcome("unstarted")
+        try:
+            with _connected(self.options):
+                try:
+                    while tasks or (waiting and not sweep.stopped):
+                        # A signal that arrives within Ray's own code would be lost in an exception of Ray's.
+                        with held_back():
+                            self._hand_out(sweep, waiting, tasks)
+                            for task in _ended(tasks):
+                                number = tasks.pop(task)
+                                sweep.report(number, _outcome(task, sweep.runs[number], before[number]))
+                except BaseException:
+                    _cancel(list(tasks))
+                    raise
+        except UnreachableError as error:
+            outcome = Outcome("failed", str(error))
+        for number in waiting:
+            sweep.report(number, outcome)
+
+    def _hand_out(self, sweep: SweepTask, waiting: deque[int], tasks: dict[ray.ObjectRef, int]) -> None:
+        """Start a task for as many of the waiting runs as there is room for."""
+        room = 0 if sweep.stopped or not waiting else self._room() - len(tasks)
+        for number in [waiting.popleft() for _ in range(min(room, len(waiting)))]:
+            tasks[self._start(sweep.runs[number])] = number
+
+    def _room(self) -> int:
+        """How many runs may be handed over, those that are being done included."""
+        if self.options.at_once:
+            return self.options.at_once
+        import ray
+
+        cpus, gpus = self.options.cpus_per_run, self.options.gpus_per_run
+        places = 0
+        for node in ray.nodes():
+            if node["Alive"]:
+                fitting = node["Resources"].get("CPU", 0) // cpus
+                places += int(min(fitting, node["Resources"].get("GPU", 0) // gpus) if gpus else fitting)
+        if not places and not self._warned:
+            self._warned = True
+            say(f"no node of Ray has {cpus} CPUs" + (f" and {gpus:g} GPUs" if gpus else "") + ": waiting for one")
+        return max(1, places)
+
+    def _start(self, run: PlannedRun) -> ray.ObjectRef:
+        import ray
+
+        options = self.options
+        task: Any = ray.remote(in_task).options(
+            num_cpus=options.cpus_per_run,
+            num_gpus=options.gpus_per_run,
+            max_retries=options.max_retries,
+            retry_exceptions=[PreemptedError],
+        )
+        return task.remote(do_run, str(Path.cwd()), options.gpus_per_run, with_threads(run, options.cpus_per_run))
+
+
+def in_task(work: Work, folder: str, gpus: float, run: PlannedRun) -> Outcome:
+    """What a task does: one run, in the folder where the sweep was started.
+
+    Args:
+        work: What does the run.
+        folder: Where relative paths of the configuration begin.
+        gpus: GPUs of the task.
+        run: The run.
+
+    Raises:
+        PreemptedError: If its process was told to end; its state is saved, and Ray starts it again elsewhere.
+    """
+    enter(folder, gpus)
+    try:
+        with interruptible():
+            return work(run)
+    except Interrupted as reason:
+        if reason.signum == signal.SIGINT:  # how Ray cancels a task
+            return Outcome("interrupted", str(reason))
+        raise PreemptedError(str(reason)) from None
+
+
+@contextmanager
+def _connected(options: RayOptions) -> Iterator[None]:
+    """Ray, started or connected to for a block, without its reports to its makers, and without its signal handler."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    import ray
+
+    handler = signal.getsignal(signal.SIGTERM)
+    arguments = {"include_dashboard": False} if options.address is None else {"address": options.address}
+    try:
+        ray.init(**{**arguments, "log_to_driver": False, "logging_level": "error", **options.init})
+    except (ConnectionError, RuntimeError, ValueError, TypeError) as error:
+        where = f"at {options.address}" if options.address else "on this machine"
+        raise UnreachableError(f"Ray cannot be used {where}: {_first_line(error)}") from None
+    finally:
+        if handler is not None:
+            signal.signal(signal.SIGTERM, handler)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _ended(tasks: Mapping[ray.ObjectRef, int]) -> list[ray.ObjectRef]:
+    """The tasks that have ended, after waiting for one for some seconds."""
+    import ray
+
+    ready, _ = ray.wait(list(tasks), num_returns=len(tasks), timeout=0)
+    return ready or ray.wait(list(tasks), num_returns=1, timeout=LOOK)[0]
+
+
+def _outcome(task: ray.ObjectRef, run: PlannedRun, before: int) -> Outcome:
+    import ray
+
+    try:
+        outcome: Outcome = ray.get(task)
+    except ray.exceptions.RayTaskError as error:  # of the task itself; runs do not raise
+        return missed(run, before, f"its task failed: {error.cause}")
+    except ray.exceptions.RayError as error:
+        return missed(run, before, f"its task was lost: {_first_line(error)}")
+    return outcome
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].strip() if lines else type(error).__name__
+
+
+def _cancel(tasks: Sequence[ray.ObjectRef]) -> None:
+    """Interrupt all tasks, and wait until they have saved what they have."""
+    import ray
+
+    for task in tasks:
+        ray.cancel(task)
+    if tasks:
+        ray.wait(list(tasks), num_returns=len(tasks), timeout=PATIENCE)

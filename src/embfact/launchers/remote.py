@@ -1,0 +1,103 @@
+"""What launchers over several machines share: a run as it is sent, as it is done there, and as it is missed.
+
+Light to import: no torch, and no engine.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from embfact.config import RunConfig
+from embfact.errors import Fault
+from embfact.launchers.outcome import Outcome
+from embfact.lifecycle.status import Status, read_status
+from embfact.sections import Section
+from embfact.sweep import PlannedRun, finished_record
+from embfact.validation import faults_of
+
+PATIENCE = 3.0  # seconds an interrupted sweep waits for its runs; it is ended itself after 4
+
+
+def faults_of_options(model: type[Section], options: Mapping[str, Any]) -> list[Fault]:
+    """What is wrong with the options of a launcher; ``_target_`` is none of them."""
+    try:
+        model.model_validate({name: value for name, value in options.items() if name != "_target_"})
+    except ValidationError as error:
+        return faults_of(error, model, "hydra.launcher.")
+    return []
+
+
+def faults_of_share(configs: Sequence[RunConfig], cpus: tuple[str, int], gpus: tuple[str, float]) -> list[Fault]:
+    """Runs that ask for more than the share of a machine that they would get.
+
+    Args:
+        configs: The runs.
+        cpus: The option that gives each its CPUs, and how many.
+        gpus: The option that gives each its GPUs, and how many.
+    """
+    faults = []
+    for trainer in (config.trainer for config in configs):
+        if trainer.threads and trainer.threads > cpus[1]:
+            what = f"trainer.threads is more than the CPUs of a run, hydra.launcher.{cpus[0]}={cpus[1]}"
+            remedy = f"set hydra.launcher.{cpus[0]}={trainer.threads}, or trainer.threads=null"
+            faults.append(Fault(what, str(trainer.threads), remedy))
+        if trainer.accelerator == "gpu" and trainer.devices > gpus[1] and (trainer.devices > 1 or gpus[1] == 0):
+            what = f"trainer.accelerator=gpu trainer.devices={trainer.devices} needs as many GPUs for each run"
+            remedy = f"set hydra.launcher.{gpus[0]}={trainer.devices}, or trainer=cpu"
+            faults.append(Fault(what, f"hydra.launcher.{gpus[0]}={gpus[1]}", remedy))
+    return faults
+
+
+def with_threads(run: PlannedRun, cpus: int) -> PlannedRun:
+    """A run with as many threads as it has CPUs, unless its configuration says how many; its hash stays the same."""
+    if run.config.trainer.threads:
+        return run
+    trainer = run.config.trainer.model_copy(update={"threads": cpus})
+    return replace(run, config=run.config.model_copy(update={"trainer": trainer}))
+
+
+def enter(folder: str, gpus: float) -> None:
+    """Make this process, which an engine has started, one that a run can be done in.
+
+    Args:
+        folder: Where the sweep was started: relative paths of the configuration begin there.
+        gpus: How many GPUs the engine has given it.
+
+    Raises:
+        OSError: If there is no such folder on this machine.
+    """
+    os.chdir(folder)
+    if not gpus:  # no engine hides those of others by itself
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
+def attempts(run: PlannedRun) -> int:
+    """How often a run was begun, as far as can be seen from this machine."""
+    status = _status(run)
+    return status.attempt if status else 0
+
+
+def missed(run: PlannedRun, before: int, reason: str) -> Outcome:
+    """What came of a run whose process has ended without telling.
+
+    Args:
+        run: The run.
+        before: Its `attempts` when it was sent.
+        reason: How the process ended, and where its log is.
+    """
+    status = _status(run)
+    if run.identity and status and status.attempt > before:
+        if status.state in ("interrupted", "failed", "diverged"):
+            return Outcome(status.state, status.message or reason)
+        if status.state == "finished" and (record := finished_record(run.identity, run.config)):
+            return Outcome("finished", record=record)
+    return Outcome("failed", reason)
+
+
+def _status(run: PlannedRun) -> Status | None:
+    return read_status(run.identity.directory) if run.identity else None

@@ -1,0 +1,141 @@
+"""Places for runs side by side: how many there are, and which threads and which GPU each has.
+
+Light to import: no torch, which would have to be imported to count its devices.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from embfact.config import RunConfig
+from embfact.errors import Fault
+
+GPUS = Path("/proc/driver/nvidia/gpus")  # a folder for each, kept by the driver
+CGROUPS = Path("/sys/fs/cgroup")
+# What libraries read once, when they are loaded: it must be set before the process starts.
+_THREADS = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "RAYON_NUM_THREADS",
+)
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Where one run at a time is done.
+
+    Attributes:
+        threads: CPU threads of a run that does not say how many it wants.
+        gpu: The one GPU that its runs see, as CUDA_VISIBLE_DEVICES names it; None leaves that as it is.
+    """
+
+    threads: int
+    gpu: str | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the environment of its process has to say."""
+        device = {} if self.gpu is None else {"CUDA_VISIBLE_DEVICES": self.gpu}
+        return {**dict.fromkeys(_THREADS, str(self.threads)), **device}
+
+
+def usable_cores() -> int:
+    """Cores that this process may use: those it is bound to, or fewer where its container has a quota."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = cpu_quota(CGROUPS)
+    return cores if quota is None else max(1, min(cores, int(quota)))
+
+
+def cpu_quota(root: Path) -> float | None:
+    """CPU time that a container may take, in cores; None where nothing limits it.
+
+    Args:
+        root: Where the control groups are mounted, of version 2 or 1.
+    """
+    with suppress(OSError, ValueError, ZeroDivisionError):
+        quota, period = (root / "cpu.max").read_text().split()
+        return None if quota == "max" else int(quota) / int(period)
+    with suppress(OSError, ValueError, ZeroDivisionError):
+        quota, period = ((root / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+        return int(quota) / int(period) if int(quota) > 0 else None
+    return None
+
+
+def visible_gpus(environment: Mapping[str, str], driver: Path = GPUS) -> tuple[str, ...]:
+    """The GPUs that CUDA would find, by the names that CUDA_VISIBLE_DEVICES has for them.
+
+    Args:
+        environment: The environment variables.
+        driver: The folder where the driver lists its GPUs.
+    """
+    named = environment.get("CUDA_VISIBLE_DEVICES")
+    if named is None:
+        return tuple(str(number) for number, _ in enumerate(driver.iterdir())) if driver.is_dir() else ()
+    gpus: list[str] = []
+    for name in named.split(","):
+        # CUDA takes the list up to the first entry that names nothing.
+        if not name.strip() or name.strip().startswith("-"):
+            break
+        gpus.append(name.strip())
+    return tuple(gpus)
+
+
+def lay_out(runs: int | None, configs: Sequence[RunConfig], cores: int, gpus: Sequence[str]) -> list[Slot]:
+    """The places for some runs, never with more threads in all than there are cores (see `faults`).
+
+    Args:
+        runs: How many side by side; None for as many as there are cores or, where they are trained on, GPUs.
+        configs: The runs.
+        cores: How many cores there are.
+        gpus: The GPUs that there are, by name.
+    """
+    threads, devices = _most_threads(configs), gpus if _may_use_gpu(configs) else ()
+    count = runs or max(1, min(len(devices) or cores, cores // threads))
+    # Also if fewer runs are left: with other threads the last bits of a result would depend on what was done before.
+    share = max(threads, cores // count)
+    return [Slot(share, devices[number] if devices else None) for number in range(min(count, len(configs)))]
+
+
+def faults(options: Mapping[str, Any], configs: Sequence[RunConfig], cores: int, gpus: Sequence[str]) -> list[Fault]:
+    """Why runs cannot be laid out side by side as the launcher's options say.
+
+    Args:
+        options: The launcher's section of the configuration.
+        configs: The runs.
+        cores: How many cores there are.
+        gpus: The GPUs that there are, by name.
+    """
+    runs = options.get("runs")
+    if runs is not None and (isinstance(runs, bool) or not isinstance(runs, int) or runs < 1):
+        what = "hydra.launcher.runs must be a number of runs, 1 or more, or null"
+        return [Fault(what, str(runs), "e.g. hydra.launcher.runs=2")]
+    found, threads, count = [], _most_threads(configs), runs or 1
+    if count * threads > cores:
+        what = "runs side by side would have more threads than this process has cores"
+        values = f"hydra.launcher.runs={runs or 'null'} trainer.threads={threads}, {cores} cores"
+        remedies = [f"hydra.launcher.runs={cores // threads}"] if threads <= cores else []
+        remedies += [f"trainer.threads={cores // count}"] if threads > 1 and count <= cores else []
+        remedy = " or ".join(remedies) or f"hydra.launcher.runs={cores} trainer.threads=1"
+        found.append(Fault(what, values, f"set {remedy}"))
+    if gpus and _may_use_gpu(configs) and count > len(gpus):
+        what = f"runs side by side have a GPU each, and there are {len(gpus)}"
+        remedy = f"set hydra.launcher.runs={len(gpus)}, or trainer=cpu to train without them"
+        found.append(Fault(what, f"hydra.launcher.runs={runs}", remedy))
+    return found
+
+
+def _most_threads(configs: Sequence[RunConfig]) -> int:
+    """The most threads that a run asks for; one that asks for none takes what it gets."""
+    return max((config.trainer.threads or 1 for config in configs), default=1)
+
+
+def _may_use_gpu(configs: Sequence[RunConfig]) -> bool:
+    return any(config.trainer.accelerator in ("auto", "gpu") for config in configs)

@@ -1,0 +1,150 @@
+"""One trial: a training with proposed options, judged by the held-out slice. Reported splits are not even loaded."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+
+from embfact.config import RunConfig
+from embfact.data.datamodule import TextDataModule
+from embfact.data.fingerprint import fingerprint
+from embfact.inference import predict
+from embfact.lifecycle import interruption
+from embfact.lifecycle.attempt import Attempt
+from embfact.records.identity import identify
+from embfact.refactorization import Refactorization
+from embfact.run import data_module, factorize, load
+from embfact.search.study import Report
+from embfact.tasks.metrics import score
+from embfact.tasks.sequence_classification import WORST
+from embfact.threads import USUAL
+from embfact.training import fit
+
+
+def train(config: RunConfig, title: str, directory: Path, report: Report) -> float:
+    """Do a trial.
+
+    Args:
+        config: The options to try, with the seed of the search.
+        title: What the progress bar calls it.
+        directory: Scratch space, which the caller removes.
+        report: Takes the held-out metric at each check before the last; raises where the trial is to be given up.
+
+    Returns:
+        The held-out metric by which a run with these options would be chosen: that of its best epoch with
+        ``checkpoint=best``, else the last one.
+
+    Raises:
+        DivergedError: If the loss is no finite number.
+        Interrupted: If a signal asked to stop.
+    """
+    gc.collect()  # the model of the trial before
+    identity, attempt = identify(config), _Untold()
+    # What is not there can be neither predicted nor scored.
+    config = config.model_copy(update={"data": config.data.model_copy(update={"report_splits": []})})
+    identity = replace(identity, data_fingerprint=fingerprint(config.data, config.paths.data_dir))
+    torch.set_num_threads(config.trainer.threads or USUAL)
+    pl.seed_everything(config.seed, workers=True, verbose=False)
+    start = load(config, identity, attempt)
+    _, refactorization = factorize(start, config, identity, attempt)
+    data, metric = data_module(start, config), config.data.metrics[0]
+    judge = _Judge(config.search.checks, metric, data, report, refactorization)
+    fitted = fit(start.model, data, config, [], directory, title, refactorization=refactorization, watching=[judge])
+    value = fitted.value if config.checkpoint == "best" else fitted.history[-1][metric]
+    return WORST if value is None else float(value)
+
+
+class _Untold(Attempt):
+    """The attempt of a trial: nothing of it is told or kept."""
+
+    def __init__(self) -> None: ...
+
+    @contextmanager
+    def phase(self, *_: object) -> Iterator[None]:
+        interruption.check()
+        yield
+
+
+class _Judge(Callback):
+    """Scores the held-out slice at evenly spaced steps and reports; the end of the training is not one of them.
+
+    Args:
+        checks: Parts that the training is divided into.
+        metric: The metric to report.
+        data: Holds the held-out rows.
+        report: Where to.
+        refactorization: What holds the table dense for a while; scores until then say nothing about the factors.
+    """
+
+    def __init__(
+        self,
+        checks: int,
+        metric: str,
+        data: TextDataModule,
+        report: Callable[[float, int], None],
+        refactorization: Refactorization | None,
+    ) -> None:
+        self._checks = checks
+        self._metric = metric
+        self._data = data
+        self._report = report
+        self._refactorization = refactorization
+        self._due: list[tuple[int, int]] = []
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Plan the checks; signals are ours again, which Lightning has taken over."""
+        interruption.take_over()
+        self._due = checkpoints(int(trainer.estimated_stepping_batches), self._checks)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
+        """Score if it is time to.
+
+        Raises:
+            Interrupted: If a signal asked to stop.
+            Exception: What the report raises to give the trial up.
+        """
+        if (signum := interruption.requested()) is not None:
+            raise interruption.Interrupted(signum)
+        # The count of steps stands still while gradients are accumulated.
+        if not self._due or trainer.global_step < self._due[0][0]:
+            return
+        _, number = self._due.pop(0)
+        if self._refactorization is None or not self._refactorization.dense:
+            self._report(self._score(pl_module), number)
+
+    def _score(self, module: pl.LightningModule) -> float:
+        rows = self._data.selection
+        assert rows is not None  # a search without held-out rows is refused
+        assert rows.labels is not None
+        training = [part for part in module.modules() if part.training]
+        logits = predict(
+            module.model,  # type: ignore[arg-type]
+            rows,
+            pad_token_id=self._data.pad_token_id,
+            padding_side=self._data.padding_side,
+            batch_size=self._data.eval_batch_size,
+            device=module.device,
+        )
+        for part in training:
+            part.training = True
+        value = score([self._metric], logits, rows.labels)[self._metric]
+        return WORST if value is None else value
+
+
+def checkpoints(steps: int, checks: int) -> list[tuple[int, int]]:
+    """Where a training is looked at: step and number of each check but the last, which is its end.
+
+    Args:
+        steps: Optimizer steps of the training; where there are fewer than checks, each step is one.
+        checks: Parts of equal length.
+    """
+    found = {round(steps * number / checks): number for number in range(checks - 1, 0, -1)}
+    return sorted((step, number) for step, number in found.items() if 0 < step < steps)

@@ -1,0 +1,161 @@
+"""The studies of a sweep: done one after another before its runs, which then have the best options.
+
+Light to import: Optuna comes with the first study that is looked at, torch with the first trial.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from embfact.config import RunConfig
+from embfact.lifecycle.interruption import interruptible
+from embfact.lifecycle.lock import holder
+from embfact.search.plan import PlannedStudy, in_words, studies_of, with_options
+from embfact.sweep import PlannedRun, duration
+
+if TYPE_CHECKING:
+    from embfact.search.study import Findings
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A sweep after its search.
+
+    Attributes:
+        configs: The runs that can be planned, those of a study with its best options, in the order of the sweep.
+        stuck: The runs of studies that found nothing, each with the reason.
+    """
+
+    configs: tuple[RunConfig, ...]
+    stuck: tuple[PlannedRun, ...]
+
+
+def tune(configs: Sequence[RunConfig], say: Callable[[str], object]) -> Tuned:
+    """Do every study of a sweep that is not done, and configure the runs by what they found.
+
+    A study that finds nothing keeps its own runs from starting; the others go on. Whatever is interrupted is gone on
+    with by the same command.
+
+    Args:
+        configs: All runs of the sweep, the dense ones that it adds included: they have studies of their own.
+        say: Prints a line for each study that something was done in.
+
+    Raises:
+        Interrupted: If a signal asked to stop.
+    """
+    studies = studies_of(configs)
+    answers: dict[PlannedStudy, dict[str, float] | str] = {}
+    different = [study for study in dict.fromkeys(studies) if study]
+    for number, study in enumerate(different, 1):
+        answers[study] = _answer(study, f"[search {number}/{len(different)}] {study.name}", say)
+    ready: list[RunConfig] = []
+    stuck: dict[str, PlannedRun] = {}
+    for config, planned in zip(configs, studies, strict=True):
+        answer = answers[planned] if planned else {}
+        if isinstance(answer, str):
+            run = PlannedRun(config, None, problem=answer)
+            stuck[f"{run.title}: {run.problem}"] = run
+        else:
+            ready.append(with_options(config, answer))
+    return Tuned(tuple(ready), tuple(stuck.values()))
+
+
+def describe(configs: Sequence[RunConfig]) -> list[str]:
+    """The studies of a sweep in lines: what each has found, or how many trials are missing. Nothing is written."""
+    studies = studies_of(configs)
+    found = {study: _look(study) for study in dict.fromkeys(studies) if study}
+    if not found:
+        return []
+    width = max(len(study.name) for study in found)
+    lines = [f"{study.name:<{width}}  {_state(answer, study)}" for study, answer in found.items()]
+    options = ", ".join(dict.fromkeys(name for study in found for name in study.config.search.space))
+    missing = sum(study.trials - answer.done for study, answer in found.items() if not isinstance(answer, str))
+    # Runs of one study that differ in nothing but what it decides are one.
+    waiting = {(s, config.seed) for config, s in zip(configs, studies, strict=True) if s and not _options(found[s], s)}
+    count = f"{len(found)} stud{'ies' if len(found) > 1 else 'y'}"
+    return [*lines, f"search of {options}: {count}, {missing} trials to do; {len(waiting)} runs wait for it"]
+
+
+def known(configs: Sequence[RunConfig]) -> tuple[RunConfig, ...]:
+    """The runs whose options are known by now: those of finished studies, and those that are not tuned."""
+    studies = studies_of(configs)
+    found = {study: _options(_look(study), study) for study in dict.fromkeys(studies) if study}
+    options = [found[study] if study else {} for study in studies]
+    pairs = zip(configs, options, strict=True)
+    return tuple(with_options(config, values) for config, values in pairs if values is not None)
+
+
+def _answer(study: PlannedStudy, title: str, say: Callable[[str], object]) -> dict[str, float] | str:
+    """The best options of a study, or why there are none."""
+    found = _look(study)
+    if isinstance(found, str):
+        return found
+    if found.done < study.trials:
+        if other := holder(study.lock):
+            say(f"{title}  waiting for process {other.pid} of {other.host}, which is at it")
+        start, before = perf_counter(), found.done
+        found = _complete(study)
+        if isinstance(found, str):
+            return found
+        more = f"{found.done - before} of {found.done} trials" if before else f"{found.done} trials"
+        say(f"{title}  {more}  {_words(found, study)}  {duration(perf_counter() - start)}")
+    return _words(found, study) if found.options is None else found.options
+
+
+def _options(found: Findings | str, study: PlannedStudy) -> dict[str, float] | None:
+    """The best options of a study; None before its end, or if it found none."""
+    return None if isinstance(found, str) or found.done < study.trials else found.options
+
+
+def _state(found: Findings | str, study: PlannedStudy) -> str:
+    if isinstance(found, str):
+        return found
+    return _words(found, study) if found.done == study.trials else f"{study.trials - found.done} trials to do"
+
+
+def _look(study: PlannedStudy) -> Findings | str:
+    from embfact.search.study import DAMAGES, look
+
+    try:
+        return look(study)
+    except DAMAGES as error:
+        return _damage(study, error)
+
+
+def _complete(study: PlannedStudy) -> Findings | str:
+    """Do what is missing of a study, or say why that cannot be."""
+    # Some libraries warn at import; what a trial warns of goes to its log.
+    logging.disable(logging.WARNING)
+    from embfact.search.study import DAMAGES, complete
+    from embfact.search.trial import train
+
+    logging.disable(logging.NOTSET)
+    try:
+        with interruptible():
+            return complete(study, train)
+    except DAMAGES as error:
+        return _damage(study, error)
+
+
+def _damage(study: PlannedStudy, error: Exception) -> str:
+    reason = str(error).splitlines()[0]
+    return (
+        f"its search cannot be kept in {study.database} ({type(error).__name__}: {reason}); "
+        "mend the folder, or delete the file to search anew"
+    )
+
+
+def _words(found: Findings, study: PlannedStudy) -> str:
+    """What a finished study has found."""
+    given_up = [f"{found.given_up} given up"] if found.given_up else []
+    failed = [f"{len(found.failed)} failed"] if found.failed else []
+    if found.options is None:
+        last = f"; the last one: {found.failed[-1]} (log in {study.directory})" if found.failed else ""
+        return f"its search found nothing: of {found.done} trials {', '.join([*given_up, *failed])}{last}"
+    metric = study.config.data.metrics[0]
+    beside = f" ({', '.join([*given_up, *failed])})" if given_up or failed else ""
+    return f"best held-out {metric} {100 * (found.value or 0):.1f} with {in_words(found.options)}{beside}"
