@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from embfact.launch import main
+from embfact.lifecycle.interruption import leave
 
 if __name__ == "__main__":
-    sys.exit(main(Path(__file__).resolve().parent / "conf", sys.argv[1:]))
+    leave(main(Path(__file__).resolve().parent / "conf", sys.argv[1:]))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from embfact.errors import UserError, nearest
 from embfact.records.collect import find_records
+from embfact.records.remote import is_url
 from embfact.records.table import Column, Table, build_table
 
 if TYPE_CHECKING:
@@ -24,7 +25,9 @@ FORMATS = (".svg", ".png", ".pdf")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; gives the exit code: 0, or 2 if the input or the output cannot be used."""
     parser = argparse.ArgumentParser(description="Picture of the runs below one or more directories.")
-    parser.add_argument("directories", nargs="+", type=Path, metavar="DIR", help="directory of runs, at any depth")
+    parser.add_argument(
+        "directories", nargs="+", metavar="DIR", help="directory of runs at any depth, or URL of published ones"
+    )
     parser.add_argument("--output", type=Path, default=Path("sweep.svg"), metavar="FILE", help=", ".join(FORMATS))
     parser.add_argument("--data", help="data set to draw, where there are several")
     parser.add_argument("--metric", help="metric to draw; the first one of the data set if not given")
@@ -38,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.output.suffix not in FORMATS or not options.output.parent.is_dir():
             raise UserError(f"cannot write {options.output}; give a file ending in {', '.join(FORMATS)} in a folder")
         for directory in options.directories:
-            if not directory.is_dir():
+            if not is_url(directory) and not Path(directory).is_dir():
                 raise UserError(f"{directory} is not a directory; give the output directory of a sweep")
         table = build_table(find_records(options.directories))
         column = _column(table, options.data, options.metric)

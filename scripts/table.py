@@ -14,6 +14,7 @@ from embfact.errors import UserError
 from embfact.records.atomic import write_text
 from embfact.records.collect import find_records
 from embfact.records.notes import warnings
+from embfact.records.remote import is_url
 from embfact.records.render import FORMATS, render
 from embfact.records.table import Table, build_table
 
@@ -21,7 +22,9 @@ from embfact.records.table import Table, build_table
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; gives the exit code: 0, or 2 if the input or the output cannot be used."""
     parser = argparse.ArgumentParser(description="Table of the runs below one or more directories.")
-    parser.add_argument("directories", nargs="+", type=Path, metavar="DIR", help="directory of runs, at any depth")
+    parser.add_argument(
+        "directories", nargs="+", metavar="DIR", help="directory of runs at any depth, or URL of published ones"
+    )
     parser.add_argument(
         "--format", choices=list(FORMATS), default="md", help="md, latex (booktabs) or csv (raw numbers)"
     )
@@ -44,14 +47,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _table(directories: Sequence[Path]) -> Table:
+def _table(directories: Sequence[str]) -> Table:
     for directory in directories:
-        if not directory.is_dir():
+        if not is_url(directory) and not Path(directory).is_dir():
             raise UserError(f"{directory} is not a directory; give the output directory of a run or a sweep")
     found = find_records(directories)
     if not found.records:
         unread = "".join(f"\n{problem}" for problem in found.problems)
-        places = ", ".join(map(str, directories))
+        places = ", ".join(directories)
         raise UserError(
             f"no readable run records below {places}; run train.py first, or give another directory{unread}"
         )

@@ -26,3 +26,11 @@ def test_factorize_takes_no_fewer_than_three_measurements():
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "--repeats must be 3 or more" in done.stderr
+
+
+def test_runs_list_times_the_listing_of_every_run():
+    done = subprocess.run(
+        [sys.executable, BENCHMARKS / "runs_list.py", "--quick"], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.splitlines()[-1].startswith("| 200 | ")

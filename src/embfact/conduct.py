@@ -17,6 +17,7 @@ from embfact.lifecycle.announce import announce
 from embfact.lifecycle.changes import changes
 from embfact.lifecycle.interruption import Interrupted, check, interruptible
 from embfact.lifecycle.lock import holder
+from embfact.lifecycle.publishing import send, with_published
 from embfact.lifecycle.status import LOCK
 from embfact.log import say, say_error
 from embfact.sweep import PlannedRun, describe, finished_record, make_plan
@@ -43,7 +44,7 @@ def conduct(request: Request, conf_dir: Path) -> int:
 
 
 def _conduct(request: Request, conf_dir: Path) -> int:
-    plan = make_plan(request.configs, with_baseline=request.multirun)
+    plan = with_published(make_plan(request.configs, with_baseline=request.multirun))
     if request.configs[0].plan:
         say("\n".join([*describe(plan), *changes(plan)]))
         return 1 if any(run.problem for run in plan) else 0
@@ -69,7 +70,9 @@ def _conduct(request: Request, conf_dir: Path) -> int:
 def _known(run: PlannedRun) -> Outcome:
     record = run.record
     if record is None or record.status == "finished":
-        return Outcome("finished", record=record)
+        # One that is known from its URL has no directory here.
+        here = run.identity if run.identity and run.identity.directory.is_dir() else None
+        return Outcome("finished", record=record, unpublished=send(run.config, here) if here else "")
     return Outcome("diverged", record.error.message if record.error else "", record)
 
 
@@ -123,5 +126,5 @@ def _unfinished(run: PlannedRun, outcome: Outcome | None) -> str:
     if outcome is None or outcome.state == "unstarted":
         return f"not run: {run.title}: the sweep stopped before it (fail_fast=true)"
     if outcome.state == "finished":
-        return ""
+        return f"{run.title}: {outcome.unpublished}" if outcome.unpublished else ""
     return f"{outcome.state}: {run.title}: {outcome.message} (traceback in {run.identity.directory / 'log.txt'})"

@@ -24,7 +24,7 @@ from threading import Event, Thread
 from typing import IO, Any, cast
 
 from embfact.errors import UserError
-from embfact.lifecycle.interruption import Interrupted
+from embfact.lifecycle.interruption import Interrupted, end_process
 
 RANK, WORLD = "EMBFACT_RANK", "EMBFACT_WORLD_SIZE"
 GRACE = 20.0  # seconds that rank 0 has to notice a lost rank by itself, before it is ended
@@ -202,7 +202,7 @@ class _Rank:
         # With gloo, a collective fails at once; one of NCCL, or a first meeting, would wait for half an hour.
         if not self._over.wait(GRACE):
             print(self.last_words(), file=sys.stderr, flush=True)
-            os._exit(1)
+            end_process(1, self.last_words())
 
 
 def _place(number: int, devices: int, port: int) -> dict[str, str]:

@@ -14,7 +14,8 @@ from embfact.launchers.outcome import Outcome
 from embfact.lifecycle.attempt import Attempt
 from embfact.lifecycle.interruption import Interrupted, interruptible, last_words
 from embfact.lifecycle.lock import acquire
-from embfact.lifecycle.status import LOCK, State
+from embfact.lifecycle.publishing import send
+from embfact.lifecycle.status import LOCK
 from embfact.log import run_log
 from embfact.records import record as records
 from embfact.records.config_file import write_config
@@ -79,8 +80,9 @@ def _attempt(config: RunConfig, identity: Identity) -> Outcome:
         except Interrupted as interrupted:
             life.end("interrupted", str(interrupted))
             raise
-        life.end(_state(record), message_of(record) or None)
-        return Outcome(_state(record), message_of(record), record)  # type: ignore[arg-type]
+        life.end(record.status, message_of(record) or None)
+        unpublished = send(config, identity) if record.status == "finished" else ""
+        return Outcome(record.status, message_of(record), record, unpublished)
 
 
 def _record(config: RunConfig, identity: Identity, attempt: Attempt) -> RunRecord:
@@ -115,19 +117,25 @@ def _keep(record: RunRecord, config: RunConfig, identity: Identity, attempt: Att
         discard_weights(identity.directory)
 
 
-def _state(record: RunRecord) -> State:
-    return record.status
-
-
 def _failure(frame: dict[str, Any], error: Exception, seconds: dict[str, float]) -> RunRecord:
     failure = {"type": type(error).__name__, "message": _in_words(error)}
     status = "diverged" if isinstance(error, DivergedError) else "failed"
     return RunRecord(**frame, status=status, error=failure, seconds=seconds)
 
 
+def _lacks_room(error: BaseException | None) -> bool:
+    """Whether a disk was full; libraries written in Rust tell it in words alone, others as a cause of something else."""
+    if error is None:
+        return False
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return True
+    told = any(f"(os error {number})" in str(error) for number in _NO_ROOM)
+    return told or _lacks_room(error.__cause__ or error.__context__)
+
+
 def _in_words(error: Exception) -> str:
     if isinstance(error, UserError):
         return str(error)
-    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+    if _lacks_room(error):
         return f"there is no room to write in ({error}); free some, and give the same command again: it goes on"
     return f"{type(error).__name__}: {error}"

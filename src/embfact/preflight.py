@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from embfact.config import RunConfig
+from embfact.distributed import usable_cores
 from embfact.errors import ConfigError, DataError, Fault, ModelError
 from embfact.models.backbones import TableShape, origin_of, read_config, table_shape, usable_positions, weight_files
 from embfact.models.size import saved_bytes
 from embfact.rank_schedule import fault_of_schedule
+from embfact.records.remote import fault_of_url
 from embfact.sections import ModelConfig
 from embfact.usage.starting_point import check_start
 
@@ -31,7 +33,9 @@ def check(configs: Iterable[RunConfig]) -> None:
 def faults_of_run(config: RunConfig) -> list[Fault]:
     """Every fault of one configuration that the disk can show."""
     schedule = fault_of_schedule(config.refactorize, config.trainer, aware=config.quantization == "aware")
-    return [*_data_faults(config), *_model_faults(config), *([schedule] if schedule else []), *_output_faults(config)]
+    faults = [*_data_faults(config), *_model_faults(config), *([schedule] if schedule else [])]
+    url = fault_of_url("output_url", config.output_url) if config.output_url else None
+    return [*faults, *_device_faults(config), *_output_faults(config), *([url] if url else [])]
 
 
 def _data_faults(config: RunConfig) -> list[Fault]:
@@ -112,6 +116,26 @@ def _fault_of_size(config: RunConfig, shape: TableShape | None) -> Fault | None:
 def _backbone(document: str) -> tuple[TableShape | None, Mapping[str, Any]]:
     model = ModelConfig.model_validate_json(document)
     return table_shape(model), read_config(model) or {}
+
+
+def _device_faults(config: RunConfig) -> list[Fault]:
+    """What several devices cannot do together."""
+    options, faults = config.trainer, []
+    if options.devices == 1:
+        return []
+    found = f"trainer.devices={options.devices}"
+    if config.refactorize.every != "never":
+        what = f"{config.refactorize.choice} replaces the table while it trains, which several devices cannot"
+        faults.append(Fault(what, found, "use trainer.devices=1 or refactorize=never"))
+    if options.accelerator in ("mps", "tpu"):
+        what = f"trainer.accelerator={options.accelerator} trains on one device"
+        faults.append(Fault(what, found, "use trainer.devices=1, or trainer.accelerator=cpu or gpu"))
+    cores = usable_cores()
+    if options.accelerator in ("auto", "cpu") and options.devices > cores:
+        what = f"trainer.devices is more than the {cores} CPU cores of this machine"
+        remedy = f"use at most {cores}, or trainer.accelerator=gpu where there are as many GPUs"
+        faults.append(Fault(what, str(options.devices), remedy))
+    return faults
 
 
 def _output_faults(config: RunConfig) -> list[Fault]:

@@ -21,6 +21,7 @@ from embfact.config import RunConfig
 from embfact.data.datamodule import TextDataModule
 from embfact.data.text import TextData, load_text
 from embfact.data.tokenized import Tokenized, tokenize
+from embfact.distributed import other_ranks
 from embfact.errors import DataError, DivergedError, ModelError, UserError
 from embfact.factorization.base import Evidence, Factorization
 from embfact.factorization.decomposition_cache import kept_in
@@ -140,17 +141,11 @@ def train(
     dense = {"embedding": model_size(model, embedding_tensors(model)), "model": model_size(model)}
     rank, refactorization = factorize(start, config, identity, attempt)
     with attempt.phase("training", "training"):
-        data = data_module(start, config)
-        fitted = fit(
-            model,
-            data,
-            config,
-            loggers,
-            identity.directory,
-            identity.name,
-            refactorization=refactorization,
-            attempt=attempt,
-        )
+        data, place = data_module(start, config), identity.directory
+        tune = partial(fit, model, data, config, directory=place, title=identity.name, attempt=attempt)
+        other = partial(tune, loggers=[])
+        with other_ranks(other, devices=config.trainer.devices, directory=place, seed=config.seed):
+            fitted = tune(loggers=loggers, refactorization=refactorization)
         store(model, config.storage)
         checkpoint.save(model.cpu(), start.tokenizer, directory)
         trained = Trained(rank, {name: asdict(size) for name, size in dense.items()}, threads, asdict(fitted))

@@ -106,7 +106,7 @@ def open_wandb(config: RunConfig, identity: Identity, wandb_id: str | None) -> F
             tags=list(config.tags),
             config=describe(config, identity),
             settings=wandb.Settings(
-                console="off", silent=True, init_timeout=START, finish_timeout=FINISH, x_disable_stats=True
+                console="off", silent=True, init_timeout=_start(), finish_timeout=FINISH, x_disable_stats=True
             ),
         )
         # What Lightning's logger does for a run that it opens itself: training steps are the axis, not calls.
@@ -117,6 +117,10 @@ def open_wandb(config: RunConfig, identity: Identity, wandb_id: str | None) -> F
     except Exception as error:
         log.warning("Weights & Biases did not start; the run goes on without it: %s", error)
         return None
+
+
+def _start() -> float:
+    return float(os.environ.get("WANDB_INIT_TIMEOUT", START))
 
 
 def describe(config: RunConfig, identity: Identity) -> dict[str, Any]:

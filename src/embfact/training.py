@@ -25,6 +25,7 @@ from embfact.lifecycle.interruption import held_back
 from embfact.models.trainable import freeze
 from embfact.rank_schedule import Projection
 from embfact.refactorization import Refactorization
+from embfact.sections import TrainerConfig
 from embfact.tasks.sequence_classification import BestWeights, SequenceClassification
 
 
@@ -145,7 +146,8 @@ def _trainer(
     plugins: list[Any] = [LightningEnvironment(), *([StateFiles(attempt.states, attempt.notes)] if attempt else [])]
     trainer = pl.Trainer(
         accelerator=options.accelerator,
-        devices=1,
+        devices=options.devices,
+        strategy=_strategy(options),
         precision=options.precision,
         max_epochs=options.epochs,
         max_steps=options.max_steps or -1,
@@ -168,6 +170,13 @@ def _trainer(
     # Deterministic mode would also fill all fresh memory, for programs that read it before they write it.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return trainer
+
+
+def _strategy(options: TrainerConfig) -> str:
+    """What Lightning calls the way the devices train together; one device alone has none."""
+    if options.devices == 1:
+        return "auto"
+    return "ddp" if options.strategy == "auto" else options.strategy
 
 
 class _LastStep(Callback):

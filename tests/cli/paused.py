@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from embfact.launch import main
+from embfact.lifecycle.interruption import leave
 from embfact.lifecycle.life import Life
 
 WRITING = ("caching", "checkpointing", "evaluating", "recording")
@@ -49,4 +50,4 @@ def pause_in(phase: str, marker: Path) -> None:
 
 if __name__ == "__main__":
     pause_in(sys.argv[2], Path(sys.argv[1]))
-    sys.exit(main(CONF, sys.argv[3:]))
+    leave(main(CONF, sys.argv[3:]))

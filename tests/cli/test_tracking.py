@@ -62,7 +62,7 @@ def test_a_run_is_marked_as_it_ended(logged: tuple[Path, list[Closed]]) -> None:
     folder, closed = logged
     assert {run.name: run.exit_code for run in closed} == {
         records(folder)["finished"].name: 0,
-        records(folder)["failed"].name: 1,
+        records(folder)["diverged"].name: 1,
     }
 
 

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embfact.data.batches import LengthGroupedBatches, collate, sorted_batches
+from embfact.data.batches import LengthGroupedBatches, collate, share_of, sorted_batches
 from embfact.data.tokenized import tokenize
 
 lengths_lists = st.lists(st.integers(1, 60), min_size=1, max_size=300)
@@ -39,6 +39,34 @@ def test_the_order_is_fixed_by_seed_and_epoch() -> None:
     assert order(0, 0) == order(0, 0)
     assert order(0, 0) != order(0, 1)
     assert order(0, 0) != order(1, 0)
+
+
+@given(lengths_lists, st.integers(1, 9), st.integers(0, 60))
+def test_an_epoch_may_begin_in_its_middle_and_the_next_one_is_whole(
+    lengths: list[int], batch_size: int, skipped: int
+) -> None:
+    sampler = LengthGroupedBatches(np.array(lengths), batch_size, 0)
+    sampler.set_epoch(1)
+    whole, length = list(sampler), len(sampler)
+    sampler.skip(skipped)
+    begun = iter(sampler)  # Lightning makes the iterator first and then chooses the epoch
+    sampler.set_epoch(2)
+    rest = list(begun)
+    second = list(sampler)
+    assert rest == second[skipped:]
+    assert len(second) == len(whole) == len(sampler) == length
+
+
+@given(st.integers(1, 40), st.integers(1, 9))
+def test_devices_share_a_batch_evenly_and_their_weights_average_to_one(rows: int, world: int) -> None:
+    batch = [7 * row for row in range(rows)]
+    shares = [share_of(batch, rank, world) for rank in range(world)]
+    counted = [share for share, weight in shares if weight]
+    assert sorted(row for share in counted for row in share) == batch
+    assert max(map(len, counted)) - min(map(len, counted)) <= 1
+    # Every device takes the step, also where the batch has no row for it.
+    assert all(len(share) == 1 for share, weight in shares if not weight)
+    assert sum(weight for _, weight in shares) == pytest.approx(world)
 
 
 def test_padding_is_a_small_share_of_that_of_a_plain_shuffle() -> None:

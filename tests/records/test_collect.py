@@ -52,3 +52,10 @@ def test_a_copied_run_counts_once_and_is_told(make, tmp_path):
 def test_an_empty_directory_holds_nothing(tmp_path):
     found = find_records([tmp_path])
     assert (found.records, found.problems) == ((), ())
+
+
+def test_what_is_being_deleted_or_written_is_passed_over(make, tmp_path):
+    write(make(seed=0), tmp_path / ".sweep" / "run")
+    write(make(seed=1), tmp_path / ".sweep" / ".other.pruned")
+    assert [record.seed for record in find_records([tmp_path / ".sweep"]).records] == [0]
+    assert find_records([tmp_path]).records == ()

@@ -41,6 +41,12 @@ def test_the_table_is_printed(outputs):
     assert "out of memory" in done.stdout
 
 
+def test_the_table_of_published_runs_is_the_same(outputs):
+    done = run(f"file://{outputs}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == run(outputs).stdout
+
+
 def test_a_file_is_written_and_warnings_still_reach_the_terminal(outputs, tmp_path):
     target = tmp_path / "table.csv"
     done = run(outputs, "--format", "csv", "--output", target)
@@ -54,6 +60,8 @@ def test_a_file_is_written_and_warnings_still_reach_the_terminal(outputs, tmp_pa
     [
         (["{tmp}/nowhere"], "is not a directory"),
         (["{tmp}/empty"], "no readable run records"),
+        (["file://{tmp}/nowhere"], "no readable run records"),
+        (["nosuch://bucket"], "there is no protocol 'nosuch'"),
         (["{tmp}/broken"], "cut off"),
         (["{tmp}/outputs", "--format", "html"], "invalid choice: 'html'"),
         (["{tmp}/outputs", "--output", "{tmp}/nowhere/table.md"], "give a file name in a folder that exists"),

@@ -21,7 +21,7 @@ class OwnLauncher(Launcher):
 
     process_tree_each: ClassVar[bool] = False  # whether a run may start other processes of its own
 
-    def setup(self, *, task_function: Any, **_: Any) -> None:  # type: ignore[override]
+    def setup(self, *, task_function: Any, **_: Any) -> None:
         """Take the sweep from Hydra; the configurations of its jobs are made already."""
         self._task: SweepTask = task_function
 

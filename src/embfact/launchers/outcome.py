@@ -19,8 +19,10 @@ class Outcome:
         state: As in its status; ``busy`` if another process has it, and ``unstarted`` if the sweep stopped before it.
         message: Why it is not finished, in words.
         record: Its record, unless it has none.
+        unpublished: Why it could not be copied to ``output_url``, in words.
     """
 
     state: Literal["finished", "failed", "diverged", "interrupted", "busy", "unstarted"]
     message: str = ""
     record: RunRecord | None = None
+    unpublished: str = ""

@@ -23,7 +23,7 @@ from embfact.lifecycle.resume import Resumable, random_state, restore_random
 
 log = logging.getLogger(__name__)
 
-ASK_EVERY = 10  # steps between two questions to the other devices, whether one of them was told to stop
+ASK_EVERY = 10  # steps on GPUs between two questions to the other devices, whether one of them was told to stop
 
 
 class StateFiles(TorchCheckpointIO):
@@ -41,7 +41,12 @@ class StateFiles(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Keep a state; the path that Lightning wants to have is not used."""
-        self._states.save(checkpoint, self._notes())
+        try:
+            self._states.save(checkpoint, self._notes())
+            log.info("state of the training kept after step %d", checkpoint["global_step"])
+        except OSError as error:
+            # A disk that is full costs the checkpoint, not the run; the other devices, which wait, know nothing of it.
+            log.warning("no checkpoint after step %d: %s", checkpoint["global_step"], error)
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = True) -> dict[str, Any]:
         """Read a state; no code of the file is run."""
@@ -110,7 +115,8 @@ class Checkpoints(Callback):
             return
         stop, due = interruption.requested() is not None, self._due(trainer.global_step)
         if world_size() > 1:
-            if trainer.global_step % ASK_EVERY:
+            # To ask takes a millisecond; a GPU would have to be waited for as well.
+            if trainer.strategy.root_device.type != "cpu" and trainer.global_step % ASK_EVERY:
                 return
             stop, due = agree(stop), agree(due)
         if stop or due:
@@ -127,11 +133,6 @@ class Checkpoints(Callback):
     def _save(self, trainer: pl.Trainer) -> None:
         self._life.enter("checkpointing")
         self._batches = trainer.fit_loop.epoch_loop.batch_progress.current.ready
-        try:
-            trainer.save_checkpoint(Path(self._life.directory) / "unused")
-            log.info("state of the training kept after step %d", trainer.global_step)
-        except OSError as error:
-            # A disk that is full costs the checkpoint, not the run.
-            log.warning("no checkpoint after step %d: %s", trainer.global_step, error)
+        trainer.save_checkpoint(Path(self._life.directory) / "unused")
         self._saved = (trainer.global_step, time.monotonic())
         self._life.enter("training")

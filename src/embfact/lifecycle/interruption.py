@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -99,6 +100,14 @@ def last_words(say: Callable[[str], object]) -> Iterator[None]:
         _last_words.remove(say)
 
 
+def end_process(code: int, reason: str) -> NoReturn:
+    """End this process from whatever thread, wherever its main thread is, once `last_words` have been said."""
+    for say in list(_last_words):
+        with suppress(Exception):
+            say(reason)
+    os._exit(code)
+
+
 @contextmanager
 def interruptible() -> Iterator[None]:
     """Take SIGINT and SIGTERM over for a block; within another such block, or outside the main thread, do nothing."""
@@ -122,6 +131,15 @@ def interruptible() -> Iterator[None]:
         signal.set_wakeup_fd(other)
         _State.active = False
         os.close(writer)  # the watcher reads the end and closes its side
+
+
+def leave(exit_code: int) -> NoReturn:
+    """End the process; after a signal at once, since what libraries do at the end may take longer than is promised."""
+    if exit_code in {128 + signum for signum in SIGNALS}:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(exit_code)
+    sys.exit(exit_code)
 
 
 def take_over() -> None:
@@ -161,7 +179,4 @@ def _end_later(signum: int, done: threading.Event) -> None:
 
 
 def _end(signum: int, reason: str) -> None:
-    for say in list(_last_words):
-        with suppress(Exception):
-            say(f"interrupted: ended by {reason}")
-    os._exit(128 + signum)
+    end_process(128 + signum, f"interrupted: ended by {reason}")

@@ -12,6 +12,7 @@ import socket
 import time
 from pathlib import Path
 
+from embfact.distributed import rank
 from embfact.lifecycle.status import Phase, State, Status, read_status, write_status
 from embfact.records.identity import Identity
 
@@ -84,6 +85,8 @@ class Life:
 
     def _write(self, **changes: object) -> None:
         self._set(**changes)
+        if rank():  # another process of the same training, which has been handed a copy
+            return
         try:
             write_status(self.status, self.directory)
         except OSError as error:  # a full disk stops the run where it needs the room, not where it tells of itself

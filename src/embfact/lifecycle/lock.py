@@ -51,8 +51,10 @@ class Lock:
         if self._descriptor < 0:
             return
         _HEART.drop(self.path)
-        # Removed while it is held, so that nobody takes a file that is about to vanish for the lock.
-        self.path.unlink(missing_ok=True)
+        # Removed while it is held, so that nobody takes a file that is about to vanish for the lock; unless the folder
+        # was renamed meanwhile, and the file is another's.
+        if _is_file(self.path, self._descriptor):
+            self.path.unlink(missing_ok=True)
         os.close(self._descriptor)
         self._descriptor = -1
 

@@ -43,6 +43,7 @@ class Status(BaseModel):
     pid: int | None = None
     message: str | None = Field(None, description="why it failed, diverged or was interrupted")
     wandb_id: str | None = Field(None, description="id of its W&B run, the same in every attempt")
+    published: str | None = Field(None, description="URL that it was copied to")
     science: dict[str, Any] = Field({}, description="what the hash is taken over")
 
     def now(self, **changes: Any) -> Status:

@@ -111,8 +111,8 @@ class _Judge(Callback):
             Interrupted: If a signal asked to stop.
             Exception: What the report raises to give the trial up.
         """
-        if (signum := interruption.requested()) is not None:
-            raise interruption.Interrupted(signum)
+        if interruption.requested() is not None:
+            interruption.answer()
         # The count of steps stands still while gradients are accumulated.
         if not self._due or trainer.global_step < self._due[0][0]:
             return

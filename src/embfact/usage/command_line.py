@@ -51,7 +51,7 @@ def answer(program: str, work: Callable[[], None]) -> int:
         print("\n".join([f"{program}: {lines[0]}", *lines[1:]]), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"{program}: interrupted; nothing was written", file=sys.stderr)
+        print(f"{program}: interrupted", file=sys.stderr)
         return 130
     return 0
 
