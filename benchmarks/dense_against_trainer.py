@@ -55,11 +55,13 @@ def dense_config(arguments: argparse.Namespace, seed: int, folder: str) -> RunCo
 
 def with_embfact(config: RunConfig) -> float:
     """First metric of the first reported split after a run of ours."""
-    from embfact.launch import run_job
+    from embfact.launchers.work import do_run
     from embfact.sweep import make_plan
 
-    record = run_job(make_plan([config], with_baseline=False)[0], 1, 1)
-    return first_figure(config, record.metrics)
+    outcome = do_run(make_plan([config])[0])
+    if outcome.record is None or outcome.state != "finished":
+        raise SystemExit(f"the run of embfact ended badly: {outcome.message}")
+    return first_figure(config, outcome.record.metrics)
 
 
 def first_figure(config: RunConfig, metrics: dict[str, Any]) -> float:

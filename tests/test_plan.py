@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from embfact.composition import read_request
-from embfact.sweep import duration, make_plan
+from embfact.sweep import duration, make_plan, with_baselines
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 
@@ -15,7 +15,8 @@ CONF = Path(__file__).resolve().parents[1] / "conf"
 def names(*words: str, multirun: bool = True) -> list[str]:
     common = ["model=bert_scratch", "output_dir=/nonexistent/runs"]
     configs = read_request(CONF, [*common, *words], multirun=multirun).configs
-    return [run.title.rpartition("-")[0].removeprefix("vader-bert-scratch-") for run in make_plan(configs, multirun)]
+    plan = make_plan(with_baselines(configs) if multirun else configs)
+    return [run.title.rpartition("-")[0].removeprefix("vader-bert-scratch-") for run in plan]
 
 
 def test_the_rank_of_a_method_without_one_makes_no_runs() -> None:

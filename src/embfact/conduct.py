@@ -15,12 +15,12 @@ from embfact.launchers.outcome import Outcome
 from embfact.launchers.sweep_task import SweepTask
 from embfact.lifecycle.announce import announce
 from embfact.lifecycle.changes import changes
-from embfact.lifecycle.interruption import Interrupted, check, interruptible
+from embfact.lifecycle.interruption import Interrupted, check, in_words, interruptible
 from embfact.lifecycle.lock import holder
 from embfact.lifecycle.publishing import send, with_published
 from embfact.lifecycle.status import LOCK
 from embfact.log import say, say_error
-from embfact.sweep import PlannedRun, describe, finished_record, make_plan
+from embfact.sweep import PlannedRun, describe, finished_record, make_plan, with_baselines
 
 LOOK_EVERY = 0.5  # seconds between two looks at a run that another process is at
 
@@ -39,12 +39,12 @@ def conduct(request: Request, conf_dir: Path) -> int:
         with interruptible():
             return _conduct(request, conf_dir)
     except Interrupted as interrupted:
-        say_error(f"embfact: {interrupted}; what is done is kept, and the same command goes on from there")
+        say_error(f"embfact: {in_words(interrupted.signum)}")
         return interrupted.exit_code
 
 
 def _conduct(request: Request, conf_dir: Path) -> int:
-    plan = with_published(make_plan(request.configs, with_baseline=request.multirun))
+    plan = with_published(_plan(request))
     if request.configs[0].plan:
         say("\n".join([*describe(plan), *changes(plan)]))
         return 1 if any(run.problem for run in plan) else 0
@@ -65,6 +65,21 @@ def _conduct(request: Request, conf_dir: Path) -> int:
             break
         pending = _wait([run for run in pending if outcomes[run.title].state == "busy"], outcomes)
     return _report(plan, outcomes, request.multirun)
+
+
+def _plan(request: Request) -> list[PlannedRun]:
+    """The runs that are asked for; those of a search once it is done, or those that are known yet for ``plan=true``."""
+    configs = with_baselines(request.configs) if request.multirun else list(request.configs)
+    if not any(config.search.trials for config in configs):
+        return make_plan(configs)
+    from embfact import search
+
+    if request.configs[0].plan:
+        for line in search.describe(configs):
+            say(line)
+        return make_plan(search.known(configs))
+    tuned = search.tune(configs, say)
+    return [*make_plan(tuned.configs), *tuned.stuck]
 
 
 def _known(run: PlannedRun) -> Outcome:

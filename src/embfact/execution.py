@@ -124,7 +124,7 @@ def _failure(frame: dict[str, Any], error: Exception, seconds: dict[str, float])
 
 
 def _lacks_room(error: BaseException | None) -> bool:
-    """Whether a disk was full; libraries written in Rust tell it in words alone, others as a cause of something else."""
+    """Whether a disk was full; libraries written in Rust tell it in words alone, others as the cause of an error."""
     if error is None:
         return False
     if isinstance(error, OSError) and error.errno in _NO_ROOM:

@@ -21,6 +21,7 @@ from embfact.errors import ConfigError, Fault
 from embfact.launchers.choice import check_launch
 from embfact.log import say_error
 from embfact.preflight import check
+from embfact.search import check_search
 
 # Questions that Hydra answers itself, without running anything; --cfg is one more, of a valid configuration.
 _QUESTIONS = ("help", "hydra_help", "version", "info", "shell_completion")
@@ -45,6 +46,7 @@ def main(conf_dir: Path, words: Sequence[str]) -> int:
         request = read_request(conf_dir, arguments.overrides, bool(arguments.multirun))
         check(request.configs)
         check_launch(request)
+        check_search(request.configs)
         if arguments.cfg:
             return _ask_hydra(conf_dir, words, arguments.overrides)
     except ConfigError as error:

@@ -50,17 +50,19 @@ class PlannedRun:
         return self.identity.name if self.identity else " ".join(word for word in words if word)
 
 
-def make_plan(configs: Sequence[RunConfig], with_baseline: bool) -> list[PlannedRun]:
-    """The runs of some configurations, each once, dense baselines first.
+def with_baselines(configs: Sequence[RunConfig]) -> list[RunConfig]:
+    """The runs of a sweep with the dense run of every data set, model and seed in front (where ``baseline=true``)."""
+    return [*(config.dense() for config in configs if config.baseline), *configs]
+
+
+def make_plan(configs: Sequence[RunConfig]) -> list[PlannedRun]:
+    """The runs of some configurations, each once, in their order.
 
     Two that differ only in what decides nothing (the rank of a method without one) are one run.
 
     Args:
         configs: The configurations of a command.
-        with_baseline: Add the dense run of every data set, model and seed (where ``baseline=true``).
     """
-    if with_baseline:
-        configs = [*(config.dense() for config in configs if config.baseline), *configs]
     runs: dict[str, PlannedRun] = {}
     for config in configs:
         run = _planned(config)
@@ -102,7 +104,7 @@ def _status(identity: Identity) -> Status | None:
 
 def describe(plan: Sequence[PlannedRun]) -> list[str]:
     """A plan in lines: every run, whether it is finished, and the time that the others will take."""
-    width = max(len(run.title) for run in plan)
+    width = max((len(run.title) for run in plan), default=0)
     lines = [f"{run.title:<{width}}  {_state(run)}" for run in plan]
     pending = [run for run in plan if run.pending]
     done = sum(run.record is not None and run.record.status == "finished" for run in plan)

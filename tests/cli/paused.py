@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from embfact.launch import main
+from embfact.lifecycle import interruption
 from embfact.lifecycle.interruption import leave
 from embfact.lifecycle.life import Life
 
@@ -30,7 +31,10 @@ def pause_in(phase: str, marker: Path) -> None:
 
     def pause() -> None:
         marker.touch()
-        time.sleep(120)
+        deadline = time.monotonic() + 120
+        # A signal that is held back until the step is done lets it go on; any other ends it here.
+        while interruption.requested() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
 
     def entering(life: Life, name: Any) -> None:
         enter(life, name)

@@ -31,7 +31,7 @@ def planned(folder: Path, *tags: str) -> list[PlannedRun]:
     """A run for each group of tags: ``"running sleep=1"``."""
     words = ["model=bert_scratch", "factorization=none", "baseline=false", f"output_dir={folder}"]
     seeds = ",".join(map(str, range(len(tags))))
-    plan = make_plan(read_request(CONF, [*words, f"seed={seeds}"], multirun=True).configs, with_baseline=False)
+    plan = make_plan(read_request(CONF, [*words, f"seed={seeds}"], multirun=True).configs)
     return [
         replace(run, config=run.config.model_copy(update={"tags": words.split()}))
         for run, words in zip(plan, tags, strict=True)

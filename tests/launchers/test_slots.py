@@ -27,7 +27,7 @@ def configs(count: int, *words: str) -> Sequence[RunConfig]:
     [
         (None, 12, [], 2, 2, 1),
         (None, 12, [], 8, 8, 1),
-        (None, 3, [], 8, 3, 2),
+        (None, 3, [], 8, 3, 1),
         (None, 12, ["trainer.threads=4"], 9, 2, 4),
         (None, 12, [], 1, 1, 1),
         (2, 12, [], 8, 2, 4),

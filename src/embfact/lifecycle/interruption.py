@@ -43,6 +43,12 @@ class Interrupted(BaseException):
         return f"interrupted by {signal.Signals(self.signum).name}"
 
 
+def in_words(signum: int) -> str:
+    """What is told of a command that a signal has ended."""
+    name = signal.Signals(signum).name
+    return f"interrupted by {name}; what is done is kept, and the same command goes on from there"
+
+
 class _State:
     """What this process knows of signals; there is one main thread, and so one state."""
 
@@ -179,4 +185,6 @@ def _end_later(signum: int, done: threading.Event) -> None:
 
 
 def _end(signum: int, reason: str) -> None:
+    with suppress(OSError):
+        os.write(2, f"embfact: {in_words(signum)}\n".encode())
     end_process(128 + signum, f"interrupted: ended by {reason}")
