@@ -46,7 +46,7 @@ def conduct(request: Request, conf_dir: Path) -> int:
 def _conduct(request: Request, conf_dir: Path) -> int:
     plan = with_published(_plan(request))
     if request.configs[0].plan:
-        say("\n".join([*describe(plan), *changes(plan)]))
+        say("\n".join([*(describe(plan) if plan else []), *changes(plan)]))
         return 1 if any(run.problem for run in plan) else 0
     outcomes = {run.title: _known(run) for run in plan if run.record}
     if outcomes:

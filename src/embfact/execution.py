@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import gc
 import logging
 import traceback
 from typing import Any
@@ -22,6 +21,7 @@ from embfact.records.config_file import write_config
 from embfact.records.frame import frame_of
 from embfact.records.identity import Identity
 from embfact.records.record import RunRecord
+from embfact.records.resources import release_memory
 from embfact.run import discard_weights, run
 from embfact.sweep import finished_record
 from embfact.tracking import Tracker
@@ -60,7 +60,7 @@ def execute(config: RunConfig, identity: Identity) -> Outcome:
         record = _failure(frame_of(config, identity), error, {"total": 0.0})
         return Outcome("failed", message_of(record), record)
     finally:
-        gc.collect()
+        release_memory()
 
 
 def message_of(record: RunRecord) -> str:

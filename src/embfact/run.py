@@ -22,7 +22,7 @@ from embfact.data.datamodule import TextDataModule
 from embfact.data.text import TextData, load_text
 from embfact.data.tokenized import Tokenized, tokenize
 from embfact.distributed import other_ranks
-from embfact.errors import DataError, DivergedError, ModelError, UserError
+from embfact.errors import DataError, ModelError, UserError
 from embfact.factorization.base import Evidence, Factorization
 from embfact.factorization.decomposition_cache import kept_in
 from embfact.factorization.layout import Size
@@ -250,8 +250,6 @@ def _evaluate(
         )
         if rows.labels is None:
             raise UserError(f"{config.data.name} has no labels in {split}; report on a split that has them")
-        if not np.isfinite(logits[split]).all():
-            raise DivergedError("the trained model gives scores that are no numbers; lower optimizer.lr")
         metrics[split] = score(config.data.metrics, logits[split], rows.labels)
     write_predictions(directory, splits.reports, logits)
     return metrics

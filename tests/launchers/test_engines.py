@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import yaml
@@ -20,6 +23,7 @@ from embfact.launchers.ray_tasks import RayOptions
 from embfact.launchers.remote import attempts, enter, missed, with_threads
 from embfact.launchers.slurm import SlurmOptions
 from embfact.launchers.submitit_jobs import LocalOptions
+from embfact.lifecycle.status import read_status
 from embfact.sections import Section
 from tests.conftest import Answer
 from tests.launchers.stand_in import planned, tell
@@ -84,7 +88,7 @@ def test_an_engine_is_not_imported_to_find_out_whether_it_is_there(tmp_path: Pat
 def test_a_share_that_cannot_do_is_refused_before_anything_is_started(
     words: list[str], said: str, train: Train, tmp_path: Path
 ):
-    pytest.importorskip("ray")
+    needs("ray")
     answer = train("rank=16,32", f"output_dir={tmp_path / 'out'}", "hydra/launcher=ray", *words, "-m", cwd=tmp_path)
     assert answer.code == 2
     assert said in answer.err
@@ -118,3 +122,38 @@ def test_a_missed_run_tells_what_its_status_says_only_if_it_had_begun(tmp_path: 
     assert missed(run, 0, "gone").message == "by SIGTERM"
     before = attempts(run)
     assert (missed(run, before, "gone").state, missed(run, before, "gone").message) == ("failed", "gone")
+
+
+@pytest.mark.parametrize("engine", ["submitit_local", pytest.param("ray", marks=pytest.mark.slow)])
+def test_ctrl_c_stops_every_run_and_each_says_so(engine: str, tmp_path: Path):
+    needs(ENGINES[engine][0])
+    # In short pieces: Ray interrupts a task between two steps of Python, not within a call of the system.
+    tags = [" ".join(["running", *["sleep=0.1"] * 600])] * 3
+    command = [sys.executable, "-m", "tests.launchers.interrupted_sweep", engine, str(tmp_path), *tags]
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        ray = {"RAY_TMPDIR": folder, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 32}
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), **ray}
+        # As in a terminal, where the signal reaches every process of the command.
+        sweep = subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True)
+        running = eventually(lambda: len(list(tmp_path.glob("*/status.json"))) == 2 or sweep.poll() is not None)
+        os.killpg(sweep.pid, signal.SIGINT)
+        assert running
+        assert sweep.wait(timeout=30) == 130
+
+    statuses = [status for file in tmp_path.glob("*/status.json") if (status := read_status(file.parent))]
+    assert [status.state for status in statuses] == ["interrupted", "interrupted"], "and the third was never begun"
+    assert eventually(lambda: not any(Path(f"/proc/{status.pid}").exists() for status in statuses))
+
+
+def needs(module: str) -> None:
+    """Skip a test where an engine is not installed; Ray must not be imported before its own tests set it up."""
+    if find_spec(module) is None:
+        pytest.skip(f"needs {module}")
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 60.0) -> bool:
+    """Whether a condition comes true in time."""
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return condition()

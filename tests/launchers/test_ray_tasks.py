@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -27,9 +28,11 @@ NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
 
 @pytest.fixture(autouse=True, scope="module")
 def _ray() -> Iterator[None]:
-    """A Ray that keeps nothing in the home directory, and leaves the signals of the tests alone."""
+    """A Ray that leaves no files behind, and leaves the signals of the tests alone."""
     handler = signal.getsignal(signal.SIGTERM)
-    with pytest.MonkeyPatch.context() as patch:
+    # Not a folder of pytest's: the paths of sockets have to be short.
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_TMPDIR", folder)
         # Read when Ray is imported.
         patch.setenv("RAY_AUTH_MODE", "token")
         patch.setenv("RAY_AUTH_TOKEN", "0" * 32)
@@ -54,13 +57,15 @@ def do(monkeypatch: pytest.MonkeyPatch) -> Callable[..., SweepTask]:
 
 
 def test_a_task_that_dies_is_tried_again_and_then_loses_its_run_alone(do: Callable[..., SweepTask], tmp_path: Path):
-    sweep = do(tmp_path, "sleep=1", "signal=9", "raise=ouch", "diverged=nan")
+    sweep = do(tmp_path, "sleep=1", "signal=9", "raise=ouch", "diverged=nan", "signal=15 sleep=9")
 
-    states = [sweep.outcomes[number].state for number in range(4)]
-    assert states == ["finished", "failed", "failed", "diverged"]
+    states = [sweep.outcomes[number].state for number in range(5)]
+    assert states == ["finished", "failed", "failed", "diverged", "failed"]
     assert "its task was lost" in sweep.outcomes[1].message
     assert "its task failed: ouch" in sweep.outcomes[2].message
-    assert [note[0] for note in notes(tmp_path)].count("1") == 2, "the one that died was tried twice"
+    seeds = [note[0] for note in notes(tmp_path)]
+    assert seeds.count("1") == 2, "the one that died was tried twice"
+    assert seeds.count("4") == 2, "so was the one whose process was told to end"
     assert {note[-1] for note in notes(tmp_path)} == {"1"}, "each has the threads of its CPU"
 
 
@@ -70,9 +75,9 @@ def test_no_task_is_started_after_the_first_failure_if_that_is_asked_for(do: Cal
 
 
 def test_a_cluster_that_is_not_there_is_told_in_words(do: Callable[..., SweepTask], tmp_path: Path):
-    sweep = do(tmp_path, "finished", address="auto", init={"_redis_password": "none"})
+    sweep = do(tmp_path, "finished", address="127.0.0.1:1")
     assert sweep.outcomes[0].state == "failed"
-    assert "Ray cannot be used at auto" in sweep.outcomes[0].message
+    assert "Ray cannot be used at 127.0.0.1:1" in sweep.outcomes[0].message
 
 
 @pytest.fixture

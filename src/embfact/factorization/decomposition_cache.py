@@ -29,7 +29,7 @@ from embfact.lifecycle.lock import built_once
 from embfact.tensor_files import read_tensors, write_tensors
 
 FORMAT = 1  # raise it when decompositions are computed or written in another way: it is part of their keys
-KEPT_BYTES = 2**29
+KEPT_BYTES = 2**25  # besides the newest one: a sweep asks for the ranks of one decomposition after another
 # V H² of a decomposition that takes longer than reading it back: some tens of milliseconds.
 WORTH_A_FILE = 10**9
 LEAST_AXES = 32

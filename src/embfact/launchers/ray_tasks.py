@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -155,15 +156,22 @@ def in_task(work: Work, folder: str, gpus: float, run: PlannedRun) -> Outcome:
 
 @contextmanager
 def _connected(options: RayOptions) -> Iterator[None]:
-    """Ray, started or connected to for a block, without its reports to its makers, and without its signal handler."""
+    """Ray, started or connected to for a block, without its reports to its makers, and without its signal handler.
+
+    Raises:
+        UnreachableError: If there is none.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
 
     handler = signal.getsignal(signal.SIGTERM)
-    arguments = {"include_dashboard": False} if options.address is None else {"address": options.address}
+    place = (
+        {"address": "local", "include_dashboard": False} if options.address is None else {"address": options.address}
+    )
     try:
-        ray.init(**{**arguments, "log_to_driver": False, "logging_level": "error", **options.init})
-    except (ConnectionError, RuntimeError, ValueError, TypeError) as error:
+        _knock(options.address)
+        ray.init(**{**place, "log_to_driver": False, "logging_level": "error", **options.init})
+    except (OSError, RuntimeError, ValueError, TypeError) as error:
         where = f"at {options.address}" if options.address else "on this machine"
         raise UnreachableError(f"Ray cannot be used {where}: {_first_line(error)}") from None
     finally:
@@ -173,6 +181,17 @@ def _connected(options: RayOptions) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _knock(address: str | None) -> None:
+    """See whether anybody is there: Ray itself would try for a quarter of an hour.
+
+    Raises:
+        OSError: If not.
+    """
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 def _ended(tasks: Mapping[ray.ObjectRef, int]) -> list[ray.ObjectRef]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from embfact.lifecycle.interruption import check
 from embfact.lifecycle.life import Life
-from embfact.lifecycle.resume import Resumable
+from embfact.lifecycle.resume import Resumable, checksums
 from embfact.lifecycle.status import Phase
 from embfact.records.identity import Identity
+from embfact.records.record import CHECKPOINT
 from embfact.records.resources import Stopwatch, peak_memory, reset_peak_memory
+
+log = logging.getLogger(__name__)
 
 
 class Attempt:
@@ -31,12 +35,13 @@ class Attempt:
     def __init__(self, identity: Identity, *, resume: bool) -> None:
         self.life = Life(identity, afresh=not resume)
         self.states = Resumable(identity.directory)
+        self._hash, self._weights = identity.hash, identity.directory / CHECKPOINT
         before = self.states.notes()
-        self.state = self.states.state() if resume and before.get("hash") == identity.hash else None
-        if self.state is None and not (resume and before.get("hash") == identity.hash and "trained" in before):
+        ours = resume and before.get("hash") == identity.hash
+        self.state = self.states.state() if ours else None
+        if self.state is None and not (ours and "trained" in before and self._whole(before)):
             self.states.clear()
             before = {}
-        self._hash = identity.hash
         self.watch = Stopwatch(_kept(before))
         self._peak = int(before.get("peak_memory", 0))
         reset_peak_memory()
@@ -69,7 +74,14 @@ class Attempt:
 
     def note_trained(self, result: dict[str, Any]) -> None:
         """Note that the weights are saved: from here on nothing has to be trained again."""
-        self.states.note({**self.notes(), "trained": result})
+        self.states.note({**self.notes(), "trained": result, "weights": checksums(self._weights)})
+
+    def _whole(self, notes: Mapping[str, Any]) -> bool:
+        """Whether the weights that were saved are still what they were."""
+        whole = notes.get("weights") == checksums(self._weights)
+        if not whole:
+            log.warning("the weights of the interrupted run are damaged; it begins again from the start")
+        return whole
 
 
 def _kept(notes: Mapping[str, Any]) -> dict[str, float]:

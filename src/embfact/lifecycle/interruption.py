@@ -142,8 +142,9 @@ def interruptible() -> Iterator[None]:
 def leave(exit_code: int) -> NoReturn:
     """End the process; after a signal at once, since what libraries do at the end may take longer than is promised."""
     if exit_code in {128 + signum for signum in SIGNALS}:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):  # nobody may be reading any more: Ctrl-C ends a whole pipeline
+                stream.flush()
         os._exit(exit_code)
     sys.exit(exit_code)
 

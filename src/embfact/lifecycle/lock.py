@@ -17,8 +17,8 @@ import socket
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Event, Thread
 from threading import Lock as Mutex
@@ -26,6 +26,7 @@ from threading import Lock as Mutex
 BEAT = 15.0  # seconds between two heartbeats
 STALE = 90.0  # seconds without one after which a lock of another host counts for nothing
 POLL = 0.1  # seconds between two looks at a lock that is waited for
+SETTLE = 0.1  # seconds in which all who have seen a lock free have written their name; only without flock
 # What file systems answer that know no flock.
 _NO_FLOCK = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 
@@ -52,9 +53,10 @@ class Lock:
             return
         _HEART.drop(self.path)
         # Removed while it is held, so that nobody takes a file that is about to vanish for the lock; unless the folder
-        # was renamed meanwhile, and the file is another's.
-        if _is_file(self.path, self._descriptor):
-            self.path.unlink(missing_ok=True)
+        # was renamed meanwhile, and the file is another's. One that cannot be removed is free all the same.
+        with suppress(OSError):
+            if _is_file(self.path, self._descriptor):
+                self.path.unlink()
         os.close(self._descriptor)
         self._descriptor = -1
 
@@ -85,8 +87,11 @@ def acquire(path: Path) -> Lock | None:
                 return None
             if not _is_file(path, descriptor):
                 continue  # its last holder has just removed it
+            me = Holder(socket.gethostname(), os.getpid())
             os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, json.dumps({"host": socket.gethostname(), "pid": os.getpid()}).encode(), 0)
+            os.pwrite(descriptor, json.dumps(asdict(me)).encode(), 0)
+            if not _settled(path, descriptor, me):
+                return None
             taken, descriptor = descriptor, -1
             return Lock(path, taken)
         finally:
@@ -114,16 +119,10 @@ def built_once(path: Path) -> Iterator[None]:
     Whoever comes later waits, and finds the file. Where no lock can be made, nothing can be kept either: everybody
     builds for himself.
     """
-    try:
-        lock = held(path.with_suffix(".lock"))
-        lock.__enter__()
-    except OSError:
+    with ExitStack() as stack:
+        with suppress(OSError):
+            stack.enter_context(held(path.with_suffix(".lock")))
         yield
-        return
-    try:
-        yield
-    finally:
-        lock.__exit__(None, None, None)
 
 
 def holder(path: Path) -> Holder | None:
@@ -153,6 +152,15 @@ def _flock(descriptor: int, kind: int) -> bool:
         other = _read(descriptor)
         return other is None or other.host != socket.gethostname() or not _lives(other.pid)
     return True
+
+
+def _settled(path: Path, descriptor: int, me: Holder) -> bool:
+    """Whether the lock is this process's; where the kernel keeps none, of several at once the last to write has it."""
+    with suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # held already: this only asks whether there is one
+        return True
+    time.sleep(SETTLE)
+    return _read(descriptor) == me and _is_file(path, descriptor)
 
 
 def _beats(path: Path, descriptor: int) -> bool:

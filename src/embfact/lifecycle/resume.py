@@ -63,7 +63,7 @@ class Resumable:
         except BaseException:
             path.unlink(missing_ok=True)
             raise
-        note = {"file": name, "checksum": _checksum(path), "notes": dict(notes)}
+        note = {"file": name, "checksum": checksum(path), "notes": dict(notes)}
         write_text(self.folder / NOTE, json.dumps(note, indent=2) + "\n")
         for other in self.folder.glob("*.ckpt"):
             if other != path:
@@ -88,7 +88,7 @@ class Resumable:
             return None
         path = self.folder / str(note["file"])
         try:
-            if _checksum(path) == note.get("checksum"):
+            if checksum(path) == note.get("checksum"):
                 return path
         except OSError:
             pass
@@ -109,13 +109,18 @@ class Resumable:
         return note if isinstance(note, dict) else {}
 
 
-def _checksum(path: Path) -> str:
+def checksum(path: Path) -> str:
     """XXH3 of a file: at the speed of memory, and nobody attacks a checkpoint of one's own."""
     digest = xxhash.xxh3_128()
     with path.open("rb") as file:
         while block := file.read(BLOCK):
             digest.update(block)
     return digest.hexdigest()
+
+
+def checksums(folder: Path) -> dict[str, str]:
+    """Checksum of each file of a folder, by its name; of a folder that is not there, none."""
+    return {path.name: checksum(path) for path in sorted(folder.glob("*")) if path.is_file()}
 
 
 def random_state() -> dict[str, Any]:

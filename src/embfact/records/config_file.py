@@ -39,7 +39,7 @@ def read_config(directory: Path) -> RunConfig:
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{path} cannot be read ({reason}); give the command that made the run again") from None
-    if not isinstance(values, dict):
+    if not isinstance(values, dict) or not isinstance(values.get("factorization") or {}, dict):
         raise UserError(f"{path} holds no configuration; give the command that made the run again")
     try:
         return RunConfig.parse(values)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from embfact.errors import UserError
+from embfact.errors import DivergedError, UserError
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +30,8 @@ def score(metrics: Sequence[str], logits: np.ndarray, labels: np.ndarray) -> dic
         predictions, or labels of one class only, ``matthews`` is 0; where nothing is of class 1, ``f1`` is 0.
 
     Raises:
-        UserError: If the training diverged (logits not finite), or a metric does not fit the number of classes.
+        DivergedError: If logits are not finite.
+        UserError: If a metric does not fit the number of classes.
         ValueError: If there are no rows, or logits and labels differ in number.
     """
     if logits.ndim != 2 or len(logits) != len(labels) or not len(labels):
@@ -40,7 +41,7 @@ def score(metrics: Sequence[str], logits: np.ndarray, labels: np.ndarray) -> dic
     check_metrics(metrics, logits.shape[1])
     broken = int((~np.isfinite(logits)).any(axis=1).sum())
     if broken:
-        raise UserError(
+        raise DivergedError(
             f"the training diverged: logits of {broken} of {len(logits)} rows are not finite; "
             "lower optimizer.lr, or use trainer.precision=32-true"
         )

@@ -1,0 +1,133 @@
+"""An attempt goes on with what an earlier one of the same run has left, and with nothing else."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from embfact.lifecycle.attempt import Attempt
+from embfact.lifecycle.interruption import Interrupted, held_back, interruptible
+from embfact.lifecycle.status import read_status
+from embfact.records.identity import Identity
+
+
+def identity_in(folder: Path, digest: str = "ab" * 32) -> Identity:
+    return Identity(digest, "run", folder / "run", "cd" * 32, "ef" * 32, {})
+
+
+@pytest.fixture
+def identity(tmp_path: Path) -> Identity:
+    return identity_in(tmp_path)
+
+
+def interrupt(identity: Identity) -> Attempt:
+    """An attempt that comes to a checkpoint."""
+    attempt = Attempt(identity, resume=True)
+    with attempt.phase("factorizing", "factorization"), attempt.phase("training", "training"):
+        time.sleep(0.05)
+    attempt.states.save({"step": torch.tensor(7)}, attempt.notes())
+    attempt.life.end("interrupted", "interrupted by SIGTERM")
+    return attempt
+
+
+def test_the_first_attempt_starts_from_nothing(identity: Identity) -> None:
+    attempt = Attempt(identity, resume=True)
+    assert (attempt.state, attempt.trained(), attempt.goes_on) == (None, None, False)
+    assert attempt.life.status.attempt == 1
+    assert attempt.watch.seconds()["total"] < 1
+
+
+def test_the_next_attempt_has_the_state_and_the_seconds_of_its_training(identity: Identity) -> None:
+    first = interrupt(identity)
+    second = Attempt(identity, resume=True)
+    assert second.goes_on
+    assert second.state is not None
+    assert torch.load(second.state, weights_only=True) == {"step": torch.tensor(7)}
+    seconds = second.watch.seconds()
+    assert seconds["training"] == first.notes()["seconds"]["training"] >= 0.05
+    # What is done again is not counted twice.
+    assert "factorization" not in seconds
+    assert seconds["training"] <= seconds["total"] < seconds["training"] + 1
+    assert second.peak_memory >= first.notes()["peak_memory"] > 2**20
+    assert second.life.status.attempt == 2
+
+
+def test_once_the_weights_are_saved_nothing_is_trained_again(identity: Identity) -> None:
+    first = interrupt(identity)
+    first.note_trained({"rank": 8})
+    second = Attempt(identity, resume=True)
+    assert second.goes_on
+    assert (second.state, second.trained()) == (None, {"rank": 8})
+    assert {"factorization", "training"} <= set(second.watch.seconds())
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "lost", "removed"])
+def test_saved_weights_that_are_damaged_are_trained_again(
+    damage: str, identity: Identity, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = interrupt(identity)
+    weights = identity.directory / "checkpoint" / "model.safetensors"
+    weights.parent.mkdir()
+    weights.write_bytes(bytes(1000))
+    weights.with_name("config.json").write_text("{}")
+    first.note_trained({"rank": 8})
+    assert Attempt(identity, resume=True).trained() == {"rank": 8}
+    if damage == "cut":
+        weights.write_bytes(bytes(990))
+    elif damage == "flipped":
+        weights.write_bytes(bytes(999) + b"\1")
+    elif damage == "lost":
+        weights.unlink()
+    else:
+        shutil.rmtree(weights.parent)
+    again = Attempt(identity, resume=True)
+    assert (again.trained(), again.goes_on) == (None, False)
+    assert "training" not in again.watch.seconds()
+    assert "the weights of the interrupted run are damaged; it begins again from the start" in caplog.text
+
+
+def test_without_resume_everything_begins_again(identity: Identity) -> None:
+    interrupt(identity)
+    again = Attempt(identity, resume=False)
+    assert (again.state, again.goes_on, again.life.status.attempt) == (None, False, 1)
+    assert "training" not in again.watch.seconds()
+    assert not again.states.folder.exists()
+
+
+def test_the_state_of_another_run_is_not_taken(identity: Identity, tmp_path: Path) -> None:
+    """Two hashes may begin alike, and so share a directory."""
+    interrupt(identity).note_trained({"rank": 8})
+    other = Attempt(identity_in(tmp_path, "ba" * 32), resume=True)
+    assert (other.state, other.trained(), other.goes_on) == (None, None, False)
+    assert not other.states.folder.exists()
+
+
+def test_a_damaged_state_is_removed_and_its_seconds_do_not_count(identity: Identity) -> None:
+    first = interrupt(identity)
+    path = first.states.state()
+    assert path is not None
+    path.write_bytes(path.read_bytes()[:-10])
+    second = Attempt(identity, resume=True)
+    assert (second.state, second.goes_on) == (None, False)
+    assert "training" not in second.watch.seconds()
+    assert not second.states.folder.exists()
+    assert second.life.status.attempt == 2
+
+
+def test_a_signal_that_was_held_back_ends_the_run_at_its_next_phase(identity: Identity) -> None:
+    attempt = Attempt(identity, resume=True)
+    reached = []
+    with interruptible():
+        with pytest.raises(ZeroDivisionError), held_back():
+            signal.raise_signal(signal.SIGTERM)
+            raise ZeroDivisionError
+        with pytest.raises(Interrupted), attempt.phase("evaluating", "evaluation"):
+            reached.append(1)
+    status = read_status(identity.directory)
+    assert status is not None
+    assert (reached, status.phase) == ([], "loading")
