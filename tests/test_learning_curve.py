@@ -56,9 +56,7 @@ def test_losses_and_held_out_metrics_are_written_as_they_come(tmp_path: Path) ->
     assert rows(tmp_path) == [{"epoch": "0", "step": "10", "train/loss": "0.25"}]
     training.step(curve, loss=0.5, steps=3)
     training.epoch(curve, accuracy=0.75, loss=0.125)
-    assert rows(tmp_path)[1:] == [
-        {"epoch": "0", "step": "13", "selection/accuracy": "0.75", "selection/loss": "0.125"}
-    ]
+    assert rows(tmp_path)[1:] == [{"epoch": "0", "step": "13", "selection/accuracy": "0.75", "selection/loss": "0.125"}]
 
 
 def test_of_a_step_of_several_batches_the_whole_loss_is_written_once(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from embfact.lifecycle.life import Life
 from embfact.lifecycle.publishing import send, with_published
 from embfact.lifecycle.status import read_status
 from embfact.records.record import RunRecord, write
@@ -82,13 +83,25 @@ def test_runs_that_are_finished_at_their_url_need_not_be_done_here(run: PlannedR
     sent(run)
     other = configured(planned(tmp_path / "runs", "", "")[1], output_url=run.config.output_url)
     stuck = replace(run, identity=None, problem="no data")
-    forced = configured(run, force=True)
-    elsewhere = configured(run, output_url=None)
-    plan = with_published([run, other, stuck, forced, elsewhere])
-    assert [one.pending for one in plan] == [False, True, False, True, True]
+    plan = with_published([run, other, stuck])
     assert plan[0].record is not None
-    assert plan[0].record.status == "finished"
-    assert plan[1:] == [other, stuck, forced, elsewhere]
+    assert (plan[0].pending, plan[0].record.status) == (False, "finished")
+    assert plan[1:] == [other, stuck]
+    for alone in (configured(run, force=True), configured(run, output_url=None)):
+        assert with_published([alone]) == [alone]
+
+
+@pytest.mark.parametrize(("kept", "asked", "pending"), [("none", "last", True), ("none", "none", False)])
+def test_weights_that_are_asked_for_must_be_at_the_url(kept: str, asked: str, pending: bool, run: PlannedRun) -> None:
+    assert run.identity is not None
+    values = make_values() | {"hash": run.identity.hash, "name": run.identity.name, "config": {"checkpoint": kept}}
+    write(RunRecord.model_validate(values), run.identity.directory)
+    sent(run)
+    (found,) = with_published([configured(run, checkpoint=asked)])
+    assert found.pending == pending
+    # Done again, it is sent again.
+    Life(run.identity).end("finished")
+    assert published(run) is None
 
 
 def test_a_record_of_another_hash_is_another_run(run: PlannedRun) -> None:

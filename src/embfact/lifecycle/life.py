@@ -51,6 +51,7 @@ class Life:
             host=socket.gethostname(),
             pid=os.getpid(),
             message=None,
+            published=None,  # what comes out now is not there yet
             # The same id in every attempt: W&B goes on with the curve.
             wandb_id=found.wandb_id or secrets.token_hex(4),
         )
@@ -67,8 +68,10 @@ class Life:
 
     def step(self, step: int, steps: int | None, *, now: bool = False) -> None:
         """Note how many optimizer steps are done, of how many; written every `EVERY` seconds, or now."""
+        # Known to whatever is written next, a checkpoint's phase for one.
+        self.status = self.status.model_copy(update={"step": step, "steps": steps})
         if now or time.monotonic() - self._written >= EVERY:
-            self._write(step=step, steps=steps)
+            self._write()
 
     def end(self, state: State, message: str | None = None) -> None:
         """Say how the attempt ended.

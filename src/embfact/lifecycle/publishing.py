@@ -37,7 +37,7 @@ def send(config: RunConfig, identity: Identity) -> str:
 
 
 def with_published(plan: Sequence[PlannedRun]) -> list[PlannedRun]:
-    """A plan in which runs that are finished at their URL need not be done here.
+    """A plan in which runs that are finished at their URL, with the weights asked for, need not be done here.
 
     Raises:
         RemoteError: If a URL cannot be read.
@@ -48,4 +48,14 @@ def with_published(plan: Sequence[PlannedRun]) -> list[PlannedRun]:
 
         asked = [run for run in plan if run.pending and run.config.output_url == url]
         found |= published_records(url, {run.title: run.identity.hash for run in asked if run.identity})
-    return [replace(run, record=found[run.title]) if run.pending and run.title in found else run for run in plan]
+    return [
+        replace(run, record=found[run.title])
+        if run.pending and run.title in found and _serves(found[run.title], run.config)
+        else run
+        for run in plan
+    ]
+
+
+def _serves(record: RunRecord, config: RunConfig) -> bool:
+    """Whether a run has kept the weights that are asked for."""
+    return config.checkpoint == "none" or record.config.get("checkpoint") != "none"
