@@ -7,6 +7,8 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -48,17 +50,18 @@ def place(run: PlannedRun) -> Path:
     return run.identity.directory
 
 
-def finish(run: PlannedRun, error: str | None = None, status: str = "finished") -> None:
-    """What another process leaves of a run that has ended, whose weights were asked for."""
+def finish(run: PlannedRun, status: str = "finished", error: str | None = None, begun: float = 1.0) -> None:
+    """What another process leaves of a run that it began so many seconds after this sweep was planned."""
     assert run.identity is not None
     values = make_values(error=error) | {"hash": run.identity.hash, "name": run.identity.name, "status": status}
+    values["started"] = run.planned + timedelta(seconds=begun)
     (place(run) / CHECKPOINT).mkdir(parents=True)
     (place(run) / CHECKPOINT / "model.safetensors").write_text("")
     write(RunRecord.model_validate(values), place(run))
 
 
 def busy(*runs: PlannedRun) -> dict[str, Outcome]:
-    return {run.title: Outcome("busy") for run in runs}
+    return {run.key: Outcome("busy") for run in runs}
 
 
 def test_a_run_that_another_process_finishes_is_waited_for_and_not_done_again(
@@ -74,17 +77,17 @@ def test_a_run_that_another_process_finishes_is_waited_for_and_not_done_again(
 
         later(end)
         assert _wait([run], outcomes) == []
-    assert outcomes[run.title].state == "finished"
-    assert outcomes[run.title].record is not None
+    assert outcomes[run.key].state == "finished"
+    assert outcomes[run.key].record is not None
     assert capsys.readouterr().out == "waiting for 1 run that another process is at\n"
 
 
 def test_a_run_that_diverged_elsewhere_would_diverge_here(tmp_path: Path) -> None:
     (run,) = planned(tmp_path, "")
-    finish(run, error="the loss became nan at step 7", status="diverged")
+    finish(run, "diverged", "the loss became nan at step 7")
     outcomes = busy(run)
     assert _wait([run], outcomes) == []
-    assert (outcomes[run.title].state, outcomes[run.title].message) == ("diverged", "the loss became nan at step 7")
+    assert (outcomes[run.key].state, outcomes[run.key].message) == ("diverged", "the loss became nan at step 7")
 
 
 def test_a_run_whose_process_is_killed_is_done_here_at_once(tmp_path: Path, later: Callable[..., None]) -> None:
@@ -95,15 +98,38 @@ def test_a_run_whose_process_is_killed_is_done_here_at_once(tmp_path: Path, late
         finish(third)
         later(killed.kill)
         assert _wait(runs, outcomes) == [first, second]
-    assert [outcomes[run.title].state for run in runs] == ["busy", "busy", "finished"]
+    assert [outcomes[run.key].state for run in runs] == ["busy", "busy", "finished"]
 
 
-@pytest.mark.parametrize("left", ["nothing", "failed"])
-def test_a_run_that_was_left_unfinished_is_tried_here(left: str, tmp_path: Path) -> None:
+def test_a_run_that_was_left_unfinished_is_done_here(tmp_path: Path) -> None:
     (run,) = planned(tmp_path, "")
-    if left == "failed":
-        finish(run, error="out of memory", status="failed")
+    outcomes = busy(run)
+    assert _wait([run], outcomes) == [run]
+    assert outcomes[run.key].state == "busy"
+
+
+def test_a_run_that_has_just_failed_elsewhere_is_not_tried_again(tmp_path: Path) -> None:
+    (run,) = planned(tmp_path, "")
+    finish(run, "failed", "out of memory")
+    outcomes = busy(run)
+    assert _wait([run], outcomes) == []
+    assert (outcomes[run.key].state, outcomes[run.key].message) == ("failed", "out of memory")
+
+
+def test_a_failure_of_an_earlier_day_is_tried_again(tmp_path: Path) -> None:
+    (run,) = planned(tmp_path, "")
+    finish(run, "failed", "out of memory", begun=-86400)
     assert _wait([run], busy(run)) == [run]
+
+
+@pytest.mark.parametrize(("force", "begun", "again"), [(False, -60, False), (True, -60, True), (True, 1, False)])
+def test_what_was_finished_before_counts_unless_it_is_to_be_done_anew(
+    force: bool, begun: float, again: bool, tmp_path: Path
+) -> None:
+    (run,) = planned(tmp_path, "")
+    run = replace(run, config=run.config.model_copy(update={"force": force}))
+    finish(run, begun=begun)
+    assert _wait([run], busy(run)) == ([run] if again else [])
 
 
 def test_a_signal_ends_the_waiting(tmp_path: Path, later: Callable[..., None]) -> None:

@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from embfact.composition import Request
+from embfact.errors import UserError
 from embfact.launchers.choice import launch
 from embfact.launchers.outcome import Outcome
 from embfact.launchers.sweep_task import SweepTask
+from embfact.launchers.work import ended_elsewhere
 from embfact.lifecycle.announce import announce
 from embfact.lifecycle.changes import changes
 from embfact.lifecycle.interruption import Interrupted, check, in_words, interruptible
@@ -20,7 +22,7 @@ from embfact.lifecycle.lock import holder
 from embfact.lifecycle.publishing import send, with_published
 from embfact.lifecycle.status import LOCK
 from embfact.log import say, say_error
-from embfact.sweep import PlannedRun, describe, finished_record, make_plan, with_baselines
+from embfact.sweep import PlannedRun, describe, make_plan, with_baselines
 
 LOOK_EVERY = 0.5  # seconds between two looks at a run that another process is at
 
@@ -39,8 +41,12 @@ def conduct(request: Request, conf_dir: Path) -> int:
         with interruptible():
             return _conduct(request, conf_dir)
     except Interrupted as interrupted:
-        say_error(f"embfact: {in_words(interrupted.signum)}")
+        again = "; with force=true it begins again from the start" if request.configs[0].force else ""
+        say_error(f"embfact: {in_words(interrupted.signum)}{again}")
         return interrupted.exit_code
+    except UserError as error:  # of a place that all runs share: the URL, the study
+        say_error(f"embfact: {error}")
+        return 1
 
 
 def _conduct(request: Request, conf_dir: Path) -> int:
@@ -48,7 +54,7 @@ def _conduct(request: Request, conf_dir: Path) -> int:
     if request.configs[0].plan:
         say("\n".join([*(describe(plan) if plan else []), *changes(plan)]))
         return 1 if any(run.problem for run in plan) else 0
-    outcomes = {run.title: _known(run) for run in plan if run.record}
+    outcomes = {run.key: _known(run) for run in plan if run.record}
     if outcomes:
         say(f"{sum(one.state == 'finished' for one in outcomes.values())} of {len(plan)} runs are finished already")
     pending = [run for run in plan if run.pending]
@@ -60,10 +66,10 @@ def _conduct(request: Request, conf_dir: Path) -> int:
             launch(conf_dir, request, sweep)
         else:
             sweep.do_one()
-        outcomes |= {run.title: sweep.outcomes[number] for number, run in enumerate(pending)}
+        outcomes |= {run.key: sweep.outcomes[number] for number, run in enumerate(pending)}
         if sweep.stopped:
             break
-        pending = _wait([run for run in pending if outcomes[run.title].state == "busy"], outcomes)
+        pending = _wait([run for run in pending if outcomes[run.key].state == "busy"], outcomes)
     return _report(plan, outcomes, request.multirun)
 
 
@@ -85,8 +91,7 @@ def _plan(request: Request) -> list[PlannedRun]:
 def _known(run: PlannedRun) -> Outcome:
     record = run.record
     if record is None or record.status == "finished":
-        # One that is known from its URL has no directory here.
-        here = run.identity if run.identity and run.identity.directory.is_dir() else None
+        here = None if run.elsewhere else run.identity
         return Outcome("finished", record=record, unpublished=send(run.config, here) if here else "")
     return Outcome("diverged", record.error.message if record.error else "", record)
 
@@ -102,9 +107,8 @@ def _wait(busy: Sequence[PlannedRun], outcomes: dict[str, Outcome]) -> list[Plan
             if run.identity and holder(run.identity.directory / LOCK):
                 still.append(run)
                 continue
-            record = run.identity and finished_record(run.identity, run.config)
-            if record:
-                outcomes[run.title] = _known(PlannedRun(run.config, run.identity, record))
+            if outcome := ended_elsewhere(run):
+                outcomes[run.key] = outcome
             else:
                 free.append(run)
         busy = still
@@ -128,7 +132,7 @@ def _report(plan: Sequence[PlannedRun], outcomes: dict[str, Outcome], multirun: 
         say(f"table in other formats: python scripts/table.py {folders} --format md|latex|csv")
     elif records:
         say(f"wrote {places[0]}")
-    unfinished = [line for run in plan if (line := _unfinished(run, outcomes.get(run.title)))]
+    unfinished = [line for run in plan if (line := _unfinished(run, outcomes.get(run.key)))]
     for line in unfinished:
         say_error(line)
     return 1 if unfinished else 0
@@ -142,4 +146,8 @@ def _unfinished(run: PlannedRun, outcome: Outcome | None) -> str:
         return f"not run: {run.title}: the sweep stopped before it (fail_fast=true)"
     if outcome.state == "finished":
         return f"{run.title}: {outcome.unpublished}" if outcome.unpublished else ""
-    return f"{outcome.state}: {run.title}: {outcome.message} (traceback in {run.identity.directory / 'log.txt'})"
+    if outcome.state == "busy":
+        return f"not run: {run.title}: another process is at it; the same command takes what comes of it"
+    log = run.identity.directory / "log.txt"
+    where = f" (traceback in {log})" if outcome.state in ("failed", "diverged") and log.is_file() else ""
+    return f"{outcome.state}: {run.title}: {outcome.message}{where}"

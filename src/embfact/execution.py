@@ -5,25 +5,29 @@ from __future__ import annotations
 import errno
 import logging
 import traceback
+from contextlib import suppress
+from dataclasses import replace
+from shutil import rmtree
 from typing import Any
 
 from embfact.config import RunConfig
 from embfact.errors import DivergedError, UserError
 from embfact.launchers.outcome import Outcome
+from embfact.launchers.work import ended_elsewhere, outcome_of
 from embfact.lifecycle.attempt import Attempt
 from embfact.lifecycle.interruption import Interrupted, interruptible, last_words
-from embfact.lifecycle.lock import acquire
+from embfact.lifecycle.lock import Lock, acquire
 from embfact.lifecycle.publishing import send
 from embfact.lifecycle.status import LOCK
 from embfact.log import run_log
 from embfact.records import record as records
 from embfact.records.config_file import write_config
 from embfact.records.frame import frame_of
-from embfact.records.identity import Identity
+from embfact.records.identity import Identity, identify
 from embfact.records.record import RunRecord
 from embfact.records.resources import release_memory
-from embfact.run import discard_weights, run
-from embfact.sweep import finished_record
+from embfact.run import run
+from embfact.sweep import PlannedRun
 from embfact.tracking import Tracker
 
 log = logging.getLogger(__name__)
@@ -31,12 +35,11 @@ log = logging.getLogger(__name__)
 _NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 
 
-def execute(config: RunConfig, identity: Identity) -> Outcome:
+def execute(planned: PlannedRun) -> Outcome:
     """Do a run and write its record; a failure is a record too.
 
     Args:
-        config: What to do.
-        identity: Its hash, name and directory.
+        planned: What to do, under which name.
 
     Returns:
         What came of it; ``busy`` if another process is at it.
@@ -44,69 +47,72 @@ def execute(config: RunConfig, identity: Identity) -> Outcome:
     Raises:
         Interrupted: If a signal asked to stop; what can be gone on with is kept, and the status says so.
     """
+    config, identity = planned.config, planned.identity or identify(planned.config)
     try:
         lock = acquire(identity.directory / LOCK)
         if lock is None:
             return Outcome("busy")
         with lock:
-            # Another sweep may have done it since this one was planned.
-            done = None if config.force else finished_record(identity, config)
-            if done:
-                return Outcome("finished" if done.status == "finished" else "diverged", message_of(done), done)
+            if done := ended_elsewhere(planned):
+                return done
             with interruptible(), run_log(identity.directory):
-                return _attempt(config, identity)
+                return _attempt(config, identity, lock)
     except OSError as error:
         # The run directory cannot be made or written to: nothing of this run stays, the others go on.
-        record = _failure(frame_of(config, identity), error, {"total": 0.0})
-        return Outcome("failed", message_of(record), record)
+        return outcome_of(_failure(frame_of(config, identity), error, {}))
     finally:
         release_memory()
 
 
-def message_of(record: RunRecord) -> str:
-    """Why a run has no result; empty if it has one."""
-    return record.error.message if record.error else ""
-
-
-def _attempt(config: RunConfig, identity: Identity) -> Outcome:
+def _attempt(config: RunConfig, identity: Identity, lock: Lock) -> Outcome:
     log.info("embfact %s", identity.name)
+    frame = frame_of(config, identity)
     attempt = Attempt(identity, resume=config.resume and not config.force)
     life = attempt.life
     with last_words(lambda reason: life.end("interrupted", reason)):
         try:
             write_config(config, identity.directory)
-            record = _record(config, identity, attempt)
-            _keep(record, config, identity, attempt)
+            record = _record(config, identity, attempt, lock, frame)
         except Interrupted as interrupted:
             life.end("interrupted", str(interrupted))
             raise
-        life.end(record.status, message_of(record) or None)
-        unpublished = send(config, identity) if record.status == "finished" else ""
-        return Outcome(record.status, message_of(record), record, unpublished)
+        outcome = outcome_of(record)
+        life.end(record.status, outcome.message or None)
+    unpublished = send(config, identity) if record.status == "finished" else ""
+    return replace(outcome, unpublished=unpublished)
 
 
-def _record(config: RunConfig, identity: Identity, attempt: Attempt) -> RunRecord:
-    """Do a run, with W&B opened before it and closed after it whatever happens."""
-    frame = frame_of(config, identity)
+def _record(config: RunConfig, identity: Identity, attempt: Attempt, lock: Lock, frame: dict[str, Any]) -> RunRecord:
+    """Do a run and keep its record, with W&B opened before and closed after it whatever happens."""
     tracker, succeeded = Tracker(config, identity, attempt.life.status.wandb_id), False
     try:
         record = run(config, identity, attempt, tracker.loggers, frame)
         tracker.summarize(record)
+        _keep(record, config, identity, attempt, lock)
         succeeded = True
     except Interrupted:
-        attempt.life.end("interrupted", "interrupted; closing")
+        # Told before W&B is closed, which may take longer than there is time.
+        attempt.life.end("interrupted", "interrupted")
         raise
     except Exception as error:
         log.error("the run failed:\n%s", traceback.format_exc())
         record = _failure(frame, error, attempt.watch.seconds())
+        with suppress(OSError):  # of a disk that is full: the status says what it can
+            _keep(record, config, identity, attempt, lock)
     finally:
         tracker.close(succeeded)
     return record
 
 
-def _keep(record: RunRecord, config: RunConfig, identity: Identity, attempt: Attempt) -> None:
-    """Write the record; what a finished run needs no more goes after it, not before."""
+def _keep(record: RunRecord, config: RunConfig, identity: Identity, attempt: Attempt, lock: Lock) -> None:
+    """Write the record; what a finished run needs no more goes after it, not before.
+
+    Raises:
+        OSError: If there is no room for it, or the run is another machine's by now.
+    """
     attempt.life.enter("recording")
+    if not lock.is_held():
+        raise OSError(f"another machine has taken over {identity.name}, since this one gave no sign of life")
     finished = record.status == "finished"
     # A forced run that fails does not take the place of one that finished.
     if finished or not records.is_finished(identity.directory, identity.hash):
@@ -114,7 +120,7 @@ def _keep(record: RunRecord, config: RunConfig, identity: Identity, attempt: Att
     if finished or record.status == "diverged":
         attempt.states.clear()
     if finished and config.checkpoint == "none":
-        discard_weights(identity.directory)
+        rmtree(identity.directory / records.CHECKPOINT, ignore_errors=True)
 
 
 def _failure(frame: dict[str, Any], error: Exception, seconds: dict[str, float]) -> RunRecord:

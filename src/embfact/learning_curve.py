@@ -6,6 +6,7 @@ import csv
 import io
 import logging
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,8 @@ class LearningCurve(Callback):
         """Begin the file, with the rows that are known."""
         held_out = [f"selection/{name}" for name in (*pl_module.metrics, "loss")]
         self._columns = ["epoch", "step", "train/loss", *held_out]
-        if rank() == 0:
-            header = dict(zip(self._columns, self._columns, strict=True))
-            write_text(self._path, self._lines([header, *self._rows]))
+        header = dict(zip(self._columns, self._columns, strict=True))
+        self._write(lambda: write_text(self._path, self._lines([header, *self._rows])))
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *args: Any) -> None:
         """A loss every `EVERY` steps."""
@@ -64,11 +64,17 @@ class LearningCurve(Callback):
     def _add(self, values: dict[str, Any], trainer: pl.Trainer) -> None:
         row = {"epoch": trainer.current_epoch, "step": trainer.global_step, **values}
         self._rows.append(row)
+        self._write(lambda: self._append(row))
+
+    def _append(self, row: dict[str, Any]) -> None:
+        with self._path.open("a", encoding="utf-8", newline="") as file:
+            file.write(self._lines([row]))
+
+    def _write(self, action: Callable[[], None]) -> None:
         if rank():
             return
         try:
-            with self._path.open("a", encoding="utf-8", newline="") as file:
-                file.write(self._lines([row]))
+            action()
         except OSError as error:  # a full disk costs the curve, not the run
             log.warning("the learning curve could not be written: %s", error)
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from shutil import rmtree
 from typing import Any, cast
 
 import numpy as np
@@ -184,11 +183,6 @@ def data_module(start: Start, config: RunConfig) -> TextDataModule:
         pad_token_id=cast(int, start.tokenizer.pad_token_id),
         padding_side=start.tokenizer.padding_side,
     )
-
-
-def discard_weights(directory: Path) -> None:
-    """Remove the weights of a run that was asked to keep none."""
-    rmtree(directory / records.CHECKPOINT, ignore_errors=True)
 
 
 def _backbone(text: TextData, config: RunConfig) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:

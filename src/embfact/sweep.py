@@ -6,7 +6,8 @@ Light to import: a sweep whose runs are all finished never imports torch.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import mean
 
@@ -29,6 +30,8 @@ class PlannedRun:
         record: Its record, if it is finished (or has diverged, which it would again) and need not be done again.
         status: How far an earlier attempt came.
         problem: Why it cannot start, in words.
+        elsewhere: Whether the record was found at the URL that runs are published to, not here.
+        planned: When; what ended after that needs not be done again, not even a failure.
     """
 
     config: RunConfig
@@ -36,11 +39,28 @@ class PlannedRun:
     record: RunRecord | None = None
     problem: str | None = None
     status: Status | None = None
+    elsewhere: bool = False
+    planned: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
     def pending(self) -> bool:
         """Whether it is still to be done."""
         return self.identity is not None and self.record is None
+
+    @property
+    def key(self) -> str:
+        """What tells it from all other runs of a plan."""
+        return str(self.identity.directory) if self.identity else f"{self.title}: {self.problem}"
+
+    def ended_since(self) -> RunRecord | None:
+        """The record of the run if it was begun after it was planned and has ended: another sweep has done it."""
+        if self.identity is None:
+            return None
+        try:
+            record = read(self.identity.directory)
+        except ModelError:
+            return None
+        return record if record.hash == self.identity.hash and record.started >= self.planned else None
 
     @property
     def title(self) -> str:
@@ -66,7 +86,7 @@ def make_plan(configs: Sequence[RunConfig]) -> list[PlannedRun]:
     runs: dict[str, PlannedRun] = {}
     for config in configs:
         run = _planned(config)
-        key = str(run.identity.directory) if run.identity else f"{run.title}: {run.problem}"
+        key = run.key
         # Of two that differ only in whether the weights are kept, the one that keeps them serves both.
         if key not in runs or runs[key].config.checkpoint == "none":
             runs[key] = run

@@ -167,6 +167,8 @@ ONE = ["trainer.max_steps=null", "trainer.epochs=3", *SMALL, "factorization=svd"
         ["checkpoint=last", "trainer.accumulate=2"],
         ["refactorize=every_n_steps", "refactorize.steps=5", "factorization.center=true"],
         ["storage=int8", "quantization=aware", "trainer.patience=2"],
+        # Nothing but first steps of epochs to save at.
+        ["trainer.batch_size=96", "trainer.epochs=14"],
     ],
 )
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -192,6 +194,41 @@ def test_a_training_goes_on_where_it_was_interrupted(
     assert (one.attempts, other.attempts) == (1, 3)
     assert "going on after step" in (after / "log.txt").read_text()
     assert not (after / "resume").exists()
+
+
+def test_a_training_that_ends_within_an_epoch_is_not_taken_up_after_its_last_step(
+    train: Any, tiny: list[str], tmp_path: Path, signalled: Any
+) -> None:
+    # Lightning would find it at its end, and leave out the last scores of the held-out slice.
+    words = [*tiny, *ONE, "trainer.max_steps=16", "checkpoint_every=4"]
+    signalled("evaluating", 1, signal.SIGTERM)
+    assert train(*words, cwd=tmp_path).code == 143
+    (directory,) = tmp_path.glob("runs/*/")
+    kept = [line.rsplit(" ", 1)[1] for line in (directory / "log.txt").read_text().splitlines() if "kept after" in line]
+    assert kept == ["4", "8", "12"]
+    signalled("never", 1, signal.SIGTERM)
+    assert train(*words, cwd=tmp_path).code == 0
+    assert [entry["epoch"] for entry in read(directory).selection.history] == [0, 1]  # type: ignore[union-attr]
+
+
+def test_weights_that_were_damaged_before_their_evaluation_are_trained_again(
+    train: Any, tiny: list[str], tmp_path: Path, signalled: Any
+) -> None:
+    straight = tmp_path / "straight"
+    straight.mkdir()
+    assert train(*tiny, *ONE, cwd=straight).code == 0
+    signalled("evaluating", 1, signal.SIGTERM)
+    assert train(*tiny, *ONE, cwd=tmp_path).code == 143
+    (weights,) = tmp_path.glob("runs/*/checkpoint/model.safetensors")
+    content = bytearray(weights.read_bytes())
+    content[len(content) // 2 :] = bytes(len(content) - len(content) // 2)
+    weights.write_bytes(content)
+    signalled("never", 1, signal.SIGTERM)
+    answer = train(*tiny, *ONE, cwd=tmp_path)
+    assert answer.code == 0
+    assert "the weights of the interrupted run are damaged" in answer.err
+    one, other = (next(folder.glob("runs/*/predictions.parquet")).read_bytes() for folder in (straight, tmp_path))
+    assert one == other
 
 
 def test_without_resume_an_interrupted_run_starts_again(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -135,6 +137,22 @@ def test_the_record_of_a_failure_is_no_damage(run: PlannedRun) -> None:
 def test_a_directory_that_cannot_be_made_fails_its_run_when_its_turn_comes(run: PlannedRun, tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("a file where the folder should be")
     assert announce([run]) == []
+
+
+def test_a_directory_that_somebody_else_has_closed_stops_no_sweep(run: PlannedRun, tmp_path: Path) -> None:
+    write_record(identity_of(run).directory)
+    (tmp_path / "runs").chmod(0)
+    child = os.fork()  # root may look into everything, and can be somebody else only once
+    if not child:
+        code = 1
+        with suppress(BaseException):
+            if os.getuid() == 0:
+                os.setuid(65534)
+            code = len(announce([run]))
+        os._exit(code)
+    _, status = os.waitpid(child, 0)
+    (tmp_path / "runs").chmod(0o700)
+    assert os.waitstatus_to_exitcode(status) == 0
 
 
 def test_what_killed_processes_have_left_in_the_caches_goes(run: PlannedRun, tmp_path: Path) -> None:

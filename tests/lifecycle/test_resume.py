@@ -81,9 +81,10 @@ def test_a_process_killed_between_a_state_and_its_note_leaves_the_state_before(
 
     states.save({"step": 1}, {"seconds": 1})
     for _ in range(2):  # and again: the state before is never written over
-        with monkeypatch.context() as patch, pytest.raises(KilledError):
+        with monkeypatch.context() as patch:
             patch.setattr(resume, "write_text", killed)
-            states.save({"step": 2}, {"seconds": 2})
+            with pytest.raises(KilledError):
+                states.save({"step": 2}, {"seconds": 2})
         assert content(states.state()) == {"step": 1}
         assert states.notes() == {"seconds": 1}
     states.save({"step": 3}, {"seconds": 3})
@@ -97,9 +98,10 @@ def test_a_state_that_finds_no_room_leaves_the_state_before(states: Resumable, m
         raise RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed")
 
     states.save({"step": 1}, {})
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="could not be written"):
+    with monkeypatch.context() as patch:
         patch.setattr(torch, "save", full)
-        states.save({"step": 2}, {})
+        with pytest.raises(OSError, match="could not be written"):
+            states.save({"step": 2}, {})
     assert content(states.state()) == {"step": 1}
     assert len(names(states)) == 2
 

@@ -54,7 +54,7 @@ def test_a_later_configuration_takes_the_place_of_an_earlier_one(config: RunConf
 
 
 def test_a_missing_file_is_told_with_the_remedy(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="holds no config.yaml; give the command that made the run again"):
+    with pytest.raises(UserError, match=r"holds no config.yaml; give the command that made the run again"):
         read_config(tmp_path)
 
 
@@ -99,5 +99,5 @@ def test_options_of_another_version_are_named(config: RunConfig, tmp_path: Path)
     write_config(config, tmp_path)
     path = tmp_path / FILE_NAME
     path.write_text(path.read_text().replace("\nseed: 0\n", "\nsead: 0\n"))
-    with pytest.raises(UserError, match="is no configuration of this version of embfact: .*sead"):
+    with pytest.raises(UserError, match=r"is no configuration of this version of embfact: .*sead"):
         read_config(tmp_path)

@@ -103,10 +103,7 @@ def tokenize(
             if cached is None:
                 if path.exists():
                     log.warning("%s is damaged; the texts are tokenised again", path)
-                _write(path, _encode(table, tokenizer, max_length))
-                cached = _open(path)
-    if cached is None or cached.num_rows != table.num_rows:
-        raise OSError(f"{path} cannot be read back after it was written; is the disk full?")
+                cached = _kept(path, _encode(table, tokenizer, max_length))
     labels = table.column("label")
     return Tokenized(
         ids=table.column("id").to_numpy(),
@@ -176,6 +173,15 @@ def _checksum(batch: pa.RecordBatch) -> bytes:
         for buffer in (column.offsets.buffers()[1], column.values.buffers()[1]):
             value = zlib.crc32(buffer, value)
     return str(value).encode()
+
+
+def _kept(path: Path, batch: pa.RecordBatch) -> pa.RecordBatch:
+    """What was tokenised, memory-mapped; as it is where it cannot be kept."""
+    try:
+        _write(path, batch)
+    except OSError as error:
+        log.warning("%s cannot be written, texts are tokenised by every run (set EMBFACT_CACHE_DIR): %s", path, error)
+    return _open(path) or batch
 
 
 def _write(path: Path, batch: pa.RecordBatch) -> None:

@@ -51,9 +51,8 @@ def launch(conf_dir: Path, request: Request, sweep: SweepTask) -> None:
     search_path = create_automatic_config_search_path(None, None, str(conf_dir))
     engine = Hydra.create_main_hydra2(task_name=CONFIG_NAME, config_search_path=search_path)
     try:
-        # Hydra makes this folder itself: it must be the one that the runs go to.
-        folder = sweep.runs[0].config.output_dir.replace("\\", r"\\").replace("'", r"\'")
-        overrides = [*request.overrides, f"hydra.sweep.dir='{folder}'"]
+        # Hydra makes this folder itself, and writes nothing in it: runs make theirs, and say so where they cannot.
+        overrides = [*request.overrides, "hydra.sweep.dir=."]
         settings = engine.compose_config(CONFIG_NAME, overrides, run_mode=RunMode.MULTIRUN)
         context = HydraContext(config_loader=engine.config_loader, callbacks=Callbacks(settings))
         launcher = _launcher(request, context, sweep, settings)

@@ -47,12 +47,14 @@ def _settle(run: PlannedRun, pid: int, outcome: Outcome, words: str) -> Outcome:
     if lock is None:
         return outcome  # another sweep has taken it up already
     with lock:
+        # It may have died between the record and the last word of its status.
+        if is_finished(directory, run.identity.hash):
+            write_status(status.now(state="finished", message=None), directory)
+            return Outcome("finished", record=read(directory))
         if status.state == "running":
             write_status(status.now(state=outcome.state, message=outcome.message), directory)
             with (directory / "log.txt").open("a", encoding="utf-8") as log:
                 log.write("\n".join([outcome.message, *([words] if words else [])]) + "\n")
-        elif status.state == "finished" and is_finished(directory, run.identity.hash):
-            return Outcome("finished", record=read(directory))
         elif status.state in ("failed", "diverged", "interrupted"):
             return Outcome(status.state, status.message or "")
     return outcome

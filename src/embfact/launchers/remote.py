@@ -92,10 +92,12 @@ def missed(run: PlannedRun, before: int, reason: str) -> Outcome:
     """
     status = _status(run)
     if run.identity and status and status.attempt > before:
+        # It may have died between the record and the last word of its status.
+        record = finished_record(run.identity, run.config)
+        if record and record.status == "finished":
+            return Outcome("finished", record=record)
         if status.state in ("interrupted", "failed", "diverged"):
             return Outcome(status.state, status.message or reason)
-        if status.state == "finished" and (record := finished_record(run.identity, run.config)):
-            return Outcome("finished", record=record)
     return Outcome("failed", reason)
 
 

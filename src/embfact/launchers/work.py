@@ -8,8 +8,8 @@ from __future__ import annotations
 import logging
 
 from embfact.launchers.outcome import Outcome
-from embfact.records.identity import identify
-from embfact.sweep import PlannedRun
+from embfact.records.record import RunRecord
+from embfact.sweep import PlannedRun, finished_record
 
 
 def do_run(run: PlannedRun) -> Outcome:
@@ -23,4 +23,20 @@ def do_run(run: PlannedRun) -> Outcome:
     from embfact.execution import execute
 
     logging.disable(logging.NOTSET)
-    return execute(run.config, run.identity or identify(run.config))
+    try:
+        return execute(run)
+    except Exception as error:  # of the program itself: it costs this run, not the sweep
+        return Outcome("failed", f"{type(error).__name__}: {error}")
+
+
+def ended_elsewhere(run: PlannedRun) -> Outcome | None:
+    """What came of a run that another process has done since it was planned; None if it is still to be done."""
+    record = run.ended_since()
+    if record is None and run.identity and not run.config.force:
+        record = finished_record(run.identity, run.config)
+    return None if record is None else outcome_of(record)
+
+
+def outcome_of(record: RunRecord) -> Outcome:
+    """What a record says of its run."""
+    return Outcome(record.status, record.error.message if record.error else "", record)

@@ -16,7 +16,7 @@ from embfact.lifecycle.lock import acquire
 from embfact.lifecycle.status import LOCK, RESUME, read_status, write_status
 from embfact.lifecycle.tidy import tidy, tidy_caches
 from embfact.records.config_file import write_config
-from embfact.records.record import FILE_NAME, RunRecord, read
+from embfact.records.record import CHECKPOINT, FILE_NAME, RunRecord, read
 from embfact.sweep import PlannedRun
 
 
@@ -37,40 +37,51 @@ def announce(plan: Sequence[PlannedRun]) -> list[str]:
             continue
         directory = run.identity.directory
         tidy(directory)
-        if run.record:
+        if run.record and not run.elsewhere:
             _settle(run.record, directory)
-        elif (directory / FILE_NAME).exists():
-            try:
-                read(directory)
-            except ModelError as error:
-                lines.append(f"{run.title} is done again: {error}")
-        elif run.status is None:
-            _announce(run, directory)
+        if run.record:
+            continue
+        # A directory that may not be read or written fails its run, in words, when its turn comes.
+        with suppress(OSError):
+            if (directory / FILE_NAME).exists():
+                lines += [f"{run.title} is done again: {fault}" for fault in _damage(directory)]
+            elif run.status is None:
+                _announce(run, directory)
     return lines
+
+
+def _damage(directory: Path) -> list[str]:
+    """What is wrong with the record that is there; nothing, if it can be read."""
+    try:
+        read(directory)
+    except ModelError as error:
+        return [str(error)]
+    return []
 
 
 def _settle(record: RunRecord, directory: Path) -> None:
     """A process that died after it had written the record has left what was to go, and a status that is not true."""
     status = read_status(directory)
-    if (status is None or status.state == record.status) and not (directory / RESUME).exists():
+    unwanted = [directory / RESUME]
+    if record.status == "finished" and record.config.get("checkpoint") == "none":
+        unwanted.append(directory / CHECKPOINT)
+    if (status is None or status.state == record.status) and not any(folder.exists() for folder in unwanted):
         return
     with suppress(OSError):
         lock = acquire(directory / LOCK)
         if lock:
             with lock:
-                rmtree(directory / RESUME, ignore_errors=True)
+                for folder in unwanted:
+                    rmtree(folder, ignore_errors=True)
                 if status:
                     message = record.error.message if record.error else None
                     write_status(status.now(state=record.status, message=message), directory)
 
 
 def _announce(run: PlannedRun, directory: Path) -> None:
-    try:
-        lock = acquire(directory / LOCK)
-        if lock is None or run.identity is None:
-            return
-        with lock:
-            write_config(run.config, directory)
-            write_status(pending(run.identity), directory)
-    except OSError:  # a directory that cannot be written to fails its run, in words, when its turn comes
+    lock = acquire(directory / LOCK)
+    if lock is None or run.identity is None:
         return
+    with lock:
+        write_config(run.config, directory)
+        write_status(pending(run.identity), directory)

@@ -11,6 +11,7 @@ from embfact.lifecycle.interruption import check
 from embfact.lifecycle.life import Life
 from embfact.lifecycle.resume import Resumable, checksums
 from embfact.lifecycle.status import Phase
+from embfact.records.atomic import wait_for_disk
 from embfact.records.identity import Identity
 from embfact.records.record import CHECKPOINT
 from embfact.records.resources import Stopwatch, peak_memory, reset_peak_memory
@@ -74,6 +75,7 @@ class Attempt:
 
     def note_trained(self, result: dict[str, Any]) -> None:
         """Note that the weights are saved: from here on nothing has to be trained again."""
+        wait_for_disk(self._weights)
         self.states.note({**self.notes(), "trained": result, "weights": checksums(self._weights)})
 
     def _whole(self, notes: Mapping[str, Any]) -> bool:

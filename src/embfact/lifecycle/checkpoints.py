@@ -56,8 +56,8 @@ class StateFiles(TorchCheckpointIO):
 class Checkpoints(Callback):
     """Saves every so often and when a signal asks to stop, always after a whole optimizer step within an epoch.
 
-    The last step of an epoch is passed over: Lightning's loops cannot be taken up there exactly, and one step later
-    they can.
+    The last step of an epoch is passed over, since Lightning's loops cannot be taken up there exactly; what is due then
+    is done before the first step of the next one. After the last step of all nothing is: the weights are saved next.
 
     Args:
         every: Steps, minutes as in ``5min``, or None: only when interrupted.
@@ -72,6 +72,7 @@ class Checkpoints(Callback):
         self._stepped = self._total = 0
         self._random: Mapping[str, Any] | None = None
         self._batches = 0
+        self._before_step = False
 
     def state_dict(self) -> dict[str, Any]:
         """What Lightning does not keep."""
@@ -83,12 +84,21 @@ class Checkpoints(Callback):
         self._random = generators[rank()] if rank() < len(generators) else None
         self._batches = int(state_dict["batches"])
 
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """A batch that was fetched and not trained on is not behind us."""
+        if self._before_step:
+            progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+            for counts in (progress["total"], progress["current"]):
+                counts["ready"] -= 1
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Go on within the epoch; signals are ours again, which Lightning has taken over."""
         interruption.take_over()
         self._saved = (trainer.global_step, time.monotonic())
         self._stepped, self._total = trainer.global_step, int(trainer.estimated_stepping_batches)
-        if self._batches:
+        if self._random is not None:
             log.info("going on after step %d", trainer.global_step)
             cast(Any, trainer.train_dataloader).sampler.skip(self._batches)
 
@@ -96,11 +106,21 @@ class Checkpoints(Callback):
         """The last step is told, however short the time since the one before."""
         self._life.step(trainer.global_step, self._total, now=True)
 
-    def on_train_batch_start(self, *args: Any) -> None:
-        """The last moment before random numbers are drawn."""
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """The last moment before random numbers are drawn; and the first one of an epoch to save at.
+
+        Raises:
+            Interrupted: After it was saved, if a signal asked to stop.
+        """
         if self._random is not None:
             restore_random(self._random)
             self._random = None
+        elif batch_idx == 0 and trainer.global_step:
+            self._before_step = True
+            self._answer(trainer, batches=0)
+            self._before_step = False
 
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
         """Save if it is time to.
@@ -111,16 +131,19 @@ class Checkpoints(Callback):
         stepped, self._stepped = trainer.global_step > self._stepped, trainer.global_step
         self._life.step(trainer.global_step, self._total)
         # Gradients that are being summed up, and the end of an epoch, are no state that can be taken up again.
-        if not stepped or trainer.is_last_batch:
-            return
+        if stepped and not trainer.is_last_batch and not trainer.should_stop:
+            self._answer(trainer, trainer.fit_loop.epoch_loop.batch_progress.current.ready)
+
+    def _answer(self, trainer: pl.Trainer, batches: int) -> None:
+        """Save if that is due or a signal asks to stop; and stop if it does."""
         stop, due = interruption.requested() is not None, self._due(trainer.global_step)
         if world_size() > 1:
             # To ask takes a millisecond; a GPU would have to be waited for as well.
-            if trainer.strategy.root_device.type != "cpu" and trainer.global_step % ASK_EVERY:
+            if trainer.strategy.root_device.type != "cpu" and trainer.global_step % ASK_EVERY and batches:
                 return
             stop, due = agree(stop), agree(due)
         if stop or due:
-            self._save(trainer)
+            self._save(trainer, batches)
         if stop:
             interruption.answer()
 
@@ -130,9 +153,9 @@ class Checkpoints(Callback):
             return step - last_step >= self._steps
         return self._seconds is not None and time.monotonic() - last_time >= self._seconds
 
-    def _save(self, trainer: pl.Trainer) -> None:
+    def _save(self, trainer: pl.Trainer, batches: int) -> None:
         self._life.enter("checkpointing")
-        self._batches = trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        self._batches = batches
         trainer.save_checkpoint(Path(self._life.directory) / "unused")
         self._saved = (trainer.global_step, time.monotonic())
         self._life.enter("training")

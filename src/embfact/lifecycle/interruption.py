@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -21,6 +22,7 @@ from typing import Any, NoReturn
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 GRACE = 4.0  # seconds: five are promised
+TWIN = 1.0
 
 
 class Interrupted(BaseException):
@@ -162,19 +164,23 @@ def _handle(signum: int, _: FrameType | None) -> Any:
 
 
 def _watch(reader: int, done: threading.Event) -> None:
-    """End the process if it has not ended by itself in time after a signal, or at once after a second one.
+    """End the process if it has not ended by itself in time after a signal, or at once after a second one of somebody.
+
+    One that comes within `TWIN` seconds is the same again, by another way: from a terminal and from a parent.
 
     The interpreter's wake-up file gets the number of a signal the moment it arrives, also while the main thread is
     busy outside of Python, where no handler runs.
     """
-    first = None
+    first, came = None, 0.0
     try:
         while byte := os.read(reader, 1):
             if byte[0] not in SIGNALS:
                 continue
             if first is not None:
-                _end(first, "a second signal")
-            first = byte[0]
+                if time.monotonic() - came > TWIN:
+                    _end(first, "a second signal")
+                continue
+            first, came = byte[0], time.monotonic()
             threading.Thread(target=_end_later, args=(first, done), name="interruption-timer", daemon=True).start()
     finally:
         os.close(reader)

@@ -74,13 +74,8 @@ class Life:
             self._write()
 
     def end(self, state: State, message: str | None = None) -> None:
-        """Say how the attempt ended.
-
-        Raises:
-            OSError: If that cannot be written.
-        """
-        self._set(state=state, message=message)
-        write_status(self.status, self.directory)
+        """Say how the attempt ended; where that cannot be written, the record and the free lock tell it."""
+        self._write(state=state, message=message)
 
     def _set(self, **changes: object) -> None:
         self._written = time.monotonic()

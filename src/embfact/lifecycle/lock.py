@@ -25,6 +25,7 @@ from threading import Lock as Mutex
 
 BEAT = 15.0  # seconds between two heartbeats
 STALE = 90.0  # seconds without one after which a lock of another host counts for nothing
+LOOKS, LOOK = 3, 0.01  # how often a lock is tried that seems to be held, and seconds in between
 POLL = 0.1  # seconds between two looks at a lock that is waited for
 SETTLE = 0.1  # seconds in which all who have seen a lock free have written their name; only without flock
 # What file systems answer that know no flock.
@@ -55,10 +56,14 @@ class Lock:
         # Removed while it is held, so that nobody takes a file that is about to vanish for the lock; unless the folder
         # was renamed meanwhile, and the file is another's. One that cannot be removed is free all the same.
         with suppress(OSError):
-            if _is_file(self.path, self._descriptor):
+            if self.is_held():
                 self.path.unlink()
         os.close(self._descriptor)
         self._descriptor = -1
+
+    def is_held(self) -> bool:
+        """Whether it is still this process's: another machine takes it over if this one stood still for too long."""
+        return self._descriptor >= 0 and _is_file(self.path, self._descriptor) and _is_ours(_read(self._descriptor))
 
     def __enter__(self) -> Lock:
         return self
@@ -80,10 +85,18 @@ def acquire(path: Path) -> Lock | None:
         OSError: If the file cannot be made.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    looks = LOOKS
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
-            if not _flock(descriptor, fcntl.LOCK_EX) or _beats(path, descriptor):
+            if not _flock(descriptor, fcntl.LOCK_EX):
+                # Whoever only asks who holds it (`holder`) does so for a moment himself.
+                looks -= 1
+                if looks:
+                    time.sleep(LOOK)
+                    continue
+                return None
+            if _beats(path, descriptor):
                 return None
             if not _is_file(path, descriptor):
                 continue  # its last holder has just removed it
@@ -177,6 +190,10 @@ def _read(descriptor: int) -> Holder | None:
         return Holder(str(values["host"]), int(values["pid"]))
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def _is_ours(found: Holder | None) -> bool:
+    return found == Holder(socket.gethostname(), os.getpid())
 
 
 def _is_file(path: Path, descriptor: int) -> bool:

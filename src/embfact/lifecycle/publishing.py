@@ -47,10 +47,11 @@ def with_published(plan: Sequence[PlannedRun]) -> list[PlannedRun]:
         from embfact.records.publish import published_records
 
         asked = [run for run in plan if run.pending and run.config.output_url == url]
-        found |= published_records(url, {run.title: run.identity.hash for run in asked if run.identity})
+        records = published_records(url, {run.title: run.identity.hash for run in asked if run.identity})
+        found |= {run.key: records[run.title] for run in asked if run.title in records}
     return [
-        replace(run, record=found[run.title])
-        if run.pending and run.title in found and _serves(found[run.title], run.config)
+        replace(run, record=found[run.key], elsewhere=True)
+        if run.key in found and _serves(found[run.key], run.config)
         else run
         for run in plan
     ]

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 import xxhash
 
+from embfact.lifecycle.interruption import requested
 from embfact.lifecycle.status import RESUME
 from embfact.records.atomic import write_text
 
@@ -56,7 +57,9 @@ class Resumable:
             with path.open("wb") as file:
                 torch.save(dict(state), file)
                 file.flush()
-                os.fsync(file.fileno())
+                # What a process has written stays when it ends; only a power cut needs more, and a signal wants haste.
+                if requested() is None:
+                    os.fsync(file.fileno())
         except RuntimeError as error:  # how torch tells of a disk that is full
             path.unlink(missing_ok=True)
             raise OSError(f"the state of the training could not be written to {path}: {error}") from error

@@ -6,6 +6,16 @@ import os
 from pathlib import Path
 
 
+def wait_for_disk(folder: Path) -> None:
+    """Come back when the files of a folder would survive a power cut."""
+    for path in folder.iterdir():
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def write_text(path: Path, text: str, *, durable: bool = True) -> None:
     """Replace a file's content in one step, also when the machine stops in the middle.
 

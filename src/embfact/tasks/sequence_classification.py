@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
+from embfact.errors import DivergedError
 from embfact.sections import OptimizerConfig
 from embfact.tasks.metrics import score
 
@@ -81,6 +82,10 @@ class SequenceClassification(pl.LightningModule):
         logits = torch.cat([scores for scores, _ in self._held_out])
         labels = torch.cat([targets for _, targets in self._held_out])
         self._held_out.clear()
+        if not torch.isfinite(logits).all():
+            raise DivergedError(
+                f"the scores of the held-out rows are no numbers after step {self.global_step}; lower optimizer.lr"
+            )
         values: dict[str, Any] = dict(score(self.metrics, logits.numpy(), labels.numpy()))
         values["loss"] = self.loss(logits, labels).item()
         self.history.append({"epoch": self.current_epoch, **values})
