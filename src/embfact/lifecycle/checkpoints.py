@@ -92,6 +92,7 @@ class Checkpoints(Callback):
             progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
             for counts in (progress["total"], progress["current"]):
                 counts["ready"] -= 1
+            progress["is_last_batch"] = False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Go on within the epoch; signals are ours again, which Lightning has taken over."""
