@@ -200,6 +200,17 @@ def refuse(connection: socket.socket) -> None:
     connection.close()
 
 
+@pytest.fixture
+def _fresh_wandb() -> Iterator[None]:
+    """W&B keeps what it has read from the environment for the rest of the process, unless it is torn down."""
+    import wandb
+
+    wandb.teardown()
+    yield
+    wandb.teardown()
+
+
+@pytest.mark.usefixtures("_fresh_wandb")
 @pytest.mark.parametrize("behaviour", [hang, refuse])
 def test_a_service_that_hangs_or_refuses_is_told_and_the_run_goes_on(
     behaviour: Callable[[socket.socket], None],

@@ -5,6 +5,7 @@ Light to import: no torch, and no engine.
 
 from __future__ import annotations
 
+import inspect
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
 
 from embfact.composition import CONFIG_NAME, Request
-from embfact.errors import ConfigError, Fault
+from embfact.errors import ConfigError, Fault, nearest
 from embfact.launchers.base import OwnLauncher
 from embfact.launchers.sweep_task import SweepTask
 
@@ -35,7 +36,9 @@ def check_launch(request: Request) -> None:
     if not request.multirun:
         return
     launcher = _own_class(request)
-    faults = launcher.faults(request.launcher, request.configs) if launcher else []
+    faults = _unknown_options(launcher, request) if launcher else []
+    if launcher and not faults:
+        faults = launcher.faults(request.launcher, request.configs)
     several = max(config.trainer.devices for config in request.configs)
     if several > 1 and not (launcher and launcher.process_tree_each):
         what = "a sweep (-m) cannot start runs that are processes of their own"
@@ -43,6 +46,14 @@ def check_launch(request: Request) -> None:
         faults.append(Fault(what, f"trainer.devices={several}", remedy))
     if faults:
         raise ConfigError(faults)
+
+
+def _unknown_options(launcher: type[OwnLauncher], request: Request) -> list[Fault]:
+    parameters = inspect.signature(launcher).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return []  # it checks them itself
+    unknown = [name for name in request.launcher if name != "_target_" and name not in parameters]
+    return [Fault(f"hydra.launcher has no option {name}", name, nearest(name, parameters)) for name in unknown]
 
 
 def launch(conf_dir: Path, request: Request, sweep: SweepTask) -> None:
