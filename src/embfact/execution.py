@@ -77,7 +77,8 @@ def _attempt(config: RunConfig, identity: Identity, lock: Lock) -> Outcome:
             life.end("interrupted", str(interrupted))
             raise
         outcome = outcome_of(record)
-        life.end(record.status, outcome.message or None)
+        if lock.is_held():  # or another machine has the directory, and tells of itself there
+            life.end(record.status, outcome.message or None)
     unpublished = send(config, identity) if record.status == "finished" else ""
     return replace(outcome, unpublished=unpublished)
 

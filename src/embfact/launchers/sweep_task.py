@@ -5,7 +5,6 @@ Light to import: no torch before the first run.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,7 +33,6 @@ class SweepTask:
         self.fail_fast = fail_fast
         self.outcomes: dict[int, Outcome] = {}
         self.stopped = False
-        self._process = os.getpid()
 
     def __call__(self, settings: DictConfig) -> Outcome:
         """Do the run of the job that one of Hydra's own launchers has just set up, here or in another process."""

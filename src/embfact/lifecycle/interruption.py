@@ -55,6 +55,7 @@ class _State:
     """What this process knows of signals; there is one main thread, and so one state."""
 
     active = False
+    taken: tuple[signal.Signals, ...] = ()
     requested: int | None = None
     holds = 0
 
@@ -122,7 +123,9 @@ def interruptible() -> Iterator[None]:
     if _State.active or threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {signum: signal.getsignal(signum) for signum in SIGNALS}
+    # What was to be ignored from the start stays ignored: Ctrl-C is not for a command in the background.
+    before = {number: handler for number in SIGNALS if (handler := signal.getsignal(number)) != signal.SIG_IGN}
+    _State.taken = tuple(before)
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     _State.active, _State.requested, _State.holds = True, None, 0
@@ -154,7 +157,7 @@ def leave(exit_code: int) -> NoReturn:
 def take_over() -> None:
     """Install the handlers again, where a library has put its own in their place."""
     if _State.active and threading.current_thread() is threading.main_thread():
-        for signum in SIGNALS:
+        for signum in _State.taken:
             signal.signal(signum, _handle)
 
 
