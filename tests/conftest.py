@@ -7,6 +7,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,6 +21,10 @@ from embfact.models.backbones import resolve
 
 # Read when the hub library is imported: no test may wait for a network.
 os.environ["HF_HUB_OFFLINE"] = "1"
+# A shell without job control starts what is in the background with Ctrl-C ignored, and embfact leaves it at that: tests
+# that send it must not depend on how they were started.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 

@@ -196,6 +196,20 @@ def test_an_inner_block_leaves_the_handlers_to_the_outer_one() -> None:
             signal.raise_signal(signal.SIGTERM)
 
 
+def test_what_was_ignored_from_the_start_stays_ignored() -> None:
+    # As Ctrl-C is for a command that a script has started in the background.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with interruptible():
+            os.kill(os.getpid(), signal.SIGINT)
+            take_over()
+            assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+            assert signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_outside_the_main_thread_nothing_is_installed() -> None:
     before, seen = handlers(), []
 
