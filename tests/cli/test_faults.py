@@ -25,6 +25,7 @@ from embfact.records.record import read
 
 ROOT = Path(__file__).resolve().parents[2]
 NOBODY = 65534
+UNREADABLE = 98  # exit code of a child that cannot read the project itself
 TWO = ["factorization=svd,none", "rank=8", "output_dir=runs", "-m"]
 
 
@@ -124,15 +125,17 @@ def test_a_folder_that_may_not_be_written_to_is_refused(train: Any, tiny: list[s
         os.setgroups([])
         os.setgid(NOBODY)
         os.setuid(NOBODY)
-        code = 99
+        code = 99 if os.access(ROOT / "conf" / "train.yaml", os.R_OK) else UNREADABLE
         with contextlib.suppress(BaseException):
-            code = main(ROOT / "conf", words)
+            code = code if code == UNREADABLE else main(ROOT / "conf", words)
         sys.stderr.flush()
         os._exit(code)
     os.close(writer)
     with os.fdopen(reader) as file:
         said = file.read()
     _, status = os.waitpid(child, 0)
+    if os.waitstatus_to_exitcode(status) == UNREADABLE:
+        pytest.skip("the project lies in a folder that nobody else may read, so nobody else can run it")
     assert os.waitstatus_to_exitcode(status) == 2, said
     assert f"output_dir cannot be written to (found {tmp_path}/runs)" in said
     assert list((tmp_path / "runs").iterdir()) == []
