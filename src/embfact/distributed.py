@@ -47,11 +47,6 @@ def world_size() -> int:
     return int(os.environ.get(WORLD, "1"))
 
 
-def usable_cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def gather(value: Any) -> list[Any]:
     """A picklable value of every rank, in their order, for all of them; every rank must call it."""
     from torch import distributed

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from embfact.config import RunConfig
-from embfact.distributed import usable_cores
+from embfact.cores import usable_cores
 from embfact.errors import ConfigError, DataError, Fault, ModelError
 from embfact.models.backbones import TableShape, origin_of, read_config, table_shape, usable_positions, weight_files
 from embfact.models.size import saved_bytes

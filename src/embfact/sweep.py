@@ -6,7 +6,7 @@ Light to import: a sweep whose runs are all finished never imports torch.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import mean
@@ -51,6 +51,11 @@ class PlannedRun:
     def key(self) -> str:
         """What tells it from all other runs of a plan."""
         return str(self.identity.directory) if self.identity else f"{self.title}: {self.problem}"
+
+    def on_threads(self, threads: int) -> PlannedRun:
+        """This run with so many CPU threads; its hash stays the same."""
+        trainer = self.config.trainer.model_copy(update={"threads": threads})
+        return replace(self, config=self.config.model_copy(update={"trainer": trainer}))
 
     def ended_since(self) -> RunRecord | None:
         """The record of the run if it was begun after it was planned and has ended: another sweep has done it."""

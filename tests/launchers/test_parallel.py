@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from embfact.cores import usable_cores
 from embfact.launchers.outcome import Outcome
 from embfact.launchers.parallel import Pool
-from embfact.launchers.slots import Slot, usable_cores
+from embfact.launchers.slots import Slot
 from embfact.launchers.sweep_task import SweepTask
 from embfact.lifecycle.lock import holder
 from embfact.lifecycle.status import LOCK, read_status

@@ -10,7 +10,7 @@ import pytest
 
 from embfact.composition import read_request
 from embfact.config import RunConfig
-from embfact.launchers.slots import Slot, cpu_quota, faults, lay_out, usable_cores, visible_gpus
+from embfact.launchers.slots import Slot, faults, lay_out, visible_gpus
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 TWO_GPUS = ("0", "GPU-5f3a")
@@ -95,30 +95,3 @@ def test_gpus_are_those_that_cuda_would_find(tmp_path: Path, environment: dict[s
     (tmp_path / "0000:00:1f.0").mkdir()
     assert visible_gpus(environment, tmp_path) == gpus
     assert visible_gpus({}, tmp_path / "no driver") == ()
-
-
-@pytest.mark.parametrize(
-    ("files", "quota"),
-    [
-        ({"cpu.max": "150000 100000\n"}, 1.5),
-        ({"cpu.max": "max 100000\n"}, None),
-        ({"cpu/cpu.cfs_quota_us": "400000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 4.0),
-        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
-        ({}, None),
-    ],
-)
-def test_the_quota_of_a_container_counts(tmp_path: Path, files: dict[str, str], quota: float | None):
-    (tmp_path / "cpu").mkdir()
-    for name, text in files.items():
-        (tmp_path / name).write_text(text)
-    assert cpu_quota(tmp_path) == quota
-
-
-def test_cores_are_those_that_the_process_is_bound_to(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.setattr("embfact.launchers.slots.CGROUPS", tmp_path)
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: {1, 5, 7}, raising=False)
-    assert usable_cores() == 3
-    (tmp_path / "cpu.max").write_text("250000 100000")
-    assert usable_cores() == 2
-    (tmp_path / "cpu.max").write_text("50000 100000")
-    assert usable_cores() == 1

@@ -12,11 +12,11 @@ import signal
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from multiprocessing.connection import wait
 from typing import Any
 
 from embfact.config import RunConfig
+from embfact.cores import usable_cores
 from embfact.errors import Fault
 from embfact.launchers import slots
 from embfact.launchers.base import OwnLauncher
@@ -49,12 +49,12 @@ class ParallelLauncher(OwnLauncher):
     @classmethod
     def faults(cls, options: Mapping[str, Any], configs: Sequence[RunConfig]) -> list[Fault]:
         """More runs side by side than there are cores or GPUs for; see `OwnLauncher.faults`."""
-        return slots.faults(options, configs, slots.usable_cores(), slots.visible_gpus(os.environ))
+        return slots.faults(options, configs, usable_cores(), slots.visible_gpus(os.environ))
 
     def do_all(self, sweep: SweepTask) -> None:
         """Do every run of a sweep; see `OwnLauncher.do_all`."""
         configs = [run.config for run in sweep.runs]
-        places = slots.lay_out(self._runs, configs, slots.usable_cores(), slots.visible_gpus(os.environ))
+        places = slots.lay_out(self._runs, configs, usable_cores(), slots.visible_gpus(os.environ))
         Pool(sweep, places, do_run).run()
 
 
@@ -187,9 +187,7 @@ def _within(run: PlannedRun, threads: int) -> PlannedRun:
 
     Otherwise the environment of the worker says how many, or an earlier attempt that it goes on from.
     """
-    trainer = run.config.trainer
     status = read_status(run.identity.directory) if run.identity else None
-    if trainer.threads or status is None or (status.threads or 0) <= threads:
+    if run.config.trainer.threads or status is None or (status.threads or 0) <= threads:
         return run
-    fewer = trainer.model_copy(update={"threads": threads})
-    return replace(run, config=run.config.model_copy(update={"trainer": fewer}))
+    return run.on_threads(threads)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -55,10 +54,7 @@ def faults_of_share(configs: Sequence[RunConfig], cpus: tuple[str, int], gpus: t
 
 def with_threads(run: PlannedRun, cpus: int) -> PlannedRun:
     """A run with as many threads as it has CPUs, unless its configuration says how many; its hash stays the same."""
-    if run.config.trainer.threads:
-        return run
-    trainer = run.config.trainer.model_copy(update={"threads": cpus})
-    return replace(run, config=run.config.model_copy(update={"trainer": trainer}))
+    return run if run.config.trainer.threads else run.on_threads(cpus)
 
 
 def enter(folder: str, gpus: float) -> None:

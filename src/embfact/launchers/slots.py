@@ -5,9 +5,7 @@ Light to import: no torch, which would have to be imported to count its devices.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,6 @@ from embfact.config import RunConfig
 from embfact.errors import Fault
 
 GPUS = Path("/proc/driver/nvidia/gpus")  # a folder for each, kept by the driver
-CGROUPS = Path("/sys/fs/cgroup")
 # What libraries read once, when they are loaded: it must be set before the process starts.
 _THREADS = (
     "OMP_NUM_THREADS",
@@ -45,28 +42,6 @@ class Slot:
         """What the environment of its process has to say."""
         device = {} if self.gpu is None else {"CUDA_VISIBLE_DEVICES": self.gpu}
         return {**dict.fromkeys(_THREADS, str(self.threads)), **device}
-
-
-def usable_cores() -> int:
-    """Cores that this process may use: those it is bound to, or fewer where its container has a quota."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = cpu_quota(CGROUPS)
-    return cores if quota is None else max(1, min(cores, int(quota)))
-
-
-def cpu_quota(root: Path) -> float | None:
-    """CPU time that a container may take, in cores; None where nothing limits it.
-
-    Args:
-        root: Where the control groups are mounted, of version 2 or 1.
-    """
-    with suppress(OSError, ValueError, ZeroDivisionError):
-        quota, period = (root / "cpu.max").read_text().split()
-        return None if quota == "max" else int(quota) / int(period)
-    with suppress(OSError, ValueError, ZeroDivisionError):
-        quota, period = ((root / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
-        return int(quota) / int(period) if int(quota) > 0 else None
-    return None
 
 
 def visible_gpus(environment: Mapping[str, str], driver: Path = GPUS) -> tuple[str, ...]:

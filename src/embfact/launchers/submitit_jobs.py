@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from embfact.config import RunConfig
+from embfact.cores import usable_cores
 from embfact.errors import Fault
 from embfact.launchers.base import OwnLauncher
 from embfact.launchers.extras import faults_of_extra
 from embfact.launchers.outcome import Outcome
 from embfact.launchers.remote import PATIENCE, attempts, faults_of_options, faults_of_share, missed, with_threads
-from embfact.launchers.slots import usable_cores
 from embfact.launchers.submitit_job import Job, handler
 from embfact.launchers.sweep_task import SweepTask
 from embfact.launchers.work import do_run

@@ -10,16 +10,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
 from embfact.errors import ModelError
 from embfact.records.atomic import write_text
-from embfact.records.record import FILE_NAME, RunRecord
+from embfact.records.record import FILE_NAME, RunRecord, parse
 from embfact.records.remote import opened
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
+AGAIN = "publish the run again"  # the remedy for a record that is not whole
 # What belongs to the process that did the run, and what W&B keeps for itself.
 _OURS = {"resume", "wandb", "status.json", FILE_NAME}
 
@@ -76,7 +75,7 @@ def published_records(url: str, hashes: Mapping[str, str]) -> dict[str, RunRecor
         found = {}
         for place, content in _contents(system, places).items():
             try:
-                record = parse(content, place)
+                record = parse(content, place, AGAIN)
             except ModelError:  # half a record is none
                 continue
             if record.status == "finished" and record.hash == hashes[places[place]]:
@@ -96,24 +95,10 @@ def records_below(url: str) -> tuple[list[RunRecord], list[str]]:
         places = [path for path in system.find(root) if PurePosixPath(path).name == FILE_NAME]
         for place, content in sorted(_contents(system, places).items()):
             try:
-                records.append(parse(content, str(system.unstrip_protocol(place))))
+                records.append(parse(content, str(system.unstrip_protocol(place)), AGAIN))
             except ModelError as error:
                 problems.append(str(error))
     return records, problems
-
-
-def parse(content: bytes, place: str) -> RunRecord:
-    """The record of a file's content.
-
-    Raises:
-        ModelError: If it is cut off, of another schema version or not as it should be.
-    """
-    try:
-        return RunRecord.model_validate_json(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the record"
-        raise ModelError(f"{place} is not a whole record ({where}: {first['msg']}); publish the run again") from None
 
 
 def _files(directory: Path) -> list[Path]:

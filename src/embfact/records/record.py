@@ -232,13 +232,28 @@ def read(directory: Path) -> RunRecord:
         ModelError: In words, if the record is missing, cut off, of another schema version or not as it should be.
     """
     path = directory / FILE_NAME
-    again = "delete the run directory and train the run again"
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
     except FileNotFoundError:
         raise ModelError(f"{directory} holds no {FILE_NAME}; give the directory of a finished run") from None
     except OSError as error:
         raise ModelError(f"{path} cannot be read ({error.strerror}); mend its permissions") from None
+    return parse(content, str(path), "delete the run directory and train the run again")
+
+
+def parse(content: bytes, path: str, again: str) -> RunRecord:
+    """The record that a file holds.
+
+    Args:
+        content: What is in the file.
+        path: Where it is, for messages.
+        again: What to do where it is not whole.
+
+    Raises:
+        ModelError: In words, if it is cut off, of another schema version or not as it should be.
+    """
+    try:
+        values = json.loads(content)
     except ValueError as error:
         raise ModelError(f"{path} is cut off or is not JSON ({error}); {again}") from None
     version = values.get("schema_version") if isinstance(values, dict) else None
