@@ -1,0 +1,69 @@
+"""Kernels put into a model for a while; its weights, their names and its results stay what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import MethodType
+from typing import Any, cast
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from embfact.kernels import attention, dropout, first_token, linear
+
+
+@contextmanager
+def for_training(model: PreTrainedModel, device: torch.device) -> Iterator[None]:
+    """Train with cheaper kernels; on other devices than a CPU only the last layer is shortened.
+
+    Args:
+        model: A sequence classifier.
+        device: Where it is trained.
+    """
+    on_cpu = device.type == "cpu"
+    usual = model.config._attn_implementation
+    # Of models with another implementation (their own, or a flash one) the attention stays what it is.
+    swapped = on_cpu and usual == "sdpa"
+    if swapped:
+        model.set_attn_implementation(attention.NAME)
+    try:
+        with _forwards(model, {nn.Dropout: dropout.forward} if on_cpu else {}), for_inference(model, device):
+            yield
+    finally:
+        if swapped:
+            model.set_attn_implementation(usual)
+
+
+@contextmanager
+def for_inference(model: nn.Module, device: torch.device) -> Iterator[None]:
+    """Score with cheaper kernels.
+
+    Args:
+        model: Any model; a sequence classifier of BERT's kin has its last layer shortened.
+        device: Where it scores.
+    """
+    faster = device.type == "cpu" and linear.is_available()
+    layer = first_token.last_layer(model)
+    with _forwards(model, {nn.Linear: linear.forward} if faster else {}):
+        if layer is not None:
+            layer.forward = MethodType(first_token.forward, layer)
+        try:
+            yield
+        finally:
+            if layer is not None:
+                del layer.forward
+
+
+@contextmanager
+def _forwards(model: nn.Module, forwards: dict[type[nn.Module], Callable[..., Any]]) -> Iterator[None]:
+    """Let all modules of some types (not of their subclasses) compute another way."""
+    modules = [module for module in model.modules() if type(module) in forwards and "forward" not in vars(module)]
+    for module in modules:
+        cast(Any, module).forward = MethodType(forwards[type(module)], module)
+    try:
+        yield
+    finally:
+        for module in modules:
+            del module.forward
