@@ -28,6 +28,34 @@ def test_each_row_is_in_one_batch_an_epoch(lengths: list[int], batch_size: int, 
     assert sorted(map(len, batches))[1:] == [batch_size] * (len(batches) - 1)
 
 
+@given(lengths_lists, st.integers(1, 9), st.integers(0, 2**32 - 1), st.integers(0, 3))
+def test_batches_of_equal_tokens_hold_each_row_once_and_are_as_many(
+    lengths: list[int], batch_size: int, seed: int, epoch: int
+) -> None:
+    sampler = LengthGroupedBatches(np.array(lengths), batch_size, seed, "tokens")
+    sampler.set_epoch(epoch)
+    batches = list(sampler)
+    assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
+    assert len(batches) == len(sampler) == -(-len(lengths) // batch_size)
+    assert all(batches)
+
+
+def test_batches_of_equal_tokens_have_many_short_rows_or_few_long_ones() -> None:
+    lengths = np.random.default_rng(0).integers(4, 60, 16 * 50)
+    batches = list(LengthGroupedBatches(lengths, 16, 0, "tokens"))
+    tokens = np.array([lengths[batch].sum() for batch in batches])
+    assert np.abs(tokens - lengths.sum() / 50).max() < 2 * 60
+    rows = np.array([len(batch) for batch in batches])
+    assert rows.mean() == 16
+    assert rows.max() > 3 * rows.min()
+
+
+def test_one_very_long_row_empties_no_batch() -> None:
+    batches = list(LengthGroupedBatches(np.array([1, 1, 1, 1, 500, 1]), 2, 0, "tokens"))
+    assert len(batches) == 3
+    assert all(batches)
+
+
 def test_the_order_is_fixed_by_seed_and_epoch() -> None:
     lengths = np.random.default_rng(0).integers(4, 60, 500)
 

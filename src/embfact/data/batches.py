@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,18 +17,22 @@ POOL = 50  # batches that are sorted by length together: little padding, and sti
 class LengthGroupedBatches(Sampler[list[int]]):
     """Batches of rows of like length, shuffled anew each epoch, each row exactly once an epoch.
 
-    The order depends on the seed, the epoch and the lengths alone.
+    The order depends on the seed, the epoch and the lengths alone. There are as many batches, whatever they are equal
+    in.
 
     Args:
         lengths: Tokens of each row, shape ``(n,)``.
-        batch_size: Rows of a batch; the last batch of the last pool may have fewer.
+        batch_size: Rows of a batch; where batches are equal in tokens, their mean.
         seed: Seed of the order.
+        equal: ``"rows"``: the last batch of the last pool may have fewer; ``"tokens"``: the batches of a pool have
+            about as many tokens, so many short rows or few long ones.
     """
 
-    def __init__(self, lengths: np.ndarray, batch_size: int, seed: int):
+    def __init__(self, lengths: np.ndarray, batch_size: int, seed: int, equal: Literal["rows", "tokens"] = "rows"):
         self.lengths = np.asarray(lengths)
         self.batch_size = batch_size
         self.seed = seed
+        self.equal = equal
         self.epoch = 0
         self._skipped = 0
 
@@ -55,11 +60,23 @@ class LengthGroupedBatches(Sampler[list[int]]):
         for start in range(0, len(order), POOL * self.batch_size):
             pool = order[start : start + POOL * self.batch_size]
             pool = pool[np.argsort(self.lengths[pool], kind="stable")]
-            batches += [pool[first : first + self.batch_size] for first in range(0, len(pool), self.batch_size)]
+            batches += np.split(pool, self._cuts(self.lengths[pool]))
         # Taken here, not when the iterator is made: Lightning makes it before it calls `set_epoch`.
         skipped, self._skipped = self._skipped, 0
         for batch in random.permutation(len(batches))[skipped:]:
             yield batches[batch].tolist()
+
+    def _cuts(self, lengths: np.ndarray) -> np.ndarray:
+        """Where a sorted pool is cut into batches."""
+        equal_rows = np.arange(self.batch_size, len(lengths), self.batch_size)
+        if self.equal == "rows":
+            return equal_rows
+        batches, ends = len(equal_rows) + 1, np.cumsum(lengths)
+        cuts = np.searchsorted(ends, ends[-1] * np.arange(1, batches) / batches)
+        # No batch is empty, however long a single row is.
+        earliest = np.arange(1, batches)
+        cuts = np.maximum.accumulate(cuts - earliest) + earliest
+        return np.clip(cuts, earliest, len(lengths) - batches + earliest)
 
 
 def share_of(batch: Sequence[int], rank: int, world: int) -> tuple[list[int], float]:

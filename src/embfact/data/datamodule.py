@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -23,6 +25,7 @@ class TextDataModule(pl.LightningDataModule):
         train: Rows to train on.
         selection: Rows to select on after each epoch, or None.
         batch_size: Rows of a training batch, over all devices.
+        batching: What training batches are equal in: ``"rows"``, or ``"tokens"`` with that many rows in the mean.
         eval_batch_size: Rows scored at once.
         seed: Seed of the order of the training rows.
         pad_token_id: The tokenizer's padding token.
@@ -39,11 +42,13 @@ class TextDataModule(pl.LightningDataModule):
         seed: int,
         pad_token_id: int,
         padding_side: str = "right",
+        batching: Literal["rows", "tokens"] = "rows",
     ):
         super().__init__()
         self.train = train
         self.selection = selection
         self.batch_size = batch_size
+        self.batching = batching
         self.eval_batch_size = eval_batch_size
         self.seed = seed
         self.pad_token_id = pad_token_id
@@ -51,7 +56,7 @@ class TextDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Batches of like length in an order of their own each epoch."""
-        batches = LengthGroupedBatches(self.train.lengths, self.batch_size, self.seed)
+        batches = LengthGroupedBatches(self.train.lengths, self.batch_size, self.seed, self.batching)
         place = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         return self._loader(self.train, batches, *place)
 
