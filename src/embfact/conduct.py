@@ -56,7 +56,9 @@ def _conduct(request: Request, conf_dir: Path) -> int:
         return 1 if any(run.problem for run in plan) else 0
     outcomes = {run.key: _known(run) for run in plan if run.record}
     if outcomes:
-        say(f"{sum(one.state == 'finished' for one in outcomes.values())} of {len(plan)} runs are finished already")
+        hint = "; with force=true they are trained again, and profiled" if request.configs[0].profile else ""
+        done = sum(one.state == "finished" for one in outcomes.values())
+        say(f"{done} of {len(plan)} runs are finished already{hint}")
     pending = [run for run in plan if run.pending]
     for line in [*announce(plan), *changes(plan)]:
         say(line)

@@ -73,6 +73,7 @@ class RunConfig(Section):
     fail_fast: bool = Field(description="stop a sweep at its first failed run")
     output_url: str | None = Field(None, min_length=1, description="fsspec URL that finished runs are copied to")
     plan: bool = Field(description="print what would be done, and stop")
+    profile: bool = Field(False, description="print where the seconds of each run went")
     checkpoint: Literal["none", "last", "best"] = Field(description="weights to keep and to report on")
 
     @field_validator("output_dir")

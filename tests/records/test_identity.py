@@ -60,6 +60,7 @@ def test_scientific_options_make_another_run(words):
         ["paths.cache_dir=/tmp/other"],
         ["data.name=renamed"],
         ["force=true"],
+        ["profile=true"],
     ],
 )
 def test_places_names_and_machinery_do_not(words):

@@ -53,7 +53,7 @@ class SweepTask:
         self.stopped = self.stopped or (self.fail_fast and outcome.state in ("failed", "diverged"))
         line = self.line(number, outcome)
         if line:
-            say(line)
+            say(line + self._profile(number, outcome))
 
     def line(self, number: int, outcome: Outcome) -> str:
         """What is printed of a run that has ended; nothing of one that another process does."""
@@ -63,6 +63,16 @@ class SweepTask:
         counter = f"[{number + 1:>{len(str(total))}}/{total}] " if total > 1 else ""
         seconds = f"  {outcome.record.seconds.total:.0f} s" if outcome.record else ""
         return f"{counter}{self.runs[number].title}  {in_words(outcome)}{seconds}"
+
+    def _profile(self, number: int, outcome: Outcome) -> str:
+        """Where the seconds of a run went, below its line; it has told so in its directory, wherever it was done."""
+        run = self.runs[number]
+        if not run.config.profile or run.identity is None or outcome.state != "finished":
+            return ""
+        from embfact.profiling.report import read_report
+
+        report = read_report(run.identity.directory)
+        return "" if report is None else f"\n\n{report.as_text()}\n"
 
     def __getstate__(self) -> dict[str, Any]:
         # Outcomes are kept where the sweep was started.

@@ -1,0 +1,159 @@
+"""Where the seconds of a run went, as a file of its directory and as a table.
+
+Light to import: the standard library only.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from embfact.profiling.parts import WORDS, Part
+from embfact.records.atomic import write_text
+from embfact.records.render import markdown_grid
+
+FILE_NAME = "profile.json"
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What a training went through in its steps.
+
+    Attributes:
+        seconds: Of the steps: the epochs without held-out scoring.
+        count: Optimizer steps.
+        rows: Rows, counted as often as they were trained on.
+        fewest: Rows of the smallest step.
+        most: Rows of the largest step.
+        tokens: Tokens without padding.
+        cells: Tokens with padding.
+        device: What it ran on, e.g. ``cpu``.
+        devices: How many; the figures are those of the first.
+        threads: CPU threads.
+        flops: Floating-point operations of the tokens without padding; None if they could not be counted.
+        machine_flops: Operations a second of a matrix product on the same threads; None if there was none.
+        product: Which product, in words.
+    """
+
+    seconds: float
+    count: int
+    rows: int
+    fewest: int
+    most: int
+    tokens: int
+    cells: int
+    device: str
+    devices: int
+    threads: int
+    flops: float | None
+    machine_flops: float | None
+    product: str
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Of training, padding not counted."""
+        return self.tokens / self.seconds
+
+    @property
+    def padding(self) -> float:
+        """Share of padding in the batches."""
+        return 1 - self.tokens / self.cells
+
+    @property
+    def mean_rows(self) -> float:
+        """Rows of a step."""
+        return self.rows / self.count
+
+    @property
+    def utilization(self) -> float | None:
+        """Model FLOP utilisation: operations a second of training over those of the matrix product."""
+        if self.flops is None or self.machine_flops is None:
+            return None
+        return self.flops / self.seconds / self.machine_flops
+
+
+@dataclass(frozen=True)
+class Report:
+    """Where the seconds of a run went.
+
+    Attributes:
+        name: The run.
+        seconds: Of every part.
+        steps: Of its training; None if all of it was done by an earlier attempt.
+    """
+
+    name: str
+    seconds: dict[Part, float]
+    steps: Steps | None
+
+    @property
+    def total(self) -> float:
+        """Seconds of all parts."""
+        return sum(self.seconds.values())
+
+    def as_json(self) -> dict[str, Any]:
+        """What `profile.json` holds: seconds and shares, and what follows from the counts."""
+        steps = self.steps
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "name": self.name,
+            "seconds": {**self.seconds, "total": self.total},
+            "shares": {part: seconds / self.total for part, seconds in self.seconds.items()},
+            "training": None
+            if steps is None
+            else {
+                **asdict(steps),
+                "tokens_per_second": steps.tokens_per_second,
+                "padding": steps.padding,
+                "mean_rows": steps.mean_rows,
+                "utilization": steps.utilization,
+            },
+        }
+
+    def as_text(self) -> str:
+        """A Markdown table, and below it what the training went through."""
+        lines = [[part, WORDS[part], *_figures(seconds, self.total)] for part, seconds in self.seconds.items()]
+        lines.append(["total", "", *_figures(self.total, self.total)])
+        grid = markdown_grid(["part", "what is in it", "seconds", "share"], lines, 2)
+        return "\n".join([*grid, "", *([] if self.steps is None else _notes(self.steps))])
+
+    def write(self, directory: Path) -> None:
+        """Write `profile.json` into a run directory."""
+        write_text(directory / FILE_NAME, json.dumps(self.as_json(), indent=2) + "\n")
+
+
+def read_report(directory: Path) -> Report | None:
+    """The report of a run directory; None if there is none that can be read."""
+    try:
+        found = json.loads((directory / FILE_NAME).read_text(encoding="utf-8"))
+        seconds = {part: float(found["seconds"][part]) for part in Part}
+        steps = found["training"]
+        known = None if steps is None else Steps(**{name: steps[name] for name in Steps.__dataclass_fields__})
+        return Report(found["name"], seconds, known)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _figures(seconds: float, total: float) -> list[str]:
+    return [f"{seconds:,.2f}" if total < 100 else f"{seconds:,.1f}", f"{100 * seconds / total:.1f}%"]
+
+
+def _notes(steps: Steps) -> list[str]:
+    of = f" (the first of {steps.devices} devices)" if steps.devices > 1 else ""
+    threads = f"{steps.threads} thread{'s' if steps.threads > 1 else ''}"
+    notes = [
+        f"- Training{of}: {steps.tokens_per_second:,.0f} tokens a second without padding ({steps.tokens:,} tokens in "
+        f"{steps.seconds:,.1f} s, {steps.count:,} steps). Padding: {100 * steps.padding:.1f} % of a batch. "
+        f"Rows a step: {steps.mean_rows:.1f} ({steps.fewest} to {steps.most})."
+    ]
+    if steps.utilization is not None and steps.flops is not None and steps.machine_flops is not None:
+        reached, possible = steps.flops / steps.seconds / 1e9, steps.machine_flops / 1e9
+        notes.append(
+            f"- Model FLOP utilisation: {100 * steps.utilization:.0f} %, that is {reached:,.1f} GFLOP/s for the tokens "
+            f"without padding, of the {possible:,.1f} of a {steps.product} product between the steps "
+            f"({steps.device}, {threads})."
+        )
+    return notes
