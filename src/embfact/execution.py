@@ -18,7 +18,7 @@ from embfact.lifecycle.attempt import Attempt
 from embfact.lifecycle.interruption import Interrupted, interruptible, last_words
 from embfact.lifecycle.lock import Lock, acquire
 from embfact.lifecycle.publishing import send
-from embfact.lifecycle.status import LOCK
+from embfact.lifecycle.status import LOCK, State
 from embfact.log import run_log
 from embfact.records import record as records
 from embfact.records.config_file import write_config
@@ -84,24 +84,26 @@ def _attempt(config: RunConfig, identity: Identity, lock: Lock) -> Outcome:
 
 
 def _record(config: RunConfig, identity: Identity, attempt: Attempt, lock: Lock, frame: dict[str, Any]) -> RunRecord:
-    """Do a run and keep its record, with W&B opened before and closed after it whatever happens."""
-    tracker, succeeded = Tracker(config, identity, attempt.life.status.wandb_id), False
+    """Do a run and keep its record, with W&B closed after it whatever happens."""
+    tracker = Tracker(config, identity, attempt.life.status.wandb_id)
+    ended: State = "interrupted"
     try:
         record = run(config, identity, attempt, tracker.loggers, frame)
         tracker.summarize(record)
         _keep(record, config, identity, attempt, lock)
-        succeeded = True
+        ended = "finished"
     except Interrupted:
         # Told before W&B is closed, which may take longer than there is time.
         attempt.life.end("interrupted", "interrupted")
         raise
     except Exception as error:
+        ended = "failed"
         log.error("the run failed:\n%s", traceback.format_exc())
         record = _failure(frame, error, attempt.watch.seconds())
         with suppress(OSError):  # of a disk that is full: the status says what it can
             _keep(record, config, identity, attempt, lock)
     finally:
-        tracker.close(succeeded)
+        tracker.close(ended)
     return record
 
 

@@ -1,16 +1,18 @@
-"""Weights & Biases through Lightning's logger; a fault of W&B never stops a training."""
+"""Weights & Biases as a logger of Lightning's; a fault of W&B never stops a training."""
 
 from __future__ import annotations
 
 import logging
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning.loggers import Logger, WandbLogger
+from pytorch_lightning.loggers import Logger
 
 from embfact.config import RunConfig
+from embfact.lifecycle.status import State
 from embfact.records.identity import Identity
 from embfact.records.record import RunRecord
 
@@ -30,7 +32,8 @@ class Tracker:
     """
 
     def __init__(self, config: RunConfig, identity: Identity, wandb_id: str | None = None) -> None:
-        self._wandb = open_wandb(config, identity, wandb_id) if config.logger.mode != "none" else None
+        opening = partial(open_wandb, config, identity, wandb_id)
+        self._wandb = ForgivingWandb(opening) if config.logger.mode != "none" else None
         self.loggers: list[Logger] = [self._wandb] if self._wandb else []
 
     def summarize(self, record: RunRecord) -> None:
@@ -49,74 +52,107 @@ class Tracker:
             values |= {f"{split}/{name}": value for name, value in metrics.items() if value is not None}
         self._wandb.summarize(values)
 
-    def close(self, succeeded: bool) -> None:
-        """End the W&B run, marked as finished or failed: the next run of a sweep must not write into it."""
-        if self._wandb:
-            self._wandb.close(succeeded)
+    def close(self, ended: State) -> None:
+        """End the W&B run, marked as finished or failed: the next run of a sweep must not write into it.
+
+        One that was interrupted before W&B knew of it is not opened for that: there is not the time.
+
+        Args:
+            ended: How the run ended.
+        """
+        if self._wandb and (self._wandb.is_open or ended != "interrupted"):
+            self._wandb.close(succeeded=ended == "finished")
 
 
-class ForgivingWandbLogger(WandbLogger):
-    """Lightning's W&B logger; its first fault is written to the log and ends the logging, not the training."""
+class ForgivingWandb(Logger):
+    """A W&B run; its first fault is written to the log and ends the logging, not the training.
 
-    broken = False
+    It is opened when there is something to log: W&B takes two seconds to import and to start, which the first step of a
+    training need not wait for.
+
+    Args:
+        opening: Opens the run.
+    """
+
+    def __init__(self, opening: Callable[[], Any]) -> None:
+        super().__init__()
+        self._opening = opening
+        self._run: Any = None
+        self._broken = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether W&B knows of the run."""
+        return self._run is not None
+
+    @property
+    def name(self) -> None:
+        """No name: Lightning makes a folder of it."""
+
+    @property
+    def version(self) -> None:
+        """No version: Lightning shows it."""
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Log metrics of a step."""
-        self._guard(lambda: super(ForgivingWandbLogger, self).log_metrics(metrics, step))
+        self._guard(lambda run: run.log({**metrics, "trainer/global_step": step}))
 
-    def log_hyperparams(self, params: Any) -> None:
+    def log_hyperparams(self, *_: Any, **__: Any) -> None:
         """Lightning's hyperparameters; the configuration went in when the run was opened."""
 
     def summarize(self, values: Mapping[str, Any]) -> None:
         """Set values of the run's summary."""
-        self._guard(lambda: self.experiment.summary.update(dict(values)))
+        self._guard(lambda run: run.summary.update(dict(values)))
 
-    def close(self, succeeded: bool) -> None:
-        """Finish the W&B run."""
-        self._guard(lambda: self.experiment.finish(exit_code=0 if succeeded else 1))
+    def close(self, *, succeeded: bool) -> None:
+        """Finish the W&B run, marked as it ended."""
+        self._guard(lambda run: run.finish(exit_code=0 if succeeded else 1))
 
-    def _guard(self, action: Callable[[], Any]) -> None:
-        if self.broken:
+    def _guard(self, action: Callable[[Any], Any]) -> None:
+        if self._broken:
             return
         try:
-            action()
+            if self._run is None:
+                self._run = self._opening()
+            action(self._run)
         except Exception as error:
-            self.broken = True
-            log.warning("Weights & Biases stopped working; the run goes on without it: %s", error)
+            self._broken = True
+            what = "stopped working" if self.is_open else "did not start"
+            log.warning("Weights & Biases %s; the run goes on without it: %s", what, error)
 
 
-def open_wandb(config: RunConfig, identity: Identity, wandb_id: str | None) -> ForgivingWandbLogger | None:
-    """A W&B run of its own for this run, or None where W&B does not start."""
+def open_wandb(config: RunConfig, identity: Identity, wandb_id: str | None) -> Any:
+    """A W&B run of its own for this run.
+
+    Raises:
+        Exception: Whatever keeps W&B from starting.
+    """
     os.environ.setdefault("WANDB_SILENT", "true")
-    try:
-        import wandb
+    import wandb  # a second, and only where something is logged
 
-        offline = config.logger.mode == "offline" or not has_key()
-        if offline and config.logger.mode == "online":
-            log.warning("no W&B key found (run `wandb login` or set WANDB_API_KEY): logging offline")
-        run = wandb.init(
-            name=identity.name,
-            id=wandb_id,
-            resume="allow",
-            dir=identity.directory,
-            mode="offline" if offline else "online",
-            project=config.logger.project,
-            entity=config.logger.entity,
-            group=config.experiment_name,
-            tags=list(config.tags),
-            config=describe(config, identity),
-            settings=wandb.Settings(
-                console="off", silent=True, init_timeout=_start(), finish_timeout=FINISH, x_disable_stats=True
-            ),
-        )
-        # What Lightning's logger does for a run that it opens itself: training steps are the axis, not calls.
-        run.define_metric("trainer/global_step")
-        run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
-        run.define_metric("*", step_metric="trainer/global_step")
-        return ForgivingWandbLogger(experiment=run)
-    except Exception as error:
-        log.warning("Weights & Biases did not start; the run goes on without it: %s", error)
-        return None
+    offline = config.logger.mode == "offline" or not has_key()
+    if offline and config.logger.mode == "online":
+        log.warning("no W&B key found (run `wandb login` or set WANDB_API_KEY): logging offline")
+    run = wandb.init(
+        name=identity.name,
+        id=wandb_id,
+        resume="allow",
+        dir=identity.directory,
+        mode="offline" if offline else "online",
+        project=config.logger.project,
+        entity=config.logger.entity,
+        group=config.experiment_name,
+        tags=list(config.tags),
+        config=describe(config, identity),
+        settings=wandb.Settings(
+            console="off", silent=True, init_timeout=_start(), finish_timeout=FINISH, x_disable_stats=True
+        ),
+    )
+    # Training steps are the axis, not calls.
+    run.define_metric("trainer/global_step")
+    run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
+    run.define_metric("*", step_metric="trainer/global_step")
+    return run
 
 
 def _start() -> float:

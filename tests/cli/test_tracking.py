@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from embfact.factorization.random import Random
+from embfact.lifecycle.interruption import Interrupted
 from embfact.records.record import RunRecord, read
 
 
@@ -98,6 +101,38 @@ def test_learning_curves_are_kept_without_any_service(logged: tuple[Path, list[C
         rows = list(csv.DictReader(file))
     (row,) = [row for row in rows if row["selection/accuracy"]]
     assert float(row["selection/accuracy"]) == pytest.approx(record.selection.value)
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_code", "ended"),
+    [(RuntimeError("made to fail"), 1, [1]), (Interrupted(signal.SIGINT), 130, [])],
+    ids=["fails", "is interrupted"],
+)
+def test_a_run_that_ends_before_its_first_step_is_told_only_if_it_failed(
+    error: BaseException,
+    exit_code: int,
+    ended: list[int],
+    train: Any,
+    tiny: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from wandb.sdk.wandb_run import Run
+
+    finish, closed = Run.finish, []
+
+    def spy(run: Any, exit_code: int | None = None, **rest: Any) -> None:
+        closed.append(exit_code)
+        finish(run, exit_code=exit_code, **rest)
+
+    def ends(*args: Any, **options: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(Run, "finish", spy)
+    monkeypatch.setattr(Random, "fit", ends)
+    answer = train(*tiny, "logger=offline", "output_dir=runs", "factorization=random", "rank=8", cwd=tmp_path)
+    assert (answer.code, closed) == (exit_code, ended)
+    assert len(list(tmp_path.glob("runs/*/wandb/offline-run-*"))) == len(ended)
 
 
 class Broken:

@@ -49,7 +49,7 @@ def _rated_terms(lexicon: Path) -> tuple[list[str], np.ndarray]:
         if line.strip():
             term, rating, *_ = line.split("\t")
             ratings.setdefault(term.lower(), []).append(float(rating))
-    means = np.array([np.mean(given) for given in ratings.values()])
+    means = np.array([sum(given) / len(given) for given in ratings.values()])
     rated = np.flatnonzero(means)  # a mean of zero is neither positive nor negative
     terms = list(ratings)
     return [terms[row] for row in rated], (means[rated] > 0).astype(np.int64)
