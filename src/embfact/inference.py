@@ -8,6 +8,7 @@ from torch import nn
 
 from embfact.data.batches import collate, sorted_batches
 from embfact.data.tokenized import Tokenized
+from embfact.kernels.swap import for_inference
 
 
 def predict(
@@ -34,7 +35,7 @@ def predict(
     """
     model.to(device).eval()
     logits: np.ndarray | None = None
-    with torch.inference_mode():
+    with torch.inference_mode(), for_inference(model, torch.device(device)):
         for indices in sorted_batches(rows.lengths, batch_size):
             batch = collate(rows, indices, pad_token_id, padding_side)
             inputs = {k: v.to(device) for k, v in batch.items() if k != "labels"}

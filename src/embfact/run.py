@@ -33,14 +33,16 @@ from embfact.models.loading import load_backbone
 from embfact.models.size import model_size, saved_bytes
 from embfact.models.storage import imitate, store
 from embfact.preflight import fault_of_length
+from embfact.profiling.profile import Profile
 from embfact.records import record as records
 from embfact.records.identity import Identity
 from embfact.records.predictions import write_predictions
 from embfact.records.record import RunRecord
+from embfact.records.resources import release_memory, trim_memory
 from embfact.refactorization import Refactorization
 from embfact.tasks.metrics import check_metrics, score
 from embfact.threads import use_threads
-from embfact.training import fit
+from embfact.training import Fitted, fit
 
 
 @dataclass(frozen=True)
@@ -94,26 +96,31 @@ def run(
         Exception: Whatever goes wrong; `embfact.execution` makes a record of it.
         Interrupted: If a signal asked to stop.
     """
+    profile = Profile(attempt.watch) if config.profile else None
     threads = use_threads(config, attempt)
     pl.seed_everything(config.seed, workers=True, verbose=False)
     start = load(config, identity, attempt)
     known = attempt.trained()
-    trained = Trained(**known) if known else train(start, config, identity, attempt, loggers, threads)
+    trained = Trained(**known) if known else train(start, config, identity, attempt, loggers, threads, profile)
+    text, splits = start.text, start.splits
+    del start  # and the model in it: it is read again from its files
     directory = identity.directory / records.CHECKPOINT
     with attempt.phase("evaluating", "evaluation"):
         # What is reported are the weights as saved, not those in memory.
         saved, tokenizer = checkpoint.load(directory)
-        metrics = _evaluate(saved, tokenizer, start.splits, config, identity.directory, trained.fitted["device"])
+        metrics = _evaluate(saved, tokenizer, splits, config, identity.directory, trained.fitted["device"])
         weights = directory / checkpoint.WEIGHTS
         size = {"embedding": _size(saved, weights, embedding_tensors(saved)), "model": _size(saved, weights)}
+    if profile:
+        profile.report(identity.name, trained.fitted["device"], config.trainer.devices).write(identity.directory)
     return RunRecord(
         **frame
-        | {"data": frame["data"] | {"origin": start.text.origin, "rows": start.splits.rows}}
+        | {"data": frame["data"] | {"origin": text.origin, "rows": splits.rows}}
         | {"method": frame["method"] | {"rank": trained.rank}},
         status="finished",
         size={**size, "dense": trained.dense},
         metrics=metrics,
-        selection=_selection(start.splits, config, trained.fitted),
+        selection=_selection(splits, config, trained.fitted),
         training=_training(config, trained),
         seconds=attempt.watch.seconds(),
         peak_memory_bytes=attempt.peak_memory,
@@ -125,6 +132,7 @@ def load(config: RunConfig, identity: Identity, attempt: Attempt) -> Start:
     """The rows, tokenised, and the backbone as it is before anything is replaced in it."""
     with attempt.phase("loading", "data"):
         text = load_text(config.data, config.paths.data_dir)
+        trim_memory()  # of the rows that a few were drawn from
         if text.fingerprint != identity.data_fingerprint:
             raise DataError(f"{config.data.name} changed while the sweep was running; start the sweep again")
         model, tokenizer = _backbone(text, config)
@@ -133,23 +141,44 @@ def load(config: RunConfig, identity: Identity, attempt: Attempt) -> Start:
 
 
 def train(
-    start: Start, config: RunConfig, identity: Identity, attempt: Attempt, loggers: list[Logger], threads: int
+    start: Start,
+    config: RunConfig,
+    identity: Identity,
+    attempt: Attempt,
+    loggers: list[Logger],
+    threads: int,
+    profile: Profile | None = None,
 ) -> Trained:
     """Make the embedding smaller, fine-tune, and save the weights."""
     model, directory = start.model, identity.directory / records.CHECKPOINT
     dense = {"embedding": model_size(model, embedding_tensors(model)), "model": model_size(model)}
     rank, refactorization = factorize(start, config, identity, attempt)
     with attempt.phase("training", "training"):
-        data, place = data_module(start, config), identity.directory
-        tune = partial(fit, model, data, config, directory=place, title=identity.name, attempt=attempt)
-        other = partial(tune, loggers=[])
-        with other_ranks(other, devices=config.trainer.devices, directory=place, seed=config.seed):
-            fitted = tune(loggers=loggers, refactorization=refactorization)
+        fitted = _tune(start, config, identity, attempt, loggers, refactorization, profile)
+        model.zero_grad()
+        release_memory()  # of gradients and the optimizer's state: saving and scoring shall not come on top of them
         store(model, config.storage)
         checkpoint.save(model.cpu(), start.tokenizer, directory)
         trained = Trained(rank, {name: asdict(size) for name, size in dense.items()}, threads, asdict(fitted))
         attempt.note_trained(asdict(trained))
     return trained
+
+
+def _tune(
+    start: Start,
+    config: RunConfig,
+    identity: Identity,
+    attempt: Attempt,
+    loggers: list[Logger],
+    refactorization: Refactorization | None,
+    profile: Profile | None,
+) -> Fitted:
+    """Fine-tune on all devices; what was made for it, Lightning's trainer above all, is garbage afterwards."""
+    data, place = data_module(start, config), identity.directory
+    tune = partial(fit, start.model, data, config, directory=place, title=identity.name, attempt=attempt)
+    other = partial(tune, loggers=[])
+    with other_ranks(other, devices=config.trainer.devices, directory=place, seed=config.seed):
+        return tune(loggers=loggers, refactorization=refactorization, profile=profile)
 
 
 def factorize(
@@ -178,6 +207,7 @@ def data_module(start: Start, config: RunConfig) -> TextDataModule:
         train=start.splits.train,
         selection=start.splits.selection,
         batch_size=config.trainer.batch_size,
+        batching=config.trainer.batching,
         eval_batch_size=config.trainer.eval_batch_size,
         seed=config.seed,
         pad_token_id=cast(int, start.tokenizer.pad_token_id),

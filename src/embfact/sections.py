@@ -154,6 +154,9 @@ class TrainerConfig(Section):
     epochs: Whole = Field(description="passes over the training rows")
     max_steps: Whole | None = Field(None, description="stop after this many optimizer steps")
     batch_size: Whole = Field(description="rows of one step over all devices, before accumulation")
+    batching: Literal["tokens", "rows"] = Field(
+        "rows", description="batches of equally many rows, or of equally many tokens with batch_size rows in the mean"
+    )
     eval_batch_size: Whole = Field(description="rows scored at once")
     accumulate: Whole = Field(1, description="batches summed into one optimizer step")
     gradient_clip: float | None = Field(1.0, gt=0, description="largest gradient norm; null: no clipping")
@@ -161,11 +164,22 @@ class TrainerConfig(Section):
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field(description="number format")
     accelerator: Literal["auto", "cpu", "gpu", "mps", "tpu"] = Field(description="device to train on")
     compile: bool = Field(False, description="torch.compile the model")
+    kernels: Literal["auto", "plain"] = Field("auto", description="cheaper ones that compute the same, or torch's own")
+    attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = Field(
+        "auto", description="implementation of transformers; auto: the model's own"
+    )
     threads: Whole | None = Field(None, description="CPU threads; null: as many as cores")
     devices: Whole = Field(1, description="processes of one training, each with a part of every batch (DDP)")
     strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true"] = Field(
         "auto", description="how several devices train together"
     )
+
+    @model_validator(mode="after")
+    def _flash_attention_has_what_it_needs(self) -> TrainerConfig:
+        if self.attention == "flash_attention_2" and (self.precision == "32-true" or self.accelerator == "cpu"):
+            found = f"found trainer.precision={self.precision} and trainer.accelerator={self.accelerator}"
+            raise ValueError(f"trainer.attention=flash_attention_2 needs 16 bits on a GPU ({found}); use trainer=gpu")
+        return self
 
 
 class OptimizerConfig(Section):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,13 @@ from transformers import PreTrainedModel
 
 from embfact.config import RunConfig
 from embfact.data.datamodule import TextDataModule
+from embfact.kernels.swap import for_training
 from embfact.learning_curve import Divergence, LearningCurve
 from embfact.lifecycle.attempt import Attempt
 from embfact.lifecycle.checkpoints import Checkpoints, StateFiles
 from embfact.lifecycle.interruption import held_back
 from embfact.models.trainable import freeze
+from embfact.profiling.profile import Profile
 from embfact.rank_schedule import Projection
 from embfact.refactorization import Refactorization
 from embfact.sections import TrainerConfig
@@ -62,6 +65,7 @@ def fit(
     refactorization: Refactorization | None = None,
     attempt: Attempt | None = None,
     watching: Sequence[Callback] = (),
+    profile: Profile | None = None,
 ) -> Fitted:
     """Fine-tune a model in place; with ``checkpoint=best`` it ends with the weights of its best epoch.
 
@@ -77,6 +81,7 @@ def fit(
         refactorization: Puts factors in the place of the dense table while it trains; None for a model that has them.
         attempt: Keeps the state of the training, and has that of an earlier attempt; None to keep nothing.
         watching: Whatever else is to see its steps.
+        profile: Tells where its seconds go; None where nobody asks.
 
     Raises:
         DivergedError: If the loss is no finite number.
@@ -98,13 +103,17 @@ def fit(
     if sys.stderr.isatty():
         callbacks.append(_Bar(title))
     callbacks += [LearningCurve(directory), Divergence(config.optimizer.lr), *watching]
+    if profile:
+        profile.count(model, data.train.row(0))
+        callbacks.append(profile.throughput)
     # Last, so that the states of all others are as after the step.
     callbacks += [Checkpoints(config.checkpoint_every, attempt.life)] if attempt else []
-    trainer = _trainer(config, loggers, callbacks, directory, attempt)
+    trainer = _trainer(config, loggers, callbacks, directory, attempt, profile)
     if config.trainer.compile:
         model.compile()
     device = str(trainer.strategy.root_device)  # Lightning moves the model to the CPU when it is done
-    with held_back():
+    watched = profile.training(loggers) if profile else nullcontext()
+    with held_back(), _kernels(model, config.trainer, trainer.strategy.root_device), watched:
         trainer.fit(module, datamodule=data, ckpt_path=state)
     epochs = (trainer.fit_loop.total_batch_idx + 1) / max(1, len(data.train_dataloader()))
     if best:
@@ -118,6 +127,15 @@ def fit(
         _value_of(module.history, best.epoch, config.data.metrics[0]) if best else None,
         refactorization.done if refactorization else None,
     )
+
+
+def _kernels(model: PreTrainedModel, options: TrainerConfig, device: torch.device) -> AbstractContextManager[None]:
+    """The attention that is asked for, and cheaper kernels where they apply."""
+    if options.attention != "auto":
+        model.set_attn_implementation(options.attention)
+    # A compiler fuses better what it knows.
+    cheaper = options.kernels == "auto" and not options.compile
+    return for_training(model, device) if cheaper else nullcontext()
 
 
 def _choice(config: RunConfig, refactorization: Refactorization | None) -> tuple[BestWeights | None, list[Callback]]:
@@ -139,7 +157,12 @@ def _value_of(history: list[dict[str, Any]], epoch: int | None, metric: str) -> 
 
 
 def _trainer(
-    config: RunConfig, loggers: list[Logger], callbacks: list[Callback], directory: Path, attempt: Attempt | None
+    config: RunConfig,
+    loggers: list[Logger],
+    callbacks: list[Callback],
+    directory: Path,
+    attempt: Attempt | None,
+    profile: Profile | None,
 ) -> pl.Trainer:
     options = config.trainer
     # Within a job of Slurm Lightning would take the places of the job's tasks for devices of this training.
@@ -156,6 +179,7 @@ def _trainer(
         callbacks=callbacks,
         plugins=plugins,
         logger=loggers,
+        profiler=profile.timeline if profile else None,
         log_every_n_steps=10,
         default_root_dir=directory,
         # The run writes its own weights, and prints its own line.

@@ -101,6 +101,8 @@ BAD = {
     "held-out share above 1": bad("data.selection_size=1.5", "data.selection_size", "share below 1"),
     "switch in words": bad("force=perhaps", "force", "boolean"),
     # Choices
+    "unknown batching": bad("trainer.batching=words", "trainer.batching", "rows", "tokens"),
+    "flash attention in 32 bits": bad("trainer.attention=flash_attention_2", "trainer.precision=32-true", "trainer=gpu"),
     "unknown precision": bad("trainer.precision=17", "trainer.precision", "32-true", "bf16-mixed"),
     "misspelt metric": bad("data.metrics=[acuracy]", "data.metrics", "'accuracy'"),
     "no metric": bad("data.metrics=[]", "data.metrics", "at least 1"),

@@ -59,6 +59,7 @@ def load_backbone(
             torch.default_generator.manual_seed(seed)
             backbone = _build(model, config)
     _check_tokenizer(backbone, tokenizer, model)
+    _own_memory(backbone)
     # transformers gives pretrained models in evaluation mode, and Lightning keeps the mode: dropout would never act.
     return backbone.train(), tokenizer
 
@@ -150,6 +151,15 @@ def _build(model: ModelConfig, config: PreTrainedConfig) -> PreTrainedModel:
     absent = {*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])}
     _check_weights(backbone, absent, model)
     return backbone
+
+
+def _own_memory(backbone: PreTrainedModel) -> None:
+    """Let no weight be a view of the mapped file: none of its pages would be given back before the last of them.
+
+    The table, the largest of them, is about to be replaced.
+    """
+    for weight in backbone.parameters():
+        weight.data = weight.data.clone()
 
 
 def _check_weights(backbone: PreTrainedModel, absent: Iterable[str], model: ModelConfig) -> None:

@@ -20,7 +20,7 @@ from embfact.models.backbones import fingerprint as model_fingerprint
 from embfact.records.record import read
 from embfact.sections import DataConfig, ModelConfig, slug
 
-RESULTS_VERSION = 3
+RESULTS_VERSION = 4
 """Raised whenever a change of this program changes a result, so that older runs are not taken for it."""
 
 # What can change a number in the record; a minor release is trusted not to.
@@ -30,7 +30,8 @@ LIBRARIES = ("torch", "transformers", "tokenizers", "pytorch-lightning", "torchm
 _NOT_SCIENCE = {
     "data": {"name", "source", "hub", "hub_config", "revision", "mirror", "train_file", "validation_file"}
     | {"submission", "note"},
-    "trainer": {"eval_batch_size", "accelerator", "compile", "threads", "devices", "strategy"},
+    "trainer": {"eval_batch_size", "accelerator", "compile", "threads", "devices", "strategy"}
+    | {"kernels", "attention"},
     "factorization": {"refactorize_existing"},  # it permits, it computes nothing
 }
 

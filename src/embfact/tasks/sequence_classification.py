@@ -73,6 +73,11 @@ class SequenceClassification(pl.LightningModule):
         self.log("train/loss", loss, batch_size=len(batch["labels"]), prog_bar=True)
         return loss
 
+    def on_validation_start(self) -> None:
+        """Let go of the gradients of a step that is done: their memory is better used for scoring."""
+        if self.trainer.accumulate_grad_batches == 1:
+            self.zero_grad()
+
     def validation_step(self, batch: dict[str, torch.Tensor], index: int) -> None:
         """Keep the scores of the held-out slice: metrics such as Matthews are not means over batches."""
         self._held_out.append((self.logits(batch).float().cpu(), batch["labels"].cpu()))
