@@ -11,7 +11,7 @@ from torch.utils.data import Sampler
 
 from embfact.data.tokenized import Tokenized
 
-POOL = 50  # batches that are sorted by length together: little padding, and still a shuffle
+POOL = 250  # batches that are sorted by length together: hardly any padding, and still a shuffle
 
 
 class LengthGroupedBatches(Sampler[list[int]]):

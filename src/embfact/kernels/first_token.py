@@ -1,8 +1,9 @@
 """A last layer that computes no more than the head reads.
 
-The classification heads of BERT and its kin read the first token. So the last layer needs the query, the output of
-the attention and the feed-forward part of that token alone; keys and values are those of all tokens. The logits and all
-gradients stay what they were.
+The classification heads of BERT and its kin read the first token. So the last layer needs the query, the output of the
+attention and the feed-forward part of that token alone. Nor does it need the keys and values of the others: with one
+query q, the scores q . (K x_j) are (K^T q) . x_j, and the values summed by their weights, sum_j a_j V x_j, are
+V (sum_j a_j x_j). The logits and all gradients stay what they were.
 """
 
 from __future__ import annotations
@@ -12,11 +13,10 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import PreTrainedModel
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 # Encoders that are built like BERT, with heads that read the first token.
 _READERS = {f"{name}ForSequenceClassification" for name in ("Bert", "Roberta", "XLMRoberta", "Electra")}
-# Those whose masks have a row for each query, or none at all.
+# Those whose masks are true where a position may be seen.
 _ATTENTION = {"sdpa", "embfact"}
 
 
@@ -43,20 +43,22 @@ def forward(
     Returns:
         Shape ``(b, 1, H)``.
     """
-    attention, first = layer.attention.self, hidden_states[:, :1]
-
-    def heads(values: torch.Tensor) -> torch.Tensor:
-        return values.unflatten(-1, (-1, attention.attention_head_size)).transpose(1, 2)
-
-    attend = ALL_ATTENTION_FUNCTIONS[attention.config._attn_implementation]
-    seen, _weights = attend(
-        attention,
-        heads(attention.query(first)),
-        heads(attention.key(hidden_states)),
-        heads(attention.value(hidden_states)),
-        None if attention_mask is None else attention_mask[:, :, :1],
-        dropout=attention.dropout.p if attention.training else 0.0,
-        scaling=attention.scaling,
-    )
-    attended = layer.attention.output(seen.flatten(2), first)
+    first = hidden_states[:, :1]
+    seen = _attend(layer.attention.self, first.squeeze(1), hidden_states, attention_mask)
+    attended = layer.attention.output(seen.unsqueeze(1), first)
     return layer.output(layer.intermediate(attended), attended)
+
+
+def _attend(attention: Any, first: torch.Tensor, tokens: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    """What the first token, of shape ``(b, H)``, sees of all tokens, of shape ``(b, t, H)``."""
+    size = attention.attention_head_size
+    query = attention.query(first).unflatten(-1, (-1, size)) * attention.scaling  # (b, heads, d)
+    key, value = (layer.weight.unflatten(0, (-1, size)) for layer in (attention.key, attention.value))  # (heads, d, H)
+    pulled = (query.transpose(0, 1) @ key).transpose(0, 1)  # (b, heads, H)
+    scores = pulled @ tokens.transpose(1, 2) + (query * attention.key.bias.view(-1, size)).sum(-1, keepdim=True)
+    if mask is not None:
+        scores = scores.masked_fill(~mask[:, 0, :1], float("-inf"))
+    weights = attention.dropout(scores.softmax(dim=-1))
+    mixed = (weights @ tokens).transpose(0, 1)  # (heads, b, H)
+    seen = (mixed @ value.transpose(1, 2)).transpose(0, 1)
+    return (seen + weights.sum(-1, keepdim=True) * attention.value.bias.view(-1, size)).flatten(1)
