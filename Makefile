@@ -10,7 +10,7 @@ ifeq ($(origin ARGS),file)
 export HF_HUB_OFFLINE ?= 1
 endif
 
-.PHONY: help install sweep test test-slow lint format clean
+.PHONY: help install sweep test test-slow benchmarks lint format clean
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -31,10 +31,13 @@ sweep: $(INSTALLED)  ## run the first sweep (offline, about two minutes); anothe
 	$(BIN)/python train.py $(ARGS) -m
 
 test: $(INSTALLED)  ## run the tests
-	$(TESTING) $(BIN)/python -m pytest -n auto --maxprocesses 4 -m "not slow"
+	$(TESTING) $(BIN)/python -m pytest -n auto --maxprocesses 4 -m "not slow and not benchmark"
 
 test-slow: $(INSTALLED)  ## run what is slow by nature
 	$(TESTING) $(BIN)/python -m pytest -m slow
+
+benchmarks: $(INSTALLED)  ## run every benchmark in its quick mode, which measures nothing
+	$(TESTING) $(BIN)/python -m pytest -m benchmark
 
 lint: $(INSTALLED)  ## check style and types
 	$(BIN)/ruff check .

@@ -3,7 +3,7 @@
 Same rows, same backbone, same head, same learning rate, schedule and number of steps; each with its own loop:
 
     EMBFACT_DATA_DIR=... python benchmarks/accuracy.py --data sst2 --train-size 8000 --seeds 0 1 2 3 4
-    EMBFACT_DATA_DIR=... python benchmarks/accuracy.py trainer.batching=tokens
+    EMBFACT_DATA_DIR=... python benchmarks/accuracy.py trainer.batching=rows --seeds 0 1 2
     python benchmarks/accuracy.py --quick
 """
 
@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Sequence
 from typing import Any
 
-from baselines import compose, dataset_of, prepare, trainer_of
+from baselines import compose, dataset_of, prepare, require_trainer, trainer_of
 from side_by_side import machine, table
 
 from embfact.config import RunConfig
@@ -32,6 +32,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a few steps on the embedded data set, two seeds")
     parser.add_argument("words", nargs="*", help="more overrides, e.g. factorization=svd rank=64")
     arguments = parser.parse_args()
+    require_trainer()
     words = [f"data={arguments.data}", f"data.train_size={arguments.train_size}", "factorization=none"]
     if arguments.quick:
         words, arguments.seeds = ["debug=fast", "model=bert_scratch", "data=vader", "factorization=none"], [0, 1]

@@ -25,7 +25,7 @@ from functools import partial
 from statistics import median
 from typing import Any
 
-from baselines import Sampling, Workload, prepare, trainer_of
+from baselines import Sampling, Workload, prepare, require_trainer, trainer_of
 from side_by_side import ROUNDS, gemm_speed, in_turn, machine, ratio, table
 
 BEST = "Trainer, grouped by length, fused AdamW"
@@ -64,6 +64,8 @@ def main() -> None:
     """Print a table for dropout as the backbone has it, and one without."""
     arguments = parse()
     logging.disable(logging.WARNING)  # what Lightning says of each training
+    if not arguments.quick:
+        require_trainer()
     print(machine(), flush=True)
     words = ["debug=fast", "model=bert_scratch"] if arguments.quick else []
     words = [f"data={arguments.data}", "logger=offline", "trainer=cpu", *words, *arguments.words]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.benchmark
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 
 
@@ -66,6 +66,13 @@ def test_evaluation_compares_the_logits_of_every_way():
     assert float(done.stdout.split()[-1]) <= 1e-4
 
 
+def test_training_shows_embfact_beside_a_bare_loop_with_dropout_and_without():
+    command = [sys.executable, BENCHMARKS / "training.py", "--quick"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert first_cells(done.stdout) == ["bare loop, embfact's batches and kernels", "embfact"] * 2
+
+
 def with_the_trainer(name: str) -> str:
     """What a quick benchmark prints that needs the Trainer; where that cannot run, it has to say so."""
     done = subprocess.run([sys.executable, BENCHMARKS / name, "--quick"], capture_output=True, text=True, check=False)
@@ -75,6 +82,13 @@ def with_the_trainer(name: str) -> str:
         pytest.skip("accelerate is not installed")
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def test_accuracy_gives_the_interval_of_the_difference():
+    row = with_the_trainer("accuracy.py").splitlines()[-1]
+
+    assert row.startswith("| 2 | ")
+    assert " to " in row
 
 
 def test_memory_shows_the_peak_of_every_process():

@@ -302,5 +302,6 @@ def _training(config: RunConfig, trained: Trained) -> dict[str, Any]:
         "device": torch.device(fitted["device"]).type,
         "devices": config.trainer.devices,
         "precision": config.trainer.precision,
+        "batch_rows": fitted.get("batch_rows"),
         "refactorize": None if fitted["projections"] is None else [dict(entry) for entry in fitted["projections"]],
     }

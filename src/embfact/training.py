@@ -44,6 +44,7 @@ class Fitted:
         best_epoch: The epoch whose weights the model has now, or None for the last ones.
         value: The held-out metric of that epoch, if it was chosen by it.
         projections: When the table was projected to which rank, for a training that starts dense.
+        batch_rows: Fewest, mean and most rows of a batch.
     """
 
     steps: int
@@ -53,6 +54,7 @@ class Fitted:
     best_epoch: int | None
     value: float | None
     projections: list[Projection] | None = None
+    batch_rows: dict[str, float] | None = None
 
 
 def fit(
@@ -126,6 +128,7 @@ def fit(
         best.epoch if best else None,
         _value_of(module.history, best.epoch, config.data.metrics[0]) if best else None,
         refactorization.done if refactorization else None,
+        data.batch_rows(),
     )
 
 

@@ -102,7 +102,9 @@ BAD = {
     "switch in words": bad("force=perhaps", "force", "boolean"),
     # Choices
     "unknown batching": bad("trainer.batching=words", "trainer.batching", "rows", "tokens"),
-    "flash attention in 32 bits": bad("trainer.attention=flash_attention_2", "trainer.precision=32-true", "trainer=gpu"),
+    "flash attention in 32 bits": bad(
+        "trainer.attention=flash_attention_2", "trainer.precision=32-true", "trainer=gpu"
+    ),
     "unknown precision": bad("trainer.precision=17", "trainer.precision", "32-true", "bf16-mixed"),
     "misspelt metric": bad("data.metrics=[acuracy]", "data.metrics", "'accuracy'"),
     "no metric": bad("data.metrics=[]", "data.metrics", "at least 1"),

@@ -11,7 +11,7 @@ from embfact.cores import usable_cores
 BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "sweep.py"
 
 
-@pytest.mark.slow
+@pytest.mark.benchmark
 @pytest.mark.skipif(usable_cores() < 2, reason="two runs side by side need two cores")
 def test_it_prints_a_row_for_each_way():
     done = subprocess.run([sys.executable, BENCHMARK, "--quick"], capture_output=True, text=True, check=True)

@@ -60,6 +60,12 @@ class TextDataModule(pl.LightningDataModule):
         place = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         return self._loader(self.train, batches, *place)
 
+    def batch_rows(self) -> dict[str, float]:
+        """Fewest, mean and most rows of a batch, over the first epoch."""
+        batches = LengthGroupedBatches(self.train.lengths, self.batch_size, self.seed, self.batching)
+        sizes = [len(batch) for batch in batches]
+        return {"fewest": min(sizes), "mean": round(sum(sizes) / len(sizes), 2), "most": max(sizes)}
+
     def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
         """The rows to select on; no loader if none are held out."""
         return [] if self.selection is None else self.eval_dataloader(self.selection)

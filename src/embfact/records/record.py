@@ -107,6 +107,14 @@ class ProjectionPart(Part):
     rank: int
 
 
+class BatchRows(Part):
+    """Rows of the batches of the first epoch."""
+
+    fewest: int
+    mean: float
+    most: int
+
+
 class TrainingPart(Part):
     """How long and on what the run trained."""
 
@@ -116,6 +124,7 @@ class TrainingPart(Part):
     device: str
     devices: int = Field(1, description="processes that shared every batch")
     precision: str
+    batch_rows: BatchRows | None = Field(None, description="rows of a batch; batches of equal tokens differ in them")
     refactorize: list[ProjectionPart] | None = Field(
         None, description="projections of a table that was trained dense; from the last one on its factors were trained"
     )
