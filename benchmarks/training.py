@@ -121,9 +121,8 @@ def left_out(work: Workload) -> float:
     layer, lengths = last_layer(work.start.model), work.start.splits.train.lengths.tolist()
     if layer is None:
         return 0.0
-    read_once = [layer.attention.self.query, layer.attention.output.dense, layer.intermediate.dense, layer.output.dense]
-    # Two operations an entry in the forward pass, four in the backward pass.
-    each_token = 6 * sum(linear.weight.numel() for linear in read_once)
+    # Two operations an entry of its matrices in the forward pass, four in the backward pass, but for the first token.
+    each_token = 6 * sum(weight.numel() for weight in layer.parameters() if weight.ndim == 2)
     return each_token * (sum(lengths) - len(lengths)) / flops_of(work)(lengths)
 
 
