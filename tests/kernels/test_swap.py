@@ -111,3 +111,14 @@ def test_attention_of_an_implementation_without_masks_by_query_is_left_alone() -
     assert first_token.last_layer(model) is None
     with for_training(model, CPU):
         assert model.config._attn_implementation == "eager"
+
+
+def test_a_model_may_be_scored_within_its_training() -> None:
+    model, inputs = classifier("bert", 0.1), batch()
+    model.eval()
+    expected = model(**inputs).logits
+    with for_training(model, CPU):
+        with for_inference(model, CPU):
+            torch.testing.assert_close(model(**inputs).logits, expected, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(model(**inputs).logits, expected, rtol=1e-5, atol=1e-6)
+    assert not any("forward" in vars(module) for module in model.modules())

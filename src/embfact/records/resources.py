@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from embfact.lifecycle.interruption import held_back
+
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
 
@@ -49,7 +51,9 @@ class Stopwatch:
 
 def release_memory() -> None:
     """Give back what is no longer used: what comes next shall not pay for it, nor be measured with it."""
-    gc.collect()
+    # What a signal raises while garbage is taken apart would be swallowed there.
+    with held_back():
+        gc.collect()
     trim_memory()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,6 +19,7 @@ from embfact.inference import predict
 from embfact.lifecycle import interruption
 from embfact.lifecycle.attempt import Attempt
 from embfact.records.identity import identify
+from embfact.records.resources import release_memory
 from embfact.refactorization import Refactorization
 from embfact.run import data_module, factorize, load
 from embfact.search.study import Report
@@ -46,7 +46,7 @@ def train(config: RunConfig, title: str, directory: Path, report: Report) -> flo
         DivergedError: If the loss is no finite number.
         Interrupted: If a signal asked to stop.
     """
-    gc.collect()  # the model of the trial before
+    release_memory()  # of the trial before
     identity, attempt = identify(config), _Untold()
     # What is not there can be neither predicted nor scored.
     config = config.model_copy(update={"data": config.data.model_copy(update={"report_splits": []})})
