@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 from baselines import Workload, prepare
-from side_by_side import ROUNDS, gemm_speed, in_turn, machine, table
+from side_by_side import ROUNDS, gemm_speed, in_turn, machine, repeats, table
 
 from embfact.profiling.flops import row_flops
 
@@ -83,12 +83,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=640, help="rows for the curve of ranks; the sizes follow from it")
     parser.add_argument("--long-rows", type=int, default=256, help="rows for the curve of lengths")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"times of each point, {ROUNDS} or more")
+    parser.add_argument("--rounds", type=repeats, default=ROUNDS, help=f"times of each point, {ROUNDS} or more")
     parser.add_argument("--output", type=Path, help="picture to write: .svg, .png or .pdf")
     parser.add_argument("--quick", action="store_true", help="a tiny model, a few rows")
     arguments = parser.parse_args()
-    if arguments.rounds < ROUNDS:
-        parser.error(f"--rounds must be {ROUNDS} or more, for a median")
     print(machine(), flush=True)
     with tempfile.TemporaryDirectory() as folder:
         found = [measure(curve, Path(folder), arguments.rounds) for curve in curves(arguments)]

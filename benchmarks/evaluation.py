@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 from baselines import prepare
-from side_by_side import ROUNDS, in_turn, machine, ratio, table
+from side_by_side import ROUNDS, in_turn, machine, ratio, repeats, table
 
 ROWS_AT_ONCE = 32
 TOLERANCE = 1e-4  # between logits of one row in batches of other widths
@@ -39,11 +39,9 @@ class Scored:
 def main() -> None:
     """Print a table of the ways, and how far their logits lie apart."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5, help=f"times that each is measured in turn, {ROUNDS} or more")
+    parser.add_argument("--rounds", type=repeats, default=5, help=f"times of each, {ROUNDS} or more")
     parser.add_argument("--quick", action="store_true", help="a few short texts and a tiny model")
     arguments = parser.parse_args()
-    if arguments.rounds < ROUNDS:
-        parser.error(f"--rounds must be {ROUNDS} or more, for a median")
     print(machine(), flush=True)
     with tempfile.TemporaryDirectory() as folder:
         words = ["factorization=svd", "logger=none", "data.selection_size=0", "checkpoint=last"]

@@ -22,7 +22,7 @@ from statistics import median
 
 from baselines import compose, require_trainer, write_texts
 from run_glue_style import command
-from side_by_side import ROUNDS, in_turn, machine, ratio, table
+from side_by_side import ROUNDS, in_turn, machine, ratio, repeats, table
 
 TRAIN = Path(__file__).resolve().parents[1] / "train.py"
 MEGABYTE = 1e6
@@ -37,11 +37,9 @@ def main() -> None:
     """Print a table of the peaks."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=2000, help="training rows of SST-2")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"processes of each, {ROUNDS} or more")
+    parser.add_argument("--rounds", type=repeats, default=ROUNDS, help=f"processes of each, {ROUNDS} or more")
     parser.add_argument("--quick", action="store_true", help="a few rows, each process once")
     arguments = parser.parse_args()
-    if arguments.rounds < ROUNDS:
-        parser.error(f"--rounds must be {ROUNDS} or more, for a median")
     require_trainer()
     print(machine() + "\n", flush=True)
     with tempfile.TemporaryDirectory() as folder:

@@ -6,6 +6,7 @@ round.
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import time
@@ -19,6 +20,17 @@ from embfact.cores import usable_cores
 
 ROUNDS = 3  # fewer measurements have no median worth its name
 CONF = Path(__file__).resolve().parents[1] / "conf"
+
+
+def repeats(text: str) -> int:
+    """A number of measurements, from a command line.
+
+    Raises:
+        ArgumentTypeError: If it is none, or too small for a median.
+    """
+    if not text.isdecimal() or int(text) < ROUNDS:
+        raise argparse.ArgumentTypeError(f"must be {ROUNDS} or more, for a median (found {text})")
+    return int(text)
 
 
 def machine() -> str:

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-from side_by_side import ROUNDS, in_turn, machine, ratio, table
+from side_by_side import ROUNDS, in_turn, machine, ratio, repeats, table
 
 IMPORTS = "import torch, transformers, pytorch_lightning"
 FIRST_STEP = Path(__file__).resolve().parent / "first_step.py"
@@ -62,10 +62,8 @@ def main() -> None:
     """Measure in turn and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one round of a small model")
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--rounds", type=repeats, default=ROUNDS)
     arguments = parser.parse_args()
-    if arguments.rounds < ROUNDS:
-        parser.error(f"--rounds must be {ROUNDS} or more, or the median means little")
     words = QUICK if arguments.quick else DEFAULT
 
     print(f"{machine()}\n")

@@ -26,7 +26,7 @@ from statistics import median
 from typing import Any
 
 from baselines import Sampling, Workload, prepare, require_trainer, trainer_of
-from side_by_side import ROUNDS, gemm_speed, in_turn, machine, ratio, table
+from side_by_side import ROUNDS, gemm_speed, in_turn, machine, ratio, repeats, table
 
 BEST = "Trainer, grouped by length, fused AdamW"
 PADDED = "Trainer, every row padded to max_length"
@@ -73,7 +73,11 @@ def main() -> None:
         words.append(f"data.train_size={arguments.train_size}")
     for dropout in arguments.dropout:
         work = prepare([*words, f"task.dropout={dropout}"])
-        report(dropout, work, in_turn(ways(work, arguments, padded=dropout != "0"), arguments.rounds))
+        report(
+            dropout,
+            work,
+            in_turn(ways(work, arguments, padded=dropout != "0"), 1 if arguments.quick else arguments.rounds),
+        )
 
 
 def parse() -> argparse.Namespace:
@@ -83,7 +87,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--train-size", type=int, default=8000, help="training rows")
     parser.add_argument("--steps", type=int, default=-1, help="steps of a measurement; -1: an epoch")
     parser.add_argument("--padded-steps", type=int, default=30, help="steps of the slow ways; 0 leaves them out")
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--rounds", type=repeats, default=ROUNDS)
     parser.add_argument("--dropout", nargs="+", default=["null", "0"], help="null: the backbone's own")
     parser.add_argument("--quick", action="store_true", help="three steps of a tiny model, without the Trainer")
     parser.add_argument("words", nargs="*", help="more overrides, e.g. factorization=none trainer.batching=tokens")
@@ -238,7 +242,7 @@ def report(dropout: str, work: Workload, found: dict[str, list[Speed]]) -> None:
         each = [f"{value:.3f}" for value in (ratio(pace[name], pace[reference]), ratio(pace[name], pace[BARE]))]
         share = median(speed.utilisation for speed in speeds)
         rows.append([name, f"{sentences:.1f}", f"{median(pace[name]):,.0f}", *each, f"{100 * share:.0f} %"])
-    head = ["", "sentences/s", "tokens/s", f"x {'best Trainer' if reference is BEST else 'bare loop'}", "x bare loop"]
+    head = ["", "sentences/s", "tokens/s", f"x {'best Trainer' if reference == BEST else 'bare loop'}", "x bare loop"]
     print(table([*head, "utilisation"], rows))
     share = left_out(work)
     print(

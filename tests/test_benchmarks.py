@@ -73,6 +73,14 @@ def test_training_shows_embfact_beside_a_bare_loop_with_dropout_and_without():
     assert first_cells(done.stdout) == ["bare loop, embfact's batches and kernels", "embfact"] * 2
 
 
+@pytest.mark.parametrize("name", ["startup.py", "evaluation.py", "training.py", "cost_curves.py", "memory.py"])
+def test_fewer_than_three_measurements_are_refused(name: str):
+    command = [sys.executable, BENCHMARKS / name, "--rounds", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "must be 3 or more, for a median (found 2)" in done.stderr
+
+
 def with_the_trainer(name: str) -> str:
     """What a quick benchmark prints that needs the Trainer; where that cannot run, it has to say so."""
     done = subprocess.run([sys.executable, BENCHMARKS / name, "--quick"], capture_output=True, text=True, check=False)

@@ -134,11 +134,12 @@ def fit(
 
 def _kernels(model: PreTrainedModel, options: TrainerConfig, device: torch.device) -> AbstractContextManager[None]:
     """The attention that is asked for, and cheaper kernels where they apply."""
-    if options.attention != "auto":
+    asked_for = options.attention != "auto"
+    if asked_for:
         model.set_attn_implementation(options.attention)
     # A compiler fuses better what it knows.
     cheaper = options.kernels == "auto" and not options.compile
-    return for_training(model, device) if cheaper else nullcontext()
+    return for_training(model, device, attend=not asked_for) if cheaper else nullcontext()
 
 
 def _choice(config: RunConfig, refactorization: Refactorization | None) -> tuple[BestWeights | None, list[Callback]]:

@@ -122,3 +122,11 @@ def test_a_model_may_be_scored_within_its_training() -> None:
             torch.testing.assert_close(model(**inputs).logits, expected, rtol=1e-5, atol=1e-6)
         torch.testing.assert_close(model(**inputs).logits, expected, rtol=1e-5, atol=1e-6)
     assert not any("forward" in vars(module) for module in model.modules())
+
+
+def test_attention_that_was_asked_for_stays() -> None:
+    model = classifier("bert", 0.1)
+    with for_training(model, CPU, attend=False):
+        assert model.config._attn_implementation == "sdpa"
+    with for_training(model, CPU):
+        assert model.config._attn_implementation == "embfact"

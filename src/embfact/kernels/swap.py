@@ -15,17 +15,18 @@ from embfact.kernels import attention, dropout, first_token, linear
 
 
 @contextmanager
-def for_training(model: PreTrainedModel, device: torch.device) -> Iterator[None]:
+def for_training(model: PreTrainedModel, device: torch.device, *, attend: bool = True) -> Iterator[None]:
     """Train with cheaper kernels; on other devices than a CPU only the last layer is shortened.
 
     Args:
         model: A sequence classifier.
         device: Where it is trained.
+        attend: Replace the attention as well, where it is the one that transformers takes by itself.
     """
     on_cpu = device.type == "cpu"
     usual = model.config._attn_implementation
     # Of models with another implementation (their own, or a flash one) the attention stays what it is.
-    swapped = on_cpu and usual == "sdpa"
+    swapped = attend and on_cpu and usual == "sdpa"
     if swapped:
         model.set_attn_implementation(attention.NAME)
     try:
