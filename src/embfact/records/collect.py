@@ -5,8 +5,8 @@ Light to import: no torch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from embfact.errors import ModelError
@@ -21,10 +21,12 @@ class Collected:
     Attributes:
         records: One record a hash, in the order of their names.
         problems: In words: records that could not be read, and runs found more than once.
+        places: Hash -> run directory, where the predictions and the learning curve lie; not of runs at a URL.
     """
 
     records: tuple[RunRecord, ...]
     problems: tuple[str, ...] = ()
+    places: Mapping[str, Path] = field(default_factory=dict)
 
 
 def find_records(paths: Iterable[Path | str]) -> Collected:
@@ -45,7 +47,8 @@ def find_records(paths: Iterable[Path | str]) -> Collected:
         RemoteError: If a URL cannot be read.
     """
     paths = list(paths)
-    found, problems = _on_disk([Path(path) for path in paths if not is_url(path)])
+    local, problems = _on_disk([Path(path) for path in paths if not is_url(path)])
+    found = [record for record, _ in local]
     for url in dict.fromkeys(str(path) for path in paths if is_url(path)):
         from embfact.records.publish import records_below
 
@@ -58,11 +61,13 @@ def find_records(paths: Iterable[Path | str]) -> Collected:
             if other.status == record.status == "finished":
                 problems.append(f"{record.name} was found more than once and counts once; the newest is shown")
             records[record.hash] = max(other, record, key=lambda one: (one.status == "finished", one.started))
-    return Collected(tuple(sorted(records.values(), key=lambda record: record.name)), tuple(dict.fromkeys(problems)))
+    places = {record.hash: place for record, place in local if records[record.hash] is record}
+    ordered = sorted(records.values(), key=lambda record: record.name)
+    return Collected(tuple(ordered), tuple(dict.fromkeys(problems)), places)
 
 
-def _on_disk(paths: Iterable[Path]) -> tuple[list[RunRecord], list[str]]:
-    """Every record below some directories, and in words those that cannot be read."""
+def _on_disk(paths: Iterable[Path]) -> tuple[list[tuple[RunRecord, Path]], list[str]]:
+    """Every record below some directories with its own, and in words those that cannot be read."""
     files = {
         file.resolve()
         for path in paths
@@ -72,7 +77,7 @@ def _on_disk(paths: Iterable[Path]) -> tuple[list[RunRecord], list[str]]:
     records, problems = [], []
     for file in sorted(files):
         try:
-            records.append(read(file.parent))
+            records.append((read(file.parent), file.parent))
         except ModelError as error:
             problems.append(str(error))
     return records, problems

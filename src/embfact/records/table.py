@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, TypeVar
 
@@ -155,11 +156,13 @@ class Table:
         rows: Dense first, then methods by name, storages by size and ranks ascending, model by model.
         data: The data sets, in the order of their names.
         problems: In words: records that could not be used.
+        places: Hash -> run directory, of the runs that are on this machine.
     """
 
     rows: tuple[Row, ...]
     data: tuple[DataVersion, ...]
     problems: tuple[str, ...] = ()
+    places: Mapping[str, Path] = field(default_factory=dict)
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
@@ -195,7 +198,7 @@ def build_table(collected: Collected) -> Table:
     )
     rows = [Row(*key, tuple(runs)) for key, runs in groups.items()]
     rows.sort(key=_place)
-    return Table(tuple(rows), _versions(records), collected.problems)
+    return Table(tuple(rows), _versions(records), collected.problems, collected.places)
 
 
 def _place(row: Row) -> tuple[Any, ...]:
