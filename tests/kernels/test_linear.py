@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import copy
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
 from embfact.kernels import linear
+
+CAPACITY = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
 
 
 @pytest.mark.skipif(not linear.is_available(), reason="this torch has no oneDNN, or the processor is no x86")
@@ -25,3 +31,34 @@ def test_linear_layers_and_their_gradients(bias: bool) -> None:
     assert linear.forward(half, values.bfloat16()).dtype == torch.bfloat16
     with torch.autocast("cpu"):
         assert linear.forward(layer, values).dtype == torch.bfloat16
+
+
+GROWTH = """
+import ctypes, resource
+from pathlib import Path
+from embfact.kernels.linear import product
+import torch
+
+torch.set_num_threads(1)
+weight = torch.randn(384, 384)
+
+def resident():
+    ctypes.CDLL(None).malloc_trim(0)
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+product(torch.randn(199, 384), weight)
+before = resident()
+for rows in range(200, 400):
+    product(torch.randn(rows, 384), weight)
+print(resident() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the system tells no memory in /proc")
+@pytest.mark.skipif(not linear.is_available(), reason="needs oneDNN on x86")
+def test_products_of_many_shapes_are_not_all_kept() -> None:
+    def grown(**environment: str) -> int:
+        places = {name: value for name, value in os.environ.items() if name != CAPACITY} | environment
+        return int(subprocess.run([sys.executable, "-c", GROWTH], env=places, capture_output=True, check=True).stdout)
+
+    assert grown() < 0.75 * grown(**{CAPACITY: "1024"})

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from typing import Any
 
 import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
+
+# oneDNN prepares a product for each shape and keeps a thousand of them, half a megabyte each. Batches come in dozens of
+# shapes; a step has one dozen. It reads this when it is first used.
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")
 
 
 def is_available() -> bool:
