@@ -172,7 +172,7 @@ def _conduct(configs: Sequence[RunConfig]) -> int:
 def _prune(options: argparse.Namespace) -> int:
     from embfact.lifecycle.disk import bytes_below
     from embfact.lifecycle.prune import is_ours, leftovers, prune, weights
-    from embfact.records.cells import short
+    from embfact.tables.cells import short
 
     runs = _found(options.directories)
     for folder in leftovers({*options.directories, *(run.directory.parent for run in runs)}):
@@ -211,7 +211,7 @@ def _each(runs: Iterable[RunState], remove: Callable[[RunState], str | None]) ->
 
 def _caches(options: argparse.Namespace) -> int:
     from embfact.lifecycle.caches import caches, default_cache_dir, empty
-    from embfact.records.cells import short
+    from embfact.tables.cells import short
 
     found = caches(options.cache_dir or default_cache_dir())
     names = [cache.name for cache in found]

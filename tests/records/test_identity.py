@@ -18,6 +18,13 @@ def identity_of(*words):
         return identify(composer.configs([["logger=none", *words]])[0][0])
 
 
+def test_what_was_added_since_and_is_not_used_leaves_a_run_what_it_was():
+    # As records of before there was a choice of pooling have it.
+    assert identity_of().science["task"] == {"name": "sequence_classification", "dropout": None, "label_smoothing": 0.0}
+    assert identity_of().science["model"] == {}
+    assert identity_of("task.pooling=null", "model.static=false").hash == identity_of().hash
+
+
 def test_hash_is_the_digest_of_what_decides_the_result():
     run = identity_of("rank=64")
     assert run.hash == hashlib.sha256(json.dumps(run.science, sort_keys=True).encode()).hexdigest()
@@ -38,6 +45,8 @@ def test_hash_is_the_digest_of_what_decides_the_result():
         ["data.train_size=100"],
         ["data.split_seed=1"],
         ["task.dropout=0"],
+        ["task.pooling=mean"],
+        ["model.static=true"],
         ["checkpoint=last"],
         ["model=bert_scratch"],
         ["data.max_length=16"],

@@ -7,8 +7,8 @@ from statistics import fmean, stdev
 import pytest
 
 from embfact.records.collect import Collected
-from embfact.records.notes import sources, warnings
 from embfact.records.table import build_table
+from embfact.tables.notes import sources, warnings
 
 
 def table_of(*records, problems=()):

@@ -17,9 +17,9 @@ from embfact.lifecycle.listing import age, reason
 from embfact.lifecycle.lock import holder
 from embfact.lifecycle.status import LOCK, read_status
 from embfact.lifecycle.survey import RunState
-from embfact.records.cells import short, with_share
 from embfact.records.record import CHECKPOINT, RunRecord, read
 from embfact.sweep import duration
+from embfact.tables.cells import short, with_share
 
 LOG = "log.txt"
 LOG_BYTES = 2**18  # of the end of a log, in which its last traceback is looked for

@@ -12,7 +12,7 @@ from typing import Any
 
 from embfact.profiling.parts import WORDS, Part
 from embfact.records.atomic import write_text
-from embfact.records.render import markdown_grid
+from embfact.tables.markdown import markdown_grid
 
 FILE_NAME = "profile.json"
 SCHEMA_VERSION = 1

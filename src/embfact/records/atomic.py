@@ -1,8 +1,12 @@
-"""Writing a text file so that a reader meets the old one or the new one, never half of it."""
+"""Writing a file or a folder so that a reader meets the old one or the new one, never half of it."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -38,3 +42,30 @@ def write_text(path: Path, text: str, *, durable: bool = True) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """A new folder, which takes the place of `folder` when the block ends without an error.
+
+    Args:
+        folder: The folder, there or not; its parent must exist.
+
+    Raises:
+        OSError: If it cannot be written; an older folder is then untouched.
+    """
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    try:
+        new, old = temporary / "new", temporary / "old"
+        new.mkdir()
+        yield new
+        if folder.exists():
+            folder.rename(old)
+        try:
+            new.rename(folder)
+        except OSError:
+            if old.exists():
+                old.rename(folder)
+            raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

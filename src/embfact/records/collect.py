@@ -54,16 +54,27 @@ def find_records(paths: Iterable[Path | str]) -> Collected:
 
         more, told = records_below(url)
         found, problems = [*found, *more], [*problems, *told]
+    records, repeated = one_each(found)
+    places = {record.hash: place for record, place in local if records[record.hash] is record}
+    ordered = sorted(records.values(), key=lambda record: record.name)
+    return Collected(tuple(ordered), tuple(dict.fromkeys([*problems, *repeated])), places)
+
+
+def one_each(found: Iterable[RunRecord]) -> tuple[dict[str, RunRecord], list[str]]:
+    """One record a hash: the finished one, and of those the newest.
+
+    Returns:
+        The records by their hashes, and in words which runs were found more than once.
+    """
     records: dict[str, RunRecord] = {}
+    problems = []
     for record in found:
         other = records.setdefault(record.hash, record)
         if other is not record:
             if other.status == record.status == "finished":
                 problems.append(f"{record.name} was found more than once and counts once; the newest is shown")
             records[record.hash] = max(other, record, key=lambda one: (one.status == "finished", one.started))
-    places = {record.hash: place for record, place in local if records[record.hash] is record}
-    ordered = sorted(records.values(), key=lambda record: record.name)
-    return Collected(tuple(ordered), tuple(dict.fromkeys(problems)), places)
+    return records, list(dict.fromkeys(problems))
 
 
 def _on_disk(paths: Iterable[Path]) -> tuple[list[tuple[RunRecord, Path]], list[str]]:

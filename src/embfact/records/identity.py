@@ -77,6 +77,8 @@ def science(config: RunConfig, data_fingerprint: str, model_fingerprint: str) ->
         name: getattr(config, name).model_dump(mode="json", exclude=_NOT_SCIENCE.get(name, set()))
         for name in ("data", "task", "trainer", "optimizer", "factorization")
     }
+    if config.task.pooling is None:  # what the backbone does by itself, and did before there was a choice
+        del sections["task"]["pooling"]
     return {
         **sections,
         "model": _start(config),

@@ -173,6 +173,9 @@ class RunRecord(Part):
     method: MethodPart
     size: SizePart | None = None
     metrics: dict[str, dict[str, Measured]] = Field({}, description="split -> metric -> value; null is undefined")
+    baselines: dict[str, dict[str, dict[str, Measured]]] = Field(
+        {}, description="split -> majority or bag_of_tokens -> metric -> value: what a model has to beat"
+    )
     selection: SelectionPart | None = None
     training: TrainingPart | None = None
     seconds: Seconds = Seconds()

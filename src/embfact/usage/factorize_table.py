@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
 from embfact.factorization.layout import Size
-from embfact.records.cells import UNDEFINED, with_share
-from embfact.records.render import markdown_grid
+from embfact.tables.cells import UNDEFINED, with_share
+from embfact.tables.markdown import markdown_grid
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ import re
 
 import pytest
 
-from embfact.records.cells import UNDEFINED, rank_range, short
 from embfact.records.collect import Collected
-from embfact.records.render import render
 from embfact.records.table import build_table
+from embfact.tables.cells import UNDEFINED, rank_range, short
+from embfact.tables.render import render
 
 
 @pytest.fixture
@@ -62,14 +62,15 @@ def test_markdown_holds_the_figures(sweep):
 def test_markdown_says_how_many_seeds_a_cell_has_when_it_has_fewer(make):
     records = [make("none", None, seed) for seed in range(3)] + [make("svd", 64, 0)]
     text = render(build_table(Collected((*records, make("svd", 32, 0, error="no")))))
-    assert "(n=1) 90.0 |" in text
-    assert "failed |" in text
-    assert "- sst2: seeds 1, 2 missing for svd r=64." in text
+    assert "(n=1) 90.0ᵇ" in text
+    assert "failedᵃ" in text
+    assert "- ᵃ sst2: seeds 0, 1, 2 missing for svd r=32." in text
+    assert "- ᵇ sst2: seeds 1, 2 missing for svd r=64." in text
 
 
 def test_an_undefined_metric_is_a_dash(make):
     table = build_table(Collected((make(metrics={"validation": {"pearson": None}}),)))
-    assert grid(render(table))[2][-2] == UNDEFINED
+    assert grid(render(table))[2][-2] == UNDEFINED + "ᵃ"
 
 
 def test_stored_tables_are_told_by_their_bytes(make):
@@ -146,18 +147,24 @@ def test_names_cannot_break_out_of_markdown_or_latex(make):
     table = build_table(Collected((make(data="a|b & 100%_$x\\y"),)))
     assert len({len(line) for line in grid(render(table))}) == 1
     latex = render(table, "latex")
-    assert r"a|b \& 100\%\_\$x\textbackslash{}y accuracy" in latex
+    assert r"{a|b \& 100\%\_\$x\textbackslash{}y}" in latex
+
+
+def cells(line):
+    """Columns that a line of LaTeX fills."""
+    spans = [int(span) - 1 for span in re.findall(r"\\multicolumn\{(\d+)\}", line)]
+    return len(re.split(r"(?<!\\)&", line)) + sum(spans)
 
 
 def test_latex_rows_have_as_many_cells_as_the_tabular_has_columns(sweep):
     latex = render(sweep, "latex")
-    (columns,) = re.findall(r"\\begin\{tabular\}\{(\w+)\}", latex)
     body = [line for line in latex.splitlines() if line.endswith(r"\\")]
-    assert len(body) == 1 + 7
-    assert {len(re.split(r"(?<!\\)&", line)) for line in body} == {len(columns)}
-    for rule in ("toprule", "midrule", "bottomrule"):
-        assert latex.count("\\" + rule) == 1
-    assert r"weighted\_svd & 64" in latex
+    assert len(body) == 2 + 7
+    # Words, rank, four sizes with their shares, two figures with their deviations, seconds.
+    assert {cells(line) for line in body} == {2 + 2 * 4 + 2 * 2 + 1}
+    # A rule below the header, and between dense, svd and weighted_svd.
+    assert [latex.count("\\" + rule) for rule in ("toprule", "midrule", "bottomrule")] == [1, 3, 1]
+    assert r"weighted\_svd & 32" in latex
     assert not re.search(r"(?<!\\)%(?! needs)", latex)
 
 
@@ -185,8 +192,8 @@ def test_csv_marks_missing_seeds_and_failures(make):
 
 
 def test_an_unknown_format_is_refused(sweep):
-    with pytest.raises(ValueError, match="use one of: md, latex, csv"):
-        render(sweep, "html")
+    with pytest.raises(ValueError, match="use one of: md, latex, csv, html, json"):
+        render(sweep, "rtf")
 
 
 @pytest.mark.parametrize(

@@ -5,26 +5,26 @@ Light to import: the standard library only.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from textwrap import shorten
 
 from embfact.records.record import RunRecord
 from embfact.records.table import Column, DataVersion, Row, Table
 
 
-def legend(table: Table) -> str:
-    """How to read the figures."""
-    models = sorted({row.model for row in table.rows})
-    backbone = f"Backbone: {models[0]}. " if len(models) == 1 else ""
-    targets = {row.target for row in table.rows if row.asked}
-    target = f"Every size asked for by {targets.pop()}. " if len(targets) == 1 and any(targets) else ""
-    stored = any(row.storage for row in table.rows)
-    quantized = " Quantized tables count the parameters that they had before: compare their bytes." if stored else ""
-    return (
-        f"{backbone}{target}Metrics x 100, mean ± sample standard deviation over seeds. Sizes as saved, of the token "
-        f"embedding (emb.) and of the model, in brackets as a share of dense.{quantized} Seconds: mean of a whole run."
-    )
+@dataclass(frozen=True)
+class Remark:
+    """Something that a reader must not overlook, and the figures that it is about.
+
+    Attributes:
+        cells: Index of the row in `Table.rows` and the column; empty where it is about no figure of the table.
+    """
+
+    text: str
+    cells: frozenset[tuple[int, Column]] = frozenset()
 
 
 def sources(table: Table) -> list[str]:
@@ -35,14 +35,18 @@ def sources(table: Table) -> list[str]:
 
 
 def warnings(table: Table) -> list[str]:
-    """What a reader must not overlook: missing seeds, unequal tuning, undefined metrics, failed runs, lost records."""
-    failed = [run for row in table.rows for run in row.runs if run.status != "finished"]
+    """What a reader must not overlook, in words: see `remarks`."""
+    return [remark.text for remark in remarks(table)]
+
+
+def remarks(table: Table) -> list[Remark]:
+    """Missing seeds, unequal tuning, undefined metrics, failed runs, lost records, and the figures each is about."""
     return [
         *_missing_seeds(table),
-        *_unequal_tuning(table),
+        *(Remark(line) for line in _unequal_tuning(table)),
         *_undefined(table),
-        *(f"{run.status.capitalize()}: {run.name}: {_reason(run)}" for run in failed),
-        *(f"Left out: {problem}" for problem in table.problems),
+        *_failed(table),
+        *(Remark(f"Left out: {problem}", _lost(problem, table)) for problem in table.problems),
     ]
 
 
@@ -62,7 +66,7 @@ def _source(table: Table, data: DataVersion) -> str:
         if column.data == data:
             metrics[column.split].append(column.metric)
     figures = ", ".join(f"{' and '.join(names)} on {split} ({_rows(rows, split)})" for split, names in metrics.items())
-    seeds = set().union(*(table.seeds(data, row.model) for row in table.rows))
+    seeds = set().union(*(table.seeds(data, model) for model in {row.model for row in table.rows}))
     held_out = f", {_rows(rows, 'selection')} of train held out to select on" if rows.get("selection") else ""
     apart = f" Kept apart from its namesakes: {data.difference}." if data.difference else ""
     note = f" {data.example.data.note}" if data.example.data.note else ""
@@ -78,17 +82,48 @@ def _seeds(seeds: Iterable[int]) -> str:
     return ("seed " if len(seeds) == 1 else "seeds ") + ", ".join(map(str, seeds))
 
 
-def _missing_seeds(table: Table) -> list[str]:
-    lines = []
+def _missing_seeds(table: Table) -> Iterator[Remark]:
     for data in table.data:
-        missing: dict[tuple[int, ...], list[str]] = defaultdict(list)
-        for row in table.rows:
+        tried = {model: table.seeds(data, model) for model in {row.model for row in table.rows}}
+        missing: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        for index, row in enumerate(table.rows):
             present = {run.seed for run in row.finished(data)}
-            absent = table.seeds(data, row.model) - present
+            absent = tried[row.model] - present
             if absent and (present or row.failed(data)):
-                missing[tuple(sorted(absent))].append(row_label(row, table))
-        lines += [f"{data.label}: {_seeds(seeds)} missing for {', '.join(rows)}." for seeds, rows in missing.items()]
-    return lines
+                missing[tuple(sorted(absent))].append(index)
+        for seeds, rows in missing.items():
+            labels = ", ".join(row_label(table.rows[index], table) for index in rows)
+            cells = frozenset((index, column) for index in rows for column in _columns(table, data))
+            yield Remark(f"{data.label}: {_seeds(seeds)} missing for {labels}.", cells)
+
+
+def _failed(table: Table) -> Iterator[Remark]:
+    for index, row in enumerate(table.rows):
+        for run in row.runs:
+            if run.status != "finished":
+                versions = [data for data in table.data if any(run is other for other in row.failed(data))]
+                cells = frozenset((index, column) for data in versions for column in _columns(table, data))
+                yield Remark(f"{run.status.capitalize()}: {run.name}: {_reason(run)}", cells)
+
+
+def _lost(problem: str, table: Table) -> frozenset[tuple[int, Column]]:
+    """The figures that a record which cannot be read belongs to: its folder has the name of theirs but for the seed."""
+    return frozenset(
+        (index, column)
+        for index, row in enumerate(table.rows)
+        for data in table.data
+        if any(_siblings(run.name).search(problem) for run in row.finished(data))
+        for column in _columns(table, data)
+    )
+
+
+def _siblings(name: str) -> re.Pattern[str]:
+    stem = re.sub(r"-s\d+-[0-9a-f]{8}$", "", name)
+    return re.compile(rf"(?<![\w.-]){re.escape(stem)}-s\d+-[0-9a-f]{{8}}(?!\w)")
+
+
+def _columns(table: Table, data: DataVersion) -> list[Column]:
+    return [column for column in table.columns if column.data == data]
 
 
 def _unequal_tuning(table: Table) -> list[str]:
@@ -118,14 +153,13 @@ def _search(run: RunRecord) -> str:
     return f"{options} tuned on the held-out slice: {search['trials']} trials for each method and size"
 
 
-def _undefined(table: Table) -> list[str]:
-    lines = []
+def _undefined(table: Table) -> Iterator[Remark]:
     for column in table.columns:
-        for row in table.rows:
+        for index, row in enumerate(table.rows):
             seeds = [seed for seed, value in row.spread(column).values.items() if value is None]
             if seeds:
-                lines.append(f"{_figure(column)} is undefined for {_seeds(seeds)} of {row_label(row, table)}.")
-    return lines
+                words = f"{_figure(column)} is undefined for {_seeds(seeds)} of {row_label(row, table)}."
+                yield Remark(words, frozenset({(index, column)}))
 
 
 def _figure(column: Column) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import embfact
+from embfact.records.collect import find_records
 from embfact.records.record import write
 
 ROOT = Path(__file__).parents[2]
@@ -63,7 +65,10 @@ def test_a_file_is_written_and_warnings_still_reach_the_terminal(outputs, tmp_pa
         (["file://{tmp}/nowhere"], "no readable run records"),
         (["nosuch://bucket"], "there is no protocol 'nosuch'"),
         (["{tmp}/broken"], "cut off"),
-        (["{tmp}/outputs", "--format", "html"], "invalid choice: 'html'"),
+        (["{tmp}/outputs", "--format", "rtf"], "invalid choice: 'rtf'"),
+        (["{tmp}/outputs", "--from", "wandb:us/sweep"], "give either DIR"),
+        (["--from", "us/sweep"], "give wandb:ENTITY/PROJECT"),
+        (["{tmp}/outputs", "--rows", "methd"], "did you mean 'method'?"),
         (["{tmp}/outputs", "--output", "{tmp}/nowhere/table.md"], "give a file name in a folder that exists"),
         (["{tmp}/outputs", "--output", "{tmp}/empty"], "give a file name in a folder that exists"),
         ([], "DIR"),
@@ -80,11 +85,37 @@ def test_bad_input_is_told_in_words(outputs, tmp_path, arguments, words):
     assert done.stdout == ""
 
 
-def test_tables_need_neither_torch_nor_arrow(outputs):
-    code = (
-        "import sys, embfact.records.collect, embfact.records.render, embfact.tasks.metrics; "
-        "sys.exit(bool({'torch', 'transformers', 'pyarrow', 'torchmetrics'} & set(sys.modules)))"
-    )
+@pytest.mark.parametrize(
+    ("modules", "heavy"),
+    [
+        ("embfact.records.collect, embfact.tables.render", "numpy scipy statsmodels pyarrow torch transformers"),
+        ("embfact.tasks.metrics", "torch torchmetrics transformers pyarrow"),
+    ],
+)
+def test_tables_need_neither_torch_nor_scipy(modules, heavy):
+    code = f"import sys, {modules}; sys.exit(bool(set({heavy.split()}) & set(sys.modules)))"
     paths = str(Path(embfact.__file__).parents[1])
     done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": paths}, check=False)
     assert done.returncode == 0
+
+
+def test_the_fields_of_the_command_line_reach_the_table(outputs):
+    done = run(
+        *(outputs, "--rows", "method", "--columns", "data,metric", "--bold", "none", "--stat", "mean"),
+        *("--format", "latex", "--caption", "Sentiment & rank.", "--label", "tab:sst"),
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert r"\caption{Sentiment \& rank.}" in done.stdout
+    assert r"\label{tab:sst}" in done.stdout
+    assert r"none & 90.0" in done.stdout
+
+
+def test_runs_of_wandb_make_the_same_table(outputs, monkeypatch, capsys):
+    import embfact.wandb_view.runs as runs
+
+    spec = importlib.util.spec_from_file_location("table_script", ROOT / "scripts" / "table.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    monkeypatch.setattr(runs, "collected", {"wandb:us/sweep": find_records([outputs])}.__getitem__)
+    assert script.main(["--from", "wandb:us/sweep"]) == 0
+    assert capsys.readouterr().out == run(outputs).stdout

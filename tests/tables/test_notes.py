@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from embfact.records.collect import Collected
-from embfact.records.notes import sources, warnings
-from embfact.records.render import render
 from embfact.records.table import build_table
+from embfact.tables.notes import sources, warnings
+from embfact.tables.render import render
 
 LR = {"optimizer.lr": {"low": 1e-5, "high": 1e-3, "log": True}}
 

@@ -1,0 +1,1 @@
+"""Tables of runs: what stands in a cell, what stands below, and the formats."""
