@@ -1,4 +1,4 @@
-"""Draw a sweep: a metric against the size of the embedding, mean and spread over seeds.
+"""Draw a sweep: a metric against size, what is left of dense, learning curves, every task.
 
 Example: ``python scripts/plot.py outputs/methods_sst2 --output sweep.svg``
 """
@@ -9,73 +9,75 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from embfact.errors import UserError, nearest
+from embfact.errors import UserError
+from embfact.pictures.points import MEASURES
+from embfact.pictures.wish import KINDS, Wish, choose
 from embfact.records.collect import find_records
 from embfact.records.remote import is_url
-from embfact.records.table import Column, Table, build_table
-
-if TYPE_CHECKING:
-    from embfact.records.picture import Measure
+from embfact.records.table import Table, build_table
+from embfact.tables.notes import warnings
 
 FORMATS = (".svg", ".png", ".pdf")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; gives the exit code: 0, or 2 if the input or the output cannot be used."""
-    parser = argparse.ArgumentParser(description="Picture of the runs below one or more directories.")
-    parser.add_argument(
-        "directories", nargs="+", metavar="DIR", help="directory of runs at any depth, or URL of published ones"
-    )
-    parser.add_argument("--output", type=Path, default=Path("sweep.svg"), metavar="FILE", help=", ".join(FORMATS))
-    parser.add_argument("--data", help="data set to draw, where there are several")
-    parser.add_argument("--metric", help="metric to draw; the first one of the data set if not given")
-    parser.add_argument(
-        "--against",
-        choices=["params", "bytes"],
-        help="size to draw against; params, or bytes where some tables are quantized or coded, if not given",
-    )
-    options = parser.parse_args(arguments)
+    options = _parser().parse_args(arguments)
     try:
-        if options.output.suffix not in FORMATS or not options.output.parent.is_dir():
-            raise UserError(f"cannot write {options.output}; give a file ending in {', '.join(FORMATS)} in a folder")
-        for directory in options.directories:
-            if not is_url(directory) and not Path(directory).is_dir():
-                raise UserError(f"{directory} is not a directory; give the output directory of a sweep")
-        table = build_table(find_records(options.directories))
-        column = _column(table, options.data, options.metric)
-        _draw(table, column, options.output, options.against)
+        table = _table(options.directories, options.output)
+        _draw(table, Wish(options.kind, options.data, options.metric, options.against), options.output)
     except UserError as error:
-        print(f"plot.py: {error}", file=sys.stderr)
+        print("\n".join(f"plot.py: {line}" for line in str(error).splitlines()), file=sys.stderr)
         return 2
+    for line in warnings(table):
+        print(f"plot.py: {line}", file=sys.stderr)
     print(f"wrote {options.output}")
     return 0
 
 
-def _column(table: Table, data: str | None, metric: str | None) -> Column:
-    if not table.columns:
-        raise UserError("no finished runs there; run train.py first, or give another directory")
-    labels = {column.data.label for column in table.columns}
-    if data is None and len(labels) > 1:
-        raise UserError(f"several data sets there ({', '.join(sorted(labels))}); choose one with --data")
-    if data is not None and data not in labels:
-        raise UserError(f"no runs on {data}; {nearest(data, labels)}")
-    columns = [column for column in table.columns if data in (None, column.data.label)]
-    names = {column.metric for column in columns}
-    if metric is not None and metric not in names:
-        raise UserError(f"no figure called {metric}; {nearest(metric, names)}")
-    return next(column for column in columns if metric in (None, column.metric))
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="Picture of the runs below one or more directories.")
+    parser.add_argument(
+        "directories", nargs="+", metavar="DIR", help="directory of runs at any depth, or URL of published ones"
+    )
+    kinds = "; ".join(f"{kind}: {words}" for kind, words in KINDS.items())
+    parser.add_argument("--kind", choices=list(KINDS), default="pareto", help=kinds.replace("%", "%%"))
+    parser.add_argument("--output", type=Path, default=Path("sweep.svg"), metavar="FILE", help=", ".join(FORMATS))
+    parser.add_argument("--data", help="data set to draw, where there are several")
+    parser.add_argument(
+        "--metric", help="metric to draw, or a column of metrics.csv for curves; the first one if not given"
+    )
+    parser.add_argument(
+        "--against",
+        choices=list(MEASURES),
+        help="size to draw against; params, or bytes where some tables are quantized or coded, if not given",
+    )
+    return parser
 
 
-def _draw(table: Table, column: Column, path: Path, against: Measure | None) -> None:
+def _table(directories: Sequence[str], output: Path) -> Table:
+    faults = []
+    if output.suffix not in FORMATS or not output.parent.is_dir() or output.is_dir():
+        faults.append(f"cannot write {output}; give a file ending in {', '.join(FORMATS)} in a folder that exists")
+    for directory in directories:
+        if not is_url(directory) and not Path(directory).is_dir():
+            faults.append(f"{directory} is not a directory; give the output directory of a sweep")
+    if faults:
+        raise UserError("\n".join(faults))
+    return build_table(find_records(directories))
+
+
+def _draw(table: Table, wish: Wish, output: Path) -> None:
+    chosen = choose(table, wish)
     # Half a second to import, so only once the words of the command are in order.
-    from embfact.records.picture import draw, save
+    from embfact.pictures.draw import draw
+    from embfact.pictures.style import save
 
     try:
-        save(draw(table, column, against), path)
-    except ValueError as error:
-        raise UserError(str(error)) from None
+        save(draw(table, wish, chosen), output)
+    except OSError as error:
+        raise UserError(f"cannot write {output} ({error.strerror}); give --output another place") from None
 
 
 if __name__ == "__main__":
