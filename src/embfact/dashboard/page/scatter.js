@@ -1,0 +1,177 @@
+// The plot: a figure against a size on a logarithmic axis, the Pareto front, and the dense model as a line.
+
+// Wong's palette (Nature Methods, 2011) for the colour-blind; shapes tell the methods apart in grey.
+const COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"];
+const SHAPES = ["circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "x"];
+const BUTTONS = ["toImage", "select2d", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"];
+const CONFIG = { displaylogo: false, responsive: true, modeBarButtons: [BUTTONS] };
+
+/** The look of a method: the same whatever is filtered. The dense model is no method: it has the colour of the text. */
+function styleOf(label) {
+  if (label === "none") return { color: color("ink"), symbol: "star" };
+  const labels = [...new Set(app.runs.map(methodOf))].filter((other) => other !== "none").sort(collator.compare);
+  const place = labels.indexOf(label);
+  return { color: COLORS[place % COLORS.length], symbol: SHAPES[place % SHAPES.length] };
+}
+
+function layout(changes) {
+  const ink = color("ink");
+  const axis = { gridcolor: color("grid"), linecolor: color("line"), zeroline: false, automargin: true };
+  return {
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: color("paper"),
+    font: { color: ink, size: 12 },
+    margin: { l: 55, r: 45, t: 25, b: 45 },
+    hoverlabel: { bgcolor: color("panel"), bordercolor: color("line"), font: { color: ink }, align: "left" },
+    modebar: { orientation: "v", bgcolor: "rgba(0,0,0,0)", color: color("soft"), activecolor: color("mark") },
+    legend: { itemclick: false, itemdoubleclick: false, orientation: "h", y: 1.02, yanchor: "bottom" },
+    ...changes,
+    xaxis: { ...axis, ...changes.xaxis },
+    yaxis: { ...axis, ...changes.yaxis },
+  };
+}
+
+function drawScatter() {
+  const found = points();
+  const words = emptyWords(found);
+  byId("scatter-empty").hidden = !words;
+  byId("scatter-empty").textContent = words;
+  byId("scatter").hidden = Boolean(words);
+  if (words) return;
+  const byLabel = [...Map.groupBy(found, (item) => methodOf(item.first))];
+  byLabel.sort(([one], [other]) => collator.compare(one, other));
+  const traces = byLabel.map(([label, items]) => methodTrace(label, items));
+  const { shapes, annotations } = denseLines(found);
+  const ticks = sizeTicks(found);
+  const title = `${figureName(app.figure)} on ${app.dataset} (%)`;
+  const settings = layout({
+    xaxis: { type: "log", title: { text: `${AXES[app.axis].label} (log scale)` }, ...ticks },
+    yaxis: { title: { text: plain(cut(title, 50)) } },
+    hovermode: "closest",
+    dragmode: "select",
+    shapes,
+    annotations,
+    showlegend: true,
+    uirevision: [app.dataset, app.figure, app.axis].join(" "),
+    selections: [],
+  });
+  Plotly.react("scatter", [frontTrace(found), ...traces, chosenTrace(found)], settings, CONFIG);
+}
+
+function emptyWords(found) {
+  if (found.length) return "";
+  if (!app.runs.length) return "There is no run yet.";
+  const several = app.dataset === ALL && datasets().length > 1;
+  if (several) return "Choose one data set to draw it: figures of several have no common axis.";
+  if (!app.items.length) return "The filters leave no run; clear some of them.";
+  return "None of these runs has finished with this figure.";
+}
+
+/** Points of one method; pale where others are selected. */
+function methodTrace(label, items) {
+  const marker = { ...styleOf(label), size: 9, line: { width: 1, color: color("paper") } };
+  return { ...pointsTrace(items, marker), name: plain(cut(label, 40)), opacity: app.selected.size ? 0.35 : 1 };
+}
+
+/** The selected points, ringed, above all others. */
+function chosenTrace(found) {
+  const items = found.filter(isSelected);
+  const styles = items.map((item) => styleOf(methodOf(item.first)));
+  const ring = { size: 13, line: { width: 2, color: color("ink") } };
+  const marker = { color: styles.map((style) => style.color), symbol: styles.map((style) => style.symbol), ...ring };
+  return { ...pointsTrace(items, marker), showlegend: false };
+}
+
+function pointsTrace(items, marker) {
+  const deviations = items.map((item) => 100 * (figureOf(item).std ?? 0));
+  return {
+    type: "scatter",
+    mode: "markers",
+    marker,
+    x: items.map((item) => item.sizes[app.axis]),
+    y: items.map((item) => 100 * figureOf(item).mean),
+    error_y: { type: "data", array: deviations, visible: app.mode === "means", thickness: 1.2, width: 3 },
+    customdata: items.map((item) => item.key),
+    text: items.map(hoverText),
+    hovertemplate: "%{text}<extra></extra>",
+    unselected: { marker: { opacity: 1 } }, // the ring tells, not the library's own paleness
+  };
+}
+
+function hoverText(item) {
+  const { first } = item;
+  const finished = item.runs.filter((run) => run.status === "finished");
+  const seeds = finished.map((run) => run.seed).sort((one, other) => one - other);
+  const size = /^\d/.test(first.size) ? `rank ${first.size}` : first.size;
+  const lines = [
+    [methodOf(first), size, first.setting].filter(Boolean).join(", "),
+    `${figureName(app.figure)} ${percent(figureOf(item))}`,
+    `embedding ${short(item.sizes[0])} parameters, ${short(item.sizes[2])}B`,
+    `model ${short(item.sizes[1])} parameters, ${short(item.sizes[3])}B`,
+    app.mode === "runs" ? first.name : `${plural(seeds.length, "seed")}: ${seeds.join(", ")}`,
+  ];
+  return lines.map((line) => plain(cut(line, 100))).join("<br>");
+}
+
+function frontTrace(found) {
+  const best = paretoFront(found);
+  return {
+    type: "scatter",
+    mode: "lines",
+    name: "Pareto front",
+    x: best.map((item) => item.sizes[app.axis]),
+    y: best.map((item) => 100 * figureOf(item).mean),
+    line: { shape: "hv", color: color("soft"), width: 1.5, dash: "dot" },
+    hoverinfo: "skip",
+  };
+}
+
+/** A line at the dense model of each backbone; over runs it is at their mean too. */
+function denseLines(found) {
+  const shapes = [];
+  const annotations = [];
+  const several = app.data.dense.length > 1;
+  const dense = found.filter((item) => item.first.dense);
+  for (const [model, items] of Map.groupBy(dense, (item) => item.first.model)) {
+    const y = 100 * spreadOf(items.map((item) => figureOf(item).mean)).mean;
+    const line = { color: color("soft"), width: 1.2, dash: "dash" };
+    shapes.push({ type: "line", xref: "paper", x0: 0, x1: 1, y0: y, y1: y, line });
+    const text = plain(`dense ${several ? `${model} ` : ""}${y.toFixed(1)}`);
+    annotations.push({ text, xref: "paper", x: 0, xanchor: "left", y, yanchor: "bottom", showarrow: false });
+  }
+  return { shapes, annotations };
+}
+
+/** Ticks at halves of the dense size, or of the largest of several. */
+function sizeTicks(found) {
+  const models = new Set(found.map((item) => item.first.model));
+  const dense = app.data.dense.filter(({ model }) => models.has(model)).map(({ sizes }) => sizes[app.axis]);
+  const base = Math.max(...dense);
+  const sizes = found.map((item) => item.sizes[app.axis]);
+  const smallest = Math.floor(Math.log2(Math.min(...sizes) / base)) - 1;
+  const largest = Math.ceil(Math.log2(Math.max(...sizes) / base)) + 1;
+  const powers = Array.from({ length: largest - smallest + 1 }, (_, place) => smallest + place);
+  const share = (power) => (power > 0 ? `${2 ** power}x` : power ? `1/${2 ** -power}` : "dense");
+  const second = (power) => (dense.length === 1 ? `<br>${share(power)}` : "");
+  const label = (power) => short(base * 2 ** power) + AXES[app.axis].unit + second(power);
+  return { tickvals: powers.map((power) => base * 2 ** power), ticktext: powers.map(label) };
+}
+
+/** Clicks and boxes of the plot select; listeners can be set once there is a plot. */
+function listenToScatter() {
+  const plot = byId("scatter");
+  if (plot.dataset.listens || !plot.on) return;
+  plot.dataset.listens = "yes";
+  const itemsOf = (event) => {
+    const keys = new Set(event.points.map((point) => point.customdata));
+    return app.items.filter((item) => keys.has(item.key));
+  };
+  // Later: the plot is not to be drawn anew while it tells of an event.
+  const later = (action) => setTimeout(action, 0);
+  plot.on("plotly_click", (event) => {
+    const add = event.event.shiftKey || event.event.ctrlKey || event.event.metaKey;
+    later(() => select(itemsOf(event), { add }));
+  });
+  plot.on("plotly_selected", (event) => event?.points.length && later(() => select(itemsOf(event))));
+  plot.on("plotly_deselect", () => later(() => select([])));
+}
