@@ -23,6 +23,7 @@ from embfact.lifecycle.publishing import send, with_published
 from embfact.lifecycle.status import LOCK
 from embfact.log import say, say_error
 from embfact.sweep import PlannedRun, describe, make_plan, with_baselines
+from embfact.wandb_view.sync import sync_line
 
 LOOK_EVERY = 0.5  # seconds between two looks at a run that another process is at
 
@@ -126,14 +127,16 @@ def _report(plan: Sequence[PlannedRun], outcomes: dict[str, Outcome], multirun: 
     places = [run.identity.directory for run in plan if run.identity]
     if records and multirun:
         from embfact.records.collect import Collected
-        from embfact.records.render import render
         from embfact.records.table import build_table
+        from embfact.tables.render import render
 
         folders = " ".join(sorted({str(place.parent) for place in places}))
         say(f"\n{render(build_table(Collected(tuple(records))))}\nwrote {folders}")
         say(f"table in other formats: python scripts/table.py {folders} --format md|latex|csv")
     elif records:
         say(f"wrote {places[0]}")
+    if line := sync_line(run.identity.directory for run in plan if run.identity and run.config.logger.mode != "none"):
+        say(f"to send the runs to W&B: {line}")
     unfinished = [line for run in plan if (line := _unfinished(run, outcomes.get(run.key)))]
     for line in unfinished:
         say_error(line)

@@ -102,6 +102,7 @@ def _record(config: RunConfig, identity: Identity, attempt: Attempt, lock: Lock,
         record = _failure(frame, error, attempt.watch.seconds())
         with suppress(OSError):  # of a disk that is full: the status says what it can
             _keep(record, config, identity, attempt, lock)
+        tracker.summarize(record)
     finally:
         tracker.close(ended)
     return record

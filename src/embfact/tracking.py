@@ -6,7 +6,6 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.loggers import Logger
@@ -15,6 +14,8 @@ from embfact.config import RunConfig
 from embfact.lifecycle.status import State
 from embfact.records.identity import Identity
 from embfact.records.record import RunRecord
+from embfact.wandb_view.access import has_key
+from embfact.wandb_view.values import outcome, settings, summary
 
 log = logging.getLogger(__name__)
 
@@ -37,20 +38,9 @@ class Tracker:
         self.loggers: list[Logger] = [self._wandb] if self._wandb else []
 
     def summarize(self, record: RunRecord) -> None:
-        """Put sizes and final metrics where a W&B scatter plot finds them."""
-        size = record.size
-        if not self._wandb or size is None:
-            return
-        values: dict[str, Any] = {
-            "params/total": size.model.parameters,
-            "params/embedding": size.embedding.parameters,
-            "params/embedding_ratio": size.embedding.parameters / size.dense.embedding.parameters,
-            "bytes/embedding": size.embedding.bytes,
-            "bytes/total": size.model.bytes,
-        }
-        for split, metrics in record.metrics.items():
-            values |= {f"{split}/{name}": value for name, value in metrics.items() if value is not None}
-        self._wandb.summarize(values)
+        """Put the figures where a W&B plot finds them, and the whole record where tables are made from it."""
+        if self._wandb:
+            self._wandb.conclude(record)
 
     def close(self, ended: State) -> None:
         """End the W&B run, marked as finished or failed: the next run of a sweep must not write into it.
@@ -61,6 +51,8 @@ class Tracker:
             ended: How the run ended.
         """
         if self._wandb and (self._wandb.is_open or ended != "interrupted"):
+            if ended == "interrupted":
+                self._wandb.mark(ended)
             self._wandb.close(succeeded=ended == "finished")
 
 
@@ -100,9 +92,18 @@ class ForgivingWandb(Logger):
     def log_hyperparams(self, *_: Any, **__: Any) -> None:
         """Lightning's hyperparameters; the configuration went in when the run was opened."""
 
-    def summarize(self, values: Mapping[str, Any]) -> None:
-        """Set values of the run's summary."""
-        self._guard(lambda run: run.summary.update(dict(values)))
+    def conclude(self, record: RunRecord) -> None:
+        """Add what is known of a run that has ended."""
+
+        def add(run: Any) -> None:
+            run.config.update(outcome(record), allow_val_change=True)
+            run.summary.update(summary(record))
+
+        self._guard(add)
+
+    def mark(self, status: State) -> None:
+        """Say how a run ended that has no record."""
+        self._guard(lambda run: run.summary.update({"status": status}))
 
     def close(self, *, succeeded: bool) -> None:
         """Finish the W&B run, marked as it ended."""
@@ -141,9 +142,7 @@ def open_wandb(config: RunConfig, identity: Identity, wandb_id: str | None) -> A
         mode="offline" if offline else "online",
         project=config.logger.project,
         entity=config.logger.entity,
-        group=config.experiment_name,
-        tags=list(config.tags),
-        config=describe(config, identity),
+        **settings(config, identity),
         settings=wandb.Settings(
             console="off", silent=True, init_timeout=_start(), finish_timeout=FINISH, x_disable_stats=True
         ),
@@ -151,24 +150,8 @@ def open_wandb(config: RunConfig, identity: Identity, wandb_id: str | None) -> A
     # Training steps are the axis, not calls.
     run.define_metric("trainer/global_step")
     run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
-    run.define_metric("*", step_metric="trainer/global_step")
     return run
 
 
 def _start() -> float:
     return float(os.environ.get("WANDB_INIT_TIMEOUT", START))
-
-
-def describe(config: RunConfig, identity: Identity) -> dict[str, Any]:
-    """The configuration as W&B shows it, with method and rank where filters expect them."""
-    values = config.plain()
-    method = {"method": config.factorization.name, "rank": config.rank if config.factorization.uses_rank else None}
-    return {**values, **method, "dataset": config.data.name, "backbone": config.model.label, "hash": identity.hash}
-
-
-def has_key() -> bool:
-    """Whether a W&B key is set or stored on this machine."""
-    stored = [Path.home() / name for name in (".netrc", "_netrc")]
-    return bool(os.environ.get("WANDB_API_KEY")) or any(
-        file.is_file() and "wandb" in file.read_text(errors="ignore") for file in stored
-    )

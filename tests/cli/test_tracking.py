@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import csv
+import json
+import os
 import signal
+import subprocess
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,94 +18,140 @@ import pytest
 from embfact.factorization.random import Random
 from embfact.lifecycle.interruption import Interrupted
 from embfact.records.record import RunRecord, read
+from embfact.wandb_view.runs import collected
+from embfact.wandb_view.values import summary
+from tests.wandb_view.service import KEY, serving
+from tests.wandb_view.wandb_file import Offline, read_offline
 
 
 @dataclass(frozen=True)
-class Closed:
-    """A W&B run as it was when it was closed."""
+class Logged:
+    """A sweep of two runs in one process, the second of which diverges, and what W&B was left with."""
 
-    id: str
-    name: str
-    group: str
-    tags: tuple[str, ...]
-    config: dict[str, Any]
-    summary: dict[str, Any]
-    exit_code: int
+    folder: Path
+    out: str
+
+    @property
+    def records(self) -> dict[str, RunRecord]:
+        """The records by their status."""
+        return {record.status: record for record in map(read, self.folder.glob("my runs/*/"))}
+
+    def offline(self, record: RunRecord) -> Offline:
+        """What the W&B file of a run holds."""
+        (file,) = self.folder.glob(f"my runs/{record.name}/wandb/offline-run-*/*.wandb")
+        return read_offline(file)
 
 
 @pytest.fixture(scope="module")
-def logged(train: Any, tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Closed]]:
-    """Two runs in one process, the second of which diverges, and their W&B runs."""
-    from wandb.sdk.wandb_run import Run
-
-    folder, closed, finish = tmp_path_factory.mktemp("tracked"), [], Run.finish
-
-    def spy(run: Any, exit_code: int | None = None, **rest: Any) -> None:
-        summary = {key: value for key, value in dict(run.summary).items() if not key.startswith("_")}
-        closed.append(Closed(run.id, run.name, run.group, run.tags, dict(run.config), summary, int(exit_code or 0)))
-        finish(run, exit_code=exit_code, **rest)
-
-    words = ["logger=offline", "output_dir=runs", "tags=[pilot]", "factorization=svd", "rank=8", "baseline=false"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Run, "finish", spy)
-        answer = train(*tiny, *words, "trainer.batch_size=8", "optimizer.lr=1e-4,1e30", "-m", cwd=folder)
+def logged(train: Any, tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> Logged:
+    folder = tmp_path_factory.mktemp("tracked")
+    words = ["logger=offline", "output_dir=my runs", "tags=[pilot]", "factorization=svd", "rank=8", "baseline=false"]
+    words += ["logger.entity=me", "trainer.batch_size=8", "optimizer.lr=1e-4,1e30", "-m"]
+    answer = train(*tiny, *words, cwd=folder)
     assert answer.code == 1, answer
-    return folder, closed
+    return Logged(folder, answer.out)
 
 
-def records(folder: Path) -> dict[str, RunRecord]:
-    return {record.status: record for record in map(read, folder.glob("runs/*/"))}
+def test_two_runs_of_a_process_are_two_runs_there(logged: Logged) -> None:
+    runs = [logged.offline(record) for record in logged.records.values()]
+    assert len({run.id for run in runs}) == len(runs) == 2
 
 
-def test_two_runs_of_a_process_are_two_runs_there(logged: tuple[Path, list[Closed]]) -> None:
-    folder, closed = logged
-    assert len({run.id for run in closed}) == len(closed) == 2
-    for run in closed:
-        (file,) = folder.glob(f"runs/{run.name}/wandb/offline-run-*/*.wandb")
-        assert file.name == f"run-{run.id}.wandb"
-        assert file.stat().st_size > 0
+def test_a_run_is_marked_as_it_ended(logged: Logged) -> None:
+    ended = {status: logged.offline(record).exit_code for status, record in logged.records.items()}
+    assert ended == {"finished": 0, "diverged": 1}
 
 
-def test_a_run_is_marked_as_it_ended(logged: tuple[Path, list[Closed]]) -> None:
-    folder, closed = logged
-    assert {run.name: run.exit_code for run in closed} == {
-        records(folder)["finished"].name: 0,
-        records(folder)["diverged"].name: 1,
-    }
+def test_a_run_can_be_found_and_grouped_there(logged: Logged) -> None:
+    record = logged.records["finished"]
+    run = logged.offline(record)
+    assert (run.name, run.project, run.group) == (record.name, "embfact", "debug")
+    assert (run.job_type, run.tags) == ("factorized", ("pilot",))
+    expected = {"method": "svd", "rank": 8, "dataset": "vader", "backbone": "bert-scratch", "seed": 0}
+    expected |= {"variant": "svd-r8", "storage": "float32", "hash": record.hash}
+    assert {key: run.config[key] for key in expected} == expected
+    # The whole resolved configuration is there besides.
+    assert {**record.config, **run.config} == run.config
 
 
-def test_a_run_can_be_found_and_plotted_there(logged: tuple[Path, list[Closed]]) -> None:
-    folder, closed = logged
-    record = records(folder)["finished"]
-    (run,) = [run for run in closed if run.name == record.name]
-    assert (run.group, run.tags) == ("debug", ("pilot",))
-    found = {key: run.config[key] for key in ("method", "rank", "dataset", "backbone", "hash", "seed")}
-    assert found == {
-        "method": "svd",
-        "rank": 8,
-        "dataset": "vader",
-        "backbone": "bert-scratch",
-        "hash": record.hash,
-        "seed": 0,
-    }
-    assert run.config["optimizer"]["lr"] == 1e-4
+def test_its_figures_can_be_plotted_there(logged: Logged) -> None:
+    record = logged.records["finished"]
+    found = logged.offline(record).summary
     expected = {
         "params/total": record.size.model.parameters,
         "params/embedding": record.size.embedding.parameters,
         "params/embedding_ratio": 8 * (30522 + 128) / (30522 * 128),
         "bytes/embedding": record.size.embedding.bytes,
         "test/accuracy": record.metrics["test"]["accuracy"],
-    }
-    assert {key: run.summary[key] for key in expected} == pytest.approx(expected)
+        "seconds/total": record.seconds.total,
+    } | summary(record)
+    assert {key: found[key] for key in expected} == pytest.approx(expected)
 
 
-def test_learning_curves_are_kept_without_any_service(logged: tuple[Path, list[Closed]]) -> None:
-    folder, _ = logged
-    record = records(folder)["finished"]
-    with (folder / "runs" / record.name / "metrics.csv").open(newline="") as file:
+def test_a_run_that_diverged_says_so_there(logged: Logged) -> None:
+    record = logged.records["diverged"]
+    found = logged.offline(record).summary
+    assert (found["status"], found["error"]) == ("diverged", record.error.message)
+
+
+def test_the_whole_record_is_there(logged: Logged) -> None:
+    for record in logged.records.values():
+        assert RunRecord.model_validate(json.loads(logged.offline(record).config["record"])) == record
+
+
+def test_learning_curves_are_those_of_the_run_directory(logged: Logged) -> None:
+    record = logged.records["finished"]
+    run = logged.offline(record)
+    assert run.axes["*"] == "trainer/global_step"
+    with (logged.folder / "my runs" / record.name / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     (row,) = [row for row in rows if row["selection/accuracy"]]
     assert float(row["selection/accuracy"]) == pytest.approx(record.selection.value)
+    ((step, value),) = run.curve("selection/accuracy")
+    # W&B counts steps from 0.
+    assert (step + 1, value) == (record.training.steps, pytest.approx(record.selection.value))
+    assert run.curve("train/loss")
+
+
+@pytest.fixture
+def _fresh_wandb() -> Iterator[None]:
+    import wandb
+
+    wandb.teardown()
+    yield
+    wandb.teardown()
+
+
+@pytest.mark.usefixtures("_fresh_wandb")
+def test_the_printed_line_sends_every_run_once(logged: Logged, monkeypatch: pytest.MonkeyPatch) -> None:
+    (line,) = [line for line in logged.out.splitlines() if "wandb sync" in line]
+    command = line[line.index("wandb sync") :]
+    assert command == "wandb sync 'my runs'/*/wandb/offline-run-*"
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+
+    def sync(command: str) -> str:
+        done = subprocess.run(["sh", "-c", command], cwd=logged.folder, capture_output=True, text=True, check=True)
+        return done.stdout + done.stderr
+
+    with serving() as service:
+        monkeypatch.setenv("WANDB_BASE_URL", service.url)
+        sync(command)
+        states = {run["displayName"]: run["state"] for run in service.runs.values()}
+        finished, diverged = logged.records["finished"], logged.records["diverged"]
+        assert states == {finished.name: "finished", diverged.name: "failed"}
+        asked = len(service.asked)
+        assert "Skipped 2 synced run(s)" in sync(command)
+        assert len(service.asked) == asked
+        # Also where the marks are lost: the ids are those of the runs that are there.
+        for mark in logged.folder.rglob("*.wandb.synced"):
+            mark.unlink()
+        sync(command)
+        assert {run["displayName"]: run["state"] for run in service.runs.values()} == states
+        assert len(service.runs) == 2
+        found = collected("wandb:me/embfact")
+    assert {record.status: record for record in found.records} == logged.records
+    assert found.problems == ()
 
 
 @pytest.mark.parametrize(

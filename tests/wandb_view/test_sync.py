@@ -1,0 +1,65 @@
+"""One line sends what waits to be sent, whatever its folders are called."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from embfact.wandb_view.sync import sync_line
+
+
+def offline(run: Path, attempt: str = "1", *, sent: bool = False) -> Path:
+    folder = run / "wandb" / f"offline-run-{attempt}-abcd1234"
+    folder.mkdir(parents=True)
+    (folder / "run-abcd1234.wandb").write_bytes(b"")
+    if sent:
+        (folder / "run-abcd1234.wandb.synced").write_bytes(b"")
+    return run
+
+
+def meant(line: str, folder: Path) -> list[str]:
+    """The folders that a shell hands to the command."""
+    assert line.startswith("wandb sync ")
+    words = line.removeprefix("wandb sync ")
+    done = subprocess.run(
+        ["sh", "-c", f"printf '%s\\n' {words}"], cwd=folder, capture_output=True, text=True, check=True
+    )
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("name", ["runs", "my runs", "it's $HOME", "star*", 'quo"te;&'])
+def test_the_line_names_every_run_of_a_sweep(name: str, tmp_path: Path) -> None:
+    places = [offline(tmp_path / name / f"svd-s{seed}") for seed in range(3)]
+    line = sync_line(places)
+    assert "\n" not in line
+    assert meant(line, tmp_path) == [str(place / "wandb" / "offline-run-1-abcd1234") for place in places]
+
+
+def test_one_run_is_named_alone_with_all_its_attempts(tmp_path: Path) -> None:
+    run = offline(offline(tmp_path / "my runs" / "svd"), "2")
+    offline(tmp_path / "my runs" / "other")
+    assert meant(sync_line([run]), tmp_path) == [str(run / "wandb" / f"offline-run-{one}-abcd1234") for one in (1, 2)]
+
+
+def test_sweeps_in_several_folders_are_one_line(tmp_path: Path) -> None:
+    places = [offline(tmp_path / sweep / "svd") for sweep in ("one", "two words")]
+    assert len(meant(sync_line(places), tmp_path)) == 2
+
+
+def test_relative_paths_stay_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    offline(Path("outputs/sweep/a"))
+    offline(Path("outputs/sweep/b"))
+    line = sync_line([Path("outputs/sweep/a"), Path("outputs/sweep/b"), Path("outputs/sweep/planned")])
+    assert line == "wandb sync outputs/sweep/*/wandb/offline-run-*"
+
+
+def test_what_was_sent_is_not_offered_again(tmp_path: Path) -> None:
+    sent = offline(tmp_path / "a", sent=True)
+    online = tmp_path / "b" / "wandb" / "run-1-abcd1234"
+    online.mkdir(parents=True)
+    assert sync_line([sent, tmp_path / "b", tmp_path / "none"]) == ""
+    again = offline(sent, "2")
+    assert sync_line([again]) != ""
