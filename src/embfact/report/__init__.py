@@ -1,0 +1,1 @@
+"""The report of a sweep: table, statistics, pictures, dashboard and analysis in one folder."""

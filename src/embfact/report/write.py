@@ -1,0 +1,147 @@
+"""A sweep turned into a folder to read and to paste from: all of it, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from embfact.analysis.files import PAGE, write_analysis
+from embfact.analysis.request import read_analysis_request
+from embfact.dashboard.html import page as dashboard
+from embfact.dashboard.payload import payload
+from embfact.dashboard.sweep import read_sweep
+from embfact.errors import UserError
+from embfact.pictures.draw import draw
+from embfact.pictures.style import save
+from embfact.pictures.wish import KINDS, Wish
+from embfact.records.atomic import replacing
+from embfact.records.collect import Collected
+from embfact.records.table import DataVersion, Row, Table, build_table
+from embfact.report.findings import TOLERANCE, findings
+from embfact.sections import slug
+from embfact.statistics.table_statistics import table_statistics
+from embfact.tables.render import render
+from embfact.tables.request import Request
+
+FORMATS = ("svg", "png", "pdf")
+TABLES = {"md": "md", "latex": "tex", "csv": "csv"}
+ALL_DATA = {"tasks"}  # pictures that show every data set at once
+
+
+def write_report(
+    collected: Collected,
+    directories: Sequence[str],
+    output: Path,
+    conf_dir: Path,
+    say: Callable[[str], None],
+    *,
+    tolerance: float = TOLERANCE,
+    analysis: bool = True,
+) -> list[str]:
+    """Write tables, statistics, pictures, dashboard and analysis of the runs below some directories.
+
+    Args:
+        collected: Their records.
+        directories: Where they lie, for the dashboard.
+        output: The folder, which is replaced.
+        conf_dir: The folder with ``train.yaml``.
+        say: Told what is being done.
+        tolerance: The loss against dense that is tolerated, as a fraction.
+        analysis: Whether to look into the trained tables, which takes longest.
+
+    Returns:
+        In words, what the report could not show.
+
+    Raises:
+        OSError: If it cannot be written; an older report is then untouched.
+    """
+    table = build_table(collected)
+    with replacing(output.absolute()) as folder:
+        say("tables and statistics")
+        statistics = table_statistics(table)
+        for form, ending in TABLES.items():
+            text = render(table, form, Request(significance=True, stat="ci" if form == "csv" else "mean±std"))
+            (folder / f"table.{ending}").write_text(text, encoding="utf-8")
+        say("pictures")
+        drawn, problems = _pictures(table, folder)
+        say("dashboard")
+        html = dashboard(payload(read_sweep([str(directory) for directory in directories])))
+        (folder / "dashboard.html").write_text(html, encoding="utf-8")
+        analysed: list[str] = []
+        if analysis:
+            analysed, more = _analyses(table, folder, conf_dir, say)
+            problems += more
+        lines = [*_front(table, drawn, analysed), *findings(table, statistics, tolerance)]
+        (folder / "README.md").write_text("\n".join([*lines, *_left_out(problems)]).rstrip() + "\n", encoding="utf-8")
+    return problems
+
+
+def _front(table: Table, drawn: Sequence[str], analysed: Sequence[str]) -> list[str]:
+    """The first part of the page: the table, the pictures, and where the rest is."""
+    names = ", ".join(dict.fromkeys(run.experiment for row in table.rows for run in row.runs))
+    files = ["[table.tex](table.tex), [table.csv](table.csv): the table to paste and to compute with"]
+    files += ["[dashboard.html](dashboard.html): every run, to filter and to click (download it and open it)"]
+    files += [f"[{name}]({name}/{PAGE}): what the trained tables hold" for name in analysed]
+    pictures = [line for name in drawn for line in (f"![{name}]({name}.svg)", "")]
+    text = (render(table, "md", Request(significance=True)), "", *(f"- {line}" for line in files), "")
+    return [f"# {names}", "", *text, *pictures, "## Against the dense model", ""]
+
+
+def _left_out(problems: Sequence[str]) -> list[str]:
+    return ["## Left out", "", *(f"- {problem}" for problem in problems), ""] if problems else []
+
+
+def _pictures(table: Table, folder: Path) -> tuple[list[str], list[str]]:
+    """Every kind of picture of every data set; the names of those that there are, and why others are missing."""
+    drawn, problems = [], []
+    several = len(table.data) > 1
+    for kind in KINDS:
+        for data in [None] if kind in ALL_DATA or not several else [data.label for data in table.data]:
+            if kind in ALL_DATA and len(table.columns) < 2:
+                continue  # it would be the first picture once more
+            name = f"{kind}-{slug(data)}" if data else kind
+            try:
+                for form in FORMATS:
+                    save(draw(table, Wish(kind, data)), folder / f"{name}.{form}")
+                drawn.append(name)
+            except UserError as error:
+                problems += [f"{name}: {line}" for line in str(error).splitlines()]
+    return drawn, problems
+
+
+def _analyses(table: Table, folder: Path, conf_dir: Path, say: Callable[[str], None]) -> tuple[list[str], list[str]]:
+    """An analysis for each backbone and data set, of one run a row; their folders, and why others are missing."""
+    from embfact.analysis.analyse import analyse
+
+    done, problems = [], []
+    models = dict.fromkeys(row.model for row in table.rows)
+    for data in table.data:
+        for model in models:
+            several = len(table.data) * len(models) > 1
+            name = f"analysis-{slug(data.label)}-{slug(model)}" if several else "analysis"
+            runs, why = _analysable(table, [row for row in table.rows if row.model == model], data, conf_dir)
+            problems += [f"{name}: {line}" for line in why]
+            if not runs:
+                continue
+            request = read_analysis_request(conf_dir, runs, folder / name, None)
+            found = analyse(request, say)
+            write_analysis(found, folder / name)
+            done.append(name)
+            problems += [f"{name}: {problem}" for problem in found.problems]
+    return done, problems
+
+
+def _analysable(table: Table, rows: Sequence[Row], data: DataVersion, conf_dir: Path) -> tuple[list[str], list[str]]:
+    """The run of the lowest seed of every row whose table can be analysed; and in words, why others cannot be."""
+    found, problems = [], []
+    for row in rows:
+        runs = sorted((run for run in row.finished(data) if run.hash in table.places), key=lambda run: run.seed)
+        if row.dense or not runs:
+            continue
+        directory = str(table.places[runs[0].hash])
+        try:
+            read_analysis_request(conf_dir, [directory], Path("analysis"), None)
+            found.append(directory)
+        except UserError as error:
+            problems += str(error).splitlines()
+    return found, problems
