@@ -10,7 +10,7 @@ ifeq ($(origin ARGS),file)
 export HF_HUB_OFFLINE ?= 1
 endif
 
-.PHONY: help install sweep test test-slow benchmarks lint format clean
+.PHONY: help install sweep report test test-slow benchmarks lint format clean
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -29,6 +29,10 @@ $(INSTALLED): requirements.lock pyproject.toml
 
 sweep: $(INSTALLED)  ## run the first sweep (offline, about two minutes); another one with ARGS="..."
 	$(BIN)/python train.py $(ARGS) -m
+
+report: $(INSTALLED)  ## table, statistics, pictures, dashboard and analysis of a sweep: DIR=outputs/NAME
+	@test -n "$(DIR)" || { echo "make report needs the directory of a sweep: make report DIR=outputs/default"; exit 2; }
+	$(BIN)/python scripts/report.py $(DIR)
 
 test: $(INSTALLED)  ## run the tests
 	$(TESTING) $(BIN)/python -m pytest -n auto --maxprocesses 4 -m "not slow and not benchmark"

@@ -132,7 +132,7 @@ def _report(plan: Sequence[PlannedRun], outcomes: dict[str, Outcome], multirun: 
 
         folders = " ".join(sorted({str(place.parent) for place in places}))
         say(f"\n{render(build_table(Collected(tuple(records))))}\nwrote {folders}")
-        say(f"table in other formats: python scripts/table.py {folders} --format md|latex|csv")
+        say(f"table, tests, pictures and dashboard in one folder: python scripts/report.py {folders}")
     elif records:
         say(f"wrote {places[0]}")
     if line := sync_line(run.identity.directory for run in plan if run.identity and run.config.logger.mode != "none"):

@@ -1,0 +1,59 @@
+"""The notebooks: what is kept in them is what they print, and they run from a clean kernel."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+NAMES = ["01_why_the_table_is_low_rank", "02_rank_sweep_on_sst2", "03_paper_tables", "04_add_your_own_method"]
+QUICK = NAMES[0]  # trains nothing
+ON_SST2 = NAMES[1:3]
+
+
+def read(name: str) -> nbformat.NotebookNode:
+    return nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+
+
+def test_all_four_are_there() -> None:
+    assert [path.stem for path in NOTEBOOKS] == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_they_read_well_unexecuted(name: str) -> None:
+    cells = [cell for cell in read(name).cells if cell.cell_type == "code"]
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    assert outputs
+    assert not [output for output in outputs if output.output_type == "error"]
+    # No path of the machine that executed it, and no warning.
+    assert not re.search(r"site-packages|/home/|/root/|Warning", str(outputs))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(
+            name,
+            marks=[] if name == QUICK else [pytest.mark.slow, *([pytest.mark.real_data] if name in ON_SST2 else [])],
+        )
+        for name in NAMES
+    ],
+)
+def test_they_run_from_a_clean_kernel(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if name in ON_SST2 and not os.environ.get("EMBFACT_DATA_DIR"):
+        pytest.skip("needs EMBFACT_DATA_DIR")
+    # A copy beside conf/, so that nothing is found that an earlier execution left.
+    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
+    monkeypatch.setenv("PYTHONWARNINGS", "ignore")
+    NotebookClient(
+        read(name), timeout=600, kernel_name="python3", resources={"metadata": {"path": str(tmp_path / "notebooks")}}
+    ).execute()

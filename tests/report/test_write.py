@@ -1,0 +1,81 @@
+"""``scripts/report.py``: a sweep as a folder, whole or not at all."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.statistics.made_up import Sweep
+
+SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "report.py"
+
+
+@pytest.fixture(scope="module")
+def report() -> Callable[[list[str]], int]:
+    spec = importlib.util.spec_from_file_location("report_script", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.main
+
+
+def test_one_command_writes_all_of_it(report: Callable[[list[str]], int], sweep: Sweep) -> None:
+    assert report([str(sweep.root)]) == 0
+    folder = sweep.root / "report"
+    pictures = {f"{kind}.{form}" for kind in ("pareto", "retention") for form in ("svg", "png", "pdf")}
+    expected = {"README.md", "table.md", "table.tex", "table.csv", "dashboard.html"} | pictures
+    assert expected <= {path.name for path in folder.iterdir()}
+    page = (folder / "README.md").read_text()
+    assert "| svd r=128 | dense |" in " ".join(page.split())
+    # Learning curves and weights are not there: the page says so instead of passing over it.
+    assert "## Left out" in page
+    assert "analysis" in page[page.index("## Left out") :]
+    for name in pictures:
+        assert not name.endswith(".svg") or f"({name})" in page
+
+
+def test_an_older_report_is_replaced_whole(report: Callable[[list[str]], int], sweep: Sweep, tmp_path: Path) -> None:
+    words = [str(sweep.root), "--no-analysis", "--output", str(tmp_path / "paper")]
+    assert report(words) == 0
+    (tmp_path / "paper" / "old.svg").write_text("of an earlier sweep")
+    assert report(words) == 0
+    assert not (tmp_path / "paper" / "old.svg").exists()
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_an_older_report_stays_when_the_new_one_cannot_be_written(
+    report: Callable[[list[str]], int], sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [str(sweep.root), "--no-analysis", "--output", str(tmp_path / "paper")]
+    assert report(words) == 0
+    before = (tmp_path / "paper" / "README.md").read_text()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("embfact.report.write.save", full)
+    assert report(words) == 2
+    assert (tmp_path / "paper" / "README.md").read_text() == before
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_what_cannot_be_is_refused_in_words(
+    report: Callable[[list[str]], int], sweep: Sweep, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("years of work")
+    assert report([str(sweep.root), "--output", str(tmp_path / "mine")]) == 2
+    assert "something else than a report" in capsys.readouterr().err
+    assert report([str(tmp_path / "nowhere"), "--output", str(tmp_path / "no" / "folder")]) == 2
+    told = capsys.readouterr().err
+    assert "nowhere" in told
+    assert "no folder that exists" in told
+    (tmp_path / "empty").mkdir()
+    assert report([str(tmp_path / "empty")]) == 2
+    assert "no finished runs" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        report([str(sweep.root), "--tolerance", "none"])
