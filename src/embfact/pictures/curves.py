@@ -15,8 +15,7 @@ from embfact.pictures.names import SIZE, SMALLER, End, name_ends, room
 from embfact.pictures.points import line_name
 from embfact.pictures.seeds import rests_on, seed_note
 from embfact.pictures.style import STYLE, Look, heading, look, panels, remark
-from embfact.records.table import DataVersion, Row, Table
-from embfact.tables.notes import row_label
+from embfact.records.table import DataVersion, Row, Table, row_label
 
 _TOGETHER = 6  # curves that can be told apart in one panel
 

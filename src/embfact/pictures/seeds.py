@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 
-from embfact.records.table import Column, DataVersion, Row, Table
-from embfact.tables.notes import row_label
+from embfact.records.table import Column, DataVersion, Row, Table, row_label
 
 _NAMED = 6  # rows named in one group; a list of forty is not read
 

@@ -201,6 +201,15 @@ def build_table(collected: Collected) -> Table:
     return Table(tuple(rows), _versions(records), collected.problems, collected.places)
 
 
+def row_label(row: Row, table: Table) -> str:
+    """A row in running text, e.g. ``svd r=64 (lr=2e-05)``."""
+    several = len({other.model for other in table.rows}) > 1
+    name = "r" if row.size_name == "rank" else row.size_name
+    size = row.target or (f"{name}={row.ranks[0]}" if row.ranks else "")
+    words = [row.model if several else "", row.label, size]
+    return " ".join([*filter(None, words), *([f"({row.setting})"] if row.setting else [])])
+
+
 def _place(row: Row) -> tuple[Any, ...]:
     storage, *aware = row.storage.split(" ")
     share = float(row.asked[1:]) if row.asked else 0.0

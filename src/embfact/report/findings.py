@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from statistics import fmean
 
 from embfact.pictures.points import Line, dense_of, line_name, lines
-from embfact.records.table import Column, Table
+from embfact.records.table import Column, Table, row_label
 from embfact.statistics.compare import Comparison
 from embfact.statistics.noninferiority import noninferior
 from embfact.statistics.summary import common_reach, curve_area, smallest_within
 from embfact.statistics.table_statistics import TableStatistics
 from embfact.tables.cells import UNDEFINED, short
 from embfact.tables.markdown import markdown_grid
-from embfact.tables.notes import row_label
 
 TOLERANCE = 0.01  # one point
 

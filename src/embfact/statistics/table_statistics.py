@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from embfact.records.table import DENSE, Column, DataVersion, Row, Table
+from embfact.records.table import DENSE, Column, DataVersion, Row, Table, row_label
 from embfact.statistics.compare import (
     Comparison,
     check_pair,
@@ -16,7 +16,6 @@ from embfact.statistics.correction import holm
 from embfact.statistics.informative import Informative, informative_of_replicates
 from embfact.statistics.outcomes import Outcomes, StatisticsError, outcomes
 from embfact.statistics.resampling import Replicates, replicates
-from embfact.tables.notes import row_label
 
 Cell = tuple[int, Column]
 

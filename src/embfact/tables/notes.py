@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from textwrap import shorten
 
 from embfact.records.record import RunRecord
-from embfact.records.table import Column, DataVersion, Row, Table
+from embfact.records.table import Column, DataVersion, Table, row_label
 
 
 @dataclass(frozen=True)
@@ -48,15 +48,6 @@ def remarks(table: Table) -> list[Remark]:
         *_failed(table),
         *(Remark(f"Left out: {problem}", _lost(problem, table)) for problem in table.problems),
     ]
-
-
-def row_label(row: Row, table: Table) -> str:
-    """A row in running text, e.g. ``svd r=64 (lr=2e-05)``."""
-    several = len({other.model for other in table.rows}) > 1
-    name = "r" if row.size_name == "rank" else row.size_name
-    size = row.target or (f"{name}={row.ranks[0]}" if row.ranks else "")
-    words = [row.model if several else "", row.label, size]
-    return " ".join([*filter(None, words), *([f"({row.setting})"] if row.setting else [])])
 
 
 def _source(table: Table, data: DataVersion) -> str:

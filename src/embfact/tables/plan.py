@@ -11,12 +11,11 @@ from dataclasses import replace
 from typing import TypeVar
 
 from embfact.errors import ConfigError, Fault
-from embfact.records.table import Column, Row, Table
+from embfact.records.table import Column, Row, Table, row_label
 from embfact.tables.cells import UNDEFINED, rank_range
 from embfact.tables.fields import FIGURE_FIELDS, MEAN, ROW_FIELDS, SIZE_FIELDS, SYNONYMS
 from embfact.tables.grid import Heading, Place, Plan, SizeColumn
 from embfact.tables.layouts import LAYOUTS, Task
-from embfact.tables.notes import row_label
 from embfact.tables.places import places
 from embfact.tables.request import Request, faults
 
