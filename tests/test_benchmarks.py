@@ -120,3 +120,12 @@ def test_cost_curves_print_and_draw_three_of_them(tmp_path: Path):
     assert first_cells(done.stdout) == ["2", "4", "8", "16", "32", "64", "128", "256", "4", "5", "6"]
     assert done.stdout.count("slope: measured") == 3
     assert picture.read_text().startswith("<?xml")
+
+
+def test_false_positives_prints_a_line_for_each_number_of_seeds():
+    command = [sys.executable, BENCHMARKS / "false_positives.py", "--quick"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines()[2:]]
+    assert [row[0] for row in rows] == ["3", "5", "10"]
+    assert all(0 <= float(cell.removesuffix(" %")) <= 100 for row in rows for cell in row[1:])
