@@ -30,6 +30,7 @@ from embfact.lifecycle.attempt import Attempt
 from embfact.models import checkpoint
 from embfact.models.compress import compress, embedding_tensors
 from embfact.models.loading import load_backbone
+from embfact.models.pooled import count_tokens
 from embfact.models.size import model_size, saved_bytes
 from embfact.models.storage import imitate, store
 from embfact.preflight import fault_of_length
@@ -40,6 +41,7 @@ from embfact.records.predictions import write_predictions
 from embfact.records.record import RunRecord
 from embfact.records.resources import release_memory, trim_memory
 from embfact.refactorization import Refactorization
+from embfact.reference import baselines
 from embfact.tasks.metrics import check_metrics, score
 from embfact.threads import use_threads
 from embfact.training import Fitted, fit
@@ -120,6 +122,8 @@ def run(
         status="finished",
         size={**size, "dense": trained.dense},
         metrics=metrics,
+        # Once a sweep, and in none of its phases: the seconds of the first run are not more for it.
+        baselines=baselines(splits.train, splits.reports, config.data.metrics, _outputs(text), config.paths.cache_dir),
         selection=_selection(splits, config, trained.fitted),
         training=_training(config, trained),
         seconds=attempt.watch.seconds(),
@@ -137,7 +141,9 @@ def load(config: RunConfig, identity: Identity, attempt: Attempt) -> Start:
             raise DataError(f"{config.data.name} changed while the sweep was running; start the sweep again")
         model, tokenizer = _backbone(text, config)
     with attempt.phase("caching", "data"):
-        return Start(text, _tokenize(text, tokenizer, config), model, tokenizer)
+        splits = _tokenize(text, tokenizer, config)
+        count_tokens(model, splits.train)
+        return Start(text, splits, model, tokenizer)
 
 
 def train(
@@ -216,7 +222,7 @@ def data_module(start: Start, config: RunConfig) -> TextDataModule:
 
 
 def _backbone(text: TextData, config: RunConfig) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    outputs = 1 if text.label_names is None else len(text.label_names)
+    outputs = _outputs(text)
     check_metrics(config.data.metrics, outputs)
     model, tokenizer = load_backbone(
         config.model,
@@ -224,10 +230,16 @@ def _backbone(text: TextData, config: RunConfig) -> tuple[PreTrainedModel, PreTr
         label_names=text.label_names,
         dropout=config.task.dropout,
         seed=config.seed,
+        pooling=config.task.pooling,
     )
     if fault := fault_of_length(config, model.config.to_dict()):
         raise ModelError(str(fault))
     return model, tokenizer
+
+
+def _outputs(text: TextData) -> int:
+    """Classes, or 1 for a regression."""
+    return 1 if text.label_names is None else len(text.label_names)
 
 
 def _tokenize(text: TextData, tokenizer: PreTrainedTokenizerBase, config: RunConfig) -> Splits:

@@ -29,6 +29,7 @@ CORPUS_FILES = (".txt", ".csv", ".tsv", ".jsonl", ".parquet")
 Whole = Annotated[int, Field(ge=1)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Trainable = Literal["all", "factors", "projection", "backbone"]
+Pooling = Literal["cls", "mean", "max", "weighted", "attention", "last"]
 
 
 class Section(BaseModel):
@@ -116,6 +117,7 @@ class ModelConfig(Section):
     revision: str | None = Field(None, description="commit of the hub model; null takes the newest and records it")
     architecture: dict[str, Any] | None = Field(None, description="transformers config of a model with random weights")
     tokenizer: str | None = Field(None, description="tokenizer to use; null: the backbone's own")
+    static: bool = Field(False, description="take its token table alone, without the layers")
     from_run: str | None = Field(
         None, min_length=1, description="directory of a finished dense run to start from; null: none"
     )
@@ -137,7 +139,7 @@ class ModelConfig(Section):
     def label(self) -> str:
         """The name of the backbone in run names and tables, e.g. ``minilm`` or ``bert-base-uncased``."""
         origin = self.name or str(self.name_or_path).removeprefix("packaged:").rstrip("/").rsplit("/", 1)[-1]
-        return slug(origin)
+        return slug(origin if self.name or not self.static else f"{origin}-static")
 
 
 class TaskConfig(Section):
@@ -146,6 +148,7 @@ class TaskConfig(Section):
     name: Literal["sequence_classification"] = Field(description="the kind of task")
     dropout: float | None = Field(None, ge=0, lt=1, description="dropout of the whole model; null: the backbone's own")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all classes")
+    pooling: Pooling | None = Field(None, description="how tokens become one vector; null: the backbone's own head")
 
 
 class TrainerConfig(Section):

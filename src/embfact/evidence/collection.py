@@ -19,6 +19,7 @@ from embfact.evidence.gradients import SEED, Calibration, Moments
 from embfact.factorization.base import Evidence
 from embfact.lifecycle.lock import built_once
 from embfact.models.loading import load_backbone
+from embfact.models.pooled import count_tokens
 from embfact.tasks.sequence_classification import SequenceClassification
 
 log = logging.getLogger(__name__)
@@ -88,6 +89,7 @@ def _moments(
     )
     outputs = cast(int, model.config.num_labels)
     decisive = [model_fingerprint, seed, calibration.settings(), config.task.label_smoothing, outputs]
+    decisive += [config.task.pooling] if config.task.pooling else []
     path = cache_path(config.paths.cache_dir, decisive, train)
     table = _table(model)
     found = read(path, table.num_embeddings, table.embedding_dim)
@@ -104,7 +106,9 @@ def _moments(
 
 def _measure(config: RunConfig, calibration: Calibration, outputs: int, seed: int, train: Tokenized) -> Moments:
     start = perf_counter()
-    own, _ = load_backbone(config.model, num_labels=outputs, label_names=None, dropout=None, seed=seed)
+    pooling = config.task.pooling
+    own, _ = load_backbone(config.model, num_labels=outputs, label_names=None, dropout=None, seed=seed, pooling=pooling)
+    count_tokens(own, train)
     task = SequenceClassification(own, config.optimizer, config.data.metrics, config.task.label_smoothing)
     moments = calibration.measure(task.to(_device(config)), train)
     log.info("gradient moments of %d rows taken in %.1f s", min(len(train), calibration.rows), perf_counter() - start)

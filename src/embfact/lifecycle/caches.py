@@ -21,7 +21,7 @@ class Cache:
     """One cache as it is on disk.
 
     Attributes:
-        name: tokens, evidence or decompositions.
+        name: tokens, evidence, decompositions or references.
         folder: Where it is.
         files: How many files it has.
         bytes: Their size.

@@ -16,7 +16,7 @@ from embfact.lifecycle.lock import acquire
 from embfact.lifecycle.status import LOCK, RESUME
 from embfact.records.record import CHECKPOINT
 
-CACHES = ("tokens", "evidence", "decompositions")  # folders below the cache directory
+CACHES = ("tokens", "evidence", "decompositions", "references")  # folders below the cache directory
 _FOLDERS = (f".{CHECKPOINT}-", f".{RESUME}-")
 # A cache file is named by a hash; its lock and its temporary neighbours begin with the same.
 _STEM = re.compile(r"[0-9a-f]{64}|[0-9a-f]{32}")

@@ -15,6 +15,8 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from embfact.errors import ModelError
 from embfact.models.auto_map import model_class
 from embfact.models.checkpoint import load_model
+from embfact.models.pooled import OPTION
+from embfact.models.static import own_class
 
 # What from_pretrained is given for the hub, for pickles or for adapters: none of it concerns a directory of ours.
 _IGNORED = {
@@ -60,13 +62,18 @@ class Loader:
         unknown = sorted(name for name in options if name not in _IGNORED and not name.startswith("_"))
         if unknown or args:
             raise ModelError(f"{', '.join(unknown) or args} has no effect on a compressed model; leave it out")
-        kind = model_class(cls.task, config)
+        kind = _class_of(cls.task, config)
         if kind is None:
             raise ModelError(f"{cls.task} has no model of type {config.model_type}; use another Auto class")
         model = load_model(directory, kind, config, new_head=new_head)
         if dtype not in (None, "auto"):
             model.to(getattr(torch, dtype) if isinstance(dtype, str) else dtype)
         return model if device is None else cast(Any, model).to(_device(device))
+
+
+def _class_of(task: str, config: PreTrainedConfig) -> Any:
+    pooled = task == "AutoModelForSequenceClassification" and hasattr(config, OPTION)
+    return own_class(config) if pooled else model_class(task, config)
 
 
 def loader(task: str) -> type[Loader]:

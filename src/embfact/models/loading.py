@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from transformers import (
     AutoConfig,
-    AutoModelForSequenceClassification,
     AutoTokenizer,
     PreTrainedConfig,
     PreTrainedModel,
@@ -20,15 +19,26 @@ from transformers import (
 from transformers.utils import logging
 
 from embfact.errors import ModelError, nearest
-from embfact.models.backbones import hub_commit, origin_of, resolve, weight_files
-from embfact.sections import ModelConfig
+from embfact.models import word_vectors
+from embfact.models.backbones import origin_of, resolve
+from embfact.models.pooled import DEFAULT, OPTION, new_body
+from embfact.models.pretrained import body_of, classifier, own_memory, pinned
+from embfact.models.static import StaticConfig, from_table
+from embfact.models.table import dense_table
+from embfact.sections import ModelConfig, Pooling
 
 # hidden_dropout_prob, attention_dropout, resid_pdrop, ...; not layerdrop, which drops whole layers.
 _DROPOUT = re.compile(r"(.+_)?p?drop(out)?(_prob|_rate)?")
 
 
 def load_backbone(
-    model: ModelConfig, *, num_labels: int, label_names: tuple[str, ...] | None, dropout: float | None, seed: int
+    model: ModelConfig,
+    *,
+    num_labels: int,
+    label_names: tuple[str, ...] | None,
+    dropout: float | None,
+    seed: int,
+    pooling: Pooling | None = None,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a backbone in float32 and training mode with a head for sequences, and its tokenizer.
 
@@ -42,24 +52,23 @@ def load_backbone(
         label_names: Names of the classes in the order of their codes.
         dropout: Probability for every dropout of the model; None leaves the backbone's own.
         seed: Seed of what is drawn at random: the head, or all weights of an architecture.
+        pooling: How tokens become one vector; None takes the backbone's own head.
 
     Raises:
         ModelError: If the backbone cannot be loaded, or does not go with its tokenizer.
     """
     with quiet(), _words_for(model):
-        tokenizer = load_tokenizer(**_tokenizer_origin(model))
-        config = _config(model, tokenizer)
-        labels = label_names if label_names and num_labels > 1 else [f"LABEL_{code}" for code in range(num_labels)]
-        config.id2label = dict(enumerate(labels))
-        config.label2id = {label: code for code, label in enumerate(labels)}
-        if dropout is not None:
-            set_dropout(config, dropout)
+        tokenizer = _tokenizer(model)
         # Only the CPU generator is seeded and put back: everything is built on the CPU.
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            backbone = _build(model, config)
+            table = _static_table(model, tokenizer)
+            config = _config(model, tokenizer) if table is None else _static_config(table, tokenizer)
+            _describe_head(config, num_labels, label_names, dropout)
+            _set_pooling(config, pooling, model)
+            backbone = classifier(model, config) if table is None else from_table(table, config)
     _check_tokenizer(backbone, tokenizer, model)
-    _own_memory(backbone)
+    own_memory(backbone)
     # transformers gives pretrained models in evaluation mode, and Lightning keeps the mode: dropout would never act.
     return backbone.train(), tokenizer
 
@@ -96,24 +105,56 @@ def set_dropout(config: PreTrainedConfig, probability: float) -> None:
             setattr(config, name, probability)
 
 
-def _tokenizer_origin(model: ModelConfig) -> dict[str, Any]:
-    if model.from_run is not None or model.tokenizer in (None, model.name_or_path):
-        return _pinned(origin_of(model), model.revision)
-    return _pinned(resolve(str(model.tokenizer)), None)
+def _tokenizer(model: ModelConfig) -> PreTrainedTokenizerBase:
+    own = model.from_run is not None or model.tokenizer in (None, model.name_or_path)
+    origin = origin_of(model) if own else resolve(str(model.tokenizer))
+    if isinstance(origin, Path) and word_vectors.is_here(origin):
+        return word_vectors.tokenizer(origin)
+    return load_tokenizer(**pinned(origin, model.revision if own else None))
 
 
-def _pinned(origin: Path | str | None, revision: str | None) -> dict[str, Any]:
-    """Arguments of ``from_pretrained`` that pin where a tokenizer or backbone is read from."""
-    arguments: dict[str, Any] = {"pretrained_model_name_or_path": str(origin), "trust_remote_code": False}
-    if isinstance(origin, str):
-        arguments["revision"] = hub_commit(origin, revision)
-    return arguments
+def _static_table(model: ModelConfig, tokenizer: PreTrainedTokenizerBase) -> torch.Tensor | None:
+    """The table of a model that is nothing else, shape ``(V, H)``; None for one with layers, or as a run left it."""
+    origin = origin_of(model)
+    if isinstance(origin, Path) and word_vectors.is_here(origin):
+        return word_vectors.table(origin)
+    if not model.static or model.from_run is not None:
+        return None
+    config = _config(model, tokenizer)
+    return dense_table(new_body(config) if origin is None else body_of(model, config)).weight.detach().clone()
+
+
+def _static_config(table: torch.Tensor, tokenizer: PreTrainedTokenizerBase) -> StaticConfig:
+    return StaticConfig(vocab_size=len(table), hidden_size=table.shape[1], pad_token_id=tokenizer.pad_token_id)
+
+
+def _describe_head(
+    config: PreTrainedConfig, num_labels: int, label_names: tuple[str, ...] | None, dropout: float | None
+) -> None:
+    labels = label_names if label_names and num_labels > 1 else [f"LABEL_{code}" for code in range(num_labels)]
+    config.id2label = dict(enumerate(labels))
+    config.label2id = {label: code for code, label in enumerate(labels)}
+    if dropout is not None:
+        set_dropout(config, dropout)
+
+
+def _set_pooling(config: PreTrainedConfig, pooling: Pooling | None, model: ModelConfig) -> None:
+    """Say in a configuration how tokens are pooled; a run that is started from has to have done it so."""
+    found = getattr(config, OPTION, None)
+    asked_for = pooling or (DEFAULT if isinstance(config, StaticConfig) else None)
+    if model.from_run is not None and found != asked_for:
+        raise ModelError(
+            f"the run {model.from_run} was trained with task.pooling={found or 'null'}, and this command has "
+            f"{pooling or 'null'}; use the same"
+        )
+    if pooling is not None:
+        setattr(config, OPTION, pooling)
 
 
 def _config(model: ModelConfig, tokenizer: PreTrainedTokenizerBase) -> PreTrainedConfig:
     origin = origin_of(model)
     if origin is not None:
-        config = AutoConfig.from_pretrained(**_pinned(origin, model.revision))
+        config = AutoConfig.from_pretrained(**pinned(origin, model.revision))
         if model.from_run is not None:
             vars(config).pop("embfact", None)  # the blueprint of a table that was kept as it is
         return config
@@ -131,54 +172,6 @@ def _config(model: ModelConfig, tokenizer: PreTrainedTokenizerBase) -> PreTraine
         if not hasattr(known, name):
             raise ModelError(f"{model_type} has no option architecture.{name}; {nearest(name, known.to_dict())}")
     return AutoConfig.for_model(model_type, **values)
-
-
-def _build(model: ModelConfig, config: PreTrainedConfig) -> PreTrainedModel:
-    origin = origin_of(model)
-    if origin is None:
-        return AutoModelForSequenceClassification.from_config(config, dtype=torch.float32, trust_remote_code=False)
-    if isinstance(origin, Path):
-        weight_files(origin)
-    backbone, report = AutoModelForSequenceClassification.from_pretrained(
-        **_pinned(origin, model.revision),
-        config=config,
-        dtype=torch.float32,
-        use_safetensors=True,
-        # A head for another number of classes is drawn anew; the backbone itself has to fit, which is checked below.
-        ignore_mismatched_sizes=True,
-        output_loading_info=True,
-    )
-    absent = {*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])}
-    _check_weights(backbone, absent, model)
-    return backbone
-
-
-def _own_memory(backbone: PreTrainedModel) -> None:
-    """Let no weight be a view of the mapped file: none of its pages would be given back before the last of them.
-
-    The table, the largest of them, is about to be replaced.
-    """
-    for weight in backbone.parameters():
-        weight.data = weight.data.clone()
-
-
-def _check_weights(backbone: PreTrainedModel, absent: Iterable[str], model: ModelConfig) -> None:
-    """Refuse a checkpoint without a part of the backbone: it would be trained from random numbers unnoticed."""
-    if model.from_run is not None and (foreign := sorted(absent)):
-        raise ModelError(
-            f"the run {model.from_run} has no {foreign[0]} of this shape: it was trained for other labels; "
-            "start from a run on the same data"
-        )
-    # A pooler is absent from checkpoints of models that were pretrained without one.
-    needed = sorted(k for k in absent if k.startswith(f"{backbone.base_model_prefix}.") and "pooler" not in k)
-    if not needed:
-        return
-    if getattr(backbone.config, "embfact", None):
-        raise ModelError(f"model {model.label} was saved with a factorized table; start from the dense backbone")
-    raise ModelError(
-        f"the checkpoint of model {model.label} lacks {len(needed)} weights of a {backbone.config.model_type}, "
-        f"or has them in another shape (first: {needed[0]}); its config.json belongs to another model"
-    )
 
 
 def _check_tokenizer(backbone: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, model: ModelConfig) -> None:

@@ -17,7 +17,7 @@ from embfact.records.record import RunRecord
 from embfact.sections import DataConfig, ModelConfig
 from embfact.usage.finished_run import open_run
 
-BACKBONE = ("label", "name_or_path", "revision", "architecture", "tokenizer")
+BACKBONE = ("label", "name_or_path", "revision", "architecture", "tokenizer", "static")
 # What decides which rows are held out of training, and what they are labelled with.
 ROWS = ("train_split", "text", "label", "target", "label_names", "selection_size", "selection_groups", "split_seed")
 
@@ -37,6 +37,7 @@ def check_start(config: RunConfig) -> None:
     run = open_run(Path(config.model.from_run))
     _refuse_compressed(run.record)
     _refuse_another_backbone(run.record, config.model)
+    _refuse_another_head(run.record, config.task.pooling)
     _refuse_other_rows(run.record, run.data, config)
 
 
@@ -47,6 +48,16 @@ def _refuse_compressed(record: RunRecord) -> None:
         raise ModelError(
             f"model.from_run needs a dense run, and {record.name} was trained with {kept}; "
             "give a run of factorization=none with storage=float32"
+        )
+
+
+def _refuse_another_head(record: RunRecord, pooling: str | None) -> None:
+    started = record.config["task"].get("pooling")  # older runs have no such option
+    if started != pooling:
+        found, wanted = ("null" if name is None else name for name in (started, pooling))
+        raise ModelError(
+            f"the run {record.name} was trained with task.pooling={found}, this one has {wanted}; "
+            f"set task.pooling={found}, or give another run"
         )
 
 

@@ -1,0 +1,112 @@
+"""A classifier or regressor over pooled token vectors, for any backbone (``task.pooling``)."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import nn
+from transformers import PreTrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import SequenceClassifierOutput
+
+from embfact.models.auto_map import model_class
+from embfact.models.pooling import TokenPooling
+from embfact.sections import Pooling
+
+if TYPE_CHECKING:
+    from embfact.data.tokenized import Tokenized
+
+OPTION = "embfact_pooling"
+"""Where a configuration of transformers says how tokens are pooled; without it the backbone's own head is meant."""
+
+DEFAULT: Pooling = "mean"
+# Probability before the head: the first of these that a configuration has.
+_DROPOUT = (
+    "classifier_dropout",
+    "seq_classif_dropout",
+    "hidden_dropout_prob",
+    "dropout",
+    "dropout_rate",
+    "resid_pdrop",
+)
+
+
+class PooledForSequenceClassification(PreTrainedModel):
+    """A body of transformers, then pooling, dropout and one linear layer.
+
+    Args:
+        config: Configuration of the backbone; ``embfact_pooling`` says how tokens are pooled.
+        body: The backbone without a head; None makes a new one. It stands under the name that it has in the models of
+            transformers, so that weights have the same names.
+    """
+
+    config_class: type[PreTrainedConfig] = PreTrainedConfig
+    # What the body cannot do, it says itself.
+    _supports_sdpa = _supports_flash_attn = _supports_flex_attn = _supports_attention_backend = True
+
+    def __init__(self, config: PreTrainedConfig, body: PreTrainedModel | None = None):
+        body = body or new_body(config)
+        super().__init__(body.config)
+        self.base_model_prefix = body.base_model_prefix
+        setattr(self, self.base_model_prefix, body)
+        # Where it is another one than the layers', as in ALBERT, this is the width of what the layers give.
+        hidden_size, vocab_size = cast(int, config.hidden_size), cast(int, config.vocab_size)
+        self.pooling = TokenPooling(getattr(config, OPTION, DEFAULT), vocab_size, hidden_size)
+        self.dropout = nn.Dropout(next((p for p in map(config.to_dict().get, _DROPOUT) if p is not None), 0.1))
+        # Of another name than in transformers: nothing may take it for the head of the backbone's own classifier.
+        self.pooled_head = nn.Linear(hidden_size, cast(int, config.num_labels))
+        nn.init.normal_(self.pooled_head.weight, std=0.02)
+        nn.init.zeros_(self.pooled_head.bias)
+        for module in self.modules():
+            cast(Any, module)._is_hf_initialized = True  # or they would be drawn again
+        self.post_init()
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.Tensor | None = None,
+    ) -> SequenceClassifierOutput:
+        """Logits ``(b, outputs)`` of token ids ``(b, t)``; padding is where the mask is zero."""
+        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        types = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
+        states = self.base_model(input_ids=input_ids, attention_mask=mask, **types)[0]
+        pooled = self.pooling(states, mask, input_ids)
+        return SequenceClassifierOutput(logits=self.pooled_head(self.dropout(pooled)))
+
+    def set_attn_implementation(self, *args: Any, **kwargs: Any) -> None:
+        """Change the attention of the body, whose configuration this one is."""
+        cast(PreTrainedModel, self.base_model).set_attn_implementation(*args, **kwargs)
+
+
+def new_body(config: PreTrainedConfig) -> PreTrainedModel:
+    """The backbone without a head, with random weights; of an encoder and a decoder the encoder."""
+    kind = body_class(config)
+    return encoder_of(kind._from_config(config, dtype=torch.float32, **body_options(kind)))
+
+
+def body_class(config: PreTrainedConfig) -> Any:
+    """The class of transformers that has the backbone alone."""
+    return model_class("AutoModelForTextEncoding", config) or model_class("AutoModel", config)
+
+
+def body_options(kind: Any) -> dict[str, Any]:
+    """Leave out a pooler that was pretrained for another task, where there is one: it would be trained for nothing."""
+    return {"add_pooling_layer": False} if "add_pooling_layer" in inspect.signature(kind).parameters else {}
+
+
+def encoder_of(body: PreTrainedModel) -> PreTrainedModel:
+    """A backbone without its decoder, if it has both parts."""
+    return cast(PreTrainedModel, body.get_encoder()) if body.config.is_encoder_decoder else body
+
+
+def count_tokens(model: nn.Module, train: Tokenized) -> None:
+    """Tell a model that weighs tokens by their frequency how often each occurs.
+
+    Args:
+        model: Any model; one that needs no counts is left as it is.
+        train: The rows that the run trains on.
+    """
+    if isinstance(model, PooledForSequenceClassification) and model.pooling.kind == "weighted":
+        model.pooling.count(train.token_counts(cast(int, model.config.vocab_size)))
