@@ -1,0 +1,68 @@
+"""Tokens by how often they occur in a text: ten groups of equal size, and those that never occur."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+DECILES = 10
+UNSEEN = "unseen"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Tokens of like frequency.
+
+    Attributes:
+        name: ``1`` (the most frequent tenth) to ``10``, or ``unseen``.
+        tokens: Their ids, the most frequent first, int64.
+        most: Largest count among them.
+        least: Smallest count among them.
+        share: Their share of all occurrences of the tokens that are grouped.
+    """
+
+    name: str
+    tokens: np.ndarray
+    most: int
+    least: int
+    share: float
+
+
+def frequency_groups(counts: np.ndarray, words: np.ndarray) -> list[Group]:
+    """Deciles of the words that occur, and the group of those that do not.
+
+    Equal counts are ordered by id. The groups share no token and hold all words; an empty one is left out.
+
+    Args:
+        counts: Occurrences of each token, shape ``(V,)``.
+        words: Which tokens are grouped, boolean, shape ``(V,)``.
+    """
+    order = np.argsort(-counts, kind="stable")
+    seen = order[words[order] & (counts[order] > 0)]
+    parts = {str(number): part for number, part in enumerate(np.array_split(seen, DECILES), 1)}
+    parts[UNSEEN] = order[words[order] & (counts[order] == 0)]
+    total = counts[seen].sum()
+    return [
+        Group(name, part, int(counts[part].max()), int(counts[part].min()), float(counts[part].sum() / max(total, 1)))
+        for name, part in parts.items()
+        if len(part)
+    ]
+
+
+def relative_error(table: np.ndarray, approximation: np.ndarray, weights: np.ndarray | None = None) -> float | None:
+    """What an approximation leaves of a table: Σ w_v |W_v - Ŵ_v|² / Σ w_v |W_v|².
+
+    Args:
+        table: W, shape ``(n, H)``.
+        approximation: Ŵ, shape ``(n, H)``.
+        weights: w, shape ``(n,)``, or None for ones.
+
+    Returns:
+        The error, 0 for an exact approximation; None where the denominator is zero.
+    """
+    exact = table.astype(np.float64)
+    lost, whole = np.square(approximation - exact).sum(axis=1), np.square(exact).sum(axis=1)
+    weighted = np.ones(len(exact)) if weights is None else weights
+    norm = float(weighted @ whole)
+    return float(weighted @ lost) / norm if norm > 0 else None

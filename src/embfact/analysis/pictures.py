@@ -1,0 +1,179 @@
+"""The pictures of an analysis, in the look of all pictures."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.text import Annotation
+from matplotlib.transforms import Bbox
+
+from embfact.analysis.analyse import Analysis
+from embfact.analysis.figures import GroupFigures, TableFigures
+from embfact.analysis.frequency import UNSEEN
+from embfact.pictures.names import End, name_ends, room
+from embfact.pictures.spectra import spectrum as draw_spectrum
+from embfact.pictures.style import DASHES, DENSE, SMALL, STYLE, Look, look, panels
+
+# Of a word from its point, in points; further away it would seem to belong to another one.
+_DIRECTIONS = ((4, 3), (-4, 3), (4, -9), (-4, -9), (0, 6), (0, -12), (9, -3), (-9, -3))
+
+
+def pictures(analysis: Analysis) -> dict[str, Figure]:
+    """All pictures of an analysis, by the name of their files."""
+    dense, *compared = analysis.tables
+    kinds = {"every row alike": dense.spectrum, "rows weighted by count": dense.weighted_spectrum}
+    drawn = {
+        "spectrum": draw_spectrum({name: np.array(found.values) for name, found in kinds.items()}),
+        "plane": plane(analysis),
+        "anisotropy": dots(analysis, {"anisotropy (mean cosine)": _anisotropy}),
+    }
+    if compared:
+        drawn["spectra"] = spectra(analysis)
+        drawn["error"] = by_frequency(analysis, "squared error / squared norm", lambda group: group.error)
+        drawn["neighbours"] = by_frequency(analysis, "recall@10 of neighbours", lambda group: group.recall)
+    if analysis.classes is not None:
+        measures = {"adjusted Rand index": lambda table: _met(table, "ari"), "NMI": lambda table: _met(table, "nmi")}
+        drawn["texts"] = dots(analysis, measures)
+    return drawn
+
+
+def looks(tables: Sequence[TableFigures]) -> list[Look]:
+    """A look for each table: a colour and a marker for each method, a dash for each of its sizes; dense has its own."""
+    sizes: dict[str, int] = defaultdict(int)
+    found = [DENSE]
+    for table in tables[1:]:
+        method = table.name.split()[0]
+        number = sizes[method]
+        sizes[method] += 1
+        own = look(list(sizes).index(method))
+        found.append(Look(own.color, own.marker, DASHES[number % len(DASHES)]))
+    return found
+
+
+@mpl.rc_context(STYLE)
+def spectra(analysis: Analysis) -> Figure:
+    """The singular values of every table, in units of the largest one of the dense table."""
+    dense = analysis.tables[0]
+    figure, grid = panels(2, 4.6, max(3.4, room(table.name for table in analysis.tables)))
+    ends = []
+    for axes, title, kind in zip(grid, ("every row alike", "rows weighted by count"), (False, True), strict=True):
+        named = []
+        for table, own in zip(analysis.tables, looks(analysis.tables), strict=True):
+            values, whole = (one.weighted_spectrum if kind else one.spectrum for one in (table, dense))
+            found = np.array([value for value in values.values if value > 0]) / whole.values[0]
+            axes.plot(np.arange(1, len(found) + 1), found, color=own.color, linestyle=own.dash)
+            named.append(End(len(found), float(found[-1]), table.name, own))
+        axes.set_yscale("log")
+        axes.set_title(title)
+        axes.set_xlabel("index of the singular value")
+        axes.set_ylabel("singular value / largest of dense")
+        ends.append((axes, named))
+    name_ends(figure, ends)
+    return figure
+
+
+@mpl.rc_context(STYLE)
+def by_frequency(analysis: Analysis, label: str, value: Callable[[GroupFigures], float | None]) -> Figure:
+    """A line for each table over the frequency groups, those that never occur apart from the others.
+
+    Args:
+        analysis: One with tables besides the dense one.
+        label: What the figure is.
+        value: Gives it for a group.
+    """
+    compared = analysis.tables[1:]
+    figure, (axes,) = panels(1, 6.4, max(3.4, room(table.name for table in compared)))
+    places = [place + 0.6 * (group.name == UNSEEN) for place, group in enumerate(analysis.groups, 1)]
+    seen = sum(group.name != UNSEEN for group in analysis.groups)
+    ends = []
+    for table, own in zip(compared, looks(analysis.tables)[1:], strict=True):
+        found = [value(group) for group in table.groups]
+        heights = [np.nan if height is None else height for height in found]
+        axes.plot(places[:seen], heights[:seen], color=own.color, linestyle=own.dash, marker=own.marker)
+        axes.plot(places[seen:], heights[seen:], color=own.color, marker=own.marker, linestyle="none")
+        ends.append(End(places[-1], found[-1] or 0.0, table.name, own))
+    axes.set_ylim(bottom=0)
+    axes.set_xticks(places, [group.name for group in analysis.groups])
+    axes.set_xlabel(f"decile of token frequency in {analysis.corpus}, 1 the most frequent")
+    axes.set_ylabel(label)
+    name_ends(figure, [(axes, ends)])
+    return figure
+
+
+@mpl.rc_context(STYLE)
+def dots(analysis: Analysis, measures: Mapping[str, Callable[[TableFigures], Mapping[str, float | None]]]) -> Figure:
+    """A panel for each measure, a line for each table, a dot for each kind of vectors.
+
+    Args:
+        analysis: The figures.
+        measures: What is measured -> its figures for a table, by the kind of vectors.
+    """
+    names = [table.name for table in analysis.tables]
+    figure, grid = panels(len(measures), 6.4 / len(measures), 1.2 + 0.22 * len(names))
+    for axes, (label, measure) in zip(grid, measures.items(), strict=True):
+        for place, kind in enumerate(measure(analysis.tables[0])):
+            own = look(place)
+            found = [measure(table)[kind] for table in analysis.tables]
+            values = [np.nan if value is None else value for value in found]
+            axes.plot(values, range(len(names)), color=own.color, marker=own.marker, linestyle="none", label=kind)
+        axes.set_ylim(len(names) - 0.5, -0.5)
+        axes.set_yticks(range(len(names)), names if axes is grid[0] else [])
+        axes.axvline(0, color="0.7", linewidth=0.8, zorder=0)
+        axes.grid(axis="x", color="0.9")
+        axes.set_xlabel(label)
+    handles, labels = grid[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper left", ncols=len(labels), frameon=False, fontsize=SMALL + 1)
+    return figure
+
+
+def _anisotropy(table: TableFigures) -> dict[str, float | None]:
+    return {"words": table.anisotropy} | {f"texts, {kind}": found.anisotropy for kind, found in table.texts.items()}
+
+
+def _met(table: TableFigures, index: str) -> dict[str, float | None]:
+    return {f"texts, {kind}": getattr(found.clusters, index) for kind, found in table.texts.items()}
+
+
+@mpl.rc_context(STYLE)
+def plane(analysis: Analysis) -> Figure:
+    """The named words of each table on its two principal components, other words in grey behind them."""
+    figure, grid = panels(len(analysis.tables), 3.4, 3.2)
+    for axes, table, own in zip(grid, analysis.tables, looks(analysis.tables), strict=True):
+        axes.plot(*zip(*table.background, strict=True), ".", markersize=2, color="0.8")
+        axes.grid(visible=False)
+        axes.set_title(table.name)
+        axes.set_xlabel(f"component 1 ({100 * table.explained[0]:.1f} % of the variance)")
+        axes.set_ylabel(f"component 2 ({100 * table.explained[1]:.1f} %)")
+        axes.margins(0.15)
+        if table.plane:
+            axes.plot(*zip(*table.plane.values(), strict=True), own.marker, markersize=3, color=own.color)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # labels are placed for where the panels are now
+    for axes, table in zip(grid, analysis.tables, strict=True):
+        _name_points(axes, table.plane)
+    return figure
+
+
+def _name_points(axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
+    """Write words beside their points, each in the direction in which it covers the fewest points and other words."""
+    taken = [Bbox.from_bounds(x - 3, y - 3, 6, 6) for x, y in map(axes.transData.transform, points.values())]
+    for word, point in points.items():
+        text = axes.annotate(word, point, xytext=(0, 0), textcoords="offset points", fontsize=SMALL)
+        covered: dict[tuple[int, int], tuple[int, Bbox]] = {}
+        for place in _DIRECTIONS:
+            _move(text, place)
+            box = text.get_window_extent()
+            covered[place] = sum(box.overlaps(other) for other in taken), box
+        best = min(covered, key=lambda place: covered[place][0])
+        _move(text, best)
+        taken.append(covered[best][1])
+
+
+def _move(text: Annotation, place: tuple[int, int]) -> None:
+    text.set_position(place)
+    text.set_horizontalalignment("left" if place[0] > 0 else "right" if place[0] < 0 else "center")

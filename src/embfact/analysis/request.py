@@ -1,0 +1,154 @@
+"""What ``scripts/analyze.py`` is asked for: a model and methods in the words of ``train.py``, or finished runs.
+
+Light to import: no torch, no pyarrow; Hydra only composes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from embfact.config import RunConfig
+from embfact.errors import ConfigError, Fault, UserError
+from embfact.factorization.base import Factorization
+from embfact.preflight import faults_of_run
+from embfact.usage.factorize_request import Job, read_factorize_request
+from embfact.usage.finished_run import FinishedRun, open_run
+
+JSON_FILE = "analysis.json"
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A finished run and the configuration that it was trained with."""
+
+    run: FinishedRun
+    config: RunConfig
+
+
+@dataclass(frozen=True)
+class AnalysisRequest:
+    """A valid command: jobs or runs, never both, all of one backbone and one data set.
+
+    Attributes:
+        jobs: Factorizations of a pretrained model.
+        runs: Finished runs.
+        output: Folder to write.
+        words: Words that the user named; None for the usual ones.
+        skipped: In words, the methods that ``factorization=all`` leaves out.
+    """
+
+    jobs: tuple[Job, ...]
+    runs: tuple[TrainedRun, ...]
+    output: Path
+    words: tuple[str, ...] | None = None
+    skipped: tuple[str, ...] = ()
+
+    @property
+    def config(self) -> RunConfig:
+        """Backbone and data, which all have in common."""
+        return self.jobs[0].config if self.jobs else self.runs[0].config
+
+
+def read_analysis_request(conf_dir: Path, subjects: Sequence[str], output: Path, words: str | None) -> AnalysisRequest:
+    """Check a command.
+
+    Args:
+        conf_dir: The folder with ``train.yaml``.
+        subjects: Run directories; or words such as ``model=minilm factorization=svd,random rank=32,64``.
+        output: Folder to write.
+        words: Words to name, with commas between them, or None.
+
+    Raises:
+        ConfigError: With every fault found.
+    """
+    faults = _faults_of_output(output)
+    named = None if words is None else tuple(dict.fromkeys(filter(None, map(str.strip, words.split(",")))))
+    if named == ():
+        faults.append(
+            Fault("--words names no word", repr(words), "give words with commas between them, or leave it out")
+        )
+    directories = [Path(subject) for subject in subjects if "=" not in subject]
+    jobs: tuple[Job, ...] = ()
+    runs: tuple[TrainedRun, ...] = ()
+    skipped: tuple[str, ...] = ()
+    try:
+        if not directories:
+            jobs, skipped = _read_jobs(conf_dir, subjects)
+        elif extra := " ".join(subject for subject in subjects if "=" in subject):
+            remedy = "leave this out, or give the words of a model alone"
+            faults.append(Fault("a finished run has its own model, method and data", extra, remedy))
+        else:
+            runs = _read_runs(directories)
+    except ConfigError as error:
+        faults += error.faults
+    if faults:
+        raise ConfigError(faults)
+    return AnalysisRequest(jobs, runs, output, named, skipped)
+
+
+def _read_jobs(conf_dir: Path, words: Sequence[str]) -> tuple[tuple[Job, ...], tuple[str, ...]]:
+    if own := [word for word in words if word.partition("=")[0] in ("output", "table")]:
+        raise ConfigError([Fault("a word of scripts/factorize.py", " ".join(own), "give --output DIR here")])
+    request = read_factorize_request(conf_dir, words, multirun=True)
+    return request.jobs, request.skipped
+
+
+def _read_runs(directories: Sequence[Path]) -> tuple[TrainedRun, ...]:
+    runs: list[TrainedRun] = []
+    faults: list[Fault] = []
+    for directory in dict.fromkeys(directories):
+        try:
+            run = open_run(directory)
+            runs.append(TrainedRun(run, _config_of(run)))
+        except UserError as error:
+            faults.append(Fault(str(error)))
+    faults += [fault for run in runs for fault in faults_of_run(run.config) if not fault.what.startswith("output_dir")]
+    faults += _differences(runs)
+    if faults:
+        raise ConfigError(faults)
+    return tuple(runs)
+
+
+def _differences(runs: Sequence[TrainedRun]) -> list[Fault]:
+    """Runs that cannot stand on one page: there is one dense table on it, and one text to count."""
+    records = [one.run.record for one in runs]
+    rows = {f"{one.run.record.data.fingerprint} {one.config.data!r} {one.config.evidence.source}" for one in runs}
+    parts: dict[str, set[Any]] = {"backbone": {record.model.fingerprint for record in records}, "data": rows}
+    names = ", ".join(record.name for record in records)
+    remedy = "give runs of one backbone that were trained on the same rows, and a command for each of them"
+    return [Fault(f"the runs differ in their {part}", names, remedy) for part, own in parts.items() if len(own) > 1]
+
+
+def _config_of(run: FinishedRun) -> RunConfig:
+    """The configuration of a run, if what it was trained with can be compared with a pretrained table."""
+    name = run.record.name
+    try:
+        config = RunConfig.parse(run.record.config)
+    except ConfigError as error:
+        raise UserError(f"the run {name} was written by another embfact ({error.faults[0]}); train it again") from None
+    if config.model.architecture is not None and config.model.from_run is None:
+        remedy = "give a run of a pretrained backbone"
+        raise UserError(
+            f"the run {name} started from random weights: there is no pretrained table to compare; {remedy}"
+        )
+    if not isinstance(config.factorization, Factorization):
+        what = f"{config.factorization.name} puts another embedding block in the place of the table"
+        raise UserError(f"the run {name}: {what}, which cannot be compared with it; give a run of another method")
+    data_dir = os.environ.get("EMBFACT_DATA_DIR") or config.paths.data_dir
+    return config.model_copy(update={"paths": config.paths.model_copy(update={"data_dir": data_dir})})
+
+
+def _faults_of_output(output: Path) -> list[Fault]:
+    """An output that is something else, or could not be written, is refused before the work."""
+    path, remedy = output.absolute(), "give the name of a new folder"
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        return [Fault("--output is not in a folder that may be written to", str(output), remedy)]
+    if path.exists() and not path.is_dir():
+        return [Fault("--output is a file", str(output), remedy)]
+    if path.is_dir() and any(path.iterdir()) and not (path / JSON_FILE).is_file():
+        return [Fault(f"--output holds something else than an analysis (no {JSON_FILE})", str(output), remedy)]
+    return []

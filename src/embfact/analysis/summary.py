@@ -1,0 +1,147 @@
+"""The figures of an analysis as tables of text, and what they mean in words: for the terminal and for the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from embfact.analysis.analyse import Analysis
+from embfact.analysis.clusters import CLUSTERS
+from embfact.analysis.figures import GroupFigures
+from embfact.analysis.measure import QUERIES
+from embfact.tables.cells import UNDEFINED, short
+from embfact.tables.markdown import markdown_grid
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table of text.
+
+    Attributes:
+        title: What it shows.
+        header: Names of the columns.
+        lines: Cells, as many a line as there are columns.
+        texts: How many leading columns hold words.
+    """
+
+    title: str
+    header: tuple[str, ...]
+    lines: tuple[tuple[str, ...], ...]
+    texts: int = 1
+
+
+def markdown(analysis: Analysis) -> str:
+    """The main tables, with the notes to read them by."""
+    blocks = [
+        f"{grid.title}\n\n" + "\n".join(markdown_grid(grid.header, grid.lines, grid.texts)) for grid in grids(analysis)
+    ]
+    return "\n\n".join([*blocks, "\n".join(f"- {note}" for note in notes(analysis))]) + "\n"
+
+
+def grids(analysis: Analysis) -> list[Grid]:
+    """The main tables: what each table keeps, and error and recall by frequency."""
+    return [
+        _overview(analysis),
+        _by_group(analysis, "Relative squared error by token frequency", lambda group: _lost(group.error)),
+        _by_group(analysis, "Neighbours kept (recall@10) by token frequency", lambda group: figure(group.recall)),
+        _texts(analysis),
+    ]
+
+
+def notes(analysis: Analysis) -> list[str]:
+    """What the figures mean, and what is missing."""
+    return [
+        f"Token table of {analysis.model}, {analysis.vocab_size:,} x {analysis.width}; {analysis.words:,} rows are "
+        f"words or pieces of words, of which {analysis.occurring:,} occur in {analysis.corpus} ({analysis.counted:,} "
+        "tokens, special ones included).",
+        "Effective rank: exp of the entropy of the singular values; weighted rank: of the rows scaled by the root of "
+        "their counts. Error: squared error over the squared norm of the dense table; weighted error: each row by its "
+        "count; word error: the same without special tokens.",
+        "Deciles: a tenth each of the words that occur, 1 the most frequent. Recall@10: the share of the 10 nearest "
+        f"words by cosine that are the same as in the dense table, mean over {QUERIES} words drawn from each group, or "
+        "all if there are fewer; in the first table over the words that occur.",
+        "Anisotropy: mean cosine of two different words, or of two texts. Same clusters: adjusted Rand index between "
+        f"{CLUSTERS} clusters of the words that occur and those of the dense table; for dense its own at another seed, "
+        "the most to expect.",
+        _note_of_texts(analysis),
+        *(f"Left out: {problem}" for problem in analysis.problems),
+    ]
+
+
+def _note_of_texts(analysis: Analysis) -> str:
+    texts = f"Texts: {analysis.texts:,} of {analysis.data}, split {analysis.split}"
+    if analysis.classes is None:
+        return f"{texts}; their labels are numbers, so no clusters are compared with them."
+    return (
+        f"{texts}, as the mean of their tokens' rows (special tokens left out) and as the mean of the backbone's last "
+        f"hidden states with this table; {analysis.classes} clusters against {analysis.classes} classes: adjusted Rand "
+        "index (ARI) and normalised mutual information (NMI), 0 for unrelated and 1 for equal."
+    )
+
+
+def _overview(analysis: Analysis) -> Grid:
+    header = (
+        "table",
+        "parameters",
+        "effective rank",
+        "weighted rank",
+        "error",
+        "weighted error",
+        "word error",
+        "recall@10",
+        "anisotropy",
+        "same clusters",
+    )
+    lines = tuple(
+        (
+            table.name,
+            short(table.parameters),
+            f"{table.spectrum.effective_rank:.1f}",
+            f"{table.weighted_spectrum.effective_rank:.1f}",
+            *map(_lost, (table.error, table.weighted_error, table.word_error)),
+            *map(figure, (table.recall, table.anisotropy, table.same_clusters.ari)),
+        )
+        for table in analysis.tables
+    )
+    return Grid("What each table keeps", header, lines)
+
+
+def _by_group(analysis: Analysis, title: str, cell: Callable[[GroupFigures], str]) -> Grid:
+    compared = analysis.tables[1:]
+    lines = tuple(
+        (
+            group.name,
+            f"{group.tokens:,}",
+            f"{group.most:,} to {group.least:,}",
+            f"{100 * group.share:.1f} %",
+            *(cell(table.groups[place]) for table in compared),
+        )
+        for place, group in enumerate(analysis.groups)
+    )
+    header = ("decile", "words", "counts", "occurrences", *(table.name for table in compared))
+    return Grid(title, header, lines)
+
+
+def _texts(analysis: Analysis) -> Grid:
+    kinds = list(analysis.tables[0].texts)
+    header = ("table", *(f"{what} {kind}" for kind in kinds for what in ("ARI", "NMI", "anisotropy")))
+    lines = []
+    for table in analysis.tables:
+        cells = [table.name]
+        for kind in kinds:
+            found = table.texts[kind].clusters
+            cells += [figure(found.ari if found else None), figure(found.nmi if found else None)]
+            cells.append(figure(table.texts[kind].anisotropy))
+        lines.append(tuple(cells))
+    return Grid("Texts: clusters against labels, and anisotropy", header, tuple(lines))
+
+
+def _lost(error: float | None) -> str:
+    # What quantizing or a short training changes of a table is far below a thousandth.
+    return figure(error) if not error or error >= 0.001 else f"{error:.1e}"
+
+
+def figure(value: float | None) -> str:
+    """A figure at three decimals, or a dash."""
+    # Rounded first: a clustering as bad as chance is 0.000, whatever its sign.
+    return UNDEFINED if value is None else f"{round(value, 3) + 0.0:.3f}"

@@ -1,0 +1,92 @@
+"""Texts as single vectors: the mean of their tokens' rows of the table, and of the backbone's last hidden states."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from embfact.data.batches import collate, sorted_batches
+from embfact.data.text import TextData
+from embfact.data.tokenized import Tokenized, tokenize
+from embfact.sections import DataConfig
+
+MOST_TEXTS = 1000
+_BATCH_SIZE = 64
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Labelled texts that nothing was counted or trained on.
+
+    Attributes:
+        split: Where they are from.
+        rows: Their tokens.
+        classes: How many classes there are; None where the labels are numbers.
+    """
+
+    split: str
+    rows: Tokenized
+    classes: int | None
+
+
+def reported_texts(
+    data: DataConfig, text: TextData, tokenizer: PreTrainedTokenizerBase, cache_dir: str, seed: int
+) -> Texts:
+    """Texts of the first split that is reported on, at most a thousand of them, drawn by a seed."""
+    split = data.report_splits[0]
+    table = text.reports[split]
+    if table.num_rows > MOST_TEXTS:
+        table = table.take(np.sort(np.random.default_rng(seed).choice(table.num_rows, MOST_TEXTS, replace=False)))
+    rows = tokenize(table, tokenizer, data.max_length, cache_dir)
+    return Texts(split, rows, None if text.label_names is None else len(text.label_names))
+
+
+def token_means(table: np.ndarray, rows: Tokenized, counted: np.ndarray) -> np.ndarray:
+    """The mean of the table's rows over the tokens of each text.
+
+    Args:
+        table: Shape ``(V, H)``.
+        rows: n texts.
+        counted: Which tokens count, boolean, shape ``(V,)``; special ones say nothing of a text.
+
+    Returns:
+        Shape ``(n, H)``; zeros for a text without a token that counts.
+    """
+    weights = counted[rows.tokens].astype(np.float64)
+    text_of = np.repeat(np.arange(len(rows)), rows.lengths)
+    sums = np.zeros((len(rows), table.shape[1]))
+    np.add.at(sums, text_of, table[rows.tokens] * weights[:, None])
+    totals = np.bincount(text_of, weights, minlength=len(rows))
+    return sums / np.maximum(totals, 1)[:, None]
+
+
+def hidden_means(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rows: Tokenized) -> np.ndarray | None:
+    """The mean of a backbone's last hidden states over the tokens of each text, padding left out.
+
+    Args:
+        model: The model; left in evaluation mode.
+        tokenizer: Its tokenizer.
+        rows: n texts.
+
+    Returns:
+        Shape ``(n, H)``, or None for an encoder-decoder, whose last states are not of the text.
+    """
+    if model.config.is_encoder_decoder:
+        return None
+    backbone: Any = model.base_model.eval()
+    means: list[tuple[list[int], np.ndarray]] = []
+    with torch.inference_mode():
+        for indices in sorted_batches(rows.lengths, _BATCH_SIZE):
+            batch = collate(rows, indices, tokenizer.pad_token_id or 0, tokenizer.padding_side)
+            batch.pop("labels", None)
+            states = backbone(**batch).last_hidden_state.float()
+            mask = batch["attention_mask"].unsqueeze(-1)
+            means.append((indices, ((states * mask).sum(dim=1) / mask.sum(dim=1)).numpy()))
+    pooled = np.empty((len(rows), means[0][1].shape[1]), dtype=np.float32)
+    for indices, vectors in means:
+        pooled[indices] = vectors
+    return pooled
