@@ -330,6 +330,7 @@ class TestCaches:
             ["tokens", str(cache / "tokens"), "2", "files", "2.00MB"],
             ["evidence", str(cache / "evidence"), "2", "files", "2.00MB"],
             ["decompositions", str(cache / "decompositions"), "0", "files", "0B"],
+            ["references", str(cache / "references"), "0", "files", "0B"],
         ]
 
     def test_one_is_emptied_but_for_what_is_being_written(self, run, cache):

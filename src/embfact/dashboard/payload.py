@@ -21,8 +21,15 @@ from embfact.records.table import Row, Table
 from embfact.tables.notes import sources, warnings
 
 Values = dict[str, Any]
-# What the page shows elsewhere, or says twice: the hash is taken over a part of the configuration.
-_LEFT_OUT: Any = {"schema_version": True, "science": True, "selection": {"history"}, "hash": True}
+# What the page shows elsewhere, or says twice (the hash is taken over a part of it); and where things lie
+# on one machine, which decides nothing and is not for others to read.
+_LEFT_OUT: Any = {
+    "schema_version": True,
+    "science": True,
+    "selection": {"history"},
+    "hash": True,
+    "config": {"paths", "output_dir", "output_url"},
+}
 _UNDER_WAY = ("pending", "running", "interrupted")
 
 

@@ -58,6 +58,10 @@ def _compared(table: Table, column: Column, statistics: TableStatistics, toleran
         head += ["loss below, points", f"below {100 * tolerance:g}", "seeds"]
         yield from markdown_grid(head, cells, 2)
         yield ""
+    for place, row in rows:
+        found = statistics.comparisons[place, column]
+        if not found.low > 0 and not found.high < 0:
+            yield f"- {row_label(row, table)}: {found.note}"
     for (place, own), told in statistics.informative.items():
         if own == column:
             yield f"- {line_name(table.rows[place])}: {told.note}"

@@ -143,5 +143,5 @@ def _analysable(table: Table, rows: Sequence[Row], data: DataVersion, conf_dir: 
             read_analysis_request(conf_dir, [directory], Path("analysis"), None)
             found.append(directory)
         except UserError as error:
-            problems += str(error).splitlines()
+            problems += [line.removeprefix("- ") for line in str(error).splitlines()]
     return found, problems
