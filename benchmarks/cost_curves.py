@@ -95,7 +95,7 @@ def main() -> None:
     if arguments.output:
         from cost_picture import draw
 
-        from embfact.records.picture import save
+        from embfact.pictures.style import save
 
         save(draw(found), arguments.output)
 

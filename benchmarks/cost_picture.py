@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
+from matplotlib.figure import Figure
 
-# Before pyplot: it chooses to draw without a window.
-from embfact.records.picture import COLORS, plt
+from embfact.pictures.style import COLORS
 
 if TYPE_CHECKING:
     from cost_curves import Measured
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 SPAN = 24.0  # both axes of every panel reach over this factor, so that slopes can be compared by eye
 
@@ -24,8 +22,9 @@ def draw(curves: Sequence[Measured]) -> Figure:
     Args:
         curves: What was measured, a panel each.
     """
-    figure, panels = plt.subplots(1, len(curves), figsize=(3.6 * len(curves), 3.9), layout="constrained")
-    for panel, measured in zip(np.atleast_1d(panels), curves, strict=True):
+    figure = Figure(figsize=(3.6 * len(curves), 3.9), layout="constrained")
+    panels = figure.subplots(1, len(curves), squeeze=False)[0]
+    for panel, measured in zip(panels, curves, strict=True):
         _panel(panel, measured)
     figure.suptitle("Training an epoch: seconds of its steps, median, least and most", x=0.01, ha="left", fontsize=10)
     return figure

@@ -10,6 +10,7 @@ from embfact.statistics.outcomes import Outcomes, StatisticsError
 from embfact.statistics.resampling import Replicates, replicates
 
 POWER = 0.8
+SHARES = {"accuracy", "f1"}  # the other metrics are correlations
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,9 @@ def compare_replicates(method: Replicates, reference: Replicates, level: float) 
 def interval_of_replicates(found: Replicates, level: float) -> tuple[float, float]:
     """See `interval`."""
     half = found.components().half_width((1 - level) / 2)
-    return found.mean - half, found.mean + half
+    # With few seeds it would reach beyond what the metric can be.
+    least = 0.0 if found.metric in SHARES else -1.0
+    return max(found.mean - half, least), min(found.mean + half, 1.0)
 
 
 def _note(found: Comparison, method: Outcomes, reference: Outcomes) -> str:
