@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -58,13 +59,13 @@ def _panel(axes: Axes, measured: Measured) -> None:
 
 def _around(values: Sequence[float]) -> tuple[float, float]:
     """Limits of an axis with the values in the middle."""
-    middle, half = float(np.sqrt(min(values) * max(values))), max(SPAN, 2 * max(values) / min(values)) ** 0.5
+    middle, half = math.sqrt(min(values) * max(values)), max(SPAN, 2 * max(values) / min(values)) ** 0.5
     return middle / half, middle * half
 
 
 def _ticks(low: float, high: float) -> list[float]:
     """1, 2 and 5 times the powers of ten in a range."""
-    powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     values = [digit * 10.0**power for power in powers for digit in (1, 2, 5)]
     return [value for value in values if low <= value <= high]
 
