@@ -220,7 +220,7 @@ class _LastStep(Callback):
 class _Trim(Callback):
     """Gives back the gaps that batches of many shapes leave in the memory of a CPU: a tenth of a run's peak."""
 
-    EVERY = 5  # steps: less often saves less, more often takes time
+    EVERY = 25  # steps: less often saves less, more often takes time
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
