@@ -37,23 +37,25 @@ def test_they_read_well_unexecuted(name: str) -> None:
     assert not re.search(r"site-packages|/home/|/root/|Warning", str(outputs))
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(
-            name,
-            marks=[] if name == QUICK else [pytest.mark.slow, *([pytest.mark.real_data] if name in ON_SST2 else [])],
-        )
-        for name in NAMES
-    ],
-)
-def test_they_run_from_a_clean_kernel(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The notebooks beside conf/, where nothing is found that an earlier execution left."""
+    folder = tmp_path_factory.mktemp("project")
+    shutil.copytree(ROOT / "conf", folder / "conf")
+    shutil.copytree(ROOT / "notebooks", folder / "notebooks")
+    return folder / "notebooks"
+
+
+def marks_of(name: str) -> list[pytest.MarkDecorator]:
+    on_sst2 = [pytest.mark.real_data] if name in ON_SST2 else []
+    return [] if name == QUICK else [pytest.mark.slow, *on_sst2]
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=marks_of(name)) for name in NAMES])
+def test_they_run_from_a_clean_kernel(name: str, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if name in ON_SST2 and not os.environ.get("EMBFACT_DATA_DIR"):
         pytest.skip("needs EMBFACT_DATA_DIR")
-    # A copy beside conf/, so that nothing is found that an earlier execution left.
-    shutil.copytree(ROOT / "conf", tmp_path / "conf")
-    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
     monkeypatch.setenv("PYTHONWARNINGS", "ignore")
     NotebookClient(
-        read(name), timeout=600, kernel_name="python3", resources={"metadata": {"path": str(tmp_path / "notebooks")}}
+        read(name), timeout=600, kernel_name="python3", resources={"metadata": {"path": str(copy)}}
     ).execute()
