@@ -15,12 +15,16 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+from hypothesis import settings
 
 from embfact.launch import main
 from embfact.models.backbones import resolve
 
 # Read when the hub library is imported: no test may wait for a network.
 os.environ["HF_HUB_OFFLINE"] = "1"
+# How long an example takes says how busy the machine is, and nothing of the code.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 # A shell without job control starts what is in the background with Ctrl-C ignored, and embfact leaves it at that: tests
 # that send it must not depend on how they were started.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
