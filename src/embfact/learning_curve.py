@@ -17,10 +17,10 @@ from pytorch_lightning.callbacks import Callback
 from embfact.distributed import rank
 from embfact.errors import DivergedError
 from embfact.records.atomic import write_text
+from embfact.records.curve import FILE_NAME
 
 log = logging.getLogger(__name__)
 
-FILE_NAME = "metrics.csv"
 EVERY = 10  # optimizer steps between two losses
 
 

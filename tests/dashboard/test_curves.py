@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from embfact.dashboard.curves import MOST_POINTS, read_curves
-from embfact.learning_curve import FILE_NAME
+from embfact.records.curve import FILE_NAME
 
 HEADER = "epoch,step,train/loss,selection/accuracy\n"
 

@@ -5,13 +5,13 @@ Light to import: the standard library only.
 
 from __future__ import annotations
 
-import csv
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
-FILE_NAME = "metrics.csv"  # what `embfact.learning_curve`, which imports torch, calls it
+from embfact.records import curve
+
 MOST_POINTS = 100
-_AXES = ("epoch", "step")
 
 Curve = tuple[list[int], list[float]]  # steps and values, equally many
 
@@ -26,20 +26,13 @@ def read_curves(directory: Path) -> dict[str, Curve]:
         Name -> at most `MOST_POINTS` points, evenly taken, the last one among them. Empty where there is no such file;
         a line that is being written, and what is no number, is passed over.
     """
-    try:
-        with (directory / FILE_NAME).open(encoding="utf-8", newline="") as file:
-            header, *lines = csv.reader(file)
-    except (OSError, ValueError, csv.Error):  # no file, an empty one or no text: a page without this curve
-        return {}
-    places = [place for place, name in enumerate(header) if name not in _AXES]
     # Thinned before they are read as numbers, which takes most of the time of 2,000 runs.
-    return {header[place]: curve for place in places if (curve := _curve(lines, header, place))}
+    thinned = {name: _curve(filled) for name, filled in curve.read_curves(directory).items()}
+    return {name: found for name, found in thinned.items() if found}
 
 
-def _curve(lines: list[list[str]], header: list[str], place: int) -> Curve | None:
+def _curve(filled: Sequence[tuple[str, str]]) -> Curve | None:
     """One column against the steps; None where nothing of it is a number."""
-    at = header.index("step") if "step" in header else len(header)
-    filled = [(line[at], line[place]) for line in lines if len(line) == len(header) > at and line[place]]
     stride = (len(filled) - 1) / (MOST_POINTS - 1)
     kept = filled if stride <= 1 else [filled[round(point * stride)] for point in range(MOST_POINTS)]
     points = [(int(step), value) for step, text in kept if step.isdecimal() and (value := _number(text)) is not None]

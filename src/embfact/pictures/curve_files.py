@@ -5,15 +5,14 @@ Light to import: numpy.
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-# As `embfact.learning_curve` calls it, which is heavy to import.
-FILE_NAME = "metrics.csv"
+from embfact.records.curve import read_curves
+
 LOSS = "train/loss"
 _SHOWN = 20  # points of a curve; single batches are noise
 
@@ -28,17 +27,13 @@ def read_curve(run: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         Column of the file -> steps and values (both of shape (n,)); empty if there is no file. Lines that were cut
         off and values that are no number are passed over.
     """
-    points: dict[str, list[tuple[float, float]]] = {}
-    try:
-        with (run / FILE_NAME).open(encoding="utf-8", newline="") as file:
-            for line in csv.DictReader(file):
-                step = _number(line.get("step"))
-                for name, text in line.items():
-                    if "/" in (name or "") and math.isfinite(value := _number(text)) and math.isfinite(step):
-                        points.setdefault(name, []).append((step, value))
-    except FileNotFoundError:
-        return {}
-    return {name: (np.array(found)[:, 0], np.array(found)[:, 1]) for name, found in points.items()}
+    found = {}
+    for name, column in read_curves(run).items():
+        points = [(_number(step), _number(text)) for step, text in column]
+        if whole := [point for point in points if all(map(math.isfinite, point))]:
+            steps, values = np.array(whole).T
+            found[name] = steps, values
+    return found
 
 
 def averaged(curves: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
@@ -62,8 +57,8 @@ def averaged(curves: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarra
     return steps, values.mean(0), deviations, len(parts[0])
 
 
-def _number(text: str | None) -> float:
+def _number(text: str) -> float:
     try:
-        return float(text or "nan")
+        return float(text)
     except ValueError:
         return math.nan

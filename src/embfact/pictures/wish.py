@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from embfact.errors import UserError, nearest
-from embfact.pictures.curve_files import FILE_NAME, LOSS, read_curve
+from embfact.pictures.curve_files import LOSS, read_curve
 from embfact.pictures.points import Measure, dense_of, lines, usual_measure
+from embfact.records.curve import FILE_NAME
 from embfact.records.table import Column, Row, Table
 
 KINDS = {

@@ -1,0 +1,34 @@
+"""``metrics.csv``: the learning curve of a run, as text.
+
+Light to import: the standard library only.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+FILE_NAME = "metrics.csv"
+_AXES = ("epoch", "step")
+
+
+def read_curves(directory: Path) -> dict[str, list[tuple[str, str]]]:
+    """The columns of a run's learning curve.
+
+    Args:
+        directory: The run directory.
+
+    Returns:
+        Name (``train/loss``, ``selection/accuracy``) -> step and value of each line that has one, as they are written.
+        Empty where there is no such file or it is no text; a line that is cut off is passed over.
+    """
+    try:
+        with (directory / FILE_NAME).open(encoding="utf-8", newline="") as file:
+            header, *lines = csv.reader(file)
+    except (OSError, ValueError, csv.Error):
+        return {}
+    if "step" not in header:
+        return {}
+    at, whole = header.index("step"), [line for line in lines if len(line) == len(header)]
+    places = [place for place, name in enumerate(header) if name not in _AXES]
+    return {header[place]: [(line[at], line[place]) for line in whole if line[place]] for place in places}
