@@ -18,6 +18,7 @@ from embfact.records.atomic import write_text
 SCHEMA_VERSION: Literal[1] = 1
 FILE_NAME = "record.json"
 CHECKPOINT = "checkpoint"  # folder of the weights beside the record
+PREDICTIONS = "predictions.parquet"  # what the model said of every example, beside the record
 
 
 def _undefined_as_none(value: Any) -> Any:

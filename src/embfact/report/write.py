@@ -9,7 +9,7 @@ from embfact.analysis.files import PAGE, write_analysis
 from embfact.analysis.request import read_analysis_request
 from embfact.dashboard.html import page as dashboard
 from embfact.dashboard.payload import payload
-from embfact.dashboard.sweep import read_sweep
+from embfact.dashboard.sweep import Sweep, read_states
 from embfact.errors import UserError
 from embfact.pictures.draw import draw
 from embfact.pictures.style import save
@@ -60,30 +60,32 @@ def write_report(
         say("tables and statistics")
         statistics = table_statistics(table)
         for form, ending in TABLES.items():
-            text = render(table, form, Request(significance=True, stat="ci" if form == "csv" else "mean±std"))
+            text = render(table, form, Request(significance=True), statistics)
             (folder / f"table.{ending}").write_text(text, encoding="utf-8")
         say("pictures")
         drawn, problems = _pictures(table, folder)
         say("dashboard")
-        html = dashboard(payload(read_sweep([str(directory) for directory in directories])))
+        places = tuple(map(str, directories))
+        html = dashboard(payload(Sweep(places, table, read_states(places))))
         (folder / "dashboard.html").write_text(html, encoding="utf-8")
         analysed: list[str] = []
         if analysis:
             analysed, more = _analyses(table, folder, conf_dir, say)
             problems += more
-        lines = [*_front(table, drawn, analysed), *findings(table, statistics, tolerance)]
+        shown = (folder / "table.md").read_text(encoding="utf-8")
+        lines = [*_front(table, shown, drawn, analysed), *findings(table, statistics, tolerance)]
         (folder / "README.md").write_text("\n".join([*lines, *_left_out(problems)]).rstrip() + "\n", encoding="utf-8")
     return problems
 
 
-def _front(table: Table, drawn: Sequence[str], analysed: Sequence[str]) -> list[str]:
+def _front(table: Table, shown: str, drawn: Sequence[str], analysed: Sequence[str]) -> list[str]:
     """The first part of the page: the table, the pictures, and where the rest is."""
     names = ", ".join(dict.fromkeys(run.experiment for row in table.rows for run in row.runs))
     files = ["[table.tex](table.tex), [table.csv](table.csv): the table to paste and to compute with"]
     files += ["[dashboard.html](dashboard.html): every run, to filter and to click (download it and open it)"]
     files += [f"[{name}]({name}/{PAGE}): what the trained tables hold" for name in analysed]
     pictures = [line for name in drawn for line in (f"![{name}]({name}.svg)", "")]
-    text = (render(table, "md", Request(significance=True)), "", *(f"- {line}" for line in files), "")
+    text = (shown, "", *(f"- {line}" for line in files), "")
     return [f"# {names}", "", *text, *pictures, "## Against the dense model", ""]
 
 

@@ -6,6 +6,7 @@ Light to import: the standard library only; statistics come with a request that 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from embfact.records.table import Table
 from embfact.tables.fill import fill
@@ -17,6 +18,9 @@ from embfact.tables.numbers import csv_grid, csv_rows, json_table
 from embfact.tables.plan import plan
 from embfact.tables.request import Request
 
+if TYPE_CHECKING:
+    from embfact.statistics.table_statistics import TableStatistics
+
 FORMATS: dict[str, Callable[[Grid], str]] = {
     "md": markdown,
     "latex": latex,
@@ -27,7 +31,7 @@ FORMATS: dict[str, Callable[[Grid], str]] = {
 _WHOLE = Request()
 
 
-def render(table: Table, form: str = "md", request: Request = _WHOLE) -> str:
+def render(table: Table, form: str = "md", request: Request = _WHOLE, statistics: TableStatistics | None = None) -> str:
     """A table as text.
 
     Args:
@@ -35,6 +39,7 @@ def render(table: Table, form: str = "md", request: Request = _WHOLE) -> str:
         form: ``md`` (aligned Markdown, for the terminal too), ``latex`` (booktabs and siunitx), ``html`` (a page by
             itself), ``csv`` or ``json`` (raw numbers).
         request: Rows, columns and marks; without any choice the whole table, as CSV a line for every row and data set.
+        statistics: Of this table against the reference of the request; computed, where it needs them and they are None.
 
     Returns:
         The text, which ends with a line break.
@@ -46,8 +51,7 @@ def render(table: Table, form: str = "md", request: Request = _WHOLE) -> str:
     if form not in FORMATS:
         raise ValueError(f"unknown format {form!r}; use one of: {', '.join(FORMATS)}")
     made = plan(table, request)
-    statistics = None
-    if request.tested:
+    if request.tested and statistics is None:
         from embfact.statistics.table_statistics import table_statistics
 
         statistics = table_statistics(table, request.against)

@@ -37,7 +37,8 @@ def check_start(config: RunConfig) -> None:
     run = open_run(Path(config.model.from_run))
     _refuse_compressed(run.record)
     _refuse_another_backbone(run.record, config.model)
-    _refuse_another_head(run.record, config.task.pooling)
+    if not config.model.static:  # whose default is a pooling too: the loader, which knows it, compares
+        _refuse_another_head(run.record, config.task.pooling)
     _refuse_other_rows(run.record, run.data, config)
 
 
