@@ -11,12 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from embfact.records.collect import Collected
-from embfact.records.record import RunRecord
+from embfact.records.record import PREDICTIONS, RunRecord
 from embfact.records.table import Table, build_table
 from embfact.statistics.compare import Comparison
 from embfact.statistics.components import Components
 from embfact.statistics.metrics import plain_metric
-from embfact.statistics.outcomes import FILE_NAME, Outcomes
+from embfact.statistics.outcomes import Outcomes
 from tests.records.conftest import make_values
 
 SPLIT = "validation"
@@ -67,7 +67,7 @@ class Sweep:
         classes = predictions.dtype.kind != "f"
         logits = np.eye(int(predictions.max(initial=1)) + 1)[predictions] if classes else predictions[:, None]
         columns = {"split": [SPLIT] * len(found.ids), "id": found.ids, "label": found.labels}
-        pq.write_table(pa.table(columns | {"logits": logits.astype(np.float32).tolist()}), place / FILE_NAME)
+        pq.write_table(pa.table(columns | {"logits": logits.astype(np.float32).tolist()}), place / PREDICTIONS)
         self.records.append(record)
         self.places[record.hash] = place
         return place

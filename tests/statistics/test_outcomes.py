@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from embfact.errors import UserError
-from embfact.statistics.outcomes import FILE_NAME, Outcomes, StatisticsError, outcomes
+from embfact.records.record import PREDICTIONS
+from embfact.statistics.outcomes import Outcomes, StatisticsError, outcomes
 from tests.statistics.made_up import SPLIT, Sweep, simulate
 
 
@@ -25,7 +26,7 @@ def read(sweep: Sweep) -> Outcomes:
 
 
 def files(sweep: Sweep) -> list[Path]:
-    return [place / FILE_NAME for place in sweep.places.values()]
+    return [place / PREDICTIONS for place in sweep.places.values()]
 
 
 def test_predictions_of_all_seeds_by_ascending_id(sweep: Sweep, runs: Outcomes) -> None:

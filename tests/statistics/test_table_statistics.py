@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from embfact.records.record import PREDICTIONS
 from embfact.statistics.compare import compare, interval
 from embfact.statistics.correction import holm
-from embfact.statistics.outcomes import FILE_NAME, Outcomes
+from embfact.statistics.outcomes import Outcomes
 from embfact.statistics.table_statistics import TableStatistics, table_statistics
 from tests.statistics.made_up import SPLIT, Sweep, simulate
 
@@ -91,7 +92,7 @@ def test_what_cannot_be_compared_is_told_and_the_rest_is_done(sweep: Sweep) -> N
     shifted = runs()
     sweep.add(Outcomes(shifted.seeds, shifted.ids + 1, shifted.labels, shifted.predictions), rank=128)
     damaged = next(record for record in sweep.records if record.method.rank == 16)
-    (sweep.places[damaged.hash] / FILE_NAME).write_bytes(b"PAR1 half")
+    (sweep.places[damaged.hash] / PREDICTIONS).write_bytes(b"PAR1 half")
     found = table_statistics(sweep.table)
     assert set(by_label(sweep, found)) == {"svd r8", "svd r32"}
     told = {line.split(" on ")[0]: line for line in found.problems}
@@ -108,7 +109,7 @@ def test_a_reference_that_cannot_be_read_is_told_once_with_all_rows(sweep: Sweep
     sweep.add(runs(), rank=8)
     sweep.add(runs(), rank=16)
     for record in sweep.records[:3]:
-        (sweep.places[record.hash] / FILE_NAME).unlink()
+        (sweep.places[record.hash] / PREDICTIONS).unlink()
     found = table_statistics(sweep.table)
     assert not found.comparisons
     assert found.problems[0].startswith("none on sst2 validation: ")

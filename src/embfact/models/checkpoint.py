@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import copy
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from embfact.models.sharing import places_of
 from embfact.models.size import unique_tensors
 from embfact.models.static import OWN
 from embfact.models.weights import fill, fill_backbone
+from embfact.records.atomic import replacing
 
 WEIGHTS = "model.safetensors"
 GENERATION = "generation_config.json"
@@ -212,24 +212,14 @@ def _reading(directory: Path) -> Iterator[None]:
 
 @contextmanager
 def _replacing(directory: Path) -> Iterator[Path]:
-    """A temporary directory beside `directory` that takes its place once it is complete."""
-    try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}-"))
-    except OSError as error:
-        reason = error.strerror or error
-        raise ModelError(f"{directory} cannot be made ({reason}); give a directory that you may write to") from error
-    try:
-        new, old = temporary / "new", temporary / "old"
-        new.mkdir()
-        yield new
-        if directory.exists():
-            directory.rename(old)
+    """A new directory that takes the place of `directory` once it is complete."""
+    with ExitStack() as stack:
         try:
-            new.rename(directory)
-        except OSError:
-            if old.exists():
-                old.rename(directory)
-            raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+            directory.parent.mkdir(parents=True, exist_ok=True)
+            new = stack.enter_context(replacing(directory))
+        except OSError as error:
+            reason = error.strerror or error
+            raise ModelError(
+                f"{directory} cannot be made ({reason}); give a directory that you may write to"
+            ) from error
+        yield new

@@ -10,8 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from embfact.data.tokenized import Tokenized
-
-FILE_NAME = "predictions.parquet"
+from embfact.records.record import PREDICTIONS
 
 
 def write_predictions(directory: Path, rows: Mapping[str, Tokenized], logits: Mapping[str, np.ndarray]) -> Path:
@@ -26,7 +25,7 @@ def write_predictions(directory: Path, rows: Mapping[str, Tokenized], logits: Ma
         The file, with the columns ``split``, ``id`` (row number in the split's source), ``label`` and ``logits``.
     """
     table = pa.concat_tables([_table(split, rows[split], logits[split]) for split in rows])
-    path = directory / FILE_NAME
+    path = directory / PREDICTIONS
     temporary = path.with_suffix(".tmp")
     try:
         pq.write_table(table, temporary, compression="zstd")

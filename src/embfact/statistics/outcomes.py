@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from embfact.errors import UserError
-from embfact.records.record import RunRecord
+from embfact.records.record import PREDICTIONS, RunRecord
 from embfact.records.table import Column, Row
 from embfact.statistics.metrics import plain_metric
 
-FILE_NAME = "predictions.parquet"
 # Records hold what single precision computed.
 _ROUNDING = 1e-4
 
@@ -83,7 +82,7 @@ def _read(run: RunRecord, column: Column, places: Mapping[str, Path]) -> tuple[n
 
     if run.hash not in places:
         raise StatisticsError(f"the predictions of {run.name} are not on this machine; fetch its run directory")
-    path = places[run.hash] / FILE_NAME
+    path = places[run.hash] / PREDICTIONS
     again = "train the run again with force=true"
     try:
         ids, labels, logits = _columns(path, column.split)
