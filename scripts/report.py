@@ -10,8 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from embfact.dashboard.sweep import Sweep, read_sweep
 from embfact.errors import ConfigError, Fault
-from embfact.records.collect import Collected, find_records
 from embfact.records.remote import is_url
 from embfact.usage.command_line import Parser, answer
 
@@ -36,32 +36,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _report(options: argparse.Namespace) -> None:
     output = options.output or Path(options.directories[0]) / "report"
-    collected = _check(options.directories, output)
+    sweep = _check(options.directories, output)
     # Half a second to import, so only once the words of the command are in order.
     from embfact.report.write import write_report
 
     problems = write_report(
-        collected,
-        options.directories,
+        sweep,
         output,
         CONF,
         lambda line: print(line, file=sys.stderr, flush=True),
         tolerance=options.tolerance / 100,
         analysis=not options.no_analysis,
     )
-    for problem in [*collected.problems, *problems]:
+    for problem in [*sweep.table.problems, *problems]:
         print(f"report.py: {problem}", file=sys.stderr)
     print(f"wrote {output}: begin with README.md")
 
 
-def _check(directories: Sequence[str], output: Path) -> Collected:
+def _check(directories: Sequence[str], output: Path) -> Sweep:
     faults = [
         Fault("not a directory", directory, "give the output directory of a run or a sweep")
         for directory in directories
         if not is_url(directory) and not Path(directory).is_dir()
     ]
-    collected = Collected(()) if faults else find_records(directories)
-    if not faults and not any(record.status == "finished" for record in collected.records):
+    sweep = read_sweep([] if faults else directories, may_be_empty=True)
+    if not faults and not any(row.finished() for row in sweep.table.rows):
         faults.append(Fault("no finished runs there", ", ".join(directories), "run train.py first"))
     foreign = output.is_dir() and any(output.iterdir()) and not (output / MARKER).is_file()
     if output.exists() and (foreign or not output.is_dir()):
@@ -70,7 +69,7 @@ def _check(directories: Sequence[str], output: Path) -> Collected:
         faults.append(Fault("--output is in no folder that exists", str(output), "make the folder, or name another"))
     if faults:
         raise ConfigError(faults)
-    return collected
+    return sweep
 
 
 def _points(text: str) -> float:

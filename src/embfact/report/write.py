@@ -9,14 +9,13 @@ from embfact.analysis.files import PAGE, write_analysis
 from embfact.analysis.request import read_analysis_request
 from embfact.dashboard.html import page as dashboard
 from embfact.dashboard.payload import payload
-from embfact.dashboard.sweep import Sweep, read_states
+from embfact.dashboard.sweep import Sweep
 from embfact.errors import UserError
 from embfact.pictures.draw import draw
 from embfact.pictures.style import save
 from embfact.pictures.wish import KINDS, Wish
 from embfact.records.atomic import replacing
-from embfact.records.collect import Collected
-from embfact.records.table import DataVersion, Row, Table, build_table
+from embfact.records.table import DataVersion, Row, Table
 from embfact.report.findings import TOLERANCE, findings
 from embfact.sections import slug
 from embfact.statistics.table_statistics import table_statistics
@@ -29,8 +28,7 @@ ALL_DATA = {"tasks"}  # pictures that show every data set at once
 
 
 def write_report(
-    collected: Collected,
-    directories: Sequence[str],
+    sweep: Sweep,
     output: Path,
     conf_dir: Path,
     say: Callable[[str], None],
@@ -38,11 +36,10 @@ def write_report(
     tolerance: float = TOLERANCE,
     analysis: bool = True,
 ) -> list[str]:
-    """Write tables, statistics, pictures, dashboard and analysis of the runs below some directories.
+    """Write tables, statistics, pictures, dashboard and analysis of a sweep.
 
     Args:
-        collected: Their records.
-        directories: Where they lie, for the dashboard.
+        sweep: What `read_sweep` read.
         output: The folder, which is replaced.
         conf_dir: The folder with ``train.yaml``.
         say: Told what is being done.
@@ -55,7 +52,7 @@ def write_report(
     Raises:
         OSError: If it cannot be written; an older report is then untouched.
     """
-    table = build_table(collected)
+    table = sweep.table
     with replacing(output.absolute()) as folder:
         say("tables and statistics")
         statistics = table_statistics(table)
@@ -65,9 +62,7 @@ def write_report(
         say("pictures")
         drawn, problems = _pictures(table, folder)
         say("dashboard")
-        places = tuple(map(str, directories))
-        html = dashboard(payload(Sweep(places, table, read_states(places))))
-        (folder / "dashboard.html").write_text(html, encoding="utf-8")
+        (folder / "dashboard.html").write_text(dashboard(payload(sweep)), encoding="utf-8")
         analysed: list[str] = []
         if analysis:
             analysed, more = _analyses(table, folder, conf_dir, say)
