@@ -66,7 +66,7 @@ def test_weighted_shares_give_the_gradient_of_the_whole_batch(rows: int, world: 
         assert model.grad is not None
         return model.grad
 
-    shares = [share_of(range(rows), number, world) for number in range(world)]
+    shares = [share_of(range(rows), number, world, mean_rows=rows) for number in range(world)]
     averaged = torch.stack([gradient(*share) for share in shares]).mean(0)
     torch.testing.assert_close(averaged, gradient(list(range(rows)), 1.0))
 

@@ -19,21 +19,19 @@ HEADER = ["epoch", "step", "train/loss", "selection/accuracy", "selection/loss"]
 
 
 class Training:
-    """What the callbacks see of a training, step by step; ``accumulate`` batches make one."""
+    """What the callbacks see of a training, step by step."""
 
-    def __init__(self, accumulate: int = 1) -> None:
+    def __init__(self) -> None:
         self.accumulating = False
         loop = SimpleNamespace(_should_accumulate=lambda: self.accumulating)
-        self.trainer: Any = SimpleNamespace(
-            global_step=0, current_epoch=0, accumulate_grad_batches=accumulate, fit_loop=loop
-        )
+        self.trainer: Any = SimpleNamespace(global_step=0, current_epoch=0, fit_loop=loop)
         self.module: Any = SimpleNamespace(metrics={"accuracy": None}, history=[])
 
     def step(self, *callbacks: Any, loss: float, steps: int = 1) -> None:
         for _ in range(steps):
             self.trainer.global_step += 1
             for callback in callbacks:
-                callback.on_train_batch_end(self.trainer, self.module, {"loss": torch.tensor(loss)}, None, 0)
+                callback.on_train_batch_end(self.trainer, self.module, {"row_loss": torch.tensor(loss)}, None, 0)
 
     def epoch(self, curve: LearningCurve, **values: float) -> None:
         self.module.history.append({"epoch": self.trainer.current_epoch, **values})
@@ -59,13 +57,13 @@ def test_losses_and_held_out_metrics_are_written_as_they_come(tmp_path: Path) ->
     assert rows(tmp_path)[1:] == [{"epoch": "0", "step": "13", "selection/accuracy": "0.75", "selection/loss": "0.125"}]
 
 
-def test_of_a_step_of_several_batches_the_whole_loss_is_written_once(tmp_path: Path) -> None:
-    training, curve = Training(accumulate=4), LearningCurve(tmp_path)
+def test_of_a_step_of_several_batches_one_loss_is_written(tmp_path: Path) -> None:
+    training, curve = Training(), LearningCurve(tmp_path)
     curve.on_train_start(training.trainer, training.module)
     training.step(curve, loss=0.25, steps=EVERY)
     training.accumulating = True
-    curve.on_train_batch_end(training.trainer, training.module, {"loss": torch.tensor(0.125)}, None, 0)
-    assert rows(tmp_path) == [{"epoch": "0", "step": "10", "train/loss": "1.0"}]
+    curve.on_train_batch_end(training.trainer, training.module, {"row_loss": torch.tensor(0.125)}, None, 0)
+    assert rows(tmp_path) == [{"epoch": "0", "step": "10", "train/loss": "0.25"}]
 
 
 def course(curve: LearningCurve, training: Training, part: int) -> None:

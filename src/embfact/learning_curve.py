@@ -54,7 +54,7 @@ class LearningCurve(Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *args: Any) -> None:
         """A loss every `EVERY` steps."""
         if trainer.global_step % EVERY == 0 and not trainer.fit_loop._should_accumulate():
-            self._add({"train/loss": float(outputs["loss"]) * trainer.accumulate_grad_batches}, trainer)
+            self._add({"train/loss": float(outputs["row_loss"])}, trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """The metrics of the held-out slice."""
@@ -100,7 +100,7 @@ class Divergence(Callback):
         Raises:
             DivergedError: With the step.
         """
-        loss: torch.Tensor = outputs["loss"]
+        loss: torch.Tensor = outputs["row_loss"]
         if loss.device.type != "cpu" and trainer.global_step % EVERY:
             return
         value = float(loss)

@@ -79,22 +79,24 @@ class LengthGroupedBatches(Sampler[list[int]]):
         return np.clip(cuts, earliest, len(lengths) - batches + earliest)
 
 
-def share_of(batch: Sequence[int], rank: int, world: int) -> tuple[list[int], float]:
+def share_of(batch: Sequence[int], rank: int, world: int, mean_rows: float) -> tuple[list[int], float]:
     """The rows of a batch that one of several devices trains on, and what the mean of their losses counts for.
 
-    Averaged over the devices, the weighted means are the mean loss of the whole batch, however its rows fall on them.
+    Averaged over the devices and over the batches of an epoch, the weighted means are the mean loss of all rows: each
+    counts once, however rows fall on batches and devices.
 
     Args:
         batch: Rows of the whole batch.
         rank: Number of the device.
-        world: Devices in all.
+        world: Devices in all; 1 takes the whole batch.
+        mean_rows: Rows of a batch in the mean of an epoch.
 
     Returns:
-        Every ``world``-th row from number ``rank`` on, and its weight ``world * rows / rows of the batch``; one row of
-        weight 0 where the batch has none for it, since every device has to take every step.
+        Every ``world``-th row from number ``rank`` on, and its weight ``world * rows / mean_rows``; one row of weight 0
+        where the batch has none for it, since every device has to take every step.
     """
     rows = list(batch[rank::world])
-    return rows or [batch[0]], world * len(rows) / len(batch)
+    return rows or [batch[0]], world * len(rows) / mean_rows
 
 
 def sorted_batches(lengths: np.ndarray, batch_size: int) -> list[list[int]]:

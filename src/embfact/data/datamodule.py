@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import pytorch_lightning as pl
@@ -12,14 +14,16 @@ from embfact.data.batches import LengthGroupedBatches, collate, share_of, sorted
 from embfact.data.tokenized import Tokenized
 
 Batch = dict[str, torch.Tensor]
+Share = Callable[[list[int]], tuple[list[int], float]]
 
 
 class TextDataModule(pl.LightningDataModule):
     """Loaders over tokenised rows.
 
     The samplers yield whole batches, which Lightning cannot split over devices: give its Trainer
-    ``use_distributed_sampler=False``. Where it trains on several, the batches are those of one device, and each device
-    gets its share of every batch, with the ``weight`` of their mean loss; what is scored, every device scores whole.
+    ``use_distributed_sampler=False``. Where it trains on several, each device gets its share of every batch; what is
+    scored, every device scores whole. A training batch has the ``weight`` of the mean loss of its rows: batches differ
+    in their number, and each row is to count once.
 
     Args:
         train: Rows to train on.
@@ -57,8 +61,9 @@ class TextDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         """Batches of like length in an order of their own each epoch."""
         batches = LengthGroupedBatches(self.train.lengths, self.batch_size, self.seed, self.batching)
-        place = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        return self._loader(self.train, batches, *place)
+        rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        share = partial(share_of, rank=rank, world=world, mean_rows=len(self.train) / len(batches))
+        return self._loader(self.train, batches, share)
 
     def batch_rows(self) -> dict[str, float]:
         """Fewest, mean and most rows of a batch, over the first epoch."""
@@ -75,11 +80,11 @@ class TextDataModule(pl.LightningDataModule):
         return self._loader(rows, sorted_batches(rows.lengths, self.eval_batch_size))
 
     def _loader(
-        self, rows: Tokenized, batches: LengthGroupedBatches | list[list[int]], rank: int = 0, world: int = 1
+        self, rows: Tokenized, batches: LengthGroupedBatches | list[list[int]], share: Share | None = None
     ) -> DataLoader[Batch]:
         # The batches are given as `sampler`, not `batch_sampler`: there Lightning calls `set_epoch` before each epoch.
         return DataLoader(
-            _PaddedBatches(rows, self.pad_token_id, self.padding_side, rank, world),
+            _PaddedBatches(rows, self.pad_token_id, self.padding_side, share),
             batch_size=None,
             sampler=batches,
             pin_memory=torch.cuda.is_available(),
@@ -87,20 +92,19 @@ class TextDataModule(pl.LightningDataModule):
 
 
 class _PaddedBatches(Dataset[Batch]):
-    """Indexed by the positions of a whole batch."""
+    """Indexed by the positions of a whole batch, of which it gives a share with its weight, or all."""
 
-    def __init__(self, rows: Tokenized, pad_token_id: int, padding_side: str, rank: int, world: int):
+    def __init__(self, rows: Tokenized, pad_token_id: int, padding_side: str, share: Share | None):
         self.rows = rows
         self.pad_token_id = pad_token_id
         self.padding_side = padding_side
-        self.rank = rank
-        self.world = world
+        self.share = share
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, indices: list[int]) -> Batch:
-        if self.world == 1:
+        if self.share is None:
             return collate(self.rows, indices, self.pad_token_id, self.padding_side)
-        share, weight = share_of(indices, self.rank, self.world)
-        return {**collate(self.rows, share, self.pad_token_id, self.padding_side), "weight": torch.tensor(weight)}
+        rows, weight = self.share(indices)
+        return {**collate(self.rows, rows, self.pad_token_id, self.padding_side), "weight": torch.tensor(weight)}

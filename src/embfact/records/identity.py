@@ -20,7 +20,7 @@ from embfact.models.backbones import fingerprint as model_fingerprint
 from embfact.records.record import read
 from embfact.sections import DataConfig, ModelConfig, slug
 
-RESULTS_VERSION = 4
+RESULTS_VERSION = 5
 """Raised whenever a change of this program changes a result, so that older runs are not taken for it."""
 
 # What can change a number in the record; a minor release is trusted not to.

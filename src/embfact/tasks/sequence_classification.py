@@ -59,19 +59,20 @@ class SequenceClassification(pl.LightningModule):
             return F.mse_loss(logits.float().squeeze(-1), labels.float())
         return F.cross_entropy(logits.float(), labels, label_smoothing=self.label_smoothing)
 
-    def training_step(self, batch: dict[str, torch.Tensor], index: int) -> torch.Tensor:
-        """One step; the loss goes to the loggers every ``log_every_n_steps``.
+    def training_step(self, batch: dict[str, torch.Tensor], index: int) -> dict[str, torch.Tensor]:
+        """One step; the mean loss of a row goes to the loggers every ``log_every_n_steps``.
 
-        Where the batch is one device's share, the value is that of the whole batch, on every device the same, so that
-        all of them stop where it is no number; its gradients are the share's, which Lightning averages.
+        Returns:
+            ``loss``, weighted so that each row of an epoch counts once; its gradients are those of this device's share,
+            which Lightning averages. ``row_loss``, the mean over the rows of the whole batch, on every device the same,
+            so that all of them stop where it is no number.
         """
-        loss = self.loss(self.logits(batch), batch["labels"])
-        if "weight" in batch:
-            loss = loss * batch["weight"]
-            own = loss.detach()
-            loss = loss + (self.trainer.strategy.reduce(own.clone(), reduce_op="mean") - own)
-        self.log("train/loss", loss, batch_size=len(batch["labels"]), prog_bar=True)
-        return loss
+        loss = self.loss(self.logits(batch), batch["labels"]) * batch["weight"]
+        parts = torch.stack([loss.detach(), batch["weight"]])
+        total, weight = self.trainer.strategy.reduce(parts, reduce_op="mean")
+        row_loss = total / weight
+        self.log("train/loss", row_loss, batch_size=len(batch["labels"]), prog_bar=True)
+        return {"loss": loss, "row_loss": row_loss}
 
     def on_validation_start(self) -> None:
         """Let go of the gradients of a step that is done: their memory is better used for scoring."""
