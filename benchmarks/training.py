@@ -187,8 +187,8 @@ def bare(work: Workload, steps: int) -> tuple[float, list[int]]:
         start = time.perf_counter()
         for batch, _ in zip(batches, range(total), strict=False):
             lengths.extend(batch["attention_mask"].sum(dim=1).tolist())
-            labels = batch.pop("labels")
-            torch.nn.functional.cross_entropy(model(**batch).logits, labels).backward()
+            labels, weight = batch.pop("labels"), batch.pop("weight")
+            (torch.nn.functional.cross_entropy(model(**batch).logits, labels) * weight).backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), options.trainer.gradient_clip or float("inf"))
             optimizer.step()
             schedule.step()

@@ -111,6 +111,19 @@ def test_the_warm_up_trains_the_head_alone_and_it_learns(make_task, make_rows):
     assert not any(parameter.requires_grad for parameter in task.model.parameters())
 
 
+def test_a_row_counts_as_much_in_a_short_last_batch(make_task, make_rows, monkeypatch):
+    rows, taken = make_rows(count=14), []
+
+    def note(self: torch.optim.AdamW, *args: object) -> None:
+        taken.append(torch.cat([p.grad.flatten().clone() for group in self.param_groups for p in group["params"]]))
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", note)
+    for batch in batches(rows, list(range(11)), [11, 12, 13], list(range(14))):
+        warm_up_head(frozen(make_task()), iter([batch]), steps=1)
+    first, last, both = taken
+    torch.testing.assert_close(first + last, both, rtol=1e-4, atol=1e-7)
+
+
 def test_gradients_are_taken_behind_the_warmed_up_head(make_task, make_rows):
     rows = make_rows(count=60)
     cold = CALIBRATION.measure(make_task(), rows)

@@ -13,7 +13,7 @@ from embfact.data.tokenized import Tokenized
 from embfact.evidence.gradients import Moments
 from embfact.tensor_files import read_tensors, write_tensors
 
-FORMAT = 1  # raise it when the way the moments are taken changes: it is part of the file names
+FORMAT = 2  # raise it when the way the moments are taken changes: it is part of the file names
 
 
 def cache_path(cache_dir: str | os.PathLike[str], decisive: Sequence[Any], rows: Tokenized) -> Path:

@@ -122,7 +122,8 @@ def warm_up_head(task: SequenceClassification, batches: Iterator[Batch], steps: 
     falling = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / steps)
     for batch in islice(batches, steps):
         optimizer.zero_grad()
-        task.loss(task.logits(batch), batch["labels"]).backward()
+        # A short last batch counts for its rows.
+        (task.loss(task.logits(batch), batch["labels"]) * len(batch["labels"]) / BATCH_SIZE).backward()
         optimizer.step()
         falling.step()
     for parameter in head:
