@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 # One thread a process: threads of neighbours that wait for each other cost more than they do.
 TESTING := HF_HUB_OFFLINE=1 WANDB_MODE=offline OMP_NUM_THREADS=1
-ARGS ?= factorization=svd rank=64,128,256
+ARGS ?= factorization=svd rank=64,128,256 trainer.epochs=1
 # The first sweep needs no network; one with other ARGS may want the hub.
 ifeq ($(origin ARGS),file)
 export HF_HUB_OFFLINE ?= 1

@@ -15,7 +15,20 @@ import torch
 from embfact.errors import DivergedError
 from embfact.learning_curve import EVERY, FILE_NAME, Divergence, LearningCurve
 
-HEADER = ["epoch", "step", "train/loss", "selection/accuracy", "selection/loss"]
+HEADER = [
+    "epoch",
+    "step",
+    "train/loss",
+    "optimizer/lr",
+    "optimizer/embedding_lr",
+    "selection/accuracy",
+    "selection/loss",
+]
+
+
+def outputs(loss: float) -> dict[str, Any]:
+    """What a step gives its callbacks; the loss that the optimizer sees is another one."""
+    return {"loss": torch.tensor(9.0), "logged": {"train/loss": torch.tensor(loss), "optimizer/lr": 0.5}}
 
 
 class Training:
@@ -31,7 +44,13 @@ class Training:
         for _ in range(steps):
             self.trainer.global_step += 1
             for callback in callbacks:
-                callback.on_train_batch_end(self.trainer, self.module, {"row_loss": torch.tensor(loss)}, None, 0)
+                callback.on_train_batch_end(
+                    self.trainer,
+                    self.module,
+                    {"logged": {"train/loss": torch.tensor(loss), "optimizer/lr": 0.5}},
+                    None,
+                    0,
+                )
 
     def epoch(self, curve: LearningCurve, **values: float) -> None:
         self.module.history.append({"epoch": self.trainer.current_epoch, **values})
@@ -51,7 +70,7 @@ def test_losses_and_held_out_metrics_are_written_as_they_come(tmp_path: Path) ->
     training.step(curve, loss=0.5, steps=EVERY - 1)
     assert rows(tmp_path) == []
     training.step(curve, loss=0.25)
-    assert rows(tmp_path) == [{"epoch": "0", "step": "10", "train/loss": "0.25"}]
+    assert rows(tmp_path) == [{"epoch": "0", "step": "10", "train/loss": "0.25", "optimizer/lr": "0.5"}]
     training.step(curve, loss=0.5, steps=3)
     training.epoch(curve, accuracy=0.75, loss=0.125)
     assert rows(tmp_path)[1:] == [{"epoch": "0", "step": "13", "selection/accuracy": "0.75", "selection/loss": "0.125"}]
@@ -62,8 +81,10 @@ def test_of_a_step_of_several_batches_one_loss_is_written(tmp_path: Path) -> Non
     curve.on_train_start(training.trainer, training.module)
     training.step(curve, loss=0.25, steps=EVERY)
     training.accumulating = True
-    curve.on_train_batch_end(training.trainer, training.module, {"row_loss": torch.tensor(0.125)}, None, 0)
-    assert rows(tmp_path) == [{"epoch": "0", "step": "10", "train/loss": "0.25"}]
+    curve.on_train_batch_end(
+        training.trainer, training.module, {"logged": {"train/loss": torch.tensor(0.125)}}, None, 0
+    )
+    assert rows(tmp_path) == [{"epoch": "0", "step": "10", "train/loss": "0.25", "optimizer/lr": "0.5"}]
 
 
 def course(curve: LearningCurve, training: Training, part: int) -> None:
@@ -121,7 +142,7 @@ def test_a_curve_that_cannot_be_written_costs_no_training(tmp_path: Path, caplog
         training.step(curve, loss=0.5, steps=EVERY)
     assert "the learning curve could not be written" in caplog.text
     # It is not lost: the next attempt writes it.
-    assert curve.state_dict()["rows"] == [{"epoch": 0, "step": 10, "train/loss": 0.5}]
+    assert curve.state_dict()["rows"] == [{"epoch": 0, "step": 10, "train/loss": 0.5, "optimizer/lr": 0.5}]
 
 
 def test_only_one_process_of_a_training_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

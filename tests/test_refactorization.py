@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,8 +24,9 @@ from embfact.factorization.base import Evidence
 from embfact.models.compress import compress
 from embfact.rank_schedule import Projection
 from embfact.refactorization import Refactorization
-from embfact.sections import RefactorizeConfig
+from embfact.sections import OptimizerConfig, RefactorizeConfig
 from embfact.tasks import sequence_classification
+from embfact.tasks.sequence_classification import SequenceClassification
 from embfact.training import Fitted, fit
 
 V, WIDTH, RANK = 40, 16, 4
@@ -94,7 +95,9 @@ def driven(method: Any, model: Any, *, every: int, until: float, steps: int) -> 
     """A refactorization whose training is done by the test, and the trainer and module that it is told of."""
     options = RefactorizeConfig(every="steps", steps=every, until=until)
     swap = partial(compress, model, method, RANK, evidence=COUNTS)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    optimizer_config = OptimizerConfig(name="adamw", lr=1e-2, embedding_lr=3.0, weight_decay=0.01, warmup_ratio=0.1)
+    module: Any = SequenceClassification(model, optimizer_config, ["accuracy"])
+    optimizer = torch.optim.AdamW(module.parameter_groups())
     trainer = SimpleNamespace(
         num_training_batches=steps,
         accumulate_grad_batches=1,
@@ -102,7 +105,6 @@ def driven(method: Any, model: Any, *, every: int, until: float, steps: int) -> 
         optimizers=[optimizer],
         global_step=0,
     )
-    module = SimpleNamespace(model=model)
     refactorization = Refactorization(options, method, RANK, swap, evidence=COUNTS)
     refactorization.on_train_start(trainer, module)
     return refactorization, trainer, module
@@ -165,6 +167,38 @@ def test_moments_are_translated_when_factors_take_the_tables_place(config: Calla
         torch.testing.assert_close(optimizer.state[weight]["exp_avg"].double(), first, atol=1e-6, rtol=1e-4)
         torch.testing.assert_close(optimizer.state[weight]["exp_avg_sq"].double(), second, atol=1e-9, rtol=1e-4)
     assert table not in optimizer.state
+
+
+@pytest.mark.parametrize("decay", [0.01, 0.0])
+def test_factors_go_to_the_groups_of_what_replaced_the_table(decay: float, config: Callable[..., RunConfig]) -> None:
+    model = encoder()
+    refactorization, trainer, module = driven(
+        config("factorization.center=true").factorization, model, every=1, until=1.0, steps=1
+    )
+    module.options = module.options.model_copy(update={"weight_decay": decay})
+    (optimizer,) = trainer.optimizers
+    table, before = model.get_input_embeddings().weight, [list(group["params"]) for group in optimizer.param_groups]
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 / (step + 1))
+    trainer.global_step = 1
+    refactorization.on_train_batch_end(trainer, module)
+    embedding = model.get_input_embeddings()
+    plain, spared, factors, mean = (group["params"] for group in optimizer.param_groups)
+    assert same(plain, [parameter for parameter in before[0] if parameter is not table])
+    assert same(spared, before[1])
+    assert same(factors, [embedding.factors.weight, embedding.projection.weight])
+    assert same(mean, [embedding.mean])
+    # As an optimizer is made for a training that is resumed.
+    assert all(
+        same(group["params"], now["params"])
+        for group, now in zip(optimizer.param_groups, module.parameter_groups(), strict=True)
+    )
+    optimizer.step()
+    schedule.step()
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.005, 0.005, 0.015, 0.015])
+
+
+def same(parameters: Sequence[Any], others: Sequence[Any]) -> bool:
+    return list(map(id, parameters)) == list(map(id, others))
 
 
 def test_a_compiled_model_goes_on_with_the_factors(config: Callable[..., RunConfig]) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import Field, SerializeAsAny, ValidationError, field_validator, model_validator
 
 from embfact.errors import ConfigError, Fault
-from embfact.factorization.base import BudgetUnit, Method
+from embfact.factorization.base import BudgetUnit, Factorization, Method
 from embfact.factorization.layout import Storage
 from embfact.factorization.none import Dense
 from embfact.factorization.registry import build_method, method_class
@@ -141,9 +141,17 @@ class RunConfig(Section):
         """The run of the whole table, kept in float32, that a sweep compares this one with."""
         changes: dict[str, Any] = {"factorization": Dense(), "storage": "float32", "quantization": "post_training"}
         changes["refactorize"] = self.refactorize.model_copy(update={"every": "never", "steps": None})
+        changes["optimizer"] = self.optimizer.model_copy(update={"embedding_lr": 1.0})
         if self.trainable == "projection":  # a whole table has none
             changes["trainable"] = "all"
         return self.model_copy(update=changes)
+
+    @property
+    def trains_replacement(self) -> bool:
+        """Whether anything that replaced the table is trained, so that ``optimizer.embedding_lr`` has an effect."""
+        # A method that rebuilds the whole embedding block leaves more in its place than the token embedding.
+        frozen = self.trainable == "backbone" and isinstance(self.factorization, Factorization)
+        return not frozen and not isinstance(self.factorization, Dense)
 
     @property
     def target(self) -> SizeTarget | None:

@@ -22,6 +22,8 @@ from embfact.records.curve import FILE_NAME
 log = logging.getLogger(__name__)
 
 EVERY = 10  # optimizer steps between two losses
+# What a step tells; the last one only where something has replaced the table.
+TOLD = ("train/loss", "optimizer/lr", "optimizer/embedding_lr")
 
 
 class LearningCurve(Callback):
@@ -47,14 +49,14 @@ class LearningCurve(Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Begin the file, with the rows that are known."""
         held_out = [f"selection/{name}" for name in (*pl_module.metrics, "loss")]
-        self._columns = ["epoch", "step", "train/loss", *held_out]
+        self._columns = ["epoch", "step", *TOLD, *held_out]
         header = dict(zip(self._columns, self._columns, strict=True))
         self._write(lambda: write_text(self._path, self._lines([header, *self._rows])))
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *args: Any) -> None:
-        """A loss every `EVERY` steps."""
+        """Loss and learning rates every `EVERY` steps."""
         if trainer.global_step % EVERY == 0 and not trainer.fit_loop._should_accumulate():
-            self._add({"train/loss": float(outputs["row_loss"])}, trainer)
+            self._add({name: float(value) for name, value in outputs["logged"].items()}, trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """The metrics of the held-out slice."""
@@ -100,7 +102,7 @@ class Divergence(Callback):
         Raises:
             DivergedError: With the step.
         """
-        loss: torch.Tensor = outputs["row_loss"]
+        loss: torch.Tensor = outputs["logged"]["train/loss"]
         if loss.device.type != "cpu" and trainer.global_step % EVERY:
             return
         value = float(loss)

@@ -13,8 +13,6 @@ and G the gradient of W, the chain rule gives dA = G Bᵀ, dB = Aᵀ G and dmu =
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import nn
 
@@ -23,10 +21,7 @@ from embfact.embeddings.low_rank import LowRankEmbedding
 
 @torch.no_grad()
 def carry_over(optimizer: torch.optim.Optimizer, table: nn.Parameter, embedding: LowRankEmbedding) -> None:
-    """Have an AdamW train factors in the place of a table, with the moments of the table.
-
-    The factors take the table's place in its parameter group; mu, a vector, goes to the group without weight decay.
-    Learning rates and schedules belong to the groups and go on.
+    """Give an AdamW the moments of the factors that take the place of a table; in its groups the caller puts them.
 
     Args:
         optimizer: An AdamW that trains `table`.
@@ -37,12 +32,8 @@ def carry_over(optimizer: torch.optim.Optimizer, table: nn.Parameter, embedding:
         ValueError: If the optimizer does not train the table.
     """
     a, b, mean = embedding.factors.weight, embedding.projection.weight, embedding.mean
-    home = _group_of(optimizer, table)
-    place = next(index for index, parameter in enumerate(home["params"]) if parameter is table)
-    home["params"][place : place + 1] = [a, b]
-    if mean is not None:
-        spared = next((group for group in optimizer.param_groups if not group["weight_decay"]), home)
-        spared["params"].append(mean)
+    if not any(parameter is table for group in optimizer.param_groups for parameter in group["params"]):
+        raise ValueError("the optimizer does not train the table; leave it trainable until its factors take its place")
     state = optimizer.state.pop(table, {})
     if not state:  # a step that was skipped, as with the first scale of 16-bit gradients, has left nothing
         return
@@ -52,10 +43,3 @@ def carry_over(optimizer: torch.optim.Optimizer, table: nn.Parameter, embedding:
         moments[mean] = (m.sum(dim=0), v.sum(dim=0))
     for parameter, (first, second) in moments.items():
         optimizer.state[parameter] = {"step": state["step"].clone(), "exp_avg": first, "exp_avg_sq": second}
-
-
-def _group_of(optimizer: torch.optim.Optimizer, table: nn.Parameter) -> dict[str, Any]:
-    for group in optimizer.param_groups:
-        if any(parameter is table for parameter in group["params"]):
-            return group
-    raise ValueError("the optimizer does not train the table; leave it trainable until its factors take its place")

@@ -120,11 +120,11 @@ class Refactorization(pl.Callback):
     def _replace(self, trainer: pl.Trainer, module: pl.LightningModule, projection: Projection) -> None:
         table = cast(nn.Parameter, _table(module).weight)
         self.swap()
-        carry_over(trainer.optimizers[0], table, cast(LowRankEmbedding, _table(module)))
+        (optimizer,) = trainer.optimizers
+        carry_over(optimizer, table, cast(LowRankEmbedding, _table(module)))
         # As an optimizer is made for the model as it is now, so that a resumed training finds its states.
-        order = {parameter: place for place, parameter in enumerate(cast(Any, module.model).parameters())}
-        for group in trainer.optimizers[0].param_groups:
-            group["params"].sort(key=order.__getitem__)
+        for group, now in zip(optimizer.param_groups, cast(Any, module).parameter_groups(), strict=True):
+            group["params"] = now["params"]
         self.dense = False
         self._note(projection, "its factors are trained from now on")
 

@@ -118,6 +118,7 @@ class ModelConfig(Section):
     architecture: dict[str, Any] | None = Field(None, description="transformers config of a model with random weights")
     tokenizer: str | None = Field(None, description="tokenizer to use; null: the backbone's own")
     static: bool = Field(False, description="take its token table alone, without the layers")
+    lr: float | None = Field(None, gt=0, description="learning rate that suits it; optimizer.lr is this by default")
     from_run: str | None = Field(
         None, min_length=1, description="directory of a finished dense run to start from; null: none"
     )
@@ -190,6 +191,7 @@ class OptimizerConfig(Section):
 
     name: Literal["adamw"] = Field(description="the optimizer")
     lr: float = Field(gt=0, description="highest learning rate")
+    embedding_lr: float = Field(1.0, gt=0, description="factor on lr for the weights of what replaced the table")
     weight_decay: float = Field(ge=0, description="decay of weights; biases and norms are left out")
     betas: tuple[Decay, Decay] = Field((0.9, 0.999), description="decay of the first and second moments")
     eps: float = Field(1e-8, gt=0, description="added to the denominator")

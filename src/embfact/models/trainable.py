@@ -1,4 +1,4 @@
-"""Which weights of a compressed model are trained besides its head."""
+"""Which weights of a compressed model are trained besides its head, and which of them stand for the table."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from embfact.embeddings.base import TokenEmbedding
+from embfact.embeddings.dense import DenseEmbedding
 from embfact.embeddings.projected_block import ProjectedBlock
 from embfact.errors import ModelError
 from embfact.sections import Trainable
@@ -39,6 +40,19 @@ def freeze(model: PreTrainedModel, trainable: Trainable) -> None:
         )
     for parameter in base - trained:
         parameter.requires_grad_(False)
+
+
+def replacement(model: nn.Module) -> set[nn.Parameter]:
+    """Weights of what a method has put in the place of the token table; none where the table is whole.
+
+    Where a method projects the whole embedding block, these are all weights of the new block and its projection.
+    """
+    parts = [
+        module
+        for module in model.modules()
+        if isinstance(module, TokenEmbedding | ProjectedBlock) and not isinstance(module, DenseEmbedding)
+    ]
+    return {parameter for part in parts for parameter in part.parameters()}
 
 
 def _projection(model: PreTrainedModel) -> Iterator[nn.Parameter]:

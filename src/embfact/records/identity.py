@@ -79,6 +79,8 @@ def science(config: RunConfig, data_fingerprint: str, model_fingerprint: str) ->
     }
     if config.task.pooling is None:  # what the backbone does by itself, and did before there was a choice
         del sections["task"]["pooling"]
+    if not config.trains_replacement or config.optimizer.embedding_lr == 1:  # where it decides nothing
+        del sections["optimizer"]["embedding_lr"]
     return {
         **sections,
         "model": _start(config),

@@ -22,8 +22,8 @@ Key = TypeVar("Key", bound=Hashable)
 DENSE = "none"
 # Their place is the column or the row of the table itself, not the words beside it.
 _PLACED = {"data", "data_fingerprint", "method", "size", "storage", "quantization", "seed"}
-# Sections that follow from the method: they are compared between runs of one method alone.
-_OF_METHOD = ("factorization", "evidence")
+# What follows from the method: it is compared between runs of one method alone.
+_OF_METHOD = ("factorization", "evidence", "optimizer.embedding_lr")
 STORAGES = ("", "float16", "int8", "int4")
 
 
@@ -286,7 +286,7 @@ def _varying(records: Iterable[RunRecord]) -> set[str]:
     by_model = _grouped(lambda run: (run.data.name, run.model.name), records)
     of_methods = {name for runs in by_method.values() for name in _differing(map(_options, runs))}
     of_models = {name for runs in by_model.values() for name in _differing(map(_options, runs))}
-    return of_methods | {name for name in of_models if name.split(".")[0] not in _OF_METHOD}
+    return of_methods | {name for name in of_models if not name.startswith(_OF_METHOD)}
 
 
 def _differing(facts: Iterable[Mapping[str, Any]]) -> set[str]:

@@ -73,28 +73,34 @@ def studies_of(configs: Sequence[RunConfig]) -> list[PlannedStudy | None]:
     """The study of each configuration; equal ones for runs that differ in seed and tuned options alone.
 
     Returns:
-        One entry a configuration: None where there is nothing to tune, or data or backbone is not there (which the
-        plan of the runs says in words).
+        One entry a configuration: None where there is nothing to tune that has an effect on it, or data or backbone is
+        not there (which the plan of the runs says in words).
     """
     return [_study_of(config) if config.search.trials else None for config in configs]
 
 
 def _study_of(config: RunConfig) -> PlannedStudy | None:
+    space = {name: span for name, span in config.search.space.items() if _decides(name, config)}
+    if not space:
+        return None
+    config = config.model_copy(update={"search": config.search.model_copy(update={"space": space})})
     try:
-        science = identify(config).science
+        # What is tuned is whatever the search makes of it, so any one value stands for it.
+        science = identify(with_options(config, {name: span.low for name, span in space.items()})).science
     except (UserError, OSError):
         return None
-    decisive = json.loads(json.dumps(science))
-    del decisive["seed"]
-    for name in config.search.space:
-        section, option = name.split(".")
-        del decisive[section][option]
+    decisive = {name: value for name, value in science.items() if name != "seed"}
     # How many trials there are is left out: a study can be made longer.
     decisive["search"] = config.search.model_dump(mode="json", exclude={"trials"})
     digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
     words = [config.data.name, config.model.label, config.factorization.name, config.size or ""]
     name = "-".join([*(slug(word) for word in words if word), digest[:8]])
     return PlannedStudy(name, Path(config.output_dir), config.search.trials, _trial(config))
+
+
+def _decides(name: str, config: RunConfig) -> bool:
+    """Whether an option has an effect on these runs: a dense table has no rate of its own."""
+    return name != "optimizer.embedding_lr" or config.trains_replacement
 
 
 def _trial(config: RunConfig) -> RunConfig:

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
 from embfact.errors import DivergedError
+from embfact.models.trainable import replacement
 from embfact.sections import OptimizerConfig
 from embfact.tasks.metrics import score
 
@@ -64,15 +65,22 @@ class SequenceClassification(pl.LightningModule):
 
         Returns:
             ``loss``, weighted so that each row of an epoch counts once; its gradients are those of this device's share,
-            which Lightning averages. ``row_loss``, the mean over the rows of the whole batch, on every device the same,
-            so that all of them stop where it is no number.
+            which Lightning averages. ``logged``: the mean loss over the rows of the whole batch, on every device the
+            same, so that all of them stop where it is no number; and the learning rates of the step.
         """
         loss = self.loss(self.logits(batch), batch["labels"]) * batch["weight"]
         parts = torch.stack([loss.detach(), batch["weight"]])
         total, weight = self.trainer.strategy.reduce(parts, reduce_op="mean")
-        row_loss = total / weight
+        row_loss, rates = total / weight, self._rates()
         self.log("train/loss", row_loss, batch_size=len(batch["labels"]), prog_bar=True)
-        return {"loss": loss, "row_loss": row_loss}
+        self.log_dict(rates, batch_size=len(batch["labels"]))
+        return {"loss": loss, "logged": {"train/loss": row_loss, **rates}}
+
+    def _rates(self) -> dict[str, float]:
+        """The learning rates now; that of what replaced the table, if anything has."""
+        plain, _, replaced, spared = self.trainer.optimizers[0].param_groups
+        own = {"optimizer/embedding_lr": replaced["lr"]} if replaced["params"] or spared["params"] else {}
+        return {"optimizer/lr": plain["lr"], **own}
 
     def on_validation_start(self) -> None:
         """Let go of the gradients of a step that is done: their memory is better used for scoring."""
@@ -106,14 +114,24 @@ class SequenceClassification(pl.LightningModule):
         """Take them back."""
         self.history = list(checkpoint["history"])
 
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """What is trained, for an optimizer: biases and norms do not decay, what replaced the table has its own rate.
+
+        Always four groups, of which some may be empty: a table can become factors in the middle of a training.
+        """
+        o, own = self.options, replacement(self.model)
+        trained = [p for p in self.model.parameters() if p.requires_grad]
+        return [
+            {"params": [p for p in trained if (p in own) == replaced and (p.ndim > 1) == decays], "lr": lr} | decay
+            for replaced, lr in ((False, o.lr), (True, o.lr * o.embedding_lr))
+            for decays, decay in ((True, {"weight_decay": o.weight_decay}), (False, {"weight_decay": 0.0}))
+        ]
+
     def configure_optimizers(self) -> Any:
-        """AdamW without decay on biases and norms; warm-up, then linear decay to 0 over all steps."""
-        decayed = [p for p in self.model.parameters() if p.requires_grad and p.ndim > 1]
-        others = [p for p in self.model.parameters() if p.requires_grad and p.ndim <= 1]
-        groups: list[dict[str, Any]] = [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
+        """AdamW; warm-up, then linear decay to 0 over all steps, for all groups alike."""
         o = self.options
         optimizer = torch.optim.AdamW(
-            groups, lr=o.lr, betas=o.betas, eps=o.eps, weight_decay=o.weight_decay, fused=self.fused or None
+            self.parameter_groups(), lr=o.lr, betas=o.betas, eps=o.eps, fused=self.fused or None
         )
         total = int(self.trainer.estimated_stepping_batches)
         warmup = int(o.warmup_ratio * total)
