@@ -36,7 +36,8 @@ def main() -> None:
     words = [f"data={arguments.data}", f"data.train_size={arguments.train_size}", "factorization=none"]
     if arguments.quick:
         words, arguments.seeds = ["debug=fast", "model=bert_scratch", "data=vader", "factorization=none"], [0, 1]
-    words += ["logger=none", "checkpoint=last", f"trainer.threads={arguments.threads}", *arguments.words]
+    words += ["logger=none", "checkpoint=last", "trainer.epochs=1", f"trainer.threads={arguments.threads}"]
+    words += arguments.words
     logging.disable(logging.WARNING)  # what Lightning says of each training
     print(f"{machine()}\n", flush=True)
     pairs = []

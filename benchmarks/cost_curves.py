@@ -33,7 +33,14 @@ from embfact.profiling.flops import row_flops
 BYTES = (
     44  # of a weight and step: zeros, gradient, norm, scaling (2), and AdamW: four numbers read, three written; 4 each
 )
-COMMON = ["factorization=svd", "logger=none", "data.selection_size=0", "data.eval_size=32", "checkpoint=last"]
+COMMON = [
+    "factorization=svd",
+    "logger=none",
+    "trainer.epochs=1",
+    "data.selection_size=0",
+    "data.eval_size=32",
+    "checkpoint=last",
+]
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def main() -> None:
 
 def workload(arguments: argparse.Namespace, folder: Path) -> list[str]:
     """What is trained, in overrides."""
-    words = ["model=minilm", "logger=none", f"paths.cache_dir={folder}/cache"]
+    words = ["model=minilm", "logger=none", "trainer.epochs=1", f"paths.cache_dir={folder}/cache"]
     if arguments.quick:
         return [*words, "data=vader", "data.train_size=64", "data.selection_size=32", "data.eval_size=32"]
     return [*words, "data=sst2", f"data.train_size={arguments.rows}"]

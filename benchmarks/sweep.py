@@ -68,8 +68,10 @@ def workload(arguments: argparse.Namespace) -> tuple[list[str], list[int]]:
     if arguments.quick:
         return ["debug=fast", "model=bert_scratch", "data=vader"], [8]
     if os.environ.get("EMBFACT_DATA_DIR"):
-        return ["model=minilm", "data=sst2", f"data.train_size={arguments.train_size}"], [32, 64, 128, 256]
-    return ["model=minilm", "data=vader", "trainer.epochs=4"], [32, 64, 128, 256]
+        words = ["data=sst2", f"data.train_size={arguments.train_size}", "trainer.epochs=1"]
+    else:
+        words = ["data=vader", "trainer.epochs=4"]
+    return ["model=minilm", *words], [32, 64, 128, 256]
 
 
 def machine() -> str:

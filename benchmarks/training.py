@@ -68,7 +68,7 @@ def main() -> None:
         require_trainer()
     print(machine(), flush=True)
     words = ["debug=fast", "model=bert_scratch"] if arguments.quick else []
-    words = [f"data={arguments.data}", "logger=offline", "trainer=cpu", *words, *arguments.words]
+    words = [f"data={arguments.data}", "logger=offline", "trainer=cpu", "trainer.epochs=1", *words, *arguments.words]
     if not arguments.quick:
         words.append(f"data.train_size={arguments.train_size}")
     for dropout in arguments.dropout:

@@ -159,6 +159,8 @@ def signalled(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int, int], None
 
 ONE = ["trainer.max_steps=null", "trainer.epochs=3", *SMALL, "factorization=svd", "rank=8", "output_dir=runs"]
 
+RATES = ["optimizer.embedding_lr=3", "optimizer.weight_decay=0"]
+
 
 @pytest.mark.parametrize(
     ("options", "signum"),
@@ -166,7 +168,8 @@ ONE = ["trainer.max_steps=null", "trainer.epochs=3", *SMALL, "factorization=svd"
         ([], signal.SIGINT),
         ([], signal.SIGTERM),
         (["checkpoint=last", "trainer.accumulate=2"], signal.SIGTERM),
-        (["refactorize=every_n_steps", "refactorize.steps=5", "factorization.center=true"], signal.SIGINT),
+        (["refactorize=every_n_steps", "refactorize.steps=5", "factorization.center=true", *RATES], signal.SIGINT),
+        (["trainable=factors", *RATES], signal.SIGTERM),
         (["storage=int8", "quantization=aware", "trainer.patience=2"], signal.SIGTERM),
         # Nothing but first steps of epochs to save at.
         (["trainer.batch_size=96", "trainer.epochs=14"], signal.SIGINT),

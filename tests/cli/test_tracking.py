@@ -110,7 +110,8 @@ def test_learning_curves_are_those_of_the_run_directory(logged: Logged) -> None:
     ((step, value),) = run.curve("selection/accuracy")
     # W&B counts steps from 0.
     assert (step + 1, value) == (record.training.steps, pytest.approx(record.selection.value))
-    assert run.curve("train/loss")
+    for name in ("train/loss", "optimizer/lr", "optimizer/embedding_lr"):
+        assert run.curve(name)
 
 
 @pytest.fixture

@@ -73,6 +73,14 @@ def test_methods_trained_with_other_options_are_marked(make):
     assert [row.setting for row in table.rows] == ["epochs=1", "epochs=10"]
 
 
+def test_the_dense_row_says_nothing_of_a_rate_that_it_has_not(make):
+    three = {"optimizer": {"lr": 2e-5, "embedding_lr": 3.0}}
+    table = table_of(make("none", None), make("svd", options=three))
+    assert [row.setting for row in table.rows] == ["", ""]
+    table = table_of(make("none", None), make("svd"), make("svd", options=three))
+    assert [row.setting for row in table.rows] == ["", "", "embedding_lr=3.0"]
+
+
 def test_options_that_only_one_method_has_are_no_difference(make):
     smoothed = {"factorization": {"smoothing": 1.0}}
     table = table_of(make("svd", options={"factorization": {"route": "qr"}}), make("weighted_svd", options=smoothed))

@@ -54,6 +54,24 @@ def test_what_a_search_decides_itself_does_not(composed, word):
     assert names(composed()) == names(composed(word))
 
 
+def test_a_dense_table_is_tuned_by_the_first_rate_alone_in_as_many_trials(composed):
+    (small,) = composed()
+    dense, study = studies_of([small.dense(), small])
+    assert set(study.config.search.space) == {"optimizer.lr", "optimizer.embedding_lr"}
+    assert set(dense.config.search.space) == {"optimizer.lr"}
+    assert dense.trials == study.trials == 12
+    # Given by name, and with a factor that decides nothing, it is the same study.
+    assert names(composed("factorization=none", "optimizer.embedding_lr=3")) == [dense.name]
+    assert names(composed("trainable=backbone")) != [study.name]
+
+
+def test_what_has_no_effect_is_not_searched_for(composed):
+    space = "search.space={optimizer.embedding_lr: {low: 0.3, high: 10.0, log: true}}"
+    dense, svd = composed("factorization=none,svd", f"~{space.partition('=')[0]}", f"+{space}")
+    assert studies_of([dense, svd])[0] is None
+    assert studies_of([dense, svd])[1] is not None
+
+
 def test_another_number_of_trials_is_asked_of_the_same_study_apart(composed):
     short, long = studies_of(composed("search.trials=2,4"))
     assert short.name == long.name

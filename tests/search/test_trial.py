@@ -59,7 +59,7 @@ def test_its_value_is_what_a_run_with_the_same_options_selects_by(
 
 
 def test_the_number_of_checks_does_not_change_the_training(composed, tried, files):
-    words = [*files(TARGETS), "trainer.max_steps=null"]
+    words = [*files(TARGETS), "trainer.max_steps=null", "trainer.epochs=1"]
     (none, few), (value, many) = (tried(*composed(*words, f"search.checks={checks}")) for checks in (1, 3))
     assert (few, len(many)) == ({}, 2)
     assert none == value
