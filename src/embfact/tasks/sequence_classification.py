@@ -60,7 +60,7 @@ class SequenceClassification(pl.LightningModule):
             return F.mse_loss(logits.float().squeeze(-1), labels.float())
         return F.cross_entropy(logits.float(), labels, label_smoothing=self.label_smoothing)
 
-    def training_step(self, batch: dict[str, torch.Tensor], index: int) -> dict[str, torch.Tensor]:
+    def training_step(self, batch: dict[str, torch.Tensor], index: int) -> dict[str, Any]:
         """One step; the mean loss of a row goes to the loggers every ``log_every_n_steps``.
 
         Returns:
