@@ -29,7 +29,7 @@ MIRROR = Path(os.environ.get("EMBFACT_DATA_DIR", "nowhere"))
 def test_a_sweep_on_a_real_data_set_ends_with_its_table(name: str, split: str, metric: str, tmp_path: Path) -> None:
     if not list(MIRROR.glob(f"**/{name}/train.parquet")):
         pytest.skip(f"EMBFACT_DATA_DIR has no {name}")
-    small = ["data.train_size=64", "data.eval_size=64", "data.max_length=32", "logger=none"]
+    small = ["data.train_size=64", "data.eval_size=64", "data.max_length=32", "trainer.epochs=1", "logger=none"]
     words = [f"data={name}", "factorization=weighted_svd", "rank=64", *small, f"output_dir={tmp_path}", "-m"]
     done = subprocess.run([sys.executable, str(TRAIN), *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -31,10 +31,17 @@ class Searched:
     out: str
     command: Callable[..., Any]
 
-    def rates(self) -> dict[tuple[str, int], float]:
-        """The learning rate of each run, by method and seed."""
+    def rates(self) -> dict[tuple[str, int], dict[str, float]]:
+        """The learning rate of each run, and the factor on it where it has one, by method and seed."""
         records = [read(path) for path in sorted(self.folder.glob("runs/vader-*/"))]
-        return {(record.method.name, record.seed): record.config["optimizer"]["lr"] for record in records}
+        return {
+            (record.method.name, record.seed): {
+                f"optimizer.{name}": record.config["optimizer"][name]
+                for name in ("lr", "embedding_lr")
+                if name == "lr" or record.method.name != "none"
+            }
+            for record in records
+        }
 
 
 @pytest.fixture(scope="module")
@@ -73,13 +80,20 @@ def test_every_method_and_the_baseline_have_a_study_of_the_same_length(searched:
 
 
 def test_all_seeds_of_a_method_train_with_what_its_study_found(searched: Searched) -> None:
-    said = dict(re.findall(r"bert-scratch-(none|svd)\S* .* with optimizer\.lr=(\S+)", searched.out))
-    assert searched.rates() == {(method, seed): float(lr) for method, lr in said.items() for seed in (0, 1)}
-    assert 1e-4 not in searched.rates().values()
+    lines = re.findall(r"bert-scratch-(none|svd)\S* .* with (optimizer\S+(?: optimizer\S+)*)", searched.out)
+    said = {
+        method: {name: float(value) for name, value in (word.split("=") for word in words.split())}
+        for method, words in lines
+    }
+    assert searched.rates() == {(method, seed): found for method, found in said.items() for seed in (0, 1)}
+    assert {method: len(found) for method, found in said.items()} == {"none": 1, "svd": 2}
+    assert all(3e-5 <= found["optimizer.lr"] <= 5e-4 and found["optimizer.lr"] != 1e-4 for found in said.values())
+    assert 0.3 <= said["svd"]["optimizer.embedding_lr"] <= 10
 
 
 def test_the_table_says_how_it_was_tuned(searched: Searched) -> None:
-    words = "optimizer.lr (1e-05 to 0.001) tuned on the held-out slice: 3 trials for each method and size."
+    spans = "optimizer.embedding_lr (0.3 to 10) and optimizer.lr (3e-05 to 0.0005)"
+    words = f"{spans} tuned on the held-out slice: 3 trials for each method and size."
     assert f"- {words}" in searched.out.splitlines()
     assert "Tuned unequally" not in searched.out
 
@@ -105,7 +119,7 @@ def test_a_plan_tells_of_studies_and_runs_and_writes_nothing(searched: Searched,
     before = files_below(searched.folder)
     done = searched.command("plan=true")
     assert (done.code, done.err) == (0, "")
-    assert "search of optimizer.lr: 2 studies, 0 trials to do; 0 runs wait for it" in done.out
+    assert "search of optimizer.lr, optimizer.embedding_lr: 2 studies, 0 trials to do; 0 runs wait for it" in done.out
     assert "4 runs, 4 finished" in done.out
     longer = searched.command("plan=true", "search.trials=5")
     assert re.search(r"svd-r8-\w{8} +2 trials to do$", longer.out, re.M)
@@ -116,8 +130,8 @@ def test_a_plan_tells_of_studies_and_runs_and_writes_nothing(searched: Searched,
 
 
 def test_a_run_outside_of_the_search_with_the_same_options_is_the_same_run(searched: Searched, tiny: list[str]) -> None:
-    lr = searched.rates()["svd", 0]
-    answer = searched.command("search=none", "search.trials=0", "factorization=svd", f"optimizer.lr={lr}", "plan=true")
+    options = [f"{name}={value}" for name, value in searched.rates()["svd", 0].items()]
+    answer = searched.command("search=none", "search.trials=0", "factorization=svd", *options, "plan=true")
     assert "svd" in answer.out
     assert re.search(r"svd-r8-s0-\w{8} +finished", answer.out)
 
@@ -169,7 +183,7 @@ BAD = {
     "option of the data": ("+search.space.data.split_seed={low: 1, high: 2}", "data.split_seed", "optimizer.lr"),
     "whole number": ("+search.space.trainer.epochs={low: 1, high: 2}", "trainer.epochs", "trainer.gradient_clip"),
     "impossible bound": ("+search.space.task.dropout={low: 0.0, high: 1.0}", "task.dropout", "less than 1"),
-    "upside down": ("search.space.optimizer.lr.low=1.0", "low < high", "0.001"),
+    "upside down": ("search.space.optimizer.lr.low=1.0", "low < high", "0.0005"),
     "no number": ("search.space.optimizer.lr.low=small", "optimizer.lr.low", "'small'"),
     "logarithm of nothing": ("+search.space.optimizer.eps={low: 0.0, high: 1.0, log: true}", "low above 0"),
     "nothing to tune": ("search=none search.trials=3", "search.space", "search=lr"),
