@@ -81,7 +81,7 @@ def _methods(table: Table, column: Column, statistics: TableStatistics, toleranc
             [
                 label,
                 UNDEFINED if area is None else f"{100 * area:.1f}",
-                *(f"{short(int(size))}B" if size else "none" for size in (smallest.by_bound, smallest.by_mean)),
+                *(_smallest(size, bool(sizes)) for size in (smallest.by_bound, smallest.by_mean)),
             ]
         )
     if cells:
@@ -105,6 +105,12 @@ def _sizes(table: Table, line: Line, column: Column, statistics: TableStatistics
         compared = statistics.comparisons.get((places[id(point.row)], column))
         if compared is not None:
             yield point.size, compared
+
+
+def _smallest(size: float | None, compared: bool) -> str:
+    if not compared:
+        return UNDEFINED
+    return "none" if size is None else f"{short(int(size))}B"
 
 
 def _p_value(value: float | None) -> str:
