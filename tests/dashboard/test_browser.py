@@ -17,7 +17,7 @@ from embfact.dashboard.html import page
 from embfact.dashboard.payload import payload
 from embfact.dashboard.server import make_server
 from embfact.dashboard.sweep import read_sweep
-from tests.dashboard.made_up import HOSTILE, write_hostile, write_large, write_run, write_small
+from tests.dashboard.made_up import HOSTILE, write_hostile, write_large, write_rates, write_run, write_small
 from tests.records.conftest import make_values
 
 pytestmark = pytest.mark.slow
@@ -48,7 +48,7 @@ def written(tmp_path_factory):
 
     def write(name):
         if name not in made:
-            makers = {"small": write_small, "large": write_large, "hostile": write_hostile}
+            makers = {"small": write_small, "large": write_large, "rates": write_rates, "hostile": write_hostile}
             html = page(payload(read_sweep([str(makers[name](folder / name))])))
             made[name] = folder / f"{name}.html"
             made[name].write_text(html)
@@ -152,6 +152,54 @@ def test_points_and_rows_are_the_runs(open_page, name, rows):
     assert len(shown.texts(ROWS)) == rows
     shown.choose("#axis", "3")
     assert "model bytes" in shown.texts("#scatter .xtitle")[0]
+
+
+@pytest.mark.parametrize("mode", ["means", "runs"])
+def test_dense_runs_of_two_learning_rates_are_two_lines(open_page, mode):
+    shown = open_page("rates")
+    shown.choose("#mode", mode)
+    layout = "document.getElementById('scatter').layout"
+    heights = shown.run(f"return {layout}.shapes.map((one) => [one.y0, one.y1])")
+    assert [pytest.approx([line, line]) for line in (54.2, 69.8)] == heights
+    names = shown.run(f"return {layout}.annotations.map((one) => one.text)")
+    assert names == ["dense 54.2 (lr=1e-05)", "dense 69.8 (lr=0.0001)"]
+    assert any("random r=16 (lr=1e10)" in note for note in shown.texts("#notes li"))
+
+
+def test_lines_of_dense_runs_follow_the_filters(open_page):
+    shown = open_page("rates")
+    shown.click('#filters details[data-key="setting"] input[value="lr=1e-05"]')
+    heights = shown.run("return document.getElementById('scatter').layout.shapes.map((one) => one.y0)")
+    assert heights == [pytest.approx(69.8)]
+
+
+def test_shares_are_of_the_dense_model_of_the_runs_that_are_drawn(browser, tmp_path):
+    """A head of three classes makes the dense model of another data set larger."""
+    dense, other = make_values("none", None), make_values("none", None, data="mnli")
+    for part in (other["size"], other["size"]["dense"]):
+        part["model"]["parameters"] += 5_000_000
+    for values in (dense, make_values("svd", 64), other):
+        write_run(tmp_path, values)
+    html = tmp_path / "page.html"
+    html.write_text(page(payload(read_sweep([str(tmp_path)]))))
+    shown = Page(browser, html.as_uri())
+    shown.choose("#dataset", "sst2")
+    shown.choose("#axis", "1")
+    axis = shown.run("return document.getElementById('scatter').layout.xaxis")
+    ticks = dict(zip(axis["ticktext"], axis["tickvals"], strict=True))
+    assert ticks["22.7M<br>dense"] == dense["size"]["dense"]["model"]["parameters"]
+
+
+def test_numbers_of_a_run_are_told_with_every_digit(open_page):
+    shown = open_page("rates")
+    shown.choose("#mode", "runs")
+    places = [place for place, method in enumerate(shown.column("method")) if method == "random"]
+    shown.click(ROWS, places[0])
+    shown.run("document.querySelectorAll('#details details').forEach((one) => (one.open = true))")
+    facts = dict(line.split("\t", 1) for line in shown.texts("#details tr") if "\t" in line)
+    expected = {"optimizer.lr": "1e10", "optimizer.betas": "[0.9,0.999]", "max_steps": "123456789"}
+    assert expected.items() <= facts.items()
+    assert facts["dense.embedding.parameters"] == "11720448"
 
 
 @pytest.mark.parametrize("name", ["small", "large"])

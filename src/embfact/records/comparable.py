@@ -65,6 +65,10 @@ def terms_of(records: Sequence[RunRecord]) -> list[Terms]:
     return [terms(run.science, longest[_repeated(run)], run.model.fingerprint) for run in records]
 
 
+def _repeated(run: RunRecord) -> str:
+    return json.dumps([run.model.name, _seedless(run.science)], sort_keys=True)
+
+
 def terms(science: Mapping[str, Any], search: Mapping[str, Any], model_fingerprint: str | None) -> Terms:
     """The terms of one run.
 
@@ -89,15 +93,22 @@ def terms(science: Mapping[str, Any], search: Mapping[str, Any], model_fingerpri
 def group_of(science: Mapping[str, Any], search: Mapping[str, Any], model_fingerprint: str | None) -> str:
     """Eight digits that runs share which may be compared: those of the same data and conditions."""
     known = terms(science, search, model_fingerprint)
-    decisive = [[science.get(name) for name in sorted(_DATA)], dict(known.conditions), known.search]
-    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:8]
+    return _digest([[science.get(name) for name in sorted(_DATA)], dict(known.conditions), known.search])
 
 
-def _repeated(run: RunRecord) -> str:
-    """What runs share that differ in their seed alone."""
-    apart = {"seed", "model_fingerprint"} if "from_run" in (run.science.get("model") or {}) else {"seed"}
-    kept = {name: value for name, value in run.science.items() if name not in apart}
-    return json.dumps([kept, run.model.name], sort_keys=True)
+def seeds_of(science: Mapping[str, Any]) -> str:
+    """Eight digits that runs share which repeat each other: those that differ in nothing but their seed."""
+    return _digest(_seedless(science))
+
+
+def _seedless(science: Mapping[str, Any]) -> dict[str, Any]:
+    # Weights that runs started from differ with the seed.
+    apart = {"seed", "model_fingerprint"} if "from_run" in (science.get("model") or {}) else {"seed"}
+    return {name: value for name, value in science.items() if name not in apart}
+
+
+def _digest(values: Any) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def _trials(search: Mapping[str, Any]) -> int:

@@ -136,10 +136,10 @@ function denseLines(found) {
   const shapes = lines.map(([, y]) => ({ type: "line", xref: "paper", x0: 0, x1: 1, y0: y, y1: y, line: style }));
   const annotations = lines.map(([{ model, setting }, y], place) => {
     const words = ["dense", several && model, y.toFixed(1), setting && `(${setting})`].filter(Boolean).join(" ");
-    // Neighbours are named at different ends, the lowest of several below its line.
-    const side = place % 2 ? { x: 1, xanchor: "right" } : { x: 0, xanchor: "left" };
+    // Away from the dense points on the right, and from the names of the neighbours.
+    const x = place % 2 ? 0.4 : 0;
     const yanchor = place || lines.length === 1 ? "bottom" : "top";
-    return { text: plain(cut(words, 60)), xref: "paper", ...side, y, yanchor, showarrow: false };
+    return { text: plain(cut(words, 60)), xref: "paper", x, xanchor: "left", y, yanchor, showarrow: false };
   });
   return { shapes, annotations };
 }
