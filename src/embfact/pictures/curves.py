@@ -44,9 +44,9 @@ def draw(table: Table, data: DataVersion, figure_name: str) -> Figure:
         named = [_curve(axes, *one, factor) for one in group]
         ends.append((axes, [end for end, _ in named]))
         bins = max(bins, *(width for _, width in named))
-        axes.set_title(title)
+        axes.set_title(title, parse_math=False)
         axes.set_xlabel("optimizer steps")
-        axes.set_ylabel(figure_name.split("/", 1)[1] + ("" if factor == 1 else " (%)"))
+        axes.set_ylabel(figure_name.split("/", 1)[1] + ("" if factor == 1 else " (%)"), parse_math=False)
     counts = {id(row): len(found) for row, found in curves}
     title = f"{_words(figure_name)} of {data.label}: {rests_on(counts.values())}"
     heading(figure, title + (f"; a point is the mean of up to {bins} logged values" if bins > 1 else ""))
