@@ -5,9 +5,12 @@ Screenshots are left in pytest's temporary folder, to be looked at.
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 import shutil
+import subprocess
 import threading
 import time
 
@@ -17,6 +20,7 @@ from embfact.dashboard.html import page
 from embfact.dashboard.payload import payload
 from embfact.dashboard.server import make_server
 from embfact.dashboard.sweep import read_sweep
+from embfact.tables.latex_text import escape
 from tests.dashboard.made_up import HOSTILE, write_hostile, write_large, write_rates, write_run, write_small
 from tests.records.conftest import make_values
 
@@ -314,6 +318,34 @@ def test_the_table_is_copied_as_latex_and_csv(open_page):
     head, line = shown.wait("window.copied").splitlines()
     assert head.startswith("method,rank,seed,status,accuracy,embedding parameters,model parameters")
     assert line.startswith("svd,64,0,finished,0.85,1977984,12967984,7911936,51871936,50,sst2-minilm-svd-r64-s0-")
+
+
+def test_what_is_copied_holds_names_as_they_are(browser, tmp_path):
+    names = ["[mine] 50%", "*best", 'say "a" -- |b|', "=1+1"]
+    for name in names:
+        write_run(tmp_path, make_values(name, 64, options={"optimizer": {"lr": name}}))
+    html = tmp_path / "page.html"
+    html.write_text(page(payload(read_sweep([str(tmp_path)]))))
+    shown = Page(browser, html.as_uri())
+    shown.run(
+        "Object.defineProperty(navigator, 'clipboard', {value: {writeText: async (text) => {window.copied = text}}})"
+    )
+    shown.click("#copy-latex")
+    latex = shown.wait("window.copied")
+    lines = latex[latex.index(r"\midrule") :].splitlines()[1:]
+    assert not [line for line in lines if line.startswith(("[", "*"))]
+    for name in names:
+        assert escape(name) in latex
+    shown.run("window.copied = ''")
+    shown.click("#copy-csv")
+    rows = list(csv.DictReader(io.StringIO(shown.wait("window.copied"))))
+    assert sorted(row["method"] for row in rows) == sorted([*names[:-1], "'=1+1"])
+    if shutil.which("pdflatex"):
+        document = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n%s\\end{document}"
+        (tmp_path / "table.tex").write_text(document % latex)
+        command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "table.tex"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
+        assert done.returncode == 0, done.stdout[-2000:]
 
 
 def test_where_copying_is_forbidden_the_text_is_shown(open_page):
