@@ -7,8 +7,25 @@ Examples:
 
 from __future__ import annotations
 
-import argparse
+import os
+import signal
 import sys
+
+if __name__ == "__main__" and any(len(word) > 2 and "--watch".startswith(word) for word in sys.argv):
+    # Ctrl-C and SIGTERM are how following ends, and it writes nothing: at any moment they end it quietly. So this comes
+    # before the other imports, which take longer than a person who has mistyped.
+    def _leave(*_: object) -> None:
+        try:
+            if os.isatty(1):
+                os.write(1, b"\n")  # the prompt begins a line
+        finally:
+            os._exit(0)
+
+    for _number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(_number) is not signal.SIG_IGN:  # what is ignored from the start is for others
+            signal.signal(_number, _leave)
+
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 

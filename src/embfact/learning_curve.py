@@ -18,6 +18,7 @@ from embfact.distributed import rank
 from embfact.errors import DivergedError
 from embfact.records.atomic import write_text
 from embfact.records.curve import FILE_NAME
+from embfact.typed import number
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +109,6 @@ class Divergence(Callback):
         value = float(loss)
         if not math.isfinite(value):
             raise DivergedError(
-                f"the loss became {value} at step {trainer.global_step}; lower optimizer.lr (now {self._lr:g}), or "
-                "raise optimizer.warmup_ratio"
+                f"the loss became {value} at step {trainer.global_step}; lower optimizer.lr (now {number(self._lr)}), "
+                "or raise optimizer.warmup_ratio"
             )

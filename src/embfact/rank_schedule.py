@@ -10,6 +10,7 @@ from math import floor
 
 from embfact.errors import Fault, UserError
 from embfact.sections import RefactorizeConfig, TrainerConfig
+from embfact.typed import number
 
 ROUNDING = 1e-9  # 0.7 of 10 steps is 7.000000000000001 in one order and 6.999999999999999 in another
 
@@ -49,7 +50,7 @@ def rank_schedule(
     count = _count(options, steps, interval)
     if count == 0:
         raise UserError(
-            f"{options.choice} has no projection within the first {options.until:g} of {steps} optimizer steps "
+            f"{options.choice} has no projection within the first {number(options.until)} of {steps} optimizer steps "
             f"({interval} between two of them), and the table would stay dense; train longer "
             "(trainer.epochs, trainer.max_steps), or project more often"
         )
@@ -61,7 +62,7 @@ def fault_of_schedule(options: RefactorizeConfig, trainer: TrainerConfig, aware:
     """What the length of the training alone shows, before it is known how many rows there are."""
     if options.every == "never":
         return None
-    until = f"within refactorize.until={options.until:g}"
+    until = f"within refactorize.until={number(options.until)}"
     if aware and options.until == 1:
         what = "refactorize.until=1 may leave no step that trains the factors as they will be stored"
         return Fault(what, "quantization=aware", "lower refactorize.until, or use quantization=post_training")

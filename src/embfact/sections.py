@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from embfact.errors import nearest
+from embfact.typed import number
 
 MetricName = Literal["accuracy", "f1", "matthews", "pearson", "spearman"]
 CORRELATIONS = {"pearson", "spearman"}
@@ -250,7 +251,7 @@ class SearchRange(Section):
         if self.low >= self.high or (self.log and self.low <= 0):
             raise ValueError(
                 "a range of search.space needs low < high, and low above 0 where log=true "
-                f"(found {self.low:g} and {self.high:g})"
+                f"(found {number(self.low)} and {number(self.high)})"
             )
         return self
 
@@ -281,7 +282,7 @@ class SearchConfig(Section):
                     TUNABLE[name].validate_python(bound)
                 except ValidationError as error:
                     reason = error.errors()[0]["msg"].removeprefix("Input ")
-                    raise ValueError(f"search.space: a bound of {name} {reason} (found {bound:g})") from None
+                    raise ValueError(f"search.space: a bound of {name} {reason} (found {number(bound)})") from None
         return value
 
     @model_validator(mode="after")

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from embfact.errors import Fault, nearest
+from embfact.typed import typed
 
 
 def faults_of(error: ValidationError, model: type[BaseModel], prefix: str = "") -> list[Fault]:
@@ -24,7 +25,7 @@ def faults_of(error: ValidationError, model: type[BaseModel], prefix: str = "") 
 def _fault(finding: Any, model: type[BaseModel], prefix: str) -> Fault:
     location = [str(part) for part in finding["loc"]]
     key = prefix + ".".join(part for part in location if part not in ("int", "float"))
-    kind, message, found = finding["type"], finding["msg"], repr(finding["input"])
+    kind, message, found = finding["type"], finding["msg"], _found(finding["input"])
     if kind == "value_error":
         text = message.removeprefix("Value error, ")
         # A fault between options speaks for itself; one of a single option needs its name in front.
@@ -38,6 +39,11 @@ def _fault(finding: Any, model: type[BaseModel], prefix: str) -> Fault:
         return Fault(f"{key} has no such choice", found, nearest(str(finding["input"]), allowed))
     text = message[0].lower() + message[1:]
     return Fault(f"{key}: {text.removeprefix('input ')}", found, _describe(model, location))
+
+
+def _found(value: Any) -> str:
+    """A value as it was typed; text in quotes, which tell it from a number."""
+    return repr(value) if isinstance(value, str) else typed(value)
 
 
 def _fields(model: type[BaseModel], location: Iterable[str]) -> list[str]:

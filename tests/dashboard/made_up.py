@@ -37,6 +37,21 @@ def write_small(folder: Path) -> Path:
     return folder
 
 
+def write_rates(folder: Path) -> Path:
+    """Write dense and svd at two learning rates, and a method at a third one; two seeds each."""
+    scores = {1e-5: {"none": 0.542, "svd": 0.50}, 1e-4: {"none": 0.698, "svd": 0.65}, 1e10: {"random": 0.55}}
+    for rate, found in scores.items():
+        for method, accuracy in found.items():
+            for rank in (None,) if method == "none" else (16, 64, 128):
+                for seed in (0, 1):
+                    value = accuracy + (rank or 0) / 4000 + (seed - 0.5) / 100
+                    figures = {"metrics": {"validation": {"accuracy": value}}}
+                    values = make_values(method, rank, seed, options={"optimizer": {"lr": rate}}, **figures)
+                    values["config"] = {"optimizer": {"lr": rate, "betas": [0.9, 0.999]}, "max_steps": 123456789}
+                    write_run(folder, values)
+    return folder
+
+
 def write_hostile(folder: Path) -> Path:
     """Write runs whose every text is markup."""
     markup = {"name": HOSTILE, "experiment": HOSTILE, "tags": [HOSTILE], "versions": {HOSTILE: HOSTILE}}

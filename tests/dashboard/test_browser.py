@@ -5,9 +5,12 @@ Screenshots are left in pytest's temporary folder, to be looked at.
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 import shutil
+import subprocess
 import threading
 import time
 
@@ -17,7 +20,8 @@ from embfact.dashboard.html import page
 from embfact.dashboard.payload import payload
 from embfact.dashboard.server import make_server
 from embfact.dashboard.sweep import read_sweep
-from tests.dashboard.made_up import HOSTILE, write_hostile, write_large, write_run, write_small
+from embfact.tables.latex_text import escape
+from tests.dashboard.made_up import HOSTILE, write_hostile, write_large, write_rates, write_run, write_small
 from tests.records.conftest import make_values
 
 pytestmark = pytest.mark.slow
@@ -48,7 +52,7 @@ def written(tmp_path_factory):
 
     def write(name):
         if name not in made:
-            makers = {"small": write_small, "large": write_large, "hostile": write_hostile}
+            makers = {"small": write_small, "large": write_large, "rates": write_rates, "hostile": write_hostile}
             html = page(payload(read_sweep([str(makers[name](folder / name))])))
             made[name] = folder / f"{name}.html"
             made[name].write_text(html)
@@ -152,6 +156,54 @@ def test_points_and_rows_are_the_runs(open_page, name, rows):
     assert len(shown.texts(ROWS)) == rows
     shown.choose("#axis", "3")
     assert "model bytes" in shown.texts("#scatter .xtitle")[0]
+
+
+@pytest.mark.parametrize("mode", ["means", "runs"])
+def test_dense_runs_of_two_learning_rates_are_two_lines(open_page, mode):
+    shown = open_page("rates")
+    shown.choose("#mode", mode)
+    layout = "document.getElementById('scatter').layout"
+    heights = shown.run(f"return {layout}.shapes.map((one) => [one.y0, one.y1])")
+    assert [pytest.approx([line, line]) for line in (54.2, 69.8)] == heights
+    names = shown.run(f"return {layout}.annotations.map((one) => one.text)")
+    assert names == ["dense 54.2 (lr=1e-05)", "dense 69.8 (lr=0.0001)"]
+    assert any("random r=16 (lr=1e10)" in note for note in shown.texts("#notes li"))
+
+
+def test_lines_of_dense_runs_follow_the_filters(open_page):
+    shown = open_page("rates")
+    shown.click('#filters details[data-key="setting"] input[value="lr=1e-05"]')
+    heights = shown.run("return document.getElementById('scatter').layout.shapes.map((one) => one.y0)")
+    assert heights == [pytest.approx(69.8)]
+
+
+def test_shares_are_of_the_dense_model_of_the_runs_that_are_drawn(browser, tmp_path):
+    """A head of three classes makes the dense model of another data set larger."""
+    dense, other = make_values("none", None), make_values("none", None, data="mnli")
+    for part in (other["size"], other["size"]["dense"]):
+        part["model"]["parameters"] += 5_000_000
+    for values in (dense, make_values("svd", 64), other):
+        write_run(tmp_path, values)
+    html = tmp_path / "page.html"
+    html.write_text(page(payload(read_sweep([str(tmp_path)]))))
+    shown = Page(browser, html.as_uri())
+    shown.choose("#dataset", "sst2")
+    shown.choose("#axis", "1")
+    axis = shown.run("return document.getElementById('scatter').layout.xaxis")
+    ticks = dict(zip(axis["ticktext"], axis["tickvals"], strict=True))
+    assert ticks["22.7M<br>dense"] == dense["size"]["dense"]["model"]["parameters"]
+
+
+def test_numbers_of_a_run_are_told_with_every_digit(open_page):
+    shown = open_page("rates")
+    shown.choose("#mode", "runs")
+    places = [place for place, method in enumerate(shown.column("method")) if method == "random"]
+    shown.click(ROWS, places[0])
+    shown.run("document.querySelectorAll('#details details').forEach((one) => (one.open = true))")
+    facts = dict(line.split("\t", 1) for line in shown.texts("#details tr") if "\t" in line)
+    expected = {"optimizer.lr": "1e10", "optimizer.betas": "[0.9,0.999]", "max_steps": "123456789"}
+    assert expected.items() <= facts.items()
+    assert facts["dense.embedding.parameters"] == "11720448"
 
 
 @pytest.mark.parametrize("name", ["small", "large"])
@@ -266,6 +318,34 @@ def test_the_table_is_copied_as_latex_and_csv(open_page):
     head, line = shown.wait("window.copied").splitlines()
     assert head.startswith("method,rank,seed,status,accuracy,embedding parameters,model parameters")
     assert line.startswith("svd,64,0,finished,0.85,1977984,12967984,7911936,51871936,50,sst2-minilm-svd-r64-s0-")
+
+
+def test_what_is_copied_holds_names_as_they_are(browser, tmp_path):
+    names = ["[mine] 50%", "*best", 'say "a" -- |b|', "=1+1"]
+    for name in names:
+        write_run(tmp_path, make_values(name, 64, options={"optimizer": {"lr": name}}))
+    html = tmp_path / "page.html"
+    html.write_text(page(payload(read_sweep([str(tmp_path)]))))
+    shown = Page(browser, html.as_uri())
+    shown.run(
+        "Object.defineProperty(navigator, 'clipboard', {value: {writeText: async (text) => {window.copied = text}}})"
+    )
+    shown.click("#copy-latex")
+    latex = shown.wait("window.copied")
+    lines = latex[latex.index(r"\midrule") :].splitlines()[1:]
+    assert not [line for line in lines if line.startswith(("[", "*"))]
+    for name in names:
+        assert escape(name) in latex
+    shown.run("window.copied = ''")
+    shown.click("#copy-csv")
+    rows = list(csv.DictReader(io.StringIO(shown.wait("window.copied"))))
+    assert sorted(row["method"] for row in rows) == sorted([*names[:-1], "'=1+1"])
+    if shutil.which("pdflatex"):
+        document = "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n%s\\end{document}"
+        (tmp_path / "table.tex").write_text(document % latex)
+        command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "table.tex"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
+        assert done.returncode == 0, done.stdout[-2000:]
 
 
 def test_where_copying_is_forbidden_the_text_is_shown(open_page):

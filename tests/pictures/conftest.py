@@ -57,7 +57,7 @@ def sweep(tmp_path: Path) -> Callable[..., Table]:
 def covered(figure: Figure) -> list[tuple[str, str]]:
     """Pairs of words that lie on each other, or on the edge of the figure (then with an empty partner)."""
     figure.draw_without_rendering()
-    texts = [text for text in _texts(figure) if text.get_visible() and text.get_text().strip()]
+    texts = [text for text in texts_of(figure) if text.get_visible() and text.get_text().strip()]
     boxes = [(text.get_text(), text.get_window_extent()) for text in texts]
     pairs = [(a, b) for (a, one), (b, other) in combinations(boxes, 2) if one.padded(-0.5).overlaps(other.padded(-0.5))]
     frame = figure.bbox.padded(1)
@@ -69,7 +69,8 @@ def covered(figure: Figure) -> list[tuple[str, str]]:
     return pairs + outside
 
 
-def _texts(figure: Figure) -> Iterator[Text]:
+def texts_of(figure: Figure) -> Iterator[Text]:
+    """Every text of a figure that is seen."""
     yield from (text for text in (figure._suptitle, figure._supxlabel) if text is not None)
     for axes in figure.axes:
         yield from axes.texts

@@ -11,7 +11,9 @@ from embfact.pictures.draw import draw
 from embfact.pictures.spectra import spectrum
 from embfact.pictures.style import look, panels, save, size_axis
 from embfact.pictures.wish import KINDS, Wish
-from tests.pictures.conftest import covered
+from embfact.records.collect import find_records
+from embfact.records.table import build_table
+from tests.pictures.conftest import covered, texts_of, write_run
 
 METHODS = ("svd", "weighted_svd", "random", "albert", "hashed", "product_quantization", "kronecker", "evd")
 
@@ -80,3 +82,16 @@ def test_a_picture_that_cannot_be_written_leaves_the_old_one(sweep, tmp_path, mo
 def test_words_of_spectra_do_not_cover_each_other():
     falling = np.geomspace(1, 1e-3, 64)
     assert covered(spectrum({f"a table of a long name {power}": falling**power for power in range(1, 9)})) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_dollars_in_names_are_no_formulas(tmp_path, kind):
+    name = r"cost $\nonsense$ of $5"
+    for method, rank in (("none", None), (r"$x^2$", 64)):
+        curve = [r"0,10,0.5,,", "1,20,0.4,,"]
+        write_run(tmp_path, curve, method=method, rank=rank, data=name, options={"optimizer": {"name": name}})
+    write_run(tmp_path, method="svd", rank=32, data=name, error=name, options={"optimizer": {"name": "$a$ b"}})
+    figure = draw(build_table(find_records([tmp_path])), Wish(kind))
+    save(figure, tmp_path / "picture.png")
+    assert figure.axes[0].texts
+    assert not [text for text in texts_of(figure) if "$" in text.get_text() and text.get_parse_math()]

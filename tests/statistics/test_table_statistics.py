@@ -61,7 +61,7 @@ def test_a_table_may_be_compared_with_another_method(sweep: Sweep) -> None:
     assert any(line.startswith("none on sst2 validation: several reference rows 'svd'") for line in found.problems)
 
 
-def test_of_several_settings_the_reference_is_that_of_the_row(sweep: Sweep) -> None:
+def test_the_reference_has_the_conditions_of_the_row(sweep: Sweep) -> None:
     for rate, right in ((1e-5, 1.2), (2e-5, 1.6)):
         options = {"optimizer": {"lr": rate}}
         sweep.add(runs(right=right), **DENSE, options=options)
@@ -72,7 +72,26 @@ def test_of_several_settings_the_reference_is_that_of_the_row(sweep: Sweep) -> N
     assert by_label(sweep, found) == {"svd r16": 0.0}
     assert len(found.comparisons) == 2
     assert len(found.problems) == 1
-    assert "several reference rows 'none', and not one with its setting" in found.problems[0]
+    assert found.problems[0].startswith("svd r=32 (lr=3e-05) on sst2 validation: no finished reference row 'none'")
+
+
+def test_a_reference_of_other_conditions_is_not_borrowed(sweep: Sweep) -> None:
+    sweep.add(runs(), **DENSE, options={"optimizer": {"lr": 1e-5}})
+    sweep.add(runs(), rank=16, options={"optimizer": {"lr": 2e-5}})
+    found = table_statistics(sweep.table)
+    assert not found.comparisons
+    assert len(found.problems) == 1
+    assert "(lr=2e-05)" in found.problems[0]
+
+
+def test_a_method_is_compared_with_another_of_its_conditions(sweep: Sweep) -> None:
+    for rate, right in ((1e-5, 1.2), (2e-5, 1.6)):
+        options = {"optimizer": {"lr": rate}}
+        for method in ("svd", "weighted_svd"):
+            sweep.add(runs(right=right), method=method, rank=16, options=options)
+    found = table_statistics(sweep.table, "svd")
+    assert list(by_label(sweep, found).values()) == [0.0]
+    assert len(found.comparisons) == 2
 
 
 def test_other_data_and_other_models_are_never_compared(sweep: Sweep) -> None:

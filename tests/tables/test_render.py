@@ -12,6 +12,7 @@ from embfact.records.collect import Collected
 from embfact.records.table import build_table
 from embfact.tables.cells import UNDEFINED, rank_range, short
 from embfact.tables.render import render
+from embfact.tables.request import Request
 
 
 @pytest.fixture
@@ -143,11 +144,40 @@ def test_splits_are_named_where_there_are_several(make):
     assert row[-3:-1] == ["80.0", "70.0"]
 
 
+BY_DATA = Request(rows=("dataset", "method"), columns=("metric",), bold="none")
+
+
 def test_names_cannot_break_out_of_markdown_or_latex(make):
     table = build_table(Collected((make(data="a|b & 100%_$x\\y"),)))
     assert len({len(line) for line in grid(render(table))}) == 1
     latex = render(table, "latex")
-    assert r"{a|b \& 100\%\_\$x\textbackslash{}y}" in latex
+    assert r"{a\textbar{}b \& 100\%\_\$x\textbackslash{}y}" in latex  # a bare bar is printed as a dash
+
+
+@pytest.mark.parametrize("name", ["a|b", "a\\|b", "a\\\\|b", "two\nlines", "a\r\n\r\nb", "\u2028|", "|", "[x](y) <b>"])
+def test_a_name_stays_in_its_cell_of_markdown(make, name):
+    text = render(build_table(Collected((make("none", None, data=name), make("svd", data=name)))), "md", BY_DATA)
+    lines = [line for line in text.split("\n") if line.startswith("|")]
+    assert len(lines) == 4
+    for line in lines:
+        # A backslash takes the character behind it: so GitHub's tables are read.
+        assert re.sub(r"\\.", "", line).count("|") == 4
+    assert not re.search(r"[\r\u2028]", text)
+
+
+FORMULAS = ['=HYPERLINK("http://x","y")', "+1+cmd", "-2+3", "@SUM(A1)", "\t=1", 'plain, "quoted"', "two\nlines"]
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+@pytest.mark.parametrize("request_", [Request(), Request(rows=("dataset", "method"), columns=("metric",))])
+def test_no_name_is_a_formula_of_a_spreadsheet(make, name, request_):
+    metrics = {"validation": {"matthews": -0.25}}
+    table = build_table(Collected((make("svd", data=name, metrics=metrics),)))
+    (line,) = csv.DictReader(io.StringIO(render(table, "csv", request_)))
+    values = [value for value in line.values() if value]
+    assert not [value for value in values if re.match(r"[=+@\t\r]|-(?!\d*\.?\d+$)", value)]
+    assert name in [value.removeprefix("'") for value in values]
+    assert "-0.25" in values  # a number stays one
 
 
 def cells(line):

@@ -55,11 +55,12 @@ def test_both_hold_the_plots_and_the_table(name: str) -> None:
     assert {one["yAxis"] for one in scatters} == {"summary:validation/accuracy"}
     (parallel,) = [panel["config"] for panel in panels if panel["viewType"] == "Parallel Coordinates Plot"]
     axes = [column["accessor"] for column in parallel["columns"]]
-    assert {"config:method.value", "config:rank.value", "config:seed.value", "summary:validation/accuracy"} <= {*axes}
+    factors = {f"config:{name}.value" for name in ("comparable", "method", "rank", "seed")}
+    assert factors | {"summary:validation/accuracy"} <= {*axes}
     curves = [panel["config"] for panel in panels if panel["viewType"] == "Run History Line Plot"]
     assert {curve["xAxis"] for curve in curves} == {"trainer/global_step"}
     columns = runs_of(view)["runFeed"]["columnOrder"]
-    assert {"config:method.value", "summary:status", "summary:validation/accuracy"} <= {*columns}
+    assert factors | {"summary:status", "summary:validation/accuracy"} <= {*columns}
 
 
 def test_what_is_plotted_is_what_runs_carry() -> None:

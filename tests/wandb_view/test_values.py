@@ -11,7 +11,7 @@ import pytest
 
 from embfact.composition import read_request
 from embfact.config import RunConfig
-from embfact.records.identity import Identity
+from embfact.records.identity import Identity, science
 from embfact.records.record import RunRecord
 from embfact.wandb_view.values import RECORD, outcome, settings, summary
 from tests.records.conftest import make_values
@@ -47,6 +47,22 @@ def test_a_baseline_is_told_from_what_is_compared_with_it(configured: Callable[.
     dense = settings(configured("factorization=none", "rank=8"), IDENTITY)
     assert (dense["job_type"], dense["config"]["rank"], dense["config"]["variant"]) == ("baseline", None, "none")
     assert settings(configured("factorization=none", "storage=int8"), IDENTITY)["job_type"] == "factorized"
+
+
+def test_runs_say_what_they_may_be_averaged_and_compared_with(configured: Callable[..., RunConfig]) -> None:
+    def filed(*words: str) -> tuple[str, str]:
+        config = configured("factorization=svd", *words)
+        decisive = science(config, "d", "m")
+        found = settings(config, Identity("ab" * 32, "run", Path("run"), "d", "m", decisive))["config"]
+        return found["repeats"], found["comparable"]
+
+    first = filed("rank=8")
+    assert filed("rank=8", "seed=1") == first
+    wider, dense = filed("rank=16"), filed("factorization=none")
+    assert len({first[0], wider[0], dense[0]}) == 3
+    assert {wider[1], dense[1]} == {first[1]}
+    slower = filed("rank=8", "optimizer.lr=1e-5")
+    assert (slower[0] != first[0], slower[1] != first[1]) == (True, True)
 
 
 def test_what_wandb_would_refuse_a_run_for_is_shortened(configured: Callable[..., RunConfig]) -> None:

@@ -99,7 +99,7 @@ def by_frequency(analysis: Analysis, label: str, value: Callable[[GroupFigures],
         ends.append(End(places[-1], found[-1] or 0.0, table.name, own))
     axes.set_ylim(bottom=0)
     axes.set_xticks(places, [group.name for group in analysis.groups])
-    axes.set_xlabel(f"decile of token frequency in {analysis.corpus}, 1 the most frequent")
+    axes.set_xlabel(f"decile of token frequency in {analysis.corpus}, 1 the most frequent", parse_math=False)
     axes.set_ylabel(label)
     name_ends(figure, [(axes, ends)])
     return figure
@@ -122,7 +122,7 @@ def dots(analysis: Analysis, measures: Mapping[str, Callable[[TableFigures], Map
             values = [np.nan if value is None else value for value in found]
             axes.plot(values, range(len(names)), color=own.color, marker=own.marker, linestyle="none", label=kind)
         axes.set_ylim(len(names) - 0.5, -0.5)
-        axes.set_yticks(range(len(names)), names if axes is grid[0] else [])
+        axes.set_yticks(range(len(names)), names if axes is grid[0] else [], parse_math=False)
         axes.axvline(0, color="0.7", linewidth=0.8, zorder=0)
         axes.grid(axis="x", color="0.9")
         axes.set_xlabel(label)
@@ -146,7 +146,7 @@ def plane(analysis: Analysis) -> Figure:
     for axes, table, own in zip(grid, analysis.tables, looks(analysis.tables), strict=True):
         axes.plot(*zip(*table.background, strict=True), ".", markersize=2, color="0.8")
         axes.grid(visible=False)
-        axes.set_title(table.name)
+        axes.set_title(table.name, parse_math=False)
         axes.set_xlabel(f"component 1 ({100 * table.explained[0]:.1f} % of the variance)")
         axes.set_ylabel(f"component 2 ({100 * table.explained[1]:.1f} %)")
         axes.margins(0.15)
@@ -163,7 +163,7 @@ def _name_points(axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
     """Write words beside their points, each in the direction in which it covers the fewest points and other words."""
     taken = [Bbox.from_bounds(x - 3, y - 3, 6, 6) for x, y in map(axes.transData.transform, points.values())]
     for word, point in points.items():
-        text = axes.annotate(word, point, xytext=(0, 0), textcoords="offset points", fontsize=SMALL)
+        text = axes.annotate(word, point, xytext=(0, 0), textcoords="offset points", fontsize=SMALL, parse_math=False)
         covered: dict[tuple[int, int], tuple[int, Bbox]] = {}
         for place in _DIRECTIONS:
             _move(text, place)

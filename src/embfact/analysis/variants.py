@@ -20,6 +20,7 @@ from embfact.factorization.layout import Size
 from embfact.models import checkpoint
 from embfact.models.compress import embedding_tensors
 from embfact.models.size import model_size
+from embfact.typed import typed
 from embfact.usage.factorize import Workbench
 
 DENSE = "dense"
@@ -122,7 +123,7 @@ def names_of(configs: Sequence[RunConfig]) -> list[str]:
                 DENSE if name == "none" else name,
                 *([config.size] if config.size else []),
                 *(
-                    f"{option}={value}"
+                    f"{option}={typed(value)}"
                     for option, value in own.items()
                     if any(other[option] != value for same, other in options if same == name)
                 ),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from embfact.dashboard.curves import read_curves
-from embfact.dashboard.facts import share
+from embfact.dashboard.facts import flat, share
 from embfact.dashboard.sweep import Sweep
 from embfact.lifecycle.listing import reason
 from embfact.lifecycle.status import read_status
@@ -19,6 +19,7 @@ from embfact.lifecycle.survey import RunState
 from embfact.records.record import RunRecord, Sizes
 from embfact.records.table import Row, Table
 from embfact.tables.notes import sources, warnings
+from embfact.typed import typed
 
 Values = dict[str, Any]
 # What the page shows elsewhere, or says twice (the hash is taken over a part of it); and where things lie
@@ -40,18 +41,20 @@ def payload(sweep: Sweep) -> Values:
         sweep: What `read_sweep` read.
 
     Returns:
-        ``figures`` (split and metric), ``datasets``, ``groups`` (what may be averaged), ``runs``, the shared ``facts``
-        and the notes. A run refers to its group and its figures by their place in these lists.
+        ``figures`` (split and metric), ``datasets``, ``groups`` (what may be averaged), ``dense`` (sizes of dense
+        models), ``runs``, the shared ``facts`` and the notes. A run refers to its group, its figures and the sizes of
+        its own dense model by their place in these lists.
     """
     table = sweep.table
     figures = list(dict.fromkeys((column.split, column.metric) for column in table.columns))
     groups = [_group(row) for row in table.rows]
     states = {state.hash: state for state in sweep.states}
     recorded = list(_recorded(table))
-    runs = [_run(run, place, label, figures, states.get(run.hash)) for run, place, label in recorded]
+    dense = list(dict.fromkeys(tuple(_sizes(run.size.dense)) for run, _, _ in recorded if run.size))
+    runs = [_run(run, place, label, figures, dense, states.get(run.hash)) for run, place, label in recorded]
     runs += _without_record(sweep, {run.hash for run, _, _ in recorded}, groups)
     _add_curves(runs, table.places)
-    documents = [run.model_dump(mode="json", exclude=_LEFT_OUT) for run, _, _ in recorded]
+    documents = [_document(run) for run, _, _ in recorded]
     facts = share(documents)
     for entry, own in zip(runs, facts.own, strict=False):
         entry["facts"] = own
@@ -61,12 +64,18 @@ def payload(sweep: Sweep) -> Values:
         "figures": figures,
         "datasets": [{"label": data.label, "difference": data.difference} for data in table.data],
         "groups": groups,
-        "dense": _dense(recorded),
+        "dense": dense,
         "facts": {"keys": facts.keys, "usual": facts.usual},
         "runs": runs,
         "sources": sources(table) if table.rows else [],
         "warnings": warnings(table),
     }
+
+
+def _document(run: RunRecord) -> Values:
+    """What the page tells of a run; its configuration as one would type it."""
+    document = run.model_dump(mode="json", exclude=_LEFT_OUT)
+    return document | {"config": {name: typed(value) for name, value in flat(document["config"]).items()}}
 
 
 def _recorded(table: Table) -> Iterator[tuple[RunRecord, int, str]]:
@@ -89,7 +98,14 @@ def _group(row: Row) -> Values:
     }
 
 
-def _run(run: RunRecord, group: int, label: str, figures: list[tuple[str, str]], seen: RunState | None) -> Values:
+def _run(
+    run: RunRecord,
+    group: int,
+    label: str,
+    figures: list[tuple[str, str]],
+    dense: list[tuple[int, ...]],
+    seen: RunState | None,
+) -> Values:
     measured = {(split, metric): value for split, found in run.metrics.items() for metric, value in found.items()}
     again = seen is not None and run.status != "finished" and seen.state in _UNDER_WAY
     return {
@@ -102,6 +118,7 @@ def _run(run: RunRecord, group: int, label: str, figures: list[tuple[str, str]],
         "status": seen.state if seen and again else run.status,
         "message": reason(seen) if seen and again else run.error.message if run.error else "",
         "sizes": _sizes(run.size) if run.size else None,
+        "dense_sizes": dense.index(tuple(_sizes(run.size.dense))) if run.size else None,
         "values": {place: measured[figure] for place, figure in enumerate(figures) if figure in measured},
         "seconds": run.seconds.total,
     }
@@ -112,15 +129,8 @@ def _sizes(size: Sizes) -> list[int]:
     return [size.embedding.parameters, size.model.parameters, size.embedding.bytes, size.model.bytes]
 
 
-def _dense(recorded: list[tuple[RunRecord, int, str]]) -> list[Values]:
-    """The sizes of the dense model of each backbone."""
-    found = {run.model.name: _sizes(run.size.dense) for run, _, _ in recorded if run.size}
-    return [{"model": model, "sizes": sizes} for model, sizes in found.items()]
-
-
 def _without_record(sweep: Sweep, recorded: set[str], groups: list[Values]) -> list[Values]:
     """Runs that are waiting, being done, stopped or damaged; groups that they need are added."""
-    labels = {data.example.data.fingerprint: data.label for data in sweep.table.data}
     models = {run.model.fingerprint: run.model.name for row in sweep.table.rows for run in row.runs}
     runs: list[Values] = []
     for state in sweep.states:
@@ -136,7 +146,7 @@ def _without_record(sweep: Sweep, recorded: set[str], groups: list[Values]) -> l
                 "id": state.hash or state.place,
                 "name": state.name,
                 "group": _place_of(_planned(science, size, model), groups),
-                "data": labels.get(science.get("data_fingerprint"), ""),
+                "data": _label(sweep.table, science),
                 "seed": science.get("seed"),
                 "rank": size.get("rank"),
                 "status": state.state,
@@ -148,6 +158,17 @@ def _without_record(sweep: Sweep, recorded: set[str], groups: list[Values]) -> l
             }
         )
     return runs
+
+
+def _label(table: Table, science: Mapping[str, Any]) -> str:
+    """The data set that a run will be of, if its options leave no doubt: one file may be several data sets."""
+    fitting = [
+        data.label
+        for data in table.data
+        if data.example.data.fingerprint == science.get("data_fingerprint")
+        and data.example.science.get("data") == science.get("data")
+    ]
+    return fitting[0] if len(fitting) == 1 else ""
 
 
 def _place_of(planned: Values, groups: list[Values]) -> int:
@@ -164,7 +185,7 @@ def _place_of(planned: Values, groups: list[Values]) -> int:
 def _planned(science: Mapping[str, Any], size: Mapping[str, Any], model: str) -> Values:
     """What a status knows of a run; how its options differ from those of others is known by its record alone."""
     asked = {name: value for name, value in size.items() if name != "unit" and value is not None}
-    words = [str(value) if name == "rank" else f"{name} {value}" for name, value in asked.items()]
+    words = [str(value) if name == "rank" else f"{name} {typed(value)}" for name, value in asked.items()]
     return {
         "model": model,
         "method": str(science.get("method", "")),

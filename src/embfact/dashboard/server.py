@@ -50,7 +50,7 @@ class Watch:
 
 
 def serve(places: Sequence[str], port: int) -> None:
-    """Serve the page of a sweep until Ctrl-C.
+    """Serve the page of a sweep until the process ends.
 
     Args:
         places: What `read_sweep` takes.
@@ -61,10 +61,7 @@ def serve(places: Sequence[str], port: int) -> None:
     """
     with make_server(places, port) as server:
         print(f"following {', '.join(places)} at http://{LOOPBACK}:{server.server_port} (end with Ctrl-C)", flush=True)
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:  # the way to end it: nothing is lost, nothing has failed
-            print()
+        server.serve_forever()
 
 
 def make_server(places: Sequence[str], port: int) -> ThreadingHTTPServer:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from embfact.factorization.layout import Part, Size, Storage, size_of
+from embfact.typed import number
 
 if TYPE_CHECKING:
     import torch
@@ -133,8 +134,8 @@ class Method(BaseModel, ABC):
             least = -(-share(smallest) * 10_000 // 1) / 10_000
             remedy = f"it takes {least:g} or more" if smallest <= limit else "no size of it is smaller than the table"
             raise ValueError(
-                f"budget {budget:g} of the {unit} of a {vocab_size} x {hidden_size} table has no room for {self.name}; "
-                f"{remedy}"
+                f"budget {number(budget)} of the {unit} of a {vocab_size} x {hidden_size} table has no room for "
+                f"{self.name}; {remedy}"
             )
         return rank
 

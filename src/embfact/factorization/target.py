@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from embfact.factorization.base import BudgetUnit, Evidence, Method
 from embfact.factorization.layout import Storage
+from embfact.typed import number
 
 if TYPE_CHECKING:
     import torch
@@ -35,19 +36,19 @@ class SizeTarget:
         given = {name: getattr(self, name) for name in ("rank", "budget", "energy")}
         found = {name: value for name, value in given.items() if value is not None}
         if len(found) != 1:
-            words = ", ".join(f"{name}={value}" for name, value in found.items()) or "none of them"
+            words = ", ".join(f"{name}={number(value)}" for name, value in found.items()) or "none of them"
             raise ValueError(f"set exactly one of rank, budget and energy (found {words})")
         for name in ("budget", "energy"):
             share = given[name]
             if share is not None and not 0 < share <= 1:
-                raise ValueError(f"{name} must be a share above 0 and at most 1, e.g. 0.1 (found {share})")
+                raise ValueError(f"{name} must be a share above 0 and at most 1, e.g. 0.1 (found {number(share)})")
 
     def __str__(self) -> str:
         if self.rank is not None:
             return f"r{self.rank}"
         if self.budget is not None:
-            return f"{'b' if self.unit == 'bytes' else 'p'}{self.budget!r}"
-        return f"e{self.energy!r}"
+            return f"{'b' if self.unit == 'bytes' else 'p'}{number(self.budget)}"
+        return f"e{number(self.energy or 0)}"
 
     def check(
         self,
@@ -99,9 +100,10 @@ class SizeTarget:
         (vocab_size, hidden_size), weight_bytes = table.shape, table.element_size()
         if self.budget is not None:
             return method.rank_for_budget(vocab_size, hidden_size, self.budget, self.unit, storage, weight_bytes)
-        rank = method.rank_for_energy(table, float(self.energy or 1), evidence)
+        energy = float(self.energy or 1)
+        rank = method.rank_for_energy(table, energy, evidence)
         try:
             method.check_size(vocab_size, hidden_size, rank, False, storage, weight_bytes)
         except ValueError as error:
-            raise ValueError(f"energy {self.energy:g} is too much for {method.name}: {error}; lower energy") from None
+            raise ValueError(f"energy {number(energy)} is too much for {method.name}: {error}; lower energy") from None
         return rank

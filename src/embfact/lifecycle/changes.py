@@ -13,6 +13,7 @@ from embfact.errors import ModelError
 from embfact.lifecycle.status import read_status
 from embfact.records.record import read
 from embfact.sweep import PlannedRun
+from embfact.typed import typed
 
 DIGITS = 8  # of the hash, at the end of a run's name
 # Changes that nobody has typed: they are always told.
@@ -73,5 +74,5 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str 
 
 
 def _short(value: Any) -> str:
-    text = "null" if value is None else str(value)
+    text = typed(value)
     return text if len(text) <= 20 else f"{text[:8]}..."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 
 import matplotlib as mpl
@@ -45,9 +44,9 @@ def draw(table: Table, data: DataVersion, figure_name: str) -> Figure:
         named = [_curve(axes, *one, factor) for one in group]
         ends.append((axes, [end for end, _ in named]))
         bins = max(bins, *(width for _, width in named))
-        axes.set_title(title)
+        axes.set_title(title, parse_math=False)
         axes.set_xlabel("optimizer steps")
-        axes.set_ylabel(figure_name.split("/", 1)[1] + ("" if factor == 1 else " (%)"))
+        axes.set_ylabel(figure_name.split("/", 1)[1] + ("" if factor == 1 else " (%)"), parse_math=False)
     counts = {id(row): len(found) for row, found in curves}
     title = f"{_words(figure_name)} of {data.label}: {rests_on(counts.values())}"
     heading(figure, title + (f"; a point is the mean of up to {bins} logged values" if bins > 1 else ""))
@@ -64,15 +63,19 @@ def row_curves(table: Table, row: Row, data: DataVersion, figure_name: str) -> l
 
 def _groups(curves: Sequence[tuple[Row, list[Curve]]], table: Table) -> dict[str, list[tuple[str, list[Curve], Look]]]:
     """The panels: title -> name, curves and look of each line."""
-    dense = [(_name(row, table), found, look(None)) for row, found in curves if row.dense]
+    dense = [(row, found) for row, found in curves if row.dense]
     others = [(row, found) for row, found in curves if not row.dense]
     if len(others) <= _TOGETHER:
-        return {"": [*dense, *((_name(row, table), found, look(place)) for place, (row, found) in enumerate(others))]}
+        looks = [*(look(None) for _ in dense), *map(look, range(len(others)))]
+        named = zip([*dense, *others], looks, strict=True)
+        return {"": [(_name(row, table), found, own) for (row, found), own in named]}
     sizes = list(dict.fromkeys(_size(row) for row, _ in sorted(others, key=lambda pair: pair[0].ranks)))
-    groups: dict[str, list[tuple[str, list[Curve], Look]]] = defaultdict(lambda: list(dense))
+    groups: dict[str, list[tuple[str, list[Curve], Look]]] = {}
     for row, found in others:
-        groups[line_name(row)].append((_size(row), found, look(sizes.index(_size(row)))))
-    return dict(groups)
+        beside = [(line_name(one), own, look(None)) for one, own in dense if one.comparable(row)]
+        groups.setdefault(line_name(row), beside).append((_size(row), found, look(sizes.index(_size(row)))))
+    alone = [(row, found) for row, found in dense if not any(row.comparable(other) for other, _ in others)]
+    return groups | {line_name(row): [(line_name(row), found, look(None))] for row, found in alone}
 
 
 def _curve(axes: Axes, name: str, curves: Sequence[Curve], own: Look, factor: int) -> tuple[End, int]:

@@ -110,6 +110,7 @@ def _text(axes: Axes, end: End, size: float) -> Annotation:
         linespacing=1.0,
         fontsize=size,
         annotation_clip=False,
+        parse_math=False,
     )
 
 

@@ -31,7 +31,7 @@ def draw(table: Table, column: Column, against: Measure = "params") -> Figure:
     counts = [len(point.spread.defined) for line in found for point in line.points]
     heading(figure, f"{rests_on(counts)}; broad grey line: Pareto front of the means")
     axes.set_xlabel(MEASURES[against][1])
-    axes.set_ylabel(f"{column.metric} on {column.data.label} {column.split} (%)")
+    axes.set_ylabel(f"{column.metric} on {column.data.label} {column.split} (%)", parse_math=False)
     remark(figure, [column_note(table, column)])
     name_ends(figure, [(axes, ends)])
     return figure

@@ -72,9 +72,9 @@ class Line:
 
 
 def line_name(row: Row) -> str:
-    """Rows of one name differ in nothing but their size."""
+    """Rows of one name differ in nothing but their size, and in what a search chose for it."""
     name = f"dense{row.label[4:]}" if row.dense else row.label
-    return f"{name} ({row.setting})" if row.setting else name
+    return f"{name} ({row.options})" if row.options else name
 
 
 def lines(table: Table, column: Column, against: Measure) -> list[Line]:
@@ -112,16 +112,15 @@ def front(points: Iterable[Point]) -> list[Point]:
 
 
 def dense_of(line: Line, found: Sequence[Line]) -> Line | None:
-    """The dense line that a line is compared with: of the same setting, or the only one there is.
+    """The dense line that a line is compared with; None if there is no single one of its conditions.
 
     Args:
         line: Of a method.
         found: All lines of the picture.
     """
-    dense = [one for one in found if one.place is None]
-    setting = line.points[0].row.setting
-    same = [one for one in dense if one.points[0].row.setting == setting]
-    return same[0] if same else dense[0] if len(dense) == 1 else None
+    row = line.points[0].row
+    same = [one for one in found if one.place is None and one.points[0].row.comparable(row)]
+    return same[0] if len(same) == 1 else None
 
 
 def _sizes(row: Row, column: Column, against: Measure) -> tuple[float, float]:

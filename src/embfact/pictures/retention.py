@@ -39,9 +39,10 @@ def draw(table: Table, column: Column, against: Measure = "params") -> Figure:
     axes.set_xlim(0.93 * min(1, *ratios), 1.07 * widest)
     size_axis(axes, "x", base=2)
     counts = [len(point.spread.defined) for line in [*bases, *(line for line, _ in drawn)] for point in line.points]
-    heading(figure, f"{rests_on(counts)}, as a share of the mean of dense")
+    of_what = "dense" if len(bases) == 1 else "the dense runs of the same options"
+    heading(figure, f"{rests_on(counts)}, as a share of the mean of {of_what}")
     axes.set_xlabel(f"compression ratio: {MEASURES[against][1]}, dense / factorized")
-    axes.set_ylabel(f"{column.metric} on {column.data.label} {column.split} (% of dense)")
+    axes.set_ylabel(f"{column.metric} on {column.data.label} {column.split} (% of dense)", parse_math=False)
     alone = [line.name for line in found if line.place is not None and dense_of(line, found) is None]
     left_out = f"left out, since no dense run has their options: {', '.join(alone)}" if alone else ""
     remark(figure, [column_note(table, column), left_out])

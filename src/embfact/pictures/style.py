@@ -79,17 +79,20 @@ def panels(count: int, width: float, height: float, *, alike: bool = False) -> t
     return figure, list(grid[:count])
 
 
+# Names may hold dollars: in words that are not ours none of them begins a formula (`parse_math=False`).
+
+
 def heading(figure: Figure, text: str) -> None:
     """Write words above all panels."""
     wrapped = textwrap.fill(text, int(14 * figure.get_figwidth()))  # letters of this size in an inch
-    figure.suptitle(wrapped, x=0.01, ha="left", fontsize=STYLE["axes.titlesize"])
+    figure.suptitle(wrapped, x=0.01, ha="left", fontsize=STYLE["axes.titlesize"], parse_math=False)
 
 
 def remark(figure: Figure, texts: Iterable[str]) -> None:
     """Write small words below everything else."""
     wrapped = "\n".join(textwrap.fill(text, int(16 * figure.get_figwidth())) for text in texts if text)
     if wrapped:
-        figure.supxlabel(wrapped, x=0.01, ha="left", fontsize=SMALL, color="0.3")
+        figure.supxlabel(wrapped, x=0.01, ha="left", fontsize=SMALL, color="0.3", parse_math=False)
 
 
 def size_axis(axes: Axes, unit: str, base: int = 10) -> None:

@@ -34,8 +34,8 @@ def draw(table: Table, columns: Sequence[Column], against: Measure = "params") -
     for axes, column, drawn in zip(grid, columns, found, strict=True):
         ends.append((axes, pareto.panel(axes, drawn, against)))
         counts = [len(point.spread.defined) for line in drawn for point in line.points]
-        axes.set_title(f"{column.data.label} {column.split} ({counted(counts)})")
-        axes.set_ylabel(f"{column.metric} (%)")
+        axes.set_title(f"{column.data.label} {column.split} ({counted(counts)})", parse_math=False)
+        axes.set_ylabel(f"{column.metric} (%)", parse_math=False)
     mean = f"mean and standard deviation over seeds against {MEASURES[against][1]}"
     heading(figure, f"{mean}; broad grey line: Pareto front of the means")
     remark(figure, dict.fromkeys(column_note(table, column) for column in columns))

@@ -6,10 +6,9 @@ become columns of their own, other options become rows of their own.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean, stdev
@@ -17,31 +16,12 @@ from typing import Any, TypeVar
 
 from embfact.records.collect import Collected
 from embfact.records.record import RunRecord
+from embfact.records.versions import DataVersion, rows_of, source_of, versions_of
+from embfact.records.wording import Wording
 
 Key = TypeVar("Key", bound=Hashable)
 DENSE = "none"
-# Their place is the column or the row of the table itself, not the words beside it.
-_PLACED = {"data", "data_fingerprint", "method", "size", "storage", "quantization", "seed"}
-# What follows from the method: it is compared between runs of one method alone.
-_OF_METHOD = ("factorization", "evidence", "optimizer.embedding_lr")
 STORAGES = ("", "float16", "int8", "int4")
-
-
-@dataclass(frozen=True)
-class DataVersion:
-    """Runs that used the same rows of the same data.
-
-    Attributes:
-        label: Name of the data set, with a letter where one name stands for several versions: ``sst2 (b)``.
-        key: What decides the rows: equal for runs on the same ones.
-        example: One of the runs.
-        difference: In words, what sets it apart from other versions of the same name; empty if there are none.
-    """
-
-    label: str
-    key: str
-    example: RunRecord = field(compare=False)
-    difference: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,16 +67,32 @@ class Row:
         storage: How the embedding is kept: empty for float32, ``int8``, ``int8 QAT`` (quantization-aware training).
         asked: The size that was asked for: ``r64``, ``b0.1`` or ``p0.1`` (budget of bytes or parameters), ``e0.9``
             (energy); None for a method without one.
-        setting: In words, the options in which runs of this table differ; empty if they do not.
+        conditions: In words, the options in which runs of this table differ and which dense runs have too, the same for
+            rows that may be compared; see `embfact.records.comparable`. Empty if they do not differ.
+        options: In words, all options in which runs of this table differ, those of the method alone too.
         runs: Finished and failed runs.
+        found: In words, what a search chose for this method and size, where it did not choose the same for all.
+        search: In words, how it searched; empty if nothing was tuned. It is the same for rows that may be compared.
     """
 
     model: str
     method: str
     storage: str
     asked: str | None
-    setting: str
+    conditions: str
+    options: str
     runs: tuple[RunRecord, ...]
+    found: str = ""
+    search: str = ""
+
+    @property
+    def setting(self) -> str:
+        """In words, all in which it differs from other rows of its model, method and size."""
+        return ", ".join(filter(None, (self.options, self.found)))
+
+    def comparable(self, other: Row) -> bool:
+        """Whether nothing but method and size sets its figures apart from those of another row on the same data."""
+        return (self.model, self.conditions, self.search) == (other.model, other.conditions, other.search)
 
     @property
     def label(self) -> str:
@@ -132,7 +128,7 @@ class Row:
 
     def failed(self, data: DataVersion) -> list[RunRecord]:
         """The failed runs on this data; those that failed before they counted its rows included."""
-        return self._failed.get(_source(data.example), [])
+        return self._failed.get(source_of(data.example), [])
 
     def spread(self, column: Column) -> Spread:
         """The metric of a column over the seeds of this row."""
@@ -141,11 +137,11 @@ class Row:
 
     @cached_property
     def _finished(self) -> dict[str, list[RunRecord]]:
-        return _grouped(_key, (run for run in self.runs if run.status == "finished"))
+        return _grouped(rows_of, (run for run in self.runs if run.status == "finished"))
 
     @cached_property
     def _failed(self) -> dict[str, list[RunRecord]]:
-        return _grouped(_source, (run for run in self.runs if run.status != "finished"))
+        return _grouped(source_of, (run for run in self.runs if run.status != "finished"))
 
 
 @dataclass(frozen=True)
@@ -178,6 +174,11 @@ class Table:
             )
         )
 
+    def dense_of(self, row: Row, column: Column) -> Row | None:
+        """The dense row that a row is compared with on a figure; None if there is no single one of its conditions."""
+        found = [other for other in self.rows if other.dense and other.comparable(row) and other.spread(column).values]
+        return found[0] if len(found) == 1 else None
+
     def seeds(self, data: DataVersion, model: str) -> set[int]:
         """Every seed that was tried for a model on this data, whatever came of it."""
         rows = [row for row in self.rows if row.model == model]
@@ -191,14 +192,23 @@ def build_table(collected: Collected) -> Table:
         collected: What `find_records` found, or records at hand.
     """
     records = collected.records
-    varying = _varying(records)
+    wording = Wording(records)
     groups = _grouped(
-        lambda run: (run.model.name, run.method.name, _storage(run), _asked(run), _words(_options(run), varying)),
+        lambda run: (
+            (run.model.name, run.method.name, _storage(run), _asked(run)),
+            (wording.conditions(run), wording.options(run)),
+        ),
         records,
     )
-    rows = [Row(*key, tuple(runs)) for key, runs in groups.items()]
+    rows = []
+    for (which, words), runs in groups.items():
+        answers = wording.answers(runs)
+        for alike in answers:
+            row = Row(*which, *words, tuple(alike), wording.found(alike), wording.search(alike[0]))
+            # Several answers tell the rows of one method and size apart, as options do.
+            rows.append(row if len(answers) == 1 else replace(row, options=row.setting, found=""))
     rows.sort(key=_place)
-    return Table(tuple(rows), _versions(records), collected.problems, collected.places)
+    return Table(tuple(rows), versions_of(records), collected.problems, collected.places)
 
 
 def row_label(row: Row, table: Table) -> str:
@@ -235,72 +245,3 @@ def _grouped(key_of: Callable[[RunRecord], Key], runs: Iterable[RunRecord]) -> d
     for run in runs:
         groups[key_of(run)].append(run)
     return dict(groups)
-
-
-def _source(run: RunRecord) -> str:
-    return json.dumps([run.data.name, run.data.fingerprint, run.science.get("data")], sort_keys=True)
-
-
-def _key(run: RunRecord) -> str:
-    return _source(run) + json.dumps(run.data.rows, sort_keys=True)
-
-
-def _versions(records: Iterable[RunRecord]) -> tuple[DataVersion, ...]:
-    by_name: dict[str, dict[str, RunRecord]] = defaultdict(dict)
-    for run in records:
-        if run.status == "finished":
-            by_name[run.data.name].setdefault(_key(run), run)
-    versions = []
-    for name, runs in sorted(by_name.items()):
-        # Ordered by content, not by the order of reading, so that the letters stay with the data.
-        facts = {key: _data_facts(run) for key, run in sorted(runs.items())}
-        varying = _differing(facts.values())
-        for place, (key, known) in enumerate(facts.items()):
-            label = f"{name} ({_letter(place)})" if len(facts) > 1 else name
-            versions.append(DataVersion(label, key, runs[key], _words(known, varying)))
-    return tuple(versions)
-
-
-def _letter(place: int) -> str:
-    return chr(ord("a") + place) if place < 26 else str(place + 1)
-
-
-def _data_facts(run: RunRecord) -> dict[str, Any]:
-    rows = {f"rows {split}": count for split, count in run.data.rows.items()}
-    return {"fingerprint": (run.data.fingerprint or "")[:8], **rows, **_flat(run.science.get("data") or {})}
-
-
-def _options(run: RunRecord) -> dict[str, Any]:
-    """Scientific options outside data, method and seed, by dotted name."""
-    options = _flat({name: value for name, value in run.science.items() if name not in _PLACED})
-    # Weights that a run started from differ from seed to seed; what they were made by is in the options.
-    started = "model.from_run" in options
-    return options | {"model_fingerprint": "" if started else (run.model.fingerprint or "")[:8]}
-
-
-def _varying(records: Iterable[RunRecord]) -> set[str]:
-    """Options that differ between runs which the table would otherwise put beside or into each other."""
-    records = list(records)
-    # Methods have options of their own; everything else should be equal for all methods on the same data.
-    by_method = _grouped(lambda run: (run.data.name, run.model.name, run.method.name), records)
-    by_model = _grouped(lambda run: (run.data.name, run.model.name), records)
-    of_methods = {name for runs in by_method.values() for name in _differing(map(_options, runs))}
-    of_models = {name for runs in by_model.values() for name in _differing(map(_options, runs))}
-    return of_methods | {name for name in of_models if not name.startswith(_OF_METHOD)}
-
-
-def _differing(facts: Iterable[Mapping[str, Any]]) -> set[str]:
-    facts = list(facts)
-    names = {name for known in facts for name in known}
-    return {name for name in names if len({json.dumps(known.get(name), sort_keys=True) for known in facts}) > 1}
-
-
-def _words(facts: Mapping[str, Any], names: set[str]) -> str:
-    return ", ".join(f"{name.rsplit('.', 1)[-1]}={facts[name]}" for name in sorted(names) if name in facts)
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-    return flat

@@ -12,7 +12,7 @@ from embfact.statistics.noninferiority import noninferior
 from embfact.statistics.summary import common_reach, curve_area, smallest_within
 from embfact.statistics.table_statistics import TableStatistics
 from embfact.tables.cells import UNDEFINED, short
-from embfact.tables.markdown import markdown_grid
+from embfact.tables.markdown import escape, markdown_grid
 
 TOLERANCE = 0.01  # one point
 
@@ -27,10 +27,10 @@ def findings(table: Table, statistics: TableStatistics, tolerance: float = TOLER
     """
     text: list[str] = []
     for column in table.columns:
-        text += [f"### {column.data.label}: {column.metric} on {column.split}", ""]
+        text += [f"### {escape(column.data.label)}: {escape(column.metric)} on {escape(column.split)}", ""]
         text += [*_compared(table, column, statistics, tolerance), *_methods(table, column, statistics, tolerance)]
     if statistics.problems:
-        text += ["### What could not be compared", "", *(f"- {problem}" for problem in statistics.problems), ""]
+        text += ["### What could not be compared", "", *(f"- {escape(problem)}" for problem in statistics.problems), ""]
     return text
 
 
@@ -61,10 +61,10 @@ def _compared(table: Table, column: Column, statistics: TableStatistics, toleran
     for place, row in rows:
         found = statistics.comparisons[place, column]
         if not found.low > 0 and not found.high < 0:
-            yield f"- {row_label(row, table)}: {found.note}"
+            yield f"- {escape(row_label(row, table))}: {found.note}"
     for (place, own), told in statistics.informative.items():
         if own == column:
-            yield f"- {line_name(table.rows[place])}: {told.note}"
+            yield f"- {escape(line_name(table.rows[place]))}: {told.note}"
     yield ""
 
 
@@ -81,7 +81,7 @@ def _methods(table: Table, column: Column, statistics: TableStatistics, toleranc
             [
                 label,
                 UNDEFINED if area is None else f"{100 * area:.1f}",
-                *(f"{short(int(size))}B" if size else "none" for size in (smallest.by_bound, smallest.by_mean)),
+                *(_smallest(size, bool(sizes)) for size in (smallest.by_bound, smallest.by_mean)),
             ]
         )
     if cells:
@@ -105,6 +105,12 @@ def _sizes(table: Table, line: Line, column: Column, statistics: TableStatistics
         compared = statistics.comparisons.get((places[id(point.row)], column))
         if compared is not None:
             yield point.size, compared
+
+
+def _smallest(size: float | None, compared: bool) -> str:
+    if not compared:
+        return UNDEFINED
+    return "none" if size is None else f"{short(int(size))}B"
 
 
 def _p_value(value: float | None) -> str:

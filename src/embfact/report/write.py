@@ -19,6 +19,7 @@ from embfact.records.table import DataVersion, Row, Table
 from embfact.report.findings import TOLERANCE, findings
 from embfact.sections import slug
 from embfact.statistics.table_statistics import table_statistics
+from embfact.tables.markdown import escape
 from embfact.tables.render import render
 from embfact.tables.request import Request
 
@@ -81,11 +82,11 @@ def _front(table: Table, shown: str, drawn: Sequence[str], analysed: Sequence[st
     files += [f"[{name}]({name}/{PAGE}): what the trained tables hold" for name in analysed]
     pictures = [line for name in drawn for line in (f"![{name}]({name}.svg)", "")]
     text = (shown, "", *(f"- {line}" for line in files), "")
-    return [f"# {names}", "", *text, *pictures, "## Against the dense model", ""]
+    return [f"# {escape(names)}", "", *text, *pictures, "## Against the dense model", ""]
 
 
 def _left_out(problems: Sequence[str]) -> list[str]:
-    return ["## Left out", "", *(f"- {problem}" for problem in problems), ""] if problems else []
+    return ["## Left out", "", *(f"- {escape(problem)}" for problem in problems), ""] if problems else []
 
 
 def _pictures(table: Table, folder: Path) -> tuple[list[str], list[str]]:

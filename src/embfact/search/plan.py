@@ -17,6 +17,7 @@ from embfact.errors import ConfigError, Fault, UserError
 from embfact.launchers.extras import faults_of_extra
 from embfact.records.identity import identify
 from embfact.sections import slug
+from embfact.typed import number
 
 # Digits of a value that a search proposes: what is tried is what a person can read and type.
 DIGITS = 3
@@ -134,4 +135,4 @@ def with_options(config: RunConfig, options: Mapping[str, float]) -> RunConfig:
 
 def in_words(options: Mapping[str, float]) -> str:
     """Options as they would be typed: ``optimizer.lr=0.000123 task.dropout=0.2``."""
-    return " ".join(f"{name}={value:g}" for name, value in options.items())
+    return " ".join(f"{name}={number(value)}" for name, value in options.items())

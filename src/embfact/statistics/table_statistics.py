@@ -44,8 +44,8 @@ class TableStatistics:
 def table_statistics(table: Table, against: str = DENSE, *, level: float = 0.95) -> TableStatistics:
     """Compare every row of a table with its reference row, on every column.
 
-    A reference is of the same model and data; where several settings or sizes of it were run, it is the one of the
-    row's own setting and size. Nothing is raised for a missing or damaged file: what could not be had is told.
+    A reference is of the same model, data and conditions; where several options or sizes of it were run, it is the one
+    of the row's own options and size. Nothing is raised for a missing or damaged file: what could not be had is told.
 
     Args:
         table: The table.
@@ -154,22 +154,19 @@ def _reference(row: Row, candidates: Mapping[int, Row], against: str) -> int:
     Raises:
         StatisticsError: If there is none, or no single one that fits.
     """
-    fitting = {index: other for index, other in candidates.items() if other.model == row.model}
-    if not fitting:
+    of_model = {index: other for index, other in candidates.items() if other.model == row.model}
+    if not of_model:
         raise StatisticsError(f"no finished reference row {against!r} of {row.model}; train one")
-    if len(fitting) > 1:
-        # Options of a method alone are not in the setting of its reference.
-        same = {index: other for index, other in fitting.items() if _settings(other) <= _settings(row)}
-        fitting = {index: other for index, other in same.items() if other.setting == row.setting} or same
-    if len(fitting) > 1:
-        fitting = {index: other for index, other in fitting.items() if other.asked == row.asked}
+    fitting = {index: other for index, other in of_model.items() if other.comparable(row)}
+    if not fitting:
+        told = f" ({row.conditions})" if row.conditions else ""
+        raise StatisticsError(f"no finished reference row {against!r} has its conditions{told}; train one that has")
+    # Of several sizes and options of a method, those of the row.
+    for alike in (lambda other: other.options == row.options, lambda other: other.asked == row.asked):
+        fitting = {index: other for index, other in fitting.items() if alike(other)} or fitting
     if len(fitting) != 1:
-        raise StatisticsError(f"several reference rows {against!r}, and not one with its setting and size; train it")
+        raise StatisticsError(f"several reference rows {against!r}, and not one with its options and size; train it")
     return next(iter(fitting))
-
-
-def _settings(row: Row) -> set[str]:
-    return set(filter(None, row.setting.split(", ")))
 
 
 def _baselines(row: Row, column: Column) -> Mapping[str, Mapping[str, float | None]]:

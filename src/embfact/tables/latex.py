@@ -6,11 +6,11 @@ Light to import: the standard library only.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from embfact.tables.cells import UNDEFINED
 from embfact.tables.grid import Cell, Grid, Heading
+from embfact.tables.latex_text import escape, running, unprinted
 
 # Characters of a line: about what fits across the text of an article, and what it still shows scaled down.
 _WIDE, _SIDEWAYS = 69, 140
@@ -27,18 +27,19 @@ def latex(grid: Grid) -> str:
     notes = grid.notes[1:] if grid.caption == grid.notes[0].text else grid.notes
     lines = [
         rf"% needs \usepackage{{{','.join(packages)}}}",
+        *_more_needed(grid),
         rf"\begin{{{float_}}}",
         r"\centering",
         r"\setlength{\abovecaptionskip}{0pt}\setlength{\belowcaptionskip}{6pt}",
-        rf"\caption{{{_sentence(grid.caption)}}}",
-        rf"\label{{{grid.label}}}",
+        rf"\caption{{{running(grid.caption)}}}",
+        *[rf"\label{{{grid.label}}}"] * bool(grid.label),
         r"\sisetup{detect-weight=true, mode=text}",
         *[r"\footnotesize\setlength{\tabcolsep}{4pt}"] * wide,
         r"\begin{adjustbox}{max width=\linewidth}",
         *_tabular(grid, columns),
         r"\end{adjustbox}",
         rf"\par\smallskip{small}\raggedright",
-        *(rf"{_raised(note.mark)}{_sentence(note.text)}\par" for note in notes),
+        *(rf"{_raised(note.mark)}{running(note.text)}\par" for note in notes),
         rf"\end{{{float_}}}",
     ]
     return "\n".join(lines) + "\n"
@@ -93,6 +94,15 @@ def _behind(cell: Cell) -> str:
     return gap + rest + count + sign + _raised(cell.marks)
 
 
+def _more_needed(grid: Grid) -> Iterator[str]:
+    """What is to be done for characters that pdflatex does not print."""
+    cells = (part for line in grid.lines for cell in line for part in (cell.main, cell.rest))
+    words = [grid.caption, *(heading.text for heading in grid.headings), *cells, *(note.text for note in grid.notes)]
+    if found := unprinted(words):
+        how = r"\usepackage[T1]{fontenc} for Latin letters, else lualatex or xelatex and a font that has them"
+        yield f"% needs more for {' '.join(found)}: {how}"
+
+
 def _spanned(span: int, text: str) -> str:
     if not text:
         return " & " * (span - 1)
@@ -117,14 +127,14 @@ def _header(grid: Grid, columns: Sequence[_Column]) -> Iterator[str]:
     *upper, lowest = grid.header
     for row in upper:
         spans = [(escape(word), starts[first], starts[last + 1] - starts[first]) for word, first, last in row]
-        yield " & ".join(_spanned(span, word) for word, _, span in spans) + r" \\"
+        yield _row(_spanned(span, word) for word, _, span in spans)
         wide = [(starts[first], starts[last + 1] - 1) for word, first, last in row if word and last > first]
         yield from [" ".join(rf"\cmidrule(lr){{{first}-{last}}}" for first, last in wide)] * bool(wide)
     cells = []
     for column, (word, _, _) in zip(columns, lowest, strict=True):
         text = escape(word) + _raised(column.heading.marks)
         cells.append(text if column.form in ("l", "r") else _spanned(column.span, text))
-    yield " & ".join(cells) + r" \\"
+    yield _row(cells)
 
 
 def _body(grid: Grid, columns: Sequence[_Column]) -> Iterator[str]:
@@ -133,34 +143,17 @@ def _body(grid: Grid, columns: Sequence[_Column]) -> Iterator[str]:
             yield r"\midrule"
         elif number and len(columns) > 1 and columns[1].heading.kind != "figure" and _repeats(grid, number):
             line = (Cell(marks=line[0].marks), *line[1:])
-        yield " & ".join(column.tex(cell) for column, cell in zip(columns, line, strict=True)) + r" \\"
+        yield _row(column.tex(cell) for column, cell in zip(columns, line, strict=True))
+
+
+def _row(cells: Iterable[str]) -> str:
+    """A row. The rule or the end of a row in front of it would take a bracket or an asterisk for its own argument."""
+    row = " & ".join(cells) + r" \\"
+    return "{}" + row if row.lstrip().startswith(("[", "*")) else row
 
 
 def _repeats(grid: Grid, number: int) -> bool:
     return grid.lines[number][0].main == grid.lines[number - 1][0].main
-
-
-_ESCAPED = {character: f"\\{character}" for character in "&%$#_{}"} | {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "±": r"$\pm$",
-    "†": r"$\dagger$",
-    UNDEFINED: "--",
-    "\n": " ",
-}
-
-
-def escape(text: str) -> str:
-    """Text as LaTeX prints it."""
-    return "".join(_ESCAPED.get(character, character) for character in text)
-
-
-def _sentence(text: str) -> str:
-    """Running text, whose paths and names may be broken across lines."""
-    return re.sub(r"(/|\\_|=)", r"\1\\allowbreak{}", escape(text))
 
 
 def _raised(letters: str) -> str:

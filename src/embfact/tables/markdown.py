@@ -5,6 +5,7 @@ Light to import: the standard library only.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from embfact.tables.grid import Cell, Grid, Heading
@@ -17,8 +18,8 @@ def markdown(grid: Grid) -> str:
     columns = [_column(heading, [line[place] for line in grid.lines]) for place, heading in enumerate(grid.headings)]
     header, *lines = zip(*columns, strict=True)
     words = sum(heading.kind == "words" for heading in grid.headings)
-    notes = [f"- {f'{_raised(note.mark)} ' if note.mark else ''}{_escape(note.text)}" for note in grid.notes]
-    title = [_escape(grid.caption), ""] if grid.caption != grid.notes[0].text else []
+    notes = [f"- {f'{_raised(note.mark)} ' if note.mark else ''}{escape(note.text)}" for note in grid.notes]
+    title = [escape(grid.caption), ""] if grid.caption != grid.notes[0].text else []
     return "\n".join([*title, *_grid(header, lines, words), "", *notes]) + "\n"
 
 
@@ -30,7 +31,7 @@ def markdown_grid(header: Sequence[str], lines: Sequence[Sequence[str]], texts: 
         lines: Cells, as many a line as there are columns.
         texts: How many leading columns hold words; the others hold figures, aligned to the right.
     """
-    return _grid([_escape(cell) for cell in header], [[_escape(cell) for cell in line] for line in lines], texts)
+    return _grid([escape(cell) for cell in header], [[escape(cell) for cell in line] for line in lines], texts)
 
 
 def _grid(header: Sequence[str], lines: Sequence[Sequence[str]], texts: int) -> list[str]:
@@ -46,9 +47,9 @@ def _grid(header: Sequence[str], lines: Sequence[Sequence[str]], texts: int) -> 
 
 def _column(heading: Heading, cells: Sequence[Cell]) -> list[str]:
     """Heading and cells of a column, figures padded so that what is on the right of them is aligned too."""
-    title = _escape(heading.text) + _raised(heading.marks)
+    title = escape(heading.text) + _raised(heading.marks)
     if heading.kind != "figure":
-        return [title, *(_joined(_escape(cell.main), cell) for cell in cells)]
+        return [title, *(_joined(escape(cell.main), cell) for cell in cells)]
     bold = any(cell.bold for cell in cells)
     mains = [f"{cell.count}**{cell.main}**" if cell.bold else cell.count + cell.main + "  " * bold for cell in cells]
     rests = [_joined("", cell) for cell in cells]
@@ -64,5 +65,8 @@ def _raised(letters: str) -> str:
     return letters.translate(_RAISED)
 
 
-def _escape(text: str) -> str:
-    return text.replace("|", r"\|").replace("\n", " ")
+def escape(text: str) -> str:
+    """Text on one line, none of which ends a cell."""
+    line = " ".join(text.splitlines())
+    # A backslash in front of a bar would take the one that is put there for its own.
+    return re.sub(r"(\\*)\|", r"\1\1\|", line)

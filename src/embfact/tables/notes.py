@@ -40,10 +40,15 @@ def warnings(table: Table) -> list[str]:
 
 
 def remarks(table: Table) -> list[Remark]:
-    """Missing seeds, unequal tuning, undefined metrics, failed runs, lost records, and the figures each is about."""
+    """What is missing and what may not be compared, and the figures each is about.
+
+    Missing seeds, unequal tuning, methods without a dense run of their conditions, undefined metrics, failed runs, lost
+    records.
+    """
     return [
         *_missing_seeds(table),
         *(Remark(line) for line in _unequal_tuning(table)),
+        *_without_dense(table),
         *_undefined(table),
         *_failed(table),
         *(Remark(f"Left out: {problem}", _lost(problem, table)) for problem in table.problems),
@@ -130,18 +135,27 @@ def _searches(table: Table) -> dict[str, list[str]]:
     """How options were tuned, in words, and the rows that it holds for; empty words where they were not."""
     found: dict[str, list[str]] = defaultdict(list)
     for row in table.rows:
-        for words in dict.fromkeys(_search(run) for run in row.runs):
-            found[words].append(row_label(row, table))
+        found[row.search].append(row_label(row, table))
     return dict(found)
 
 
-def _search(run: RunRecord) -> str:
-    search = run.config.get("search") or {}
-    if not search.get("trials"):
-        return ""
-    ranges = {name: f"{values['low']:g} to {values['high']:g}" for name, values in sorted(search["space"].items())}
-    options = " and ".join(f"{name} ({span})" for name, span in ranges.items())
-    return f"{options} tuned on the held-out slice: {search['trials']} trials for each method and size"
+def _without_dense(table: Table) -> Iterator[Remark]:
+    """Methods beside dense runs none of which has their conditions; where the tuning differs, that is told already."""
+    for data in table.data:
+        columns = _columns(table, data)
+        dense = [row for row in table.rows if row.dense and row.finished(data)]
+        alone = [
+            index
+            for index, row in enumerate(table.rows)
+            if row.finished(data)
+            and any((other.model, other.search) == (row.model, row.search) for other in dense)
+            and not any(other.comparable(row) for other in dense)
+        ]
+        if alone:
+            labels = ", ".join(row_label(table.rows[index], table) for index in alone)
+            cells = frozenset((index, column) for index in alone for column in columns)
+            words = f"no dense run has the options of {labels}; train one (factorization=none) to compare with"
+            yield Remark(f"{data.label}: {words}.", cells)
 
 
 def _undefined(table: Table) -> Iterator[Remark]:

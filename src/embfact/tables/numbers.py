@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from embfact.statistics.table_statistics import TableStatistics
 
 Number = str | float | None
+_FORMULA = re.compile(r"[=+\-@\t\r]")
 
 
 def json_table(grid: Grid) -> str:
@@ -46,14 +48,14 @@ def csv_grid(grid: Grid) -> str:
             if marks := set(filter(None, f"{heading.marks},{cell.marks}".split(","))):
                 line[f"{heading.text} notes"] = " ".join(note.text for note in grid.notes if note.mark in marks)
         lines.append(line)
-    return _written(lines)
+    return csv_of(lines)
 
 
 def csv_rows(table: Table, columns: Sequence[Column], statistics: TableStatistics | None) -> str:
     """A line for every row and data set, whatever differs between them."""
     pairs = [(index, data) for index in range(len(table.rows)) for data in table.data]
     known = [(i, data) for i, data in pairs if table.rows[i].finished(data) or table.rows[i].failed(data)]
-    return _written([_line(table, index, data, columns, statistics) for index, data in known])
+    return csv_of([_line(table, index, data, columns, statistics) for index, data in known])
 
 
 def _line(
@@ -117,10 +119,19 @@ def _plain(value: Any) -> Number:
     return " ".join(map(str, value)) if isinstance(value, list | tuple) else value
 
 
-def _written(lines: Iterable[Mapping[str, Number]]) -> str:
+def csv_of(lines: Iterable[Mapping[str, Any]]) -> str:
+    """Lines of values by the names of their columns as a CSV file.
+
+    Text that a spreadsheet would take for a formula has an apostrophe in front of it: names come from configurations.
+    """
     lines = list(lines)
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(dict.fromkeys(name for line in lines for name in line)), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
+    writer = csv.writer(text, lineterminator="\n")
+    names = list(dict.fromkeys(name for line in lines for name in line))
+    writer.writerow(map(_no_formula, names))
+    writer.writerows([_no_formula(line.get(name)) for name in names] for line in lines)
     return text.getvalue()
+
+
+def _no_formula(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value

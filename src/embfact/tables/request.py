@@ -13,6 +13,7 @@ from embfact.records.table import Table
 from embfact.tables.fields import FIGURE_FIELDS, MEAN, ROW_FIELDS, SIZE_FIELDS, SYNONYMS
 from embfact.tables.layouts import LAYOUTS
 
+_NOT_IN_LABELS = frozenset("\\{}%#$&~^\n\r")  # LaTeX would take them for something else
 STATS = ("mean±std", "ci", "mean")
 BOLD = ("best", "none")
 
@@ -71,6 +72,8 @@ def faults(request: Request, table: Table) -> Iterator[Fault]:
     for name, value, valid in named:
         if value not in valid:
             yield Fault(f"there is no {name} {value!r}", remedy=nearest(value, valid))
+    if wrong := sorted(set(request.label) & _NOT_IN_LABELS):
+        yield Fault(f"--label cannot hold {' '.join(map(repr, wrong))}", request.label, "e.g. --label tab:sst2")
     if request.layout and (request.columns or request.metrics):
         yield Fault("a layout has its own columns", remedy="leave out --columns and --metric, or --layout")
 

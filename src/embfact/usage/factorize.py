@@ -27,6 +27,7 @@ from embfact.models.compress import compress, embedding_tensors
 from embfact.models.loading import load_backbone
 from embfact.models.size import model_size
 from embfact.models.storage import store
+from embfact.typed import typed
 from embfact.usage.factorize_model import load_dense, squared_errors, table_of
 from embfact.usage.factorize_request import FactorizeRequest, Job
 from embfact.usage.factorize_table import Comparison, MethodRow
@@ -194,7 +195,7 @@ def _settings(jobs: Sequence[Job]) -> list[str]:
     options = [(job.config.factorization.name, job.config.factorization.model_dump()) for job in jobs]
     return [
         ", ".join(
-            f"{option}={value}"
+            f"{option}={typed(value)}"
             for option, value in own.items()
             if any(other[option] != value for same, other in options if same == name)
         )

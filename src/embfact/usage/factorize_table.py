@@ -5,8 +5,6 @@ Light to import: no torch.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -14,6 +12,7 @@ from dataclasses import asdict, dataclass
 from embfact.factorization.layout import Size
 from embfact.tables.cells import UNDEFINED, with_share
 from embfact.tables.markdown import markdown_grid
+from embfact.tables.numbers import csv_of
 
 
 @dataclass(frozen=True)
@@ -120,12 +119,7 @@ def _error(value: float | None) -> str:
 
 
 def _csv(table: Comparison) -> str:
-    lines = _numbers(table)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    return text.getvalue()
+    return csv_of(_numbers(table))
 
 
 def _json(table: Comparison) -> str:

@@ -15,6 +15,7 @@ from embfact.data.fingerprint import fingerprint
 from embfact.errors import ModelError
 from embfact.records.record import RunRecord
 from embfact.sections import DataConfig, ModelConfig
+from embfact.typed import typed
 from embfact.usage.finished_run import open_run
 
 BACKBONE = ("label", "name_or_path", "revision", "architecture", "tokenizer", "static")
@@ -84,7 +85,7 @@ def _refuse_other_rows(record: RunRecord, trained: DataConfig, config: RunConfig
             "may have learned rows that are held out or reported here; start from a run on the same data and splits"
         )
     if differing := _differing(trained, config.data, ROWS):
-        options = ", ".join(f"data.{name}={getattr(trained, name)}" for name in differing)
+        options = ", ".join(f"data.{name}={typed(getattr(trained, name))}" for name in differing)
         raise ModelError(
             f"the run {record.name} was trained with {options}, so it may have learned rows that are held out here; "
             "use the same, or start from a run with yours"

@@ -23,7 +23,7 @@ MOST = 100  # runs in a plot of curves
 WIDTH, HEIGHT = 12, 8  # of a panel, in the 24 columns of a report
 COLUMNS = [
     "run:displayName",
-    *(f"config:{name}.value" for name in ("dataset", "backbone", "method", "rank", "storage", "seed")),
+    *(f"config:{name}.value" for name in ("dataset", "backbone", "method", "rank", "storage", "comparable", "seed")),
     *(f"summary:{name}" for name in ("status", "params/embedding", "params/embedding_ratio", "bytes/embedding")),
     "summary:seconds/total",
     "summary:error",
@@ -117,7 +117,8 @@ def _report(project: Project, metric: str, *, located: bool = False) -> Report:
         blocks=[
             wr.P(
                 "One point is one run: means and intervals over seeds are in the tables that embfact makes of the "
-                "same runs. A run that failed has no score; the table below the plots says why."
+                "same runs. Only runs of one value of comparable may be compared: they have the same data and options "
+                "but for the method and its size. A run that failed has no score; the table below the plots says why."
             ),
             wr.PanelGrid(runsets=[runs], panels=panels),
         ],
@@ -141,7 +142,7 @@ def _scatters(metric: str) -> list[Any]:
 def _factors(metric: str) -> list[Any]:
     import wandb_workspaces.reports.v2 as wr
 
-    factors: list[Any] = [wr.Config(name) for name in ("dataset", "method", "rank", "seed")]
+    factors: list[Any] = [wr.Config(name) for name in ("dataset", "comparable", "method", "rank", "seed")]
     figures = [wr.SummaryMetric(name) for name in ("params/embedding_ratio", metric)]
     columns = [wr.ParallelCoordinatesPlotColumn(metric=one) for one in [*factors, *figures]]
     return [wr.ParallelCoordinatesPlot(title="method, rank and seed", columns=columns)]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from embfact.records.comparable import group_of, seeds_of
 from embfact.records.record import Amount, RunRecord
 
 if TYPE_CHECKING:
@@ -33,7 +34,10 @@ def settings(config: RunConfig, identity: Identity) -> dict[str, Any]:
 
 
 def _configuration(config: RunConfig, identity: Identity) -> dict[str, Any]:
-    """The resolved configuration, with what runs are grouped and filtered by at the top."""
+    """The resolved configuration, with what runs are grouped and filtered by at the top.
+
+    Averaged may be what shares ``repeats``, compared what shares ``comparable``: see `embfact.records.comparable`.
+    """
     return {
         **config.plain(),
         "method": config.factorization.name,
@@ -42,6 +46,8 @@ def _configuration(config: RunConfig, identity: Identity) -> dict[str, Any]:
         "dataset": config.data.name,
         "backbone": config.model.label,
         "hash": identity.hash,
+        "repeats": seeds_of(identity.science),
+        "comparable": group_of(identity.science, config.search.model_dump(mode="json"), identity.model_fingerprint),
     }
 
 

@@ -1,15 +1,23 @@
 // The table for a paper (LaTeX with booktabs) and for a spreadsheet (CSV with raw numbers).
 
+// As tables/latex_text.py has it.
 const LATEX = new Map([..."&%$#_{}"].map((character) => [character, `\\${character}`]));
 LATEX.set("\\", "\\textbackslash{}").set("~", "\\textasciitilde{}").set("^", "\\textasciicircum{}");
-LATEX.set("<", "\\textless{}").set(">", "\\textgreater{}").set("±", "$\\pm$").set(UNDEFINED, "--").set("\n", " ");
+LATEX.set("<", "\\textless{}").set(">", "\\textgreater{}").set("|", "\\textbar{}").set("`", "\\textasciigrave{}");
+LATEX.set('"', "\\char34{}").set("±", "$\\pm$").set("†", "$\\dagger$").set(UNDEFINED, "--").set("\0", "{}");
 
 function latex(text) {
-  return [...String(text)].map((character) => LATEX.get(character) ?? character).join("");
+  const visible = String(text).replace(/[\p{Cc}\p{Z}]/gu, " ").replace(/[\p{Cf}\p{Cs}]/gu, "");
+  const apart = visible.replace(/([-,'])(?=\1)/g, "$1\0"); // two of them would become a dash or a quotation mark
+  return [...apart].map((character) => LATEX.get(character) ?? character).join("");
 }
 
 function latexTable(columns, items) {
-  const line = (cells) => `${cells.map(latex).join(" & ")} \\\\`;
+  const line = (cells) => {
+    const row = `${cells.map(latex).join(" & ")} \\\\`;
+    // A rule or the end of a row would take a bracket or an asterisk behind it for its own argument.
+    return /^\s*[[*]/.test(row) ? `{}${row}` : row;
+  };
   const data = app.dataset ? ` on ${app.dataset}` : "";
   const over = app.mode === "means" ? ", mean ± sample standard deviation over seeds" : ", single runs";
   return [
@@ -30,10 +38,14 @@ function latexTable(columns, items) {
   ].join("\n");
 }
 
+// Text that a spreadsheet would compute; as tables/numbers.py has it.
+const FORMULA = /^[=+\-@\t\r]/;
+
 function csvTable(columns, items) {
   const cell = (value) => {
     const text = value == null ? "" : String(value);
-    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+    const plain = typeof value === "string" && FORMULA.test(text) ? `'${text}` : text;
+    return /[",\r\n]/.test(plain) ? `"${plain.replaceAll('"', '""')}"` : plain;
   };
   const pairs = columns.flatMap((column) => column.csv);
   const lines = [pairs.map(([head]) => head), ...items.map((item) => pairs.map(([, value]) => value(item)))];

@@ -43,7 +43,7 @@ function drawFacts(run) {
   return names.map((name) => {
     const lines = sections.get(name).map(([key, value, apart]) => {
       const words = name === "run" ? key : key.slice(name.length + 1);
-      const text = apart ? el("b", {}, typed(value)) : typed(value);
+      const text = apart ? el("b", {}, readable(value)) : readable(value);
       return el("tr", {}, el("th", { scope: "row" }, words), el("td", {}, text));
     });
     const table = el("table", {}, el("tbody", {}, ...lines));

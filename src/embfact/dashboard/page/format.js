@@ -65,10 +65,11 @@ function cut(text, most) {
   return text.length <= most ? text : `${text.slice(0, most - 1)}…`;
 }
 
-/** A value of a configuration as one would type it. */
-function typed(value) {
-  if (typeof value === "number") return String(Number(value.toPrecision(6)));
-  return typeof value === "string" ? value : JSON.stringify(value);
+/** A value of a record: what was counted with every digit, what was measured with six. */
+function readable(value) {
+  if (typeof value === "string") return value;
+  if (typeof value !== "number") return JSON.stringify(value);
+  return String(Number.isInteger(value) ? value : Number(value.toPrecision(6)));
 }
 
 /** Mean and sample standard deviation of what is defined; null for no values at all. */

@@ -30,6 +30,7 @@ function makeItem(key, runs) {
     finished: finished.length,
     spreads: new Map([...values].map(([place, list]) => [place, spreadOf(list)])),
     sizes: sized.length ? AXES.map((_, axis) => spreadOf(sized.map((run) => run.sizes[axis])).mean) : null,
+    denseSizes: sized.length ? app.data.dense[sized[0].dense_sizes] : null,
     rank: spreadOf(runs.map((run) => run.rank))?.mean ?? null,
     seconds: spreadOf((finished.length ? finished : runs).map((run) => run.seconds))?.mean ?? null,
     status: states.size === 1 ? runs[0].status : tally(runs),

@@ -1,4 +1,4 @@
-// The plot: a figure against a size on a logarithmic axis, the Pareto front, and the dense model as a line.
+// The plot: a figure against a size on a logarithmic axis, the Pareto front, and a line for each dense row.
 
 // Wong's palette (Nature Methods, 2011) for the colour-blind; shapes tell the methods apart in grey.
 const COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"];
@@ -126,26 +126,27 @@ function frontTrace(found) {
   };
 }
 
-/** A line at the dense model of each backbone; over runs it is at their mean too. */
+/** A line at each dense row, never at a mean of several: they differ in their options. Over runs it is at their mean. */
 function denseLines(found) {
-  const shapes = [];
-  const annotations = [];
-  const several = app.data.dense.length > 1;
-  const dense = found.filter((item) => item.first.dense);
-  for (const [model, items] of Map.groupBy(dense, (item) => item.first.model)) {
-    const y = 100 * spreadOf(items.map((item) => figureOf(item).mean)).mean;
-    const line = { color: color("soft"), width: 1.2, dash: "dash" };
-    shapes.push({ type: "line", xref: "paper", x0: 0, x1: 1, y0: y, y1: y, line });
-    const text = plain(`dense ${several ? `${model} ` : ""}${y.toFixed(1)}`);
-    annotations.push({ text, xref: "paper", x: 0, xanchor: "left", y, yanchor: "bottom", showarrow: false });
-  }
+  const rows = Map.groupBy(found.filter((item) => item.first.dense), (item) => item.first.group).values();
+  const lines = [...rows].map((items) => [items[0].first, 100 * spreadOf(items.map((item) => figureOf(item).mean)).mean]);
+  lines.sort(([, one], [, other]) => one - other);
+  const several = new Set(found.map((item) => item.first.model)).size > 1;
+  const style = { color: color("soft"), width: 1.2, dash: "dash" };
+  const shapes = lines.map(([, y]) => ({ type: "line", xref: "paper", x0: 0, x1: 1, y0: y, y1: y, line: style }));
+  const annotations = lines.map(([{ model, setting }, y], place) => {
+    const words = ["dense", several && model, y.toFixed(1), setting && `(${setting})`].filter(Boolean).join(" ");
+    // Away from the dense points on the right, and from the names of the neighbours.
+    const x = place % 2 ? 0.4 : 0;
+    const yanchor = place || lines.length === 1 ? "bottom" : "top";
+    return { text: plain(cut(words, 60)), xref: "paper", x, xanchor: "left", y, yanchor, showarrow: false };
+  });
   return { shapes, annotations };
 }
 
 /** Ticks at halves of the dense size, or of the largest of several. */
 function sizeTicks(found) {
-  const models = new Set(found.map((item) => item.first.model));
-  const dense = app.data.dense.filter(({ model }) => models.has(model)).map(({ sizes }) => sizes[app.axis]);
+  const dense = [...new Set(found.map((item) => item.denseSizes[app.axis]))];
   const base = Math.max(...dense);
   const sizes = found.map((item) => item.sizes[app.axis]);
   const smallest = Math.floor(Math.log2(Math.min(...sizes) / base)) - 1;
