@@ -13,7 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from embfact.errors import UserError, nearest
 from embfact.factorization.base import BudgetUnit, Evidence, EvidenceKind, Method
 from embfact.factorization.catalog import method_of
-from embfact.factorization.layout import Storage
+from embfact.factorization.layout import DEFAULT_GROUP, Storage, StorageFormat, StorageGroup
 from embfact.factorization.target import SizeTarget
 from embfact.models import checkpoint
 from embfact.models.compress import compress as replace_table
@@ -39,7 +39,8 @@ def compress(
     token_counts: Any = None,
     row_gradients: Any = None,
     gradient_metric: Any = None,
-    storage: Storage = "float32",
+    storage: StorageFormat = "float32",
+    storage_group: StorageGroup = DEFAULT_GROUP,
     seed: int = 0,
     **options: Any,
 ) -> Model:
@@ -61,6 +62,7 @@ def compress(
         gradient_metric: Mean of g gᵀ, g the loss gradient at the embedding output, H x H numbers.
         storage: How the embedding is kept: ``float32`` (the dtype of the model), ``float16``, ``int8`` or ``int4``, the
             last three not trained any more.
+        storage_group: Numbers of a row that share a scale in ``int8`` and ``int4``: 32, 64, 128, or ``row`` for all.
         seed: Seed of methods that draw random numbers.
         **options: Options of the method, e.g. ``smoothing=1.0``; see conf/factorization/NAME.yaml.
 
@@ -80,16 +82,18 @@ def compress(
         gradient_metric=_metric(gradient_metric, hidden_size),
     )
     _check_evidence(chosen, evidence)
-    _choice("storage", storage, get_args(Storage))
+    _choice("storage", storage, get_args(StorageFormat))
+    _choice("storage_group", storage_group, get_args(StorageGroup))
+    kept = Storage(storage, storage_group)
     _choice("budget_unit", budget_unit, get_args(BudgetUnit))
     size = {"rank": _whole("rank", rank), "budget": _share("budget", budget), "energy": _share("energy", energy)}
     target = _target(chosen, size, budget_unit)
     if target is not None:
-        target.check(chosen, vocab_size, hidden_size, storage, table.weight.element_size())
+        target.check(chosen, vocab_size, hidden_size, kept, table.weight.element_size())
     with unchanged_on_error(model):
-        found = target.rank_of(chosen, table.weight, evidence, storage) if target else None
-        replace_table(model, chosen, found, evidence=evidence, seed=_seed(seed), storage=storage)
-        store(model, storage)
+        found = target.rank_of(chosen, table.weight, evidence, kept) if target else None
+        replace_table(model, chosen, found, evidence=evidence, seed=_seed(seed), storage=kept)
+        store(model, kept)
     return model
 
 
@@ -234,6 +238,6 @@ def _share(name: str, value: Any) -> float | None:
         raise UserError(f"{name} must be a share above 0 and at most 1, e.g. 0.1 (found {value!r})") from None
 
 
-def _choice(name: str, value: Any, valid: tuple[str, ...]) -> None:
-    if not isinstance(value, str) or value not in valid:
-        raise UserError(f"{name} has no choice {value!r}; {nearest(str(value), valid)}")
+def _choice(name: str, value: Any, valid: tuple[str | int, ...]) -> None:
+    if type(value) not in (str, int) or value not in valid:
+        raise UserError(f"{name} has no choice {value!r}; {nearest(str(value), map(str, valid))}")

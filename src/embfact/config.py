@@ -13,7 +13,7 @@ from pydantic import Field, SerializeAsAny, ValidationError, field_validator, mo
 
 from embfact.errors import ConfigError, Fault
 from embfact.factorization.base import BudgetUnit, Factorization, Method
-from embfact.factorization.layout import Storage
+from embfact.factorization.layout import DEFAULT_GROUP, FLOAT32, Storage, StorageFormat, StorageGroup
 from embfact.factorization.none import Dense
 from embfact.factorization.registry import build_method, method_class
 from embfact.factorization.target import SizeTarget
@@ -55,7 +55,10 @@ class RunConfig(Section):
     budget: float | None = Field(None, gt=0, le=1, description="share of the dense float32 table that may be used")
     budget_unit: BudgetUnit = Field("bytes", description="what the budget is a share of: bytes or params")
     energy: float | None = Field(None, gt=0, le=1, description="share of the (weighted) squared norm to retain")
-    storage: Storage = Field(description="how the embedding is kept once it is trained")
+    storage: StorageFormat = Field(description="how the embedding is kept once it is trained")
+    storage_group: StorageGroup = Field(
+        DEFAULT_GROUP, description="numbers of a row that share a scale in int8 and int4: 32, 64, 128, or row for all"
+    )
     quantization: Literal["post_training", "aware"] = Field(description="aware: training imitates the storage")
     trainable: Trainable = Field(
         description="what is trained besides the head: all, the embedding, its projection, or all but the embedding"
@@ -162,9 +165,14 @@ class RunConfig(Section):
 
     @property
     def size(self) -> str | None:
-        """The size in run names: ``r64``, ``b0.1-int8``, or None for a method without one."""
+        """The size in run names: ``r64``, ``b0.1-int8-g64``, or None for a method without one."""
         words = [str(self.target)] if self.target else []
-        return "-".join([*words, *([self.storage] if self.storage != "float32" else [])]) or None
+        return "-".join([*words, *([str(self.kept)] if self.kept != FLOAT32 else [])]) or None
+
+    @property
+    def kept(self) -> Storage:
+        """How the embedding is kept; groups are of no effect where it is not quantized."""
+        return Storage(self.storage, self.storage_group)
 
     def plain(self) -> dict[str, Any]:
         """The whole configuration as JSON values, from which `parse` makes an equal one."""

@@ -105,7 +105,7 @@ def _fault_of_size(config: RunConfig, shape: TableShape | None) -> Fault | None:
         return Fault(what, f"factorization={method.name}", remedy)
     try:
         if config.target:
-            config.target.check(method, shape.vocab_size, shape.embedding_size, config.storage)
+            config.target.check(method, shape.vocab_size, shape.embedding_size, config.kept)
     except ValueError as error:
         return Fault(str(error))
     return None

@@ -163,7 +163,7 @@ def train(
         fitted = _tune(start, config, identity, attempt, loggers, refactorization, profile)
         model.zero_grad()
         release_memory()  # of gradients and the optimizer's state: saving and scoring shall not come on top of them
-        store(model, config.storage)
+        store(model, config.kept)
         checkpoint.save(model.cpu(), start.tokenizer, directory)
         trained = Trained(rank, {name: asdict(size) for name, size in dense.items()}, threads, asdict(fitted))
         attempt.note_trained(asdict(trained))
@@ -254,14 +254,14 @@ def _rank(model: PreTrainedModel, seen: Evidence, config: RunConfig) -> int | No
     if config.target is None:
         return None
     table = cast(nn.Embedding, model.get_input_embeddings()).weight
-    return config.target.rank_of(config.factorization, table, seen, config.storage)
+    return config.target.rank_of(config.factorization, table, seen, config.kept)
 
 
 def _shrink(model: PreTrainedModel, rank: int | None, seen: Evidence, config: RunConfig) -> None:
     """Put the smaller embedding in the place of the table, as it will be trained."""
-    compress(model, config.factorization, rank, evidence=seen, seed=config.seed, storage=config.storage)
+    compress(model, config.factorization, rank, evidence=seen, seed=config.seed, storage=config.kept)
     if config.quantization == "aware":
-        imitate(model, config.storage)
+        imitate(model, config.kept)
 
 
 def _evaluate(

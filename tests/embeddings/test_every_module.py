@@ -9,17 +9,19 @@ from torch import nn
 from torch.nn import functional
 
 from embfact.embeddings.build import CLASSES, build_embedding, describe_embedding
+from embfact.embeddings.quantization import dequantize, quantize
+from embfact.factorization.layout import FLOAT32
 from embfact.models.size import model_size
 from tests.embeddings.examples import EXAMPLES, HIDDEN_SIZE, VOCAB_SIZE, numbers
+from tests.storages import STORAGES, STORED
 
-STORED = ["float16", "int8", "int4"]
 ALL_IDS = torch.arange(VOCAB_SIZE)
 IDS = torch.tensor([[0, 3, 3], [12, 1, 0]])
 PADDING = 4
 
 each_class = pytest.mark.parametrize("name", CLASSES)
-each_storage = pytest.mark.parametrize("storage", ["float32", *STORED])
-each_stored = pytest.mark.parametrize("storage", STORED)
+each_storage = pytest.mark.parametrize("storage", STORAGES, ids=str)
+each_stored = pytest.mark.parametrize("storage", STORED, ids=str)
 
 
 class LookupAndLogits(nn.Module):
@@ -33,7 +35,7 @@ class LookupAndLogits(nn.Module):
         return self.module(ids), self.module.logits(hidden)
 
 
-def example(name, storage="float32", dtype=torch.float64):
+def example(name, storage=FLOAT32, dtype=torch.float64):
     module = EXAMPLES[name]().to(dtype)
     module.store_tables(storage)
     return module
@@ -197,12 +199,13 @@ def test_stored_numbers_are_as_near_as_the_storage_allows(name, storage):
     exact = [rows.matrix().detach() for rows in module.tables()]
     module.store_tables(storage)
     for rows, before in zip(module.tables(), exact, strict=True):
-        if storage == "float16":
-            assert torch.equal(rows.matrix(), before.half().double())
+        if storage.quantized:
+            expected = dequantize(quantize(before, storage), storage, before.shape[1]).double()
+            steps = (2**storage.bits - 1) / 2
+            assert (before - expected).abs().amax() <= before.abs().max() / steps
         else:
-            half_steps = rows.scales.double() / 2
-            # Code times scale is rounded to float32, which is far finer than a step.
-            assert ((rows.matrix() - before).abs().amax(dim=1) <= half_steps * (1 + 1e-4)).all()
+            expected = before.half().double()
+        assert torch.equal(rows.matrix(), expected)
 
 
 @each_class

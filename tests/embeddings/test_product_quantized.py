@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from embfact.embeddings.build import build_embedding, describe_embedding
 from embfact.embeddings.product_quantized import ProductQuantizedEmbedding, nearest
+from embfact.factorization.layout import Storage
 from embfact.models.size import model_size
 
 IDS = torch.tensor([[0, 3, 3], [10, 1, 0]])
@@ -144,7 +145,7 @@ def test_storing_ends_the_learning_of_codes():
     embedding = module(latents=True)
     embedding.latents.data = numbers(11, 5, seed=9)
     expected = nearest_by_hand(embedding, numbers(11, 5, seed=9))
-    embedding.store_tables("int8")
+    embedding.store_tables(Storage("int8"))
 
     assert embedding.latents is None
     np.testing.assert_array_equal(embedding.codes.numpy(), expected)

@@ -19,6 +19,7 @@ from embfact.factorization.albert import Albert
 from embfact.models.compress import compress, embedding_tensors, rebuild
 from embfact.models.size import model_size
 from embfact.models.storage import store
+from tests.storages import STORAGES
 
 SMALL = {
     "vocab_size": 61,
@@ -145,7 +146,7 @@ def test_a_model_of_the_same_configuration_takes_the_saved_weights():
 
 
 @pytest.mark.parametrize("init", ["random", "svd"])
-@pytest.mark.parametrize("storage", ["float32", "float16", "int8", "int4"])
+@pytest.mark.parametrize("storage", STORAGES, ids=str)
 def test_the_layout_is_what_is_saved(init, storage):
     model, method = pretrained("bert"), Albert(init=init)
     compress(model, method, 5)

@@ -10,10 +10,10 @@ from embfact.factorization.base import Evidence
 from embfact.factorization.evd import EVD
 from embfact.factorization.fisher_svd import FisherSVD
 from embfact.factorization.kronecker_svd import KroneckerSVD
-from embfact.factorization.layout import Storage
 from embfact.factorization.svd import SVD
 from embfact.factorization.weighted_svd import WeightedSVD
 from embfact.models.size import model_size
+from tests.storages import STORAGES
 
 METHODS = [SVD, EVD, WeightedSVD, FisherSVD, KroneckerSVD]
 by_name = pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
@@ -98,7 +98,7 @@ def test_a_token_that_weighs_nothing_has_its_best_vector(method):
 
 
 @by_name
-@pytest.mark.parametrize("storage", Storage.__args__)
+@pytest.mark.parametrize("storage", STORAGES, ids=str)
 def test_the_mean_costs_one_vector_and_is_never_quantized(method, storage):
     module = method(center=True).fit(table_of(40, 12, dtype=torch.float32), 5, evidence=evidence_of(40, 12))
     module.store_tables(storage)

@@ -14,6 +14,7 @@ from embfact.factorization.distilled import Distilled
 from embfact.factorization.layout import Part
 from embfact.factorization.svd import SVD
 from embfact.models.size import model_size
+from tests.storages import STORAGES
 
 LINEAR = {"decoder": "linear"}
 each_decoder = pytest.mark.parametrize("decoder", ["linear", "nonlinear"])
@@ -148,7 +149,7 @@ def test_the_padding_row_is_fitted_and_then_trained_no_more(decoder, dtype):
 
 
 @pytest.mark.parametrize("options", [LINEAR, {}, {"hidden_units": 3}])
-@pytest.mark.parametrize("storage", ["float32", "float16", "int8", "int4"])
+@pytest.mark.parametrize("storage", STORAGES, ids=str)
 @pytest.mark.parametrize("shape", [(30, 12), (21, 7)])
 def test_the_layout_is_what_is_saved(options, storage, shape):
     method = Distilled(**options, steps=1)

@@ -12,10 +12,10 @@ from scipy.optimize import linear_sum_assignment
 from embfact.factorization.base import Evidence
 from embfact.factorization.group_svd import GroupSVD, doubling_sizes
 from embfact.factorization.grouping import exchange, group_by_order, refine, share_ranks
-from embfact.factorization.layout import Storage, row_bytes
 from embfact.factorization.token_counts import by_frequency
 from embfact.factorization.weighted_svd import WeightedSVD
 from embfact.models.size import model_size
+from tests.storages import STORAGES
 
 
 def zipf_counts(vocab_size, unseen=0, seed=0):
@@ -171,7 +171,7 @@ def test_a_budget_without_room_for_every_group_is_refused():
 def test_it_is_never_larger_than_its_formula_nor_than_svd_of_the_same_rank(data):
     vocab_size, hidden_size = data.draw(st.integers(8, 60)), data.draw(st.integers(3, 10))
     method = GroupSVD(groups=data.draw(st.integers(2, 3)), rounds=1)
-    rank, storage = data.draw(st.integers(2, hidden_size)), data.draw(st.sampled_from(Storage.__args__))
+    rank, storage = data.draw(st.integers(2, hidden_size)), data.draw(st.sampled_from(STORAGES))
     assume(rank >= method.smallest_rank(vocab_size, hidden_size))
     counts = torch.tensor(np.random.default_rng(data.draw(st.integers(0, 99))).integers(1, 100, size=vocab_size))
 
@@ -187,7 +187,7 @@ def test_it_is_never_larger_than_its_formula_nor_than_svd_of_the_same_rank(data)
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(7, 400), st.integers(2, 60), st.integers(2, 3), st.sampled_from(Storage.__args__))
+@given(st.integers(7, 400), st.integers(2, 60), st.integers(2, 3), st.sampled_from(STORAGES))
 def test_the_formula_is_the_most_that_any_ranks_take_and_grows_with_the_rank(vocab_size, hidden_size, groups, storage):
     """Every choice of ranks that the parameters of a rank allow, one by one: the largest is as large as it says."""
     method, sizes = GroupSVD(groups=groups), doubling_sizes(vocab_size, groups)
@@ -200,7 +200,7 @@ def test_the_formula_is_the_most_that_any_ranks_take_and_grows_with_the_rank(voc
             (kept, hidden_size) for kept in ranks
         ]
         if sum(rows * columns for rows, columns in parts) <= formula.parameters:
-            found = max(found, sum(rows * row_bytes(columns, storage) for rows, columns in parts))
+            found = max(found, sum(rows * storage.row_bytes(columns) for rows, columns in parts))
 
     assert found + 4 * vocab_size <= formula.bytes
     assert formula.bytes <= method.size(vocab_size, hidden_size, rank + 1, storage).bytes
@@ -209,7 +209,7 @@ def test_the_formula_is_the_most_that_any_ranks_take_and_grows_with_the_rank(voc
 
 def test_the_formula_is_tight_on_a_real_shape():
     counts = zipf_counts(3000)
-    for storage in Storage.__args__:
+    for storage in STORAGES:
         module = GroupSVD(rounds=0).fit(table_of(3000, 96, dtype=torch.float32), 24, evidence=Evidence(counts))
         module.store_tables(storage)
         assert 0.97 * GroupSVD().size(3000, 96, 24, storage).bytes < model_size(module).bytes

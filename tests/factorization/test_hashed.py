@@ -10,6 +10,7 @@ from embfact.embeddings.hashed import hash_ids
 from embfact.factorization.base import Evidence
 from embfact.factorization.bucket_fitting import STEPS, fit_buckets
 from embfact.factorization.hashed import PRIME, Hashed, hash_functions
+from embfact.factorization.layout import Storage
 
 
 def table_of(vocab_size, hidden_size, seed=0):
@@ -127,6 +128,6 @@ def test_sizes_of_a_real_table():
     size = Hashed().size(30522, 384, 3000)
     assert size.parameters == 3000 * 384 + 2 * 30522
     assert size.bytes == 4 * size.parameters
-    assert Hashed(hashes=4).size(30522, 384, 3000, "int8").bytes == 3000 * (384 + 4) + 30522 * (4 + 4)
+    assert Hashed(hashes=4).size(30522, 384, 3000, Storage("int8", "row")).bytes == 3000 * (384 + 3) + 30522 * (4 + 3)
     with pytest.raises(ValueError, match=r"buckets.*does not shrink.*largest rank that does is"):
         Hashed().check_size(30522, 384, 30400)

@@ -10,6 +10,7 @@ from embfact.factorization.base import Evidence
 from embfact.factorization.hybrid_svd import HybridSVD
 from embfact.factorization.weighted_svd import WeightedSVD
 from embfact.models.size import model_size
+from tests.storages import STORAGES
 
 
 def zipf_counts(vocab_size, unseen=0, seed=0):
@@ -135,7 +136,7 @@ def test_it_beats_weighted_svd_of_its_own_size_on_text_as_zipf_has_it():
     assert weighted_error(table, counts, hybrid) < 0.5 * weighted_error(table, counts, weighted)
 
 
-@pytest.mark.parametrize("storage", ["float32", "float16", "int8", "int4"])
+@pytest.mark.parametrize("storage", STORAGES, ids=str)
 @pytest.mark.parametrize("options", [{}, {"exact_rows": 1}, {"exact_rows": 17}])
 def test_parameters_and_bytes_are_those_of_the_formula(options, storage):
     method = HybridSVD(**options)

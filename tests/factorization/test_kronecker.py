@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from embfact.factorization.kronecker import Kronecker
 from embfact.factorization.layout import Part
 from embfact.models.size import model_size
+from tests.storages import STORAGES
 
 
 def table(vocab_size=60, hidden_size=12, dtype=torch.float64):
@@ -48,7 +49,7 @@ def test_no_sum_of_as_many_terms_is_nearer(options, rank):
     hidden_size=st.integers(1, 24),
     rank=st.integers(1, 40),
     block_rows=st.none() | st.integers(1, 8),
-    storage=st.sampled_from(["float32", "float16", "int8", "int4"]),
+    storage=st.sampled_from(STORAGES),
 )
 def test_it_is_the_best_sum_for_the_table_with_zero_rows_below_and_the_layout_is_what_is_saved(
     vocab_size, hidden_size, rank, block_rows, storage

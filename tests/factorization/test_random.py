@@ -5,6 +5,7 @@ import torch
 
 from embfact.factorization.random import Random
 from embfact.models.size import model_size
+from tests.storages import STORAGES
 
 TABLE = 0.07 * torch.randn(4000, 64, generator=torch.Generator().manual_seed(0)) + 0.5
 
@@ -42,7 +43,7 @@ def test_the_padding_vector_is_zero_and_the_dtype_is_kept():
     assert module.dense()[2].count_nonzero() > 0
 
 
-@pytest.mark.parametrize("storage", ["float32", "float16", "int8", "int4"])
+@pytest.mark.parametrize("storage", STORAGES, ids=str)
 @pytest.mark.parametrize("shape", [(30, 12), (21, 7)])
 def test_the_layout_is_what_is_saved(storage, shape):
     module = Random().fit(TABLE[: shape[0], : shape[1]], 3)

@@ -13,6 +13,7 @@ from embfact.factorization.product_quantization import ProductQuantization
 from embfact.factorization.projective_clustering import ProjectiveClustering
 from embfact.factorization.vocabulary_pruning import VocabularyPruning
 from embfact.models.size import model_size, saved_bytes
+from tests.storages import STORAGES
 
 METHODS = [
     ProductQuantization(centroids=8),
@@ -21,7 +22,6 @@ METHODS = [
     VocabularyPruning(),
     Hashed(hashes=3),
 ]
-STORAGES = ["float32", "float16", "int8", "int4"]
 EVIDENCE = Evidence(torch.arange(40.0))
 each_method = pytest.mark.parametrize(
     "method", METHODS, ids=lambda method: f"{method.name}-{getattr(method, 'fine_tuning', 'closed')}"
@@ -45,7 +45,7 @@ def test_the_module_has_the_lookup_of_an_embedding(method, dtype):
 
 
 @each_method
-@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize("storage", STORAGES, ids=str)
 @pytest.mark.parametrize("rank", [1, 4, 7])
 def test_parameters_and_bytes_are_those_of_the_formula_and_of_the_saved_file(method, storage, rank, tmp_path):
     module = method.fit(table(), rank, evidence=EVIDENCE)
@@ -57,7 +57,7 @@ def test_parameters_and_bytes_are_those_of_the_formula_and_of_the_saved_file(met
 
 
 @each_method
-@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize("storage", STORAGES, ids=str)
 def test_description_and_saved_weights_make_the_module_again(method, storage):
     module = method.fit(table(), 4, evidence=EVIDENCE, padding_idx=2)
     module.store_tables(storage)

@@ -13,6 +13,7 @@ from tensorly.decomposition import tensor_train_matrix
 from embfact.factorization.layout import Part
 from embfact.factorization.tensor_train import TensorTrain, balanced_divisors, ceil_root
 from embfact.models.size import model_size
+from tests.storages import STORAGES
 
 
 def table(vocab_size=120, hidden_size=24, dtype=torch.float64):
@@ -84,7 +85,7 @@ def test_it_is_within_the_bound_of_the_unfoldings(vocab_size, hidden_size, cores
     hidden_size=st.integers(1, 24),
     cores=st.integers(2, 4),
     rank=st.integers(1, 30),
-    storage=st.sampled_from(["float32", "float16", "int8", "int4"]),
+    storage=st.sampled_from(STORAGES),
 )
 def test_the_layout_is_what_is_saved(vocab_size, hidden_size, cores, rank, storage):
     method = TensorTrain(cores=cores)

@@ -27,6 +27,7 @@ from transformers import (
 from embfact.errors import ModelError
 from embfact.factorization.albert import Albert
 from embfact.factorization.base import Method
+from embfact.factorization.layout import FLOAT32, Storage
 from embfact.factorization.svd import SVD
 from embfact.models.auto_map import MODULE, TASKS
 from embfact.models.checkpoint import load_model, save
@@ -48,7 +49,7 @@ def _own_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def saved(
-    specimen: Specimen, directory: Path, method: Method | None = None, storage: str = "float32"
+    specimen: Specimen, directory: Path, method: Method | None = None, storage: Storage = FLOAT32
 ) -> PreTrainedModel:
     model = specimen.build()
     compress(model, method or SVD(), rank=3)
@@ -57,7 +58,7 @@ def saved(
     return model
 
 
-@pytest.mark.parametrize("storage", ["float32", "int8"])
+@pytest.mark.parametrize("storage", [FLOAT32, Storage("int8")], ids=str)
 @pytest.mark.parametrize(
     ("auto", "specimen"),
     [
@@ -71,7 +72,7 @@ def saved(
     ],
     ids=str,
 )
-def test_it_is_the_model_that_was_saved(auto: type, specimen: Specimen, storage: str, tmp_path: Path) -> None:
+def test_it_is_the_model_that_was_saved(auto: type, specimen: Specimen, storage: Storage, tmp_path: Path) -> None:
     model = saved(specimen, tmp_path / "saved.v1", storage=storage)
     shutil.move(tmp_path / "saved.v1", tmp_path / "moved-here")
     loaded = auto.from_pretrained(tmp_path / "moved-here", **TRUST)

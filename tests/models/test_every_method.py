@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import torch
@@ -12,12 +12,13 @@ from transformers import PreTrainedModel
 from embfact.errors import ModelError
 from embfact.factorization.base import Evidence, Method, ModelAdapter
 from embfact.factorization.catalog import methods
-from embfact.factorization.layout import Storage
+from embfact.factorization.layout import FLOAT32, Storage
 from embfact.models.checkpoint import WEIGHTS, load_model, save
 from embfact.models.compress import compress, embedding_tensors
 from embfact.models.size import model_size, saved_bytes
 from embfact.models.storage import store
 from tests.models.zoo import Specimen, loss, output
+from tests.storages import QUANTIZED, STORAGES
 
 V, H, BUDGET = 640, 32, 0.6
 ARCHITECTURES = {
@@ -47,12 +48,12 @@ def build(architecture: str) -> PreTrainedModel:
     return specimen.build(vocab_size=V, **changes)
 
 
-def rank_of(name: str, storage: Storage = "float32") -> int | None:
+def rank_of(name: str, storage: Storage = FLOAT32) -> int | None:
     method = METHODS[name]
     return method.rank_for_budget(V, H, BUDGET, storage=storage) if method.uses_rank else None
 
 
-def compressed(name: str, architecture: str, storage: Storage = "float32") -> PreTrainedModel:
+def compressed(name: str, architecture: str, storage: Storage = FLOAT32) -> PreTrainedModel:
     model = build(architecture)
     compress(model, METHODS[name], rank_of(name), evidence=evidence())
     store(model, storage)
@@ -86,7 +87,7 @@ def test_it_runs_trains_and_comes_back_from_the_files(name: str, architecture: s
     torch.testing.assert_close(output(load_model(tmp_path / "saved")), after, atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("storage", get_args(Storage))
+@pytest.mark.parametrize("storage", STORAGES, ids=str)
 @pytest.mark.parametrize("name", METHODS)
 def test_what_is_saved_has_the_size_of_the_formula(name: str, storage: Storage, tmp_path: Path) -> None:
     model = compressed(name, "encoder", storage)
@@ -105,7 +106,7 @@ def test_what_is_saved_has_the_size_of_the_formula(name: str, storage: Storage, 
     torch.testing.assert_close(output(loaded), output(model), atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("storage", ["int8", "int4"])
+@pytest.mark.parametrize("storage", QUANTIZED, ids=str)
 @pytest.mark.parametrize("name", TABLES)
 def test_a_stored_embedding_stays_tied(name: str, storage: Storage, tmp_path: Path) -> None:
     model = compressed(name, "decoder", storage)

@@ -6,6 +6,7 @@ from safetensors.torch import save_file
 
 from embfact.embeddings.rows import Rows
 from embfact.errors import ModelError
+from embfact.factorization.layout import Storage
 from embfact.factorization.svd import SVD
 from embfact.models.checkpoint import save
 from embfact.models.compress import compress, embedding_tensors
@@ -47,7 +48,9 @@ def test_the_size_in_memory_is_the_size_once_saved(dense_kind, make_model, make_
     assert saved_bytes(path, names) == 4 * 3 * 76
 
 
-@pytest.mark.parametrize(("storage", "row"), [("float16", 14), ("int8", 7 + 4), ("int4", 4 + 4)])
+@pytest.mark.parametrize(
+    ("storage", "row"), [(Storage("float16"), 14), (Storage("int8"), 7 + 2 + 1), (Storage("int4"), 4 + 2 + 1)], ids=str
+)
 def test_quantized_rows_count_as_the_weights_they_stand_for(storage, row):
     rows = Rows.of(torch.randn(5, 7))
     assert model_size(rows) == Size(35, 4 * 35)

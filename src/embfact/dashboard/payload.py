@@ -13,11 +13,12 @@ from typing import Any
 from embfact.dashboard.curves import read_curves
 from embfact.dashboard.facts import flat, share
 from embfact.dashboard.sweep import Sweep
+from embfact.factorization.layout import FLOAT32, Storage
 from embfact.lifecycle.listing import reason
 from embfact.lifecycle.status import read_status
 from embfact.lifecycle.survey import RunState
 from embfact.records.record import RunRecord, Sizes
-from embfact.records.table import Row, Table
+from embfact.records.table import Row, Table, storage_words
 from embfact.tables.notes import sources, warnings
 from embfact.typed import typed
 
@@ -189,11 +190,18 @@ def _planned(science: Mapping[str, Any], size: Mapping[str, Any], model: str) ->
     return {
         "model": model,
         "method": str(science.get("method", "")),
-        "storage": str(science.get("storage", "")),
+        "storage": _planned_storage(science),
         "size": " ".join(words),
         "setting": "",
         "dense": False,
     }
+
+
+def _planned_storage(science: Mapping[str, Any]) -> str:
+    try:
+        return storage_words(Storage.of_json(science), science.get("quantization")) or FLOAT32.format
+    except ValueError:  # of another version
+        return str(science.get("storage", ""))
 
 
 def _add_curves(runs: list[Values], places: Mapping[str, Path]) -> None:

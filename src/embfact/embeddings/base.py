@@ -85,9 +85,20 @@ class TokenEmbedding(nn.Module, ABC):
         return [weight for name, weight in self.named_parameters() if f"{name}.".startswith(parts)]
 
     def store_tables(self, storage: Storage) -> None:
-        """Keep its tables in another way from now on; see `Rows.store`."""
+        """Keep its tables in another way from now on; see `Rows.store`.
+
+        Raises:
+            ValueError: If one of them cannot be kept so; all are then as they were.
+        """
+        for rows in self.tables():
+            rows.check(storage)
         for rows in self.tables():
             rows.store(storage)
+
+    def allocate_tables(self, storage: Storage) -> None:
+        """Have its tables stored, all zero, to load saved ones into."""
+        for rows in self.tables():
+            rows.allocate(storage)
 
     def imitate_storage(self, storage: Storage | None) -> None:
         """Train as if the tables were stored so already (quantization-aware training); None ends it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any
 
 import torch
 
@@ -45,7 +45,7 @@ def describe_embedding(module: TokenEmbedding) -> dict[str, Any]:
     for name, kind in CLASSES.items():
         if type(module) is kind:
             tables = module.tables()
-            kept = {"storage": tables[0].storage, "dtype": str(tables[0].dtype).removeprefix("torch.")}
+            kept = {**tables[0].storage.as_json(), "dtype": str(tables[0].dtype).removeprefix("torch.")}
             scaled = {} if module.scale == 1 else {"scale": module.scale}
             return {"class": name, **kept, **scaled, **module.spec()}
     raise ValueError(f"{type(module).__name__} cannot be described; give it a name in embfact.embeddings.build.CLASSES")
@@ -55,24 +55,28 @@ def build_embedding(spec: Mapping[str, Any]) -> TokenEmbedding:
     """An embedding module of the described shape, all zero, to load saved weights into.
 
     Args:
-        spec: ``class`` (a name in `CLASSES`), ``storage``, ``dtype``, ``scale``, and the constructor arguments of that
-            class.
+        spec: ``class`` (a name in `CLASSES`), ``storage``, ``storage_group``, ``dtype``, ``scale``, and the constructor
+            arguments of that class.
 
     Raises:
         ValueError: If the class is unknown or its arguments do not fit.
     """
     arguments = dict(spec)
     name = arguments.pop("class", None)
-    storage, dtype = arguments.pop("storage", "float32"), arguments.pop("dtype", "float32")
-    scale = arguments.pop("scale", 1.0)
+    kept: dict[str, Any] = {k: arguments.pop(k) for k in ("storage", "storage_group") if k in arguments}
+    dtype, scale = arguments.pop("dtype", "float32"), arguments.pop("scale", 1.0)
     if name not in CLASSES:
         raise ValueError(f"unknown embedding class {name!r}; {nearest(str(name), CLASSES)}")
-    if storage not in get_args(Storage) or not isinstance(getattr(torch, str(dtype), None), torch.dtype):
-        raise ValueError(f"the description of a {name} embedding is damaged (storage {storage}, dtype {dtype})")
+    if not isinstance(getattr(torch, str(dtype), None), torch.dtype):
+        raise ValueError(f"the description of a {name} embedding is damaged (dtype {dtype})")
+    try:
+        storage = Storage.of_json(kept)
+    except ValueError as error:
+        raise ValueError(f"the description of a {name} embedding is damaged ({error})") from None
     try:
         module = CLASSES[name](**arguments).to(getattr(torch, dtype))
     except TypeError as error:
         raise ValueError(f"the description of a {name} embedding is damaged ({error}); save the model again") from None
     module.scale = float(scale)
-    module.store_tables(storage)
+    module.allocate_tables(storage)
     return module

@@ -34,7 +34,7 @@ class DenseEmbedding(Rows, TokenEmbedding):
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Scores ``(..., V)`` of hidden states ``(..., H)``."""
-        return super().logits(hidden) if self.storage in ("int8", "int4") else hidden @ self.matrix().T
+        return super().logits(hidden) if self.storage.quantized else hidden @ self.matrix().T
 
     def spec(self) -> dict[str, Any]:
         """Constructor arguments that build an empty module of this shape."""

@@ -134,8 +134,8 @@ class ProductQuantizedEmbedding(TokenEmbedding):
     def store_tables(self, storage: Storage) -> None:
         """Keep the codebooks in another way from now on, and train no more; see `Rows.store`."""
         self._update_codes()
-        self.latents = None
         super().store_tables(storage)
+        self.latents = None
 
     def train(self, mode: bool = True) -> ProductQuantizedEmbedding:
         """Set training or evaluation mode; the latter takes the codes from the latents, if there are any."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from embfact.factorization.layout import Part, Size, Storage, size_of
+from embfact.factorization.layout import FLOAT32, Part, Size, Storage, size_of
 from embfact.typed import number
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Method(BaseModel, ABC):
         """
 
     def size(
-        self, vocab_size: int, hidden_size: int, rank: int | None, storage: Storage = "float32", weight_bytes: int = 4
+        self, vocab_size: int, hidden_size: int, rank: int | None, storage: Storage = FLOAT32, weight_bytes: int = 4
     ) -> Size:
         """Parameters and bytes of what replaces the dense table."""
         return size_of(self.layout(vocab_size, hidden_size, rank or 0), storage, weight_bytes)
@@ -89,9 +89,7 @@ class Method(BaseModel, ABC):
         """The largest rank that means anything, however large the result: H for factors."""
         return hidden_size
 
-    def largest_rank(
-        self, vocab_size: int, hidden_size: int, storage: Storage = "float32", weight_bytes: int = 4
-    ) -> int:
+    def largest_rank(self, vocab_size: int, hidden_size: int, storage: Storage = FLOAT32, weight_bytes: int = 4) -> int:
         """The largest rank whose result, as saved, is smaller than the dense table; 0 if there is none."""
         dense = weight_bytes * vocab_size * hidden_size
         ranks = range(1, self.rank_limit(vocab_size, hidden_size) + 1)
@@ -104,7 +102,7 @@ class Method(BaseModel, ABC):
         hidden_size: int,
         budget: float,
         unit: BudgetUnit = "bytes",
-        storage: Storage = "float32",
+        storage: Storage = FLOAT32,
         weight_bytes: int = 4,
     ) -> int:
         """The largest rank whose result fits a budget.
@@ -162,7 +160,7 @@ class Method(BaseModel, ABC):
         hidden_size: int,
         rank: int | None,
         allow_larger: bool = False,
-        storage: Storage = "float32",
+        storage: Storage = FLOAT32,
         weight_bytes: int = 4,
     ) -> None:
         """Refuse a rank that this table cannot take or that would not shrink it.

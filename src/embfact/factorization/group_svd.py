@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, get_args
 
 from pydantic import Field
 
 from embfact.factorization.base import Evidence, EvidenceKind, Factorization
-from embfact.factorization.layout import Part
+from embfact.factorization.layout import BITS, Part, StorageGroup
 
 if TYPE_CHECKING:
     import torch
 
     from embfact.embeddings.grouped import GroupedEmbedding
+
+# A length that is one more than a multiple of this leaves most unused of its last group, of codes and of zero points,
+# and of their last bytes, whatever the storage.
+_WASTE = max(8 // bits for bits in BITS.values()) * max(group for group in get_args(StorageGroup) if group != "row")
 
 
 class GroupSVD(Factorization):
@@ -43,8 +47,8 @@ class GroupSVD(Factorization):
         """At most r (V + H) - V parameters, Σ r_g (V_g + H) of the ranks that the groups get, and a map.
 
         Whatever ranks those are, no storage takes more than this says: the projections are counted with as many rows as
-        the ranks can add up to, since each may carry a scale, and the codes with odd lengths, which waste half a byte
-        in int4.
+        the ranks can add up to, since each may carry scales of its own, and the codes with lengths that begin a group,
+        and a byte of packed codes and zero points, with their last number.
         """
         numbers = max(0, rank * (vocab_size + hidden_size) - vocab_size)
         index = Part(vocab_size, 1, "index")
@@ -52,10 +56,9 @@ class GroupSVD(Factorization):
             return Part(1, numbers), index
         projections = most_axes(doubling_sizes(vocab_size, self.groups), hidden_size, numbers)
         codes = numbers - projections * hidden_size
-        length = (codes // vocab_size - 1) | 1
-        longer, odd = divmod(codes - length * vocab_size, 2)
-        shorter = vocab_size - longer - odd
-        lengths = Part(longer, length + 2), Part(odd, length + 1), Part(shorter, length)
+        length = 1 + (codes // vocab_size - 1) // _WASTE * _WASTE
+        longer, rest = divmod(codes - length * vocab_size, _WASTE)
+        lengths = Part(longer, length + _WASTE), Part(1, length + rest), Part(vocab_size - longer - 1, length)
         return Part(projections, hidden_size), *lengths, index
 
     def smallest_rank(self, vocab_size: int, hidden_size: int) -> int:

@@ -5,13 +5,101 @@ Light to import: a size is checked, and a budget turned into a rank, before anyt
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from math import inf
+from typing import Any, Literal, get_args
 
-Storage = Literal["float32", "float16", "int8", "int4"]
+StorageFormat = Literal["float32", "float16", "int8", "int4"]
+StorageGroup = Literal["row", 32, 64, 128]
 Kind = Literal["rows", "plain", "index"]
-SCALE_BYTES = 4  # the scale of a quantized row is a float32
+
+BITS: dict[str, int] = {"int8": 8, "int4": 4}
+"""Bits of a code, of the formats that are quantized."""
+SCALE_BYTES = 2  # the scale of a group is a float16
+DEFAULT_GROUP: StorageGroup = 64  # the least error at equal bytes: docs/results/storage.md
+
+
+@dataclass(frozen=True)
+class Storage:
+    """How rows are kept.
+
+    Attributes:
+        format: Of their numbers; ``float32`` leaves them in the dtype of the model.
+        group: Neighbouring numbers of a row that share a scale and a zero point where they are quantized, the last
+            ones of a row being fewer; ``row`` for all of it. None for floating point, and for rows of checkpoints from
+            before there were groups, which have a float32 scale each and no zero point: they are read, never written.
+    """
+
+    format: StorageFormat = "float32"
+    group: StorageGroup | None = DEFAULT_GROUP
+
+    def __post_init__(self) -> None:
+        if not self.quantized:
+            object.__setattr__(self, "group", None)
+
+    def __str__(self) -> str:
+        if self.group is None:
+            return self.format
+        return f"{self.format}-row" if self.group == "row" else f"{self.format}-g{self.group}"
+
+    @property
+    def quantized(self) -> bool:
+        """Whether numbers are kept as codes."""
+        return self.format in BITS
+
+    @property
+    def bits(self) -> int:
+        """Bits of a code of a quantized format."""
+        return BITS[self.format]
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """What the largest number of a table must be at least, not to lose its precision, and at most."""
+        if not self.quantized:
+            return (0.0, inf) if self.format == "float32" else (2.0**-14, 65504.0)
+        half = (2**self.bits - 1) / 2
+        # Times the smallest float16, and the last but one, so that a scale can be rounded up.
+        return half * 2.0**-24, half * 65472.0
+
+    def group_size(self, columns: int) -> int:
+        """Numbers in all groups of a row but the last, which may be shorter."""
+        return max(1, min(columns, self.group)) if isinstance(self.group, int) else max(1, columns)
+
+    def groups(self, columns: int) -> int:
+        """Groups of a row."""
+        return -(-columns // self.group_size(columns))
+
+    def row_bytes(self, columns: int) -> int:
+        """Bytes of a row; codes, and zero points, begin a byte of their own, so that an odd row leaves a bit unused."""
+        if not self.quantized:
+            return columns * (4 if self.format == "float32" else 2)
+        groups = self.groups(columns)
+        return packed_bytes(columns, self.bits) + SCALE_BYTES * groups + packed_bytes(groups, self.bits)
+
+    def as_json(self) -> dict[str, Any]:
+        """As a blueprint and a record say it."""
+        return {"storage": self.format, **({} if self.group is None else {"storage_group": self.group})}
+
+    @classmethod
+    def of_json(cls, values: Mapping[str, Any]) -> Storage:
+        """What `as_json` gave, here or before there were groups.
+
+        Raises:
+            ValueError: If there is no such storage.
+        """
+        name, group = values.get("storage", "float32"), values.get("storage_group")
+        if name not in get_args(StorageFormat) or group not in (None, *get_args(StorageGroup)):
+            raise ValueError(f"storage {name}, storage_group {group}")
+        return cls(name, group)
+
+
+FLOAT32 = Storage()
+
+
+def packed_bytes(codes: int, bits: int) -> int:
+    """Bytes of so many codes, packed."""
+    return -(-codes * bits // 8)
 
 
 @dataclass(frozen=True)
@@ -20,8 +108,8 @@ class Size:
 
     Attributes:
         parameters: Weights: elements of floating-point tensors before any quantization; codes, index maps and the
-            scales of quantized rows are none.
-        bytes: Bytes of all tensors, codes, index maps and scales included.
+            scales and zero points of quantized rows are none.
+        bytes: Bytes of all tensors, codes, index maps, scales and zero points included.
     """
 
     parameters: int
@@ -35,7 +123,7 @@ class Part:
     Attributes:
         rows: How many rows it has.
         columns: How many numbers a row has.
-        kind: ``rows`` are kept as the storage option says, with a scale for each row where they are quantized;
+        kind: ``rows`` are kept as the storage options say, with scales and zero points where they are quantized;
             ``plain`` weights (a bias, a small core) stay in floating point; an ``index`` is no weight.
         item_bytes: Bytes of an entry of an ``index``.
     """
@@ -54,26 +142,17 @@ class Part:
         """Bytes of it when it is saved."""
         if self.kind == "index":
             return self.rows * self.columns * self.item_bytes
-        if self.kind == "plain" or storage == "float32":
+        if self.kind == "plain" or storage == FLOAT32:
             return self.rows * self.columns * weight_bytes
-        return self.rows * row_bytes(self.columns, storage)
+        return self.rows * storage.row_bytes(self.columns)
 
 
-def row_bytes(columns: int, storage: Storage) -> int:
-    """Bytes of one stored row; two numbers of int4 share a byte, so an odd row leaves half a byte unused."""
-    if storage == "float32":
-        return 4 * columns
-    if storage == "float16":
-        return 2 * columns
-    return (columns if storage == "int8" else -(-columns // 2)) + SCALE_BYTES
-
-
-def size_of(parts: Iterable[Part], storage: Storage = "float32", weight_bytes: int = 4) -> Size:
+def size_of(parts: Iterable[Part], storage: Storage = FLOAT32, weight_bytes: int = 4) -> Size:
     """The size of an embedding.
 
     Args:
         parts: Its tensors.
-        storage: How rows are kept; ``float32`` leaves them in the dtype of the model.
+        storage: How rows are kept.
         weight_bytes: Bytes of a weight of the model: 4 for float32, 2 for bfloat16.
     """
     parts = tuple(parts)

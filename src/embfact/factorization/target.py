@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from embfact.factorization.base import BudgetUnit, Evidence, Method
-from embfact.factorization.layout import Storage
+from embfact.factorization.layout import FLOAT32, Storage
 from embfact.typed import number
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class SizeTarget:
         method: Method,
         vocab_size: int,
         hidden_size: int,
-        storage: Storage = "float32",
+        storage: Storage = FLOAT32,
         weight_bytes: int = 4,
     ) -> None:
         """Refuse what is sure to fail for a V x H table whose weights have so many bytes, without the table.
@@ -80,7 +80,7 @@ class SizeTarget:
         method: Method,
         table: torch.Tensor,
         evidence: Evidence | None = None,
-        storage: Storage = "float32",
+        storage: Storage = FLOAT32,
     ) -> int | None:
         """The rank that this asks of a method for a table; None for a method without one.
 

@@ -11,11 +11,11 @@ from embfact.embeddings.build import build_embedding, describe_embedding
 from embfact.embeddings.projected_block import ProjectedBlock
 from embfact.errors import ModelError
 from embfact.factorization.base import Evidence, Factorization, Method, ModelAdapter
-from embfact.factorization.layout import Storage
+from embfact.factorization.layout import FLOAT32, Storage
 from embfact.factorization.registry import build_method
 from embfact.models.sharing import Places, find_places, put, settle
 from embfact.models.size import identity, unique_tensors
-from embfact.models.storage import store
+from embfact.models.storage import allocate
 from embfact.models.table import dense_table, scale_of
 from embfact.models.undo import unchanged_on_error
 
@@ -30,7 +30,7 @@ def compress(
     evidence: Evidence | None = None,
     seed: int = 0,
     allow_larger: bool = False,
-    storage: Storage = "float32",
+    storage: Storage = FLOAT32,
 ) -> None:
     """Replace the token embedding of a model by what a method makes of it, in place.
 
@@ -45,7 +45,8 @@ def compress(
         evidence: What ``method.needs`` asks for.
         seed: Seed of methods that draw random numbers.
         allow_larger: Accept a rank that does not shrink the table.
-        storage: How the embedding will be kept in the end, which decides what shrinks; see `store`.
+        storage: How the embedding will be kept in the end, which decides what shrinks; see
+            `embfact.models.storage.store`.
 
     Raises:
         ModelError: If the model has no dense table that can be replaced, the rank or evidence does not fit it, or the
@@ -99,7 +100,7 @@ def rebuild(model: PreTrainedModel) -> None:
                 raise ValueError(f"{adapter.name} is no ModelAdapter")
             adapter.adapt(model, blueprint["rank"])
             settle(model, places)
-            store(model, blueprint.get("storage", "float32"))
+            allocate(model, Storage.of_json(blueprint))
         else:
             put(model, build_embedding(blueprint["embedding"]), places)
         model.config.embfact = {**model.config.embfact, **places.as_json()}

@@ -11,7 +11,7 @@ from embfact.embeddings.base import TokenEmbedding
 from embfact.embeddings.build import describe_embedding
 from embfact.embeddings.dense import DenseEmbedding
 from embfact.errors import ModelError
-from embfact.factorization.layout import Storage
+from embfact.factorization.layout import FLOAT32, Storage
 
 
 def store(model: PreTrainedModel, storage: Storage) -> None:
@@ -27,7 +27,7 @@ def store(model: PreTrainedModel, storage: Storage) -> None:
     Raises:
         ModelError: If the model is not compressed, is stored already, or has weights that the storage cannot hold.
     """
-    if storage == "float32":
+    if storage == FLOAT32:
         return
     embedding = _token_embedding(model)
     try:
@@ -36,8 +36,14 @@ def store(model: PreTrainedModel, storage: Storage) -> None:
         raise ModelError(f"the token embedding of {model.config.model_type}: {error}") from error
     blueprint = model.config.embfact
     # What an adapter puts into the model is described by its options; only how it is kept has to be added.
-    kept = {"storage": storage} if "adapter" in blueprint else {"embedding": describe_embedding(embedding)}
+    kept = storage.as_json() if "adapter" in blueprint else {"embedding": describe_embedding(embedding)}
     model.config.embfact = blueprint | kept
+
+
+def allocate(model: PreTrainedModel, storage: Storage) -> None:
+    """Give a model that an adapter has changed the tensors of a stored embedding, all zero, to load saved ones into."""
+    if storage != FLOAT32:
+        _token_embedding(model).allocate_tables(storage)
 
 
 def imitate(model: PreTrainedModel, storage: Storage | None) -> None:
@@ -54,7 +60,7 @@ def imitate(model: PreTrainedModel, storage: Storage | None) -> None:
     Raises:
         ModelError: If the model is not compressed.
     """
-    _token_embedding(model).imitate_storage(None if storage == "float32" else storage)
+    _token_embedding(model).imitate_storage(None if storage == FLOAT32 else storage)
 
 
 def _token_embedding(model: PreTrainedModel) -> TokenEmbedding:

@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 
 from embfact.embeddings.projected_block import ProjectedBlock
 from embfact.errors import ModelError
-from embfact.factorization.layout import Size
+from embfact.factorization.layout import FLOAT32, Size, Storage, StorageFormat, StorageGroup
 from embfact.models.compress import embedding_tensors
 from embfact.models.heads import PassedTableHead, TiedHead
 from embfact.models.size import model_size
@@ -24,6 +24,8 @@ class Summary:
         method: Name of the factorization; None for a model that is not compressed.
         rank: Its rank, or what else it counts; None for a method without one.
         storage: How the embedding is kept.
+        storage_group: Numbers that share a scale where it is quantized; None where it is not, or has been saved before
+            there were groups.
         tied: Whether an output layer scores with the embedding; it then counts once, as a part of it.
         embedding: The token embedding now.
         dense_embedding: A V x H table.
@@ -33,7 +35,8 @@ class Summary:
 
     method: str | None
     rank: int | None
-    storage: str
+    storage: StorageFormat
+    storage_group: StorageGroup | None
     tied: bool
     embedding: Size
     dense_embedding: Size
@@ -43,7 +46,8 @@ class Summary:
     def __str__(self) -> str:
         words = [self.method or "not compressed"]
         words += [f"rank {self.rank}"] if self.rank is not None else []
-        words += [f"stored as {self.storage}"] if self.storage != "float32" else []
+        kept = Storage(self.storage, self.storage_group)
+        words += [f"stored as {kept}"] if kept != FLOAT32 else []
         words += ["tied output layer included"] if self.tied else []
         rows = [("embedding", self.embedding, self.dense_embedding), ("model", self.model, self.dense_model)]
         return "\n".join([", ".join(words), _HEADER, *(_line(*row) for row in rows)])
@@ -64,12 +68,14 @@ def summary(model: PreTrainedModel) -> Summary:
     if not isinstance(model, PreTrainedModel):
         raise ModelError(f"only a model of transformers has a summary (found a {type(model).__name__})")
     blueprint: dict[str, Any] = getattr(model.config, "embfact", None) or {}
+    kept = Storage.of_json(blueprint.get("embedding", blueprint))
     now, whole = model_size(model, embedding_tensors(model)), model_size(model)
     dense, beside = _dense_sizes(model)
     return Summary(
         method=blueprint.get("method"),
         rank=blueprint.get("rank"),
-        storage=blueprint.get("embedding", blueprint).get("storage", "float32"),
+        storage=kept.format,
+        storage_group=kept.group,
         tied=any(isinstance(module, TiedHead | PassedTableHead) for module in model.modules()),
         embedding=now,
         dense_embedding=dense,

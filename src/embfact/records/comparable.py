@@ -29,7 +29,7 @@ OWN = frozenset(
 """Sections and options that a dense run does not have, or that change nothing in it."""
 _DATA = frozenset({"data", "data_fingerprint"})
 # Their place in a table is a row or a column of its own, not the words beside it.
-_PLACED = frozenset({"method", "size", "storage", "quantization", "seed"})
+_PLACED = frozenset({"method", "size", "storage", "storage_group", "quantization", "seed"})
 
 
 @dataclass(frozen=True)

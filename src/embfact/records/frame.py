@@ -36,6 +36,7 @@ def frame_of(config: RunConfig, identity: Identity) -> dict[str, Any]:
             "size": config.size,
             "size_name": config.factorization.size_name,
             "storage": config.storage,
+            "storage_group": config.kept.group,
             "quantization": None if config.storage == "float32" else config.quantization,
         },
         "versions": versions(),

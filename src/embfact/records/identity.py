@@ -87,6 +87,7 @@ def science(config: RunConfig, data_fingerprint: str, model_fingerprint: str) ->
         "method": config.factorization.name,
         "size": _size(config),
         "storage": config.storage,
+        "storage_group": config.kept.group,
         "quantization": None if config.storage == "float32" else config.quantization,
         "trainable": config.trainable,
         "evidence": _evidence(config),

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from embfact.errors import ModelError
+from embfact.factorization.layout import StorageFormat, StorageGroup
 from embfact.records.atomic import write_text
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -65,7 +66,10 @@ class MethodPart(Part):
     rank: int | None = Field(None, description="its size; null for a method without one, or a failed run of a budget")
     size: str | None = Field(None, description="the size that was asked for: r64, b0.1 (budget), e0.9 (energy)")
     size_name: str = Field("rank", description="what its size counts, e.g. kept rows")
-    storage: str = "float32"
+    storage: StorageFormat = "float32"
+    storage_group: StorageGroup | None = Field(
+        None, description="numbers that share a scale; null where it is not quantized, or was before there were groups"
+    )
     quantization: Literal["post_training", "aware"] | None = Field(
         None, description="whether training imitated the storage; null for float32, which needs no quantization"
     )

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
+from embfact.factorization.layout import FLOAT32, Storage, StorageFormat
 from embfact.records.collect import Collected
 from embfact.records.record import RunRecord
 from embfact.records.versions import DataVersion, rows_of, source_of, versions_of
@@ -21,7 +22,7 @@ from embfact.records.wording import Wording
 
 Key = TypeVar("Key", bound=Hashable)
 DENSE = "none"
-STORAGES = ("", "float16", "int8", "int4")
+_GROUPS = ("", "row", "g128", "g64", "g32")
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ class Row:
     """The runs of one model, method, storage, asked size and setting, on all data.
 
     Attributes:
-        storage: How the embedding is kept: empty for float32, ``int8``, ``int8 QAT`` (quantization-aware training).
+        storage: How the embedding is kept: empty for float32, ``int8-g64`` (in groups of 64), ``int8-row``, ``int8``
+            (from before there were groups), ``int8-g64 QAT`` (quantization-aware training).
         asked: The size that was asked for: ``r64``, ``b0.1`` or ``p0.1`` (budget of bytes or parameters), ``e0.9``
             (energy); None for a method without one.
         conditions: In words, the options in which runs of this table differ and which dense runs have too, the same for
@@ -96,7 +98,7 @@ class Row:
 
     @property
     def label(self) -> str:
-        """The method as a table calls it: ``svd``, ``svd int8``."""
+        """The method as a table calls it: ``svd``, ``svd int8-g64``."""
         return f"{self.method} {self.storage}".rstrip()
 
     @property
@@ -195,7 +197,7 @@ def build_table(collected: Collected) -> Table:
     wording = Wording(records)
     groups = _grouped(
         lambda run: (
-            (run.model.name, run.method.name, _storage(run), _asked(run)),
+            (run.model.name, run.method.name, storage_words(_storage(run), run.method.quantization), _asked(run)),
             (wording.conditions(run), wording.options(run)),
         ),
         records,
@@ -221,22 +223,32 @@ def row_label(row: Row, table: Table) -> str:
 
 
 def _place(row: Row) -> tuple[Any, ...]:
-    storage, *aware = row.storage.split(" ")
     share = float(row.asked[1:]) if row.asked else 0.0
     ranks = row.ranks[:1] or (share,)  # a budget that only failed has come out at no rank
-    return row.model, row.method != DENSE, row.method, STORAGES.index(storage), aware, ranks, share, row.setting
+    return row.model, row.method != DENSE, row.method, storage_order(row.storage), ranks, share, row.setting
 
 
-def _storage(run: RunRecord) -> str:
-    kept = run.method.storage
-    if kept == "float32":
+def storage_order(storage: str) -> tuple[int, int, str]:
+    """Decides the order of what `Row.storage` says: by format, and within it larger groups first."""
+    kept, _, aware = storage.partition(" ")
+    name, _, group = kept.partition("-")
+    return get_args(StorageFormat).index(name or FLOAT32.format), _GROUPS.index(group), aware
+
+
+def storage_words(storage: Storage, quantization: str | None) -> str:
+    """How the embedding is kept, as a row says it."""
+    if storage == FLOAT32:
         return ""
-    return f"{kept} QAT" if run.method.quantization == "aware" else kept
+    return f"{storage} QAT" if quantization == "aware" else str(storage)
+
+
+def _storage(run: RunRecord) -> Storage:
+    return Storage(run.method.storage, run.method.storage_group)
 
 
 def _asked(run: RunRecord) -> str | None:
     """The size as it was asked for, without the storage that a record has behind it."""
-    asked = (run.method.size or "").removesuffix(run.method.storage).rstrip("-")
+    asked = (run.method.size or "").removesuffix(str(_storage(run))).rstrip("-")
     return asked or (None if run.method.rank is None else f"r{run.method.rank}")
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from embfact.records.table import DENSE, STORAGES, Column, Row
+from embfact.records.table import DENSE, Column, Row, storage_order
 from embfact.tables.cells import UNDEFINED, rank_range
 from embfact.tables.grid import Kind
 
@@ -34,15 +34,10 @@ def _rank(row: Row) -> str:
     return f"{counted}{rank_range(row.ranks)}" if row.ranks else UNDEFINED
 
 
-def _storage_order(row: Row) -> tuple[int, str]:
-    storage, _, aware = row.storage.partition(" ")
-    return STORAGES.index(storage), aware
-
-
 ROW_FIELDS: dict[str, RowField] = {
     "model": RowField(lambda row: row.model, lambda row: row.model),
     "method": RowField(lambda row: row.method, lambda row: (row.method != DENSE, row.method)),
-    "storage": RowField(lambda row: row.storage or "float32", _storage_order),
+    "storage": RowField(lambda row: row.storage or "float32", lambda row: storage_order(row.storage)),
     "asked": RowField(lambda row: row.target or UNDEFINED, lambda row: row.target),
     "rank": RowField(_rank, lambda row: row.ranks, "count"),
     "setting": RowField(lambda row: row.setting or UNDEFINED, lambda row: row.setting),

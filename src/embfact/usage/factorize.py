@@ -103,18 +103,18 @@ class Workbench:
             self._latest = method
         model = copy.deepcopy(self.model) if isinstance(method, ModelAdapter) and not in_place else self.model
         start = perf_counter()
-        rank = config.target.rank_of(method, self.table, evidence, config.storage) if config.target else None
+        rank = config.target.rank_of(method, self.table, evidence, config.kept) if config.target else None
         if isinstance(method, Factorization) and not in_place:
             sizes, weight_bytes = self.table.shape, self.table.element_size()
-            method.check_size(sizes[0], sizes[1], rank, False, config.storage, weight_bytes)
+            method.check_size(sizes[0], sizes[1], rank, False, config.kept, weight_bytes)
             padding = self.embedding.padding_idx
             small = method.fit(self.table, rank, evidence=evidence, padding_idx=padding, seed=config.seed)
             seconds = perf_counter() - start
-            small.store_tables(config.storage)
+            small.store_tables(config.kept)
             return small, model_size(small), rank, seconds
-        compress(model, method, rank, evidence=evidence, seed=config.seed, storage=config.storage)
+        compress(model, method, rank, evidence=evidence, seed=config.seed, storage=config.kept)
         seconds = perf_counter() - start
-        store(model, config.storage)
+        store(model, config.kept)
         small = cast(TokenEmbedding, model.get_input_embeddings())
         return small, model_size(model, embedding_tensors(model)), rank, seconds
 
@@ -122,7 +122,7 @@ class Workbench:
         """The figures of one method; what stands in its way becomes the row's problem."""
         config, method = job.config, job.config.factorization
         name = method.size_name if method.uses_rank else None
-        row = MethodRow(method.name, config.storage, setting, name)
+        row = MethodRow(method.name, str(config.kept), setting, name)
         if job.problem:
             return replace(row, problem=f"does not fit: {job.problem}")
         try:

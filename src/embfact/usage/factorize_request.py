@@ -27,8 +27,8 @@ from embfact.sections import TRAINING
 ALL = "factorization=all"
 PLACES = ("output", "table")
 SECTIONS = ("data", "model", "factorization", "task", "trainer", "evidence", "paths")
-VALUES = ("rank", "budget", "budget_unit", "energy", "storage", "seed")
-SWEPT = ("factorization", "rank", "budget", "budget_unit", "energy", "storage")
+VALUES = ("rank", "budget", "budget_unit", "energy", "storage", "storage_group", "seed")
+SWEPT = ("factorization", "rank", "budget", "budget_unit", "energy", "storage", "storage_group")
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,9 @@ def read_factorize_request(conf_dir: Path, words: Sequence[str], multirun: bool)
         faults += error.faults
     with hydra_session(conf_dir) as composer:
         known = [o for o in composer.read(words)[0] if o.input_line not in {fault.found for fault in faults}]
-    jobs = [Job(config, _size_problem(config)) for config in configs]
+    # Two that differ only in what decides nothing, as the groups of what is not quantized, are one row.
+    distinct = {(repr(one.factorization), str(one.target), one.kept): one for one in configs}.values()
+    jobs = [Job(config, _size_problem(config)) for config in distinct]
     faults += [*filter(None, map(_fault_of_word, known)), *_faults_of_disk(jobs), *_faults_of_places(places, jobs)]
     if faults:
         raise ConfigError(faults)
@@ -131,7 +133,7 @@ def _size_problem(config: RunConfig) -> str | None:
     try:
         shape = table_shape(config.model)
         if shape and config.target:
-            config.target.check(config.factorization, shape.vocab_size, shape.embedding_size, config.storage)
+            config.target.check(config.factorization, shape.vocab_size, shape.embedding_size, config.kept)
     except ModelError:
         return None
     except ValueError as error:

@@ -21,7 +21,7 @@ class MethodRow:
 
     Attributes:
         method: Its name.
-        storage: How its tables are kept.
+        storage: How its tables are kept: ``float32``, ``int8-g64``.
         setting: In words, the options in which rows of the table differ; empty if they do not.
         size_name: What its size counts, e.g. ``rank``; None for a method without one.
         rank: The size that came out; None for a method without one, or a row with a problem.
@@ -47,7 +47,7 @@ class MethodRow:
 
     @property
     def label(self) -> str:
-        """The method as the tables of sweeps call it: ``svd``, ``svd int8``."""
+        """The method as the tables of sweeps call it: ``svd``, ``svd int8-g64``."""
         return self.method if self.storage == "float32" else f"{self.method} {self.storage}"
 
 
