@@ -6,7 +6,7 @@ Light to import: no torch, no Hydra. `conf/` holds the values.
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
@@ -25,7 +25,8 @@ from embfact.errors import nearest
 MetricName = Literal["accuracy", "f1", "matthews", "pearson", "spearman"]
 CORRELATIONS = {"pearson", "spearman"}
 TRAINING = "training"
-CORPUS_FILES = (".txt", ".csv", ".tsv", ".jsonl", ".parquet")
+TABLE_FILES = (".csv", ".tsv", ".jsonl", ".parquet")
+CORPUS_FILES = (".txt", *TABLE_FILES)
 Whole = Annotated[int, Field(ge=1)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Trainable = Literal["all", "factors", "projection", "backbone"]
@@ -100,6 +101,14 @@ class DataConfig(Section):
     def _source_has_its_options(self) -> DataConfig:
         if self.source == "files" and not (self.train_file and self.validation_file):
             raise ValueError("data=files needs data.train_file=FILE and data.validation_file=FILE")
+        if self.source == "files":
+            given = {self.train_file: "data.train_file", self.validation_file: "data.validation_file"}
+            wrong_files = [f"{option}={file}" for file, option in given.items() if not _ends_in(file, TABLE_FILES)]
+            if wrong_files:
+                raise ValueError(
+                    f"{' and '.join(wrong_files)} does not end in {', '.join(TABLE_FILES)}; "
+                    "unpack or convert the file, and name it by what it holds"
+                )
         if self.source == "hub" and not self.hub:
             raise ValueError("a hub data set needs data.hub=OWNER/NAME")
         wrong = [m for m in self.metrics if (m in CORRELATIONS) != (self.target == "float")]
@@ -206,7 +215,7 @@ class EvidenceConfig(Section):
     @field_validator("source")
     @classmethod
     def _source_is_known(cls, value: str) -> str:
-        if value != TRAINING and not value.lower().endswith(CORPUS_FILES):
+        if value != TRAINING and not _ends_in(value, CORPUS_FILES):
             raise ValueError(f"must be {TRAINING}, or a file that ends in {', '.join(CORPUS_FILES)}")
         return expand_home(value)
 
@@ -335,6 +344,10 @@ class PathsConfig(Section):
     @classmethod
     def _home_is_meant_by_a_tilde(cls, value: str | None) -> str | None:
         return None if value is None else expand_home(value)
+
+
+def _ends_in(file: str | None, endings: tuple[str, ...]) -> bool:
+    return PurePath(file or "").suffix.lower() in endings
 
 
 def expand_home(path: str) -> str:
