@@ -15,7 +15,6 @@ from embfact.data.rows import checked_rows
 from embfact.data.source import Source
 from embfact.errors import DataError
 
-
 BINARY = Classes(("0", "1"))
 # Bytes that a file only claims to be text: one of them begins a character that never ends.
 NOT_UTF8 = pa.Array.from_buffers(
