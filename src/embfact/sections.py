@@ -5,7 +5,9 @@ Light to import: no torch, no Hydra. `conf/` holds the values.
 
 from __future__ import annotations
 
+import hashlib
 import re
+import unicodedata
 from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal, cast
 
@@ -25,6 +27,7 @@ from embfact.errors import nearest
 MetricName = Literal["accuracy", "f1", "matthews", "pearson", "spearman"]
 CORRELATIONS = {"pearson", "spearman"}
 TRAINING = "training"
+CACHE_DIR = "~/.cache/embfact"
 TABLE_FILES = (".csv", ".tsv", ".jsonl", ".parquet")
 CORPUS_FILES = (".txt", *TABLE_FILES)
 Whole = Annotated[int, Field(ge=1)]
@@ -340,6 +343,12 @@ class PathsConfig(Section):
     data_dir: str | None = Field(None, description="local mirror of data sets (EMBFACT_DATA_DIR)")
     cache_dir: str = Field(description="tokenised data, shared by all runs (EMBFACT_CACHE_DIR)")
 
+    @field_validator("data_dir", "cache_dir", mode="before")
+    @classmethod
+    def _empty_is_not_set(cls, value: Any, info: ValidationInfo) -> Any:
+        # As a shell has it: EMBFACT_CACHE_DIR= must not scatter caches over the folders that commands are given in.
+        return {"data_dir": None, "cache_dir": CACHE_DIR}[str(info.field_name)] if value == "" else value
+
     @field_validator("data_dir", "cache_dir")
     @classmethod
     def _home_is_meant_by_a_tilde(cls, value: str | None) -> str | None:
@@ -363,5 +372,12 @@ def expand_home(path: str) -> str:
 
 
 def slug(text: str) -> str:
-    """Lower-case letters, digits, dots and hyphens only: safe in directory names on every system."""
-    return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")
+    """Lower-case letters, digits, dots and hyphens only: safe in directory names on every system, and never empty.
+
+    Where letters of another script are lost, or nothing is left, a hash of the text tells it from others.
+    """
+    words = re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")
+    if words and text.isascii():
+        return words
+    digest = hashlib.sha256(unicodedata.normalize("NFC", text).encode()).hexdigest()[:8]
+    return f"{words}-{digest}" if words else digest

@@ -116,6 +116,7 @@ BAD = {
     ),
     "tag that is no list": bad("tags=pilot", "tags", "list"),
     "experiment that is a path": bad("experiment_name=a/b", "experiment_name", "pattern"),
+    "experiment that is the folder above": bad("experiment_name=..", "experiment_name", "pattern"),
     # Files and folders
     "unknown data file": bad(f"{FILES} data.train_file=tain.csv", "data.train_file", "tain.csv", "existing file"),
     "no data files": bad("data=files", "data.train_file=FILE", "data.validation_file=FILE"),
