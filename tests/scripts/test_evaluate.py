@@ -200,6 +200,15 @@ def test_a_missing_column_is_named(
     refused(run("evaluate.py", runs("vader"), *words), "new.csv has no column 'text'; use one of: label, review")
 
 
+def test_a_line_that_no_column_can_hold_is_named(
+    run: Callable[..., Any], runs: Callable[..., Path], refused: Callable[..., None], tmp_path: Path
+) -> None:
+    path = tmp_path / "new.jsonl"
+    for text, label in ((r'"hi \ud83d"', '"positive"'), ("[1, {}]", '"positive"'), ('"hi"', "1e400"), ('"hi"', 2**64)):
+        path.write_text(f'{{"text": "a", "label": "negative"}}\n{{"text": {text}, "label": {label}}}\n')
+        refused(run("evaluate.py", runs("vader"), "data=files", f"data.validation_file={path}"), "new.jsonl, line 2")
+
+
 def test_a_run_that_cannot_be_used_is_refused_in_words(
     run: Callable[..., Any], runs: Callable[..., Path], refused: Callable[..., None], tmp_path: Path
 ) -> None:

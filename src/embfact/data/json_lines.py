@@ -22,6 +22,7 @@ class _Object(list[tuple[str, Any]]):
     """The members of a JSON object, a key that is there twice included."""
 
 
+_DECODER = json.JSONDecoder(object_pairs_hook=_Object)
 _KINDS = {str: "a string", bool: "true or false", int: "a number", float: "a number", _Object: "an object"}
 
 
@@ -65,7 +66,7 @@ def read_json_lines(path: Path, columns: Sequence[str], name: str) -> Source:
 
 def _members(line: str, where: str) -> _Object:
     try:
-        row = json.loads(line, object_pairs_hook=_Object)
+        row = _DECODER.decode(line)
     except json.JSONDecodeError as error:
         raise DataError(f"{where} is not JSON ({error}); write one whole object a line") from error
     except RecursionError as error:
