@@ -65,7 +65,7 @@ class DataConfig(Section):
     validation_file: str | None = Field(None, description="file with the rows to report on")
     text: list[str] = Field(min_length=1, max_length=2, description="one text column, or two for pairs")
     label: str = Field(description="column with the label or the target")
-    label_names: list[str] | None = Field(None, description="class names in the order of their codes")
+    label_names: list[str] | None = Field(None, description="class names in the order of their codes, from 0")
     target: Literal["class", "float"] = Field("class", description="class: classification; float: regression")
     metrics: list[MetricName] = Field(min_length=1, description="metrics to report; the first one selects")
     train_split: str = Field("train", description="split to train on")

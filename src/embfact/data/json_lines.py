@@ -84,7 +84,7 @@ def _kind(value: Any, column: str, where: str) -> str | None:
         return None
     kind = _KINDS.get(type(value), "a list")
     if isinstance(value, list):
-        raise DataError(f"{where}: {column!r} holds {kind}; texts and labels are strings or numbers")
+        raise DataError(f"{where}: {column!r} holds {kind}; name another column, or write it as a string")
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise DataError(f"{where}: {column!r} holds {short(value)}, which is beyond 64 bits; write it as a string")
     if isinstance(value, str) and not value.isascii():
