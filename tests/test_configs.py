@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from embfact.composition import read_request
+from embfact.composition import hydra_session, read_request
 from embfact.config import RunConfig
+from embfact.lifecycle.caches import default_cache_dir
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 # Options that stand for something of the user's own, which no file can hold.
@@ -110,3 +111,21 @@ def test_each_experiment_plans_runs_that_can_all_start(experiment: str, train: A
     assert all(run.endswith("to do") for run in runs)
     assert summary.startswith(f"{len(runs)} runs, 0 finished, {len(runs)} to do")
     assert announced is None or int(announced[1]) == len(runs)
+
+
+def test_an_empty_folder_in_the_environment_is_one_that_is_not_set(
+    train: Any, tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("home", "work"):
+        (tmp_path / folder).mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("EMBFACT_CACHE_DIR", "")
+    answer = train(*tiny, "factorization=none", "output_dir=runs", cwd=tmp_path / "work")
+    assert (answer.code, answer.err) == (0, "")
+    assert [path.name for path in (tmp_path / "work").iterdir()] == ["runs"]
+    assert list((tmp_path / "home" / ".cache" / "embfact" / "tokens").iterdir())
+    assert default_cache_dir() == tmp_path / "home" / ".cache" / "embfact"
+    with hydra_session(CONF) as composer:
+        monkeypatch.setenv("EMBFACT_DATA_DIR", "")
+        ((config,), _) = composer.configs([[]])
+    assert config.paths.data_dir is None

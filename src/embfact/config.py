@@ -64,7 +64,7 @@ class RunConfig(Section):
         description="what is trained besides the head: all, the embedding, its projection, or all but the embedding"
     )
     seed: int = Field(ge=0, lt=2**32, description="seed of the head, the factors, dropout and the order of rows")
-    experiment_name: str = Field(pattern=r"^[\w.-]+$", max_length=100, description="folder of the runs and W&B group")
+    experiment_name: str = Field(pattern=r"^\w[\w.-]*$", max_length=100, description="folder of the runs and W&B group")
     output_dir: str = Field(min_length=1, description="folder that holds the run directories")
     tags: list[str] = Field(description="words to find the run by")
     baseline: bool = Field(description="a sweep adds one dense run per data set, model and seed")

@@ -15,7 +15,7 @@ from embfact.models.backbones import TableShape, origin_of, read_config, table_s
 from embfact.models.size import saved_bytes
 from embfact.rank_schedule import fault_of_schedule
 from embfact.records.remote import fault_of_url
-from embfact.sections import ModelConfig
+from embfact.sections import DataConfig, ModelConfig
 from embfact.usage.starting_point import check_start
 
 
@@ -46,6 +46,8 @@ def _data_faults(config: RunConfig) -> list[Fault]:
             faults.append(
                 Fault(f"data.{key} is not a file that can be read", file, "give the path of an existing file")
             )
+    if config.data.source == "files" and not faults:
+        faults += _faults_of_labels(config.data)
     data_dir = config.paths.data_dir
     if data_dir and not _is_readable(data_dir, folder=True):
         remedy = "set paths.data_dir (or EMBFACT_DATA_DIR) to an existing folder"
@@ -60,6 +62,28 @@ def _data_faults(config: RunConfig) -> list[Fault]:
             what = "evidence.source is a file of the data itself, with rows that are held out or reported"
             faults.append(Fault(what, corpus, "use evidence.source=training, the rows that are trained on"))
     return faults
+
+
+def _faults_of_labels(data: DataConfig) -> list[Fault]:
+    """Files whose labels do not go together: every run would score classes that it was not trained on."""
+    stamps = [Path(str(file)).expanduser().stat() for file in (data.train_file, data.validation_file)]
+    told = _label_error(data.model_dump_json(), tuple((stamp.st_size, stamp.st_mtime_ns) for stamp in stamps))
+    return [Fault(told)] if told else []
+
+
+# Read once for all runs of a sweep, and again in a later command of the same process if the files have changed.
+@lru_cache(maxsize=16)
+def _label_error(document: str, _version: tuple[tuple[int, int], ...]) -> str | None:
+    from embfact.data.labels import LabelError  # Arrow only where there are files to read
+    from embfact.data.text import check_labels
+
+    try:
+        check_labels(DataConfig.model_validate_json(document))
+    except LabelError as error:
+        return str(error)
+    except DataError:  # of a row: the run itself will say so, the others go on
+        return None
+    return None
 
 
 def _model_faults(config: RunConfig) -> list[Fault]:

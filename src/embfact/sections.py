@@ -5,8 +5,10 @@ Light to import: no torch, no Hydra. `conf/` holds the values.
 
 from __future__ import annotations
 
+import hashlib
 import re
-from pathlib import Path
+import unicodedata
+from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
@@ -26,7 +28,9 @@ from embfact.typed import number
 MetricName = Literal["accuracy", "f1", "matthews", "pearson", "spearman"]
 CORRELATIONS = {"pearson", "spearman"}
 TRAINING = "training"
-CORPUS_FILES = (".txt", ".csv", ".tsv", ".jsonl", ".parquet")
+CACHE_DIR = "~/.cache/embfact"
+TABLE_FILES = (".csv", ".tsv", ".jsonl", ".parquet")
+CORPUS_FILES = (".txt", *TABLE_FILES)
 Whole = Annotated[int, Field(ge=1)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Trainable = Literal["all", "factors", "projection", "backbone"]
@@ -62,7 +66,7 @@ class DataConfig(Section):
     validation_file: str | None = Field(None, description="file with the rows to report on")
     text: list[str] = Field(min_length=1, max_length=2, description="one text column, or two for pairs")
     label: str = Field(description="column with the label or the target")
-    label_names: list[str] | None = Field(None, description="class names in the order of their codes")
+    label_names: list[str] | None = Field(None, description="class names in the order of their codes, from 0")
     target: Literal["class", "float"] = Field("class", description="class: classification; float: regression")
     metrics: list[MetricName] = Field(min_length=1, description="metrics to report; the first one selects")
     train_split: str = Field("train", description="split to train on")
@@ -101,6 +105,14 @@ class DataConfig(Section):
     def _source_has_its_options(self) -> DataConfig:
         if self.source == "files" and not (self.train_file and self.validation_file):
             raise ValueError("data=files needs data.train_file=FILE and data.validation_file=FILE")
+        if self.source == "files":
+            given = {self.train_file: "data.train_file", self.validation_file: "data.validation_file"}
+            wrong_files = [f"{option}={file}" for file, option in given.items() if not _ends_in(file, TABLE_FILES)]
+            if wrong_files:
+                raise ValueError(
+                    f"{' and '.join(wrong_files)} does not end in {', '.join(TABLE_FILES)}; "
+                    "unpack or convert the file, and name it by what it holds"
+                )
         if self.source == "hub" and not self.hub:
             raise ValueError("a hub data set needs data.hub=OWNER/NAME")
         wrong = [m for m in self.metrics if (m in CORRELATIONS) != (self.target == "float")]
@@ -209,7 +221,7 @@ class EvidenceConfig(Section):
     @field_validator("source")
     @classmethod
     def _source_is_known(cls, value: str) -> str:
-        if value != TRAINING and not value.lower().endswith(CORPUS_FILES):
+        if value != TRAINING and not _ends_in(value, CORPUS_FILES):
             raise ValueError(f"must be {TRAINING}, or a file that ends in {', '.join(CORPUS_FILES)}")
         return expand_home(value)
 
@@ -334,10 +346,20 @@ class PathsConfig(Section):
     data_dir: str | None = Field(None, description="local mirror of data sets (EMBFACT_DATA_DIR)")
     cache_dir: str = Field(description="tokenised data, shared by all runs (EMBFACT_CACHE_DIR)")
 
+    @field_validator("data_dir", "cache_dir", mode="before")
+    @classmethod
+    def _empty_is_not_set(cls, value: Any, info: ValidationInfo) -> Any:
+        # As a shell has it: EMBFACT_CACHE_DIR= must not scatter caches over the folders that commands are given in.
+        return {"data_dir": None, "cache_dir": CACHE_DIR}[str(info.field_name)] if value == "" else value
+
     @field_validator("data_dir", "cache_dir")
     @classmethod
     def _home_is_meant_by_a_tilde(cls, value: str | None) -> str | None:
         return None if value is None else expand_home(value)
+
+
+def _ends_in(file: str | None, endings: tuple[str, ...]) -> bool:
+    return PurePath(file or "").suffix.lower() in endings
 
 
 def expand_home(path: str) -> str:
@@ -353,5 +375,12 @@ def expand_home(path: str) -> str:
 
 
 def slug(text: str) -> str:
-    """Lower-case letters, digits, dots and hyphens only: safe in directory names on every system."""
-    return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")
+    """Lower-case letters, digits, dots and hyphens only: safe in directory names on every system, and never empty.
+
+    Where letters of another script are lost, or nothing is left, a hash of the text tells it from others.
+    """
+    words = re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")
+    if words and text.isascii():
+        return words
+    digest = hashlib.sha256(unicodedata.normalize("NFC", text).encode()).hexdigest()[:8]
+    return f"{words}-{digest}" if words else digest

@@ -116,11 +116,14 @@ BAD = {
     ),
     "tag that is no list": bad("tags=pilot", "tags", "list"),
     "experiment that is a path": bad("experiment_name=a/b", "experiment_name", "pattern"),
+    "experiment that is the folder above": bad("experiment_name=..", "experiment_name", "pattern"),
     # Files and folders
     "unknown data file": bad(f"{FILES} data.train_file=tain.csv", "data.train_file", "tain.csv", "existing file"),
     "no data files": bad("data=files", "data.train_file=FILE", "data.validation_file=FILE"),
     "trained on and reported on": bad("data.report_splits=[train]", "data.report_splits", "leave it out"),
     "the same file twice": bad(f"{FILES} data.validation_file=train.csv", "data.validation_file", "give another"),
+    "compressed data file": bad(f"{FILES} data.train_file=train.csv.gz", "data.train_file=train.csv.gz", ".parquet"),
+    "labels of other classes": bad(f"{FILES} data.validation_file=words.csv", "words.csv, line 2", "0, 1", "bad, good"),
     "one class": bad("data.label_names=[good]", "data.label_names", "two or more"),
     "flag of Hydra's": bad("--config-name=other", "--config-name", "conf/"),
     "no such user": bad("output_dir='~nosuchuser/x'", "output_dir", "path"),
@@ -181,6 +184,7 @@ def folder(tmp_path: Path) -> Path:
     """A working directory with the files that some of the commands name."""
     (tmp_path / "train.csv").write_text("text,label\na fine film,1\na dull film,0\n")
     (tmp_path / "valid.csv").write_text("text,label\na good film,1\na poor film,0\n")
+    (tmp_path / "words.csv").write_text("text,label\na good film,good\na poor film,bad\n")
     (tmp_path / "empty").mkdir()
     bert = {"model_type": "bert", "hidden_size": 768, "vocab_size": 30522}
     encoder(tmp_path / "bare", **bert)
@@ -227,6 +231,15 @@ def test_the_real_command_refuses_before_it_imports_anything_heavy(
     assert code == 2
     check(err, case)
     assert imported & HEAVY == set()
+    assert files_below(folder) == before
+
+
+def test_labels_are_compared_before_a_training_is_thought_of(folder: Path, files_below: Any) -> None:
+    before, case = files_below(folder), BAD["labels of other classes"]
+    code, _, err, imported = real(words_of(case, folder, sweep=True), folder)
+    assert code == 2
+    check(err, case)
+    assert imported & HEAVY <= {"pandas"}  # which Arrow looks for
     assert files_below(folder) == before
 
 

@@ -249,6 +249,23 @@ def test_a_run_that_fails_does_so_alone(train: Any, tiny: list[str], broken: Pat
     assert "2 runs, 1 finished, 1 to do" in again.out
 
 
+def test_json_lines_that_no_column_can_hold_are_told_with_file_and_line(
+    train: Any, tiny: list[str], tmp_path: Path
+) -> None:
+    odd = {"half": r'"hi \ud83d"', "mixed": '{"a": "x"}', "deep": "[" * 10**5}
+    for name, value in {**odd, "valid": '"a film"'}.items():
+        rows = [f'{{"text": "a film {row}", "label": {row % 2}}}' for row in range(4)]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join([*rows, f'{{"label": 1, "text": {value}}}']) + "\n")
+    files = ["data=files", f"data.train_file={','.join(f'{name}.jsonl' for name in odd)}"]
+    words = ["data.validation_file=valid.jsonl", "data.selection_size=1", "data.train_size=null", "data.eval_size=null"]
+    answer = train(*tiny, *files, *words, "factorization=none", "output_dir=runs", "-m", cwd=tmp_path)
+    assert answer.code == 1
+    lines = answer.err.splitlines()
+    assert len(lines) == len(odd)
+    assert all(any(f"{name}.jsonl, line 5" in line for line in lines) for name in odd), answer.err
+    assert "Traceback" not in answer.out + answer.err
+
+
 def test_data_that_is_not_there_leaves_the_other_runs_alone(swept: Swept) -> None:
     answer = swept.command("data=sst2,vader", "factorization=svd", "rank=8", "seed=0", "-m")
     assert answer.code == 1

@@ -63,6 +63,33 @@ def test_documents_longer_than_pythons_csv_limit_are_read(tmp_path: Path) -> Non
     assert len(str(read(path)["text"][0])) == 500_000
 
 
+OLD_MAC = {
+    "old.csv": "text,label\rfine,1\rdull,0\r",
+    "old.tsv": "text\tlabel\rfine\t1\rdull\t0",
+    "old.jsonl": '\r{"text": "fine", "label": "1"}\r{"text": "dull", "label": "0"}\r',
+}
+
+
+@pytest.mark.parametrize("name", OLD_MAC)
+def test_lines_may_end_in_cr_alone(tmp_path: Path, name: str) -> None:
+    path = written(tmp_path, name, "\ufeff" + OLD_MAC[name])
+    assert read(path) == {"text": ["fine", "dull"], "label": ["1", "0"]}
+    assert read_file(path, COLUMNS).where(1) == f"{name}, line 3"
+
+
+def test_quoted_line_breaks_of_every_kind_stay_what_they_are(tmp_path: Path) -> None:
+    path = written(tmp_path, "any.csv", 'text,label\n"a\rb",1\n"c\r\nd",0\n')
+    assert read(path)["text"] == ["a\rb", "c\r\nd"]
+    path = written(tmp_path, "cr.csv", 'text,label\r"a\rb",1\r')
+    assert read(path)["text"] == ["a\rb"]
+
+
+def test_members_that_nobody_asked_for_may_hold_anything(tmp_path: Path) -> None:
+    odd = ['{"a": [1, "x", {}]}', "18446744073709551616", '"\\ud83d"', "NaN", "null", "[[[]]]"]
+    lines = [f'{{"text": "x", "other": {value}, "label": 1}}' for value in odd]
+    assert read(written(tmp_path, "a.jsonl", "\n".join(lines)))["text"] == ["x"] * len(odd)
+
+
 def test_a_row_is_named_by_its_line_in_the_file(tmp_path: Path) -> None:
     path = written(tmp_path, "train.csv", 'text,label\n"two\nlines",1\n\nthird,0\n')
     source = read_file(path, COLUMNS)
@@ -91,6 +118,50 @@ REFUSED: dict[str, tuple[str, str | bytes, str]] = {
         '{"text": "x", "label": 1}\n{"text": "y", "label": "one"}\n',
         "'label' of a.jsonl, line 2: found 'one'",
     ),
+    "JSON of numbers and switches": (
+        "a.jsonl",
+        '{"text": "x", "label": 0.5}\n{"text": "y", "label": true}\n',
+        "'label' of a.jsonl, line 2: found True, which is true or false, after a number",
+    ),
+    "an object": (
+        "a.jsonl",
+        '{"text": "x", "label": 1}\n{"text": {"a": 1}, "label": 1}\n',
+        "line 2: 'text' holds an obj",
+    ),
+    "a list": ("a.jsonl", '{"text": ["x", 1], "label": 1}\n', "line 1: 'text' holds a list"),
+    "an array of labels": ("a.jsonl", '{"text": "x", "label": [[]]}\n', "line 1: 'label' holds a list"),
+    "deep nesting": ("a.jsonl", '{"text": "x", "label": ' + "[" * 10**5 + "\n", "line 1 is nested too deeply"),
+    "deep nesting elsewhere": (
+        "a.jsonl",
+        '{"text": "x", "label": 1, "other": ' + "[" * 10**5 + "]" * 10**5 + "}\n",
+        "line 1 is nested too deeply",
+    ),
+    "a lone surrogate": ("a.jsonl", '{"text": "x \\ud83d", "label": 1}\n', r"line 1: 'text' holds \\ud83d, half of"),
+    "a surrogate among labels": (
+        "a.jsonl",
+        '{"text": "x", "label": "\\ud83d\\ude00"}\n{"text": "x", "label": "\\udc00"}\n',
+        r"line 2: 'label' holds \\udc00, half of a surrogate pair",
+    ),
+    "a surrogate as a name": ("a.jsonl", '{"\\ud83d": "x", "label": 1}\n', r"line 1 has no column 'text'.*\\ud83d"),
+    "beyond 64 bits": (
+        "a.jsonl",
+        '{"text": "x", "label": 1}\n{"text": "x", "label": 9223372036854775808}\n',
+        "line 2: 'label' holds 9223372036854775808, which is beyond 64 bits; write it as a string",
+    ),
+    "thousands of digits": ("a.jsonl", '{"text": "x", "label": ' + "9" * 5000 + "}\n", "line 1 cannot be read"),
+    "a whole number that no float holds": (
+        "a.jsonl",
+        '{"text": "x", "label": 0.5}\n{"text": "x", "label": 9007199254740993}\n',
+        "'label' of a.jsonl, line 2: found 9007199254740993",
+    ),
+    "a name twice": (
+        "a.jsonl",
+        '{"text": "x", "label": 1, "text": "y"}\n',
+        "line 1 has the column 'text' more than once",
+    ),
+    "UTF-16": ("a.csv", "text,label\nx,1\n".encode("utf-16"), r"line 1 is not UTF-8 \(byte 0xff\); save"),
+    "UTF-16 without its mark": ("a.csv", "text,label\nx,1\n".encode("utf-16-le"), "line 1 holds a NUL byte.*UTF-8"),
+    "a lone carriage return": ("a.csv", "text,label\nx\ry,1\n", "a.csv, line 2: a carriage return stands outside of"),
     "no Parquet": ("a.parquet", "text,label\nx,1\n", "a.parquet is not a whole Parquet file"),
     "extension": ("a.txt", "text,label\nx,1\n", "a.txt ends in '.txt'; use one of .csv, .tsv, .jsonl, .parquet"),
 }

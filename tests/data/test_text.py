@@ -126,6 +126,28 @@ def test_one_split_is_coded_as_training_was(files: Any) -> None:
         load_split(data, None, "validation", ("neg", "pos"))
 
 
+def test_the_training_file_says_whether_labels_are_codes_of_the_names(files: Any) -> None:
+    data = files(
+        train="text,label\na,0\nb,1\nc,2\n", validation="text,label\nd,2\n", label_names=["bad", "fine", "good"]
+    )
+    assert load_text(data, None).reports["validation"].column("label").to_pylist() == [2]
+    assert load_split(data, None, "validation").column("label").to_pylist() == [2]
+    with pytest.raises(DataError, match="label '2' is unknown; the classes are: bad, fine, good"):
+        load_split(data.model_copy(update={"label_names": None}), None, "validation", ("bad", "fine", "good"))
+
+
+def test_a_published_split_may_lack_a_class(config: Any, tmp_path: Path) -> None:
+    for split, labels in {"train": [0, 1, 2], "validation": [1.0, 2.0]}.items():
+        texts = [f"text {label}" for label in labels]
+        pq.write_table(pa.table({"text": texts, "label": labels}), tmp_path / f"{split}.parquet")
+    named = config(source="hub", hub="mine/own", mirror=".", label_names=["bad", "fine", "good"])
+    assert load_text(named, str(tmp_path)).reports["validation"].column("label").to_pylist() == [1, 2]
+    assert load_split(named, str(tmp_path), "validation").column("label").to_pylist() == [1, 2]
+    loaded = load_text(named.model_copy(update={"label_names": None}), str(tmp_path))
+    assert loaded.label_names == ("0", "1", "2")
+    assert loaded.reports["validation"].column("label").to_pylist() == [1, 2]
+
+
 def test_a_mirror_with_hidden_labels_cannot_be_reported_on(config: Any, tmp_path: Path) -> None:
     for split, labels in {"train": [0, 1], "test": [-1, -1]}.items():
         pq.write_table(pa.table({"text": ["a", "b"], "label": labels}), tmp_path / f"{split}.parquet")

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import re
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -74,6 +76,24 @@ def test_scientific_options_make_another_run(words):
 )
 def test_places_names_and_machinery_do_not(words):
     assert identity_of(*words).hash == identity_of().hash
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("\u5f71\u8bc4", "\u7535\u5f71"), ("\u5f71\u8bc4 A", "\u7535\u5f71 A"), ("???", "!!!"), ("c\u00e9", "c\u00e8")],
+)
+@pytest.mark.parametrize("option", ["data.name", "model.name"])
+def test_names_of_other_scripts_give_directories_of_their_own(option, one, other):
+    names = [identity_of(f"{option}='{name}'").directory.name for name in (one, other)]
+    assert names[0] != names[1]
+    for name in names:
+        assert re.fullmatch(r"[a-z0-9][a-z0-9.-]+", name)
+        assert "--" not in name
+
+
+def test_a_name_is_the_same_however_its_accents_are_composed():
+    composed, apart = (unicodedata.normalize(form, "caf\u00e9") for form in ("NFC", "NFD"))
+    assert identity_of(f"data.name={composed}").name == identity_of(f"data.name={apart}").name
 
 
 def test_a_rank_that_is_not_used_decides_nothing():

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from tests.statistics.made_up import Sweep
+from embfact.records.record import write
+from tests.statistics.made_up import Sweep, simulate
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "report.py"
 
@@ -36,6 +39,23 @@ def test_one_command_writes_all_of_it(report: Callable[[list[str]], int], sweep:
     assert "analysis" in page[page.index("## Left out") :]
     for name in pictures:
         assert not name.endswith(".svg") or f"({name})" in page
+
+
+def test_data_sets_of_like_names_keep_their_own_pictures(report: Callable[[list[str]], int], tmp_path: Path) -> None:
+    names = ["C++", "C#", "\u7535\u5f71"]
+    made = Sweep(tmp_path / "runs")
+    for place, name in enumerate(names):
+        for method, rank in (("none", None), ("svd", 32)):
+            made.add(simulate(1, 40, np.random.default_rng(place)), method=method, rank=rank, data=name)
+    for record in made.records:
+        write(record, made.places[record.hash])
+    assert report([str(made.root)]) == 0
+    page = (made.root / "report" / "README.md").read_text()
+    pictures = re.findall(r"\((pareto[^)]*\.svg)\)", page)
+    assert len(set(pictures)) == len(names)
+    assert len({(made.root / "report" / picture).read_text() for picture in pictures}) == len(names)
+    left_out = {line.partition(":")[0] for line in page.splitlines() if line.startswith("- analysis-")}
+    assert len(left_out) == len(names)
 
 
 def test_an_older_report_is_replaced_whole(report: Callable[[list[str]], int], sweep: Sweep, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -59,6 +60,7 @@ def test_training_rows_are_told(run: Callable[..., Any], runs: Callable[..., Pat
     assert "test: the run was trained" not in done.out
     copied = mirror / "glue" / "sst2" / "train.parquet"
     words = ["data=files", f"data.validation_file={copied}", "data.text=sentence"]
+    words += ["data.label_names=[negative,positive]"]  # the file has codes
     assert "validation: the run was trained on rows" in run("evaluate.py", runs("sst2"), *words).out
 
 
@@ -97,6 +99,63 @@ def test_labels_are_matched_by_name_not_by_code(
     assert other != kept
 
 
+def accuracy(done: Any) -> float:
+    assert (done.code, done.err) == (0, "")
+    return float(re.search(r"validation  accuracy  ([\d.]+)", done.out)[1])
+
+
+def labelled(path: Path, *labels: str) -> list[str]:
+    """A file of as many rows, and the words to score it."""
+    texts = ["a fine film", "a dull film", "a film"][: len(labels)]
+    path.write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in zip(texts, labels, strict=True)))
+    return ["data=files", f"data.validation_file={path}"]
+
+
+def test_codes_in_a_users_file_are_refused_until_the_command_says_what_they_are(
+    run: Callable[..., Any], runs: Callable[..., Path], refused: Callable[..., None], tmp_path: Path
+) -> None:
+    named = accuracy(
+        run("evaluate.py", runs("sst2"), *labelled(tmp_path / "a.csv", "negative", "positive", "negative"))
+    )
+    coded = ["evaluate.py", runs("sst2"), *labelled(tmp_path / "b.csv", "0", "1", "0")]
+    remedy = "data.label_names=[negative,positive]"
+    for told in ("b.csv, line 2: label '0' is unknown", "classes are: negative, positive", "labels: 0, 1", remedy):
+        refused(run(*coded), told)
+    assert accuracy(run(*coded, remedy)) == named
+    # Counted from 1, or in other letters, they are no positions, whatever the command says.
+    for labels in (("1", "2", "1"), ("1", "1", "1"), ("Negative", "Positive", "Negative"), ("0", "1", "negative")):
+        words = labelled(tmp_path / "c.csv", *labels)
+        refused(run("evaluate.py", runs("sst2"), *words), "label these rows with the classes that the run")
+        refused(run("evaluate.py", runs("sst2"), *words, remedy), "is unknown; the classes are: negative, positive")
+
+
+def test_numbers_are_the_classes_of_a_run_by_value(
+    run: Callable[..., Any], runs: Callable[..., Path], refused: Callable[..., None], tmp_path: Path
+) -> None:
+    rows = [f"a {'fine' if row % 2 else 'dull'} film {row},{1.0 + row % 2}" for row in range(24)]
+    (tmp_path / "train.csv").write_text("\n".join(["text,label", *rows]) + "\n")
+    labelled(tmp_path / "valid.csv", "1", "2", "1")
+    files = [f"data.train_file={tmp_path}/train.csv", f"data.validation_file={tmp_path}/valid.csv"]
+    trained = runs("files", *files)
+    own = accuracy(run("evaluate.py", trained))
+    assert own == pytest.approx(100 * record_of(trained)["metrics"]["validation"]["accuracy"], abs=0.01)
+    # As a version that took numbers for words has saved its classes.
+    older = shutil.copytree(trained, tmp_path / "older")
+    config = json.loads((older / "checkpoint" / "config.json").read_text())
+    assert config["id2label"] == {"0": "1", "1": "2"}
+    (older / "checkpoint" / "config.json").write_text(json.dumps(config | {"id2label": {"0": "1.0", "1": "2.0"}}))
+    for directory in (trained, older):
+        for labels in (("1.0", "2.0", "1e0"), ("1", "+2", "1.")):
+            assert accuracy(run("evaluate.py", directory, *labelled(tmp_path / "same.csv", *labels))) == own
+        words = labelled(tmp_path / "turned.csv", "2", "1", "2")
+        assert accuracy(run("evaluate.py", directory, *words)) == pytest.approx(100 - own, abs=0.011)
+        assert accuracy(run("evaluate.py", directory, *words, "data.label_names=[2.0,1.0]")) == pytest.approx(
+            100 - own, abs=0.011
+        )
+        refused(run("evaluate.py", directory, *labelled(tmp_path / "other.csv", "01", "02")), "label '01' is unknown")
+        refused(run("evaluate.py", directory, *labelled(tmp_path / "other.csv", "0", "1")), "label '0' is unknown")
+
+
 UNFIT = {
     "other classes": ("vader", ["data=imdb"], '"data.label_names=[negative,positive]"'),
     "too many classes": ("sst2", ["data=mnli", "data.text=[premise]"], "choose data with these classes"),
@@ -116,6 +175,7 @@ UNFIT = {
     "no such option of other data": ("vader", ["data=sst2", "data.evalsize=3"], "did you mean 'data.eval_size'"),
     "no override": ("vader", ["sst2"], "write key=value"),
     "no file": ("vader", ["data=files"], "add data.validation_file=FILE"),
+    "a compressed file": ("vader", ["data=files", "data.validation_file=a.csv.gz"], "data.validation_file=a.csv.gz"),
     "missing file": ("vader", ["data=files", "data.validation_file=nowhere.csv"], "there is no file nowhere.csv"),
     "too many rows": ("vader", ["data.eval_size=99999"], "use at most"),
     "no such split": ("vader", ["data.report_splits=[dev]"], "no split 'dev'"),
@@ -138,6 +198,15 @@ def test_a_missing_column_is_named(
     (tmp_path / "new.csv").write_text("review,label\nfine,positive\n")
     words = ["data=files", f"data.validation_file={tmp_path}/new.csv"]
     refused(run("evaluate.py", runs("vader"), *words), "new.csv has no column 'text'; use one of: label, review")
+
+
+def test_a_line_that_no_column_can_hold_is_named(
+    run: Callable[..., Any], runs: Callable[..., Path], refused: Callable[..., None], tmp_path: Path
+) -> None:
+    path = tmp_path / "new.jsonl"
+    for text, label in ((r'"hi \ud83d"', '"positive"'), ("[1, {}]", '"positive"'), ('"hi"', "1e400"), ('"hi"', 2**64)):
+        path.write_text(f'{{"text": "a", "label": "negative"}}\n{{"text": {text}, "label": {label}}}\n')
+        refused(run("evaluate.py", runs("vader"), "data=files", f"data.validation_file={path}"), "new.jsonl, line 2")
 
 
 def test_a_run_that_cannot_be_used_is_refused_in_words(

@@ -79,6 +79,25 @@ def test_every_kind_of_file_is_read(
     np.testing.assert_allclose(values, probabilities(runs("vader"), TEXTS), atol=2e-6)
 
 
+@pytest.mark.parametrize("kind", ["txt", "csv", "tsv", "jsonl"])
+def test_lines_that_end_in_cr_alone_are_lines(
+    run: Callable[..., Any], runs: Callable[..., Path], tmp_path: Path, kind: str
+) -> None:
+    lines = {"jsonl": [json.dumps({"text": text}) for text in TEXTS], "csv": ["text", *(f'"{text}"' for text in TEXTS)]}
+    lines |= {"txt": TEXTS, "tsv": ["text", *TEXTS]}
+    (tmp_path / f"old.{kind}").write_bytes("\r".join(lines[kind]).encode())
+    assert (
+        run("predict.py", runs("vader"), "--file", tmp_path / f"old.{kind}", "--output", tmp_path / "o.jsonl").code == 0
+    )
+    assert [json.loads(line)["text"] for line in (tmp_path / "o.jsonl").read_text().splitlines()] == TEXTS
+
+
+def test_a_view_of_strings_is_text(run: Callable[..., Any], runs: Callable[..., Path], tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": pa.array(TEXTS, pa.string_view())}), tmp_path / "view.parquet")
+    done = run("predict.py", runs("vader"), "--file", tmp_path / "view.parquet")
+    assert (done.code, len(done.out.splitlines())) == (0, len(TEXTS))
+
+
 def test_pairs_are_labelled_by_all_their_classes(
     run: Callable[..., Any], runs: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -184,6 +203,10 @@ REFUSED = {
     "one column for pairs": ("rte", ["--file", "{tmp}/a.csv", "--text-column", "texts"], "--text-column 2 times"),
     "columns of plain text": ("vader", ["--file", "{tmp}/a.txt", "--text-column", "a"], "a.txt has no columns"),
     "plain text for pairs": ("rte", ["--file", "{tmp}/a.txt"], "give --file a CSV, TSV, JSON Lines or Parquet file"),
+    "a compressed file": ("vader", ["--file", "a.csv.gz"], "use one of .txt, .csv, .tsv, .jsonl, .parquet"),
+    "half a character": ("vader", ["--file", "{tmp}/half.jsonl"], "half.jsonl, line 2: 'text' holds \\ud83d"),
+    "an object": ("vader", ["--file", "{tmp}/nested.jsonl"], "nested.jsonl, line 2: 'text' holds an object"),
+    "bytes": ("vader", ["--file", "{tmp}/bytes.parquet"], "'text' holds binary, not text; choose another with --text"),
     "an empty line": ("vader", ["--file", "{tmp}/a.txt"], "a.txt, line 2: the text in 'text' is empty"),
     "an empty file": ("vader", ["--file", "{tmp}/none.txt"], "none.txt has no rows"),
     "not UTF-8": ("vader", ["--file", "{tmp}/latin.txt"], "latin.txt, line 2 is not UTF-8"),
@@ -205,6 +228,9 @@ def test_mistakes_are_told_in_words(
     (tmp_path / "none.txt").touch()
     (tmp_path / "latin.txt").write_bytes("good\ncaf\xe9\n".encode("latin-1"))
     pq.write_table(pa.table({"text": [1, 2]}), tmp_path / "a.parquet")
+    pq.write_table(pa.table({"text": [b"fine", b"dull"]}), tmp_path / "bytes.parquet")
+    for name, odd in (("half", r'"hi \ud83d"'), ("nested", '{"a": ' * 10 + "1" + "}" * 10)):
+        (tmp_path / f"{name}.jsonl").write_text(f'{{"text": "fine"}}\n{{"text": {odd}}}\n')
     before = sorted(tmp_path.iterdir())
     refused(run("predict.py", runs(data), *(word.format(tmp=tmp_path) for word in words)), message)
     assert sorted(tmp_path.iterdir()) == before

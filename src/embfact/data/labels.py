@@ -2,50 +2,83 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from embfact.data.classes import Classes, is_number, listed, short, value_of
+from embfact.data.columns import column_of
 from embfact.data.source import Source
 from embfact.errors import DataError
 
 HIDDEN = "-1"  # what the hub has in place of the labels that GLUE keeps secret
-WHOLE = re.compile(r"[+-]?[0-9]+")
+REGRESSION = "for a regression set data.target=float"
 
 
-def class_names(source: Source, label: str) -> tuple[str, ...]:
-    """The classes of a training split: its distinct labels, numbers in their order, words sorted.
+class LabelError(DataError):
+    """The labels make no classes, or are not those of the classes: a fault of the data set, not of a single row."""
+
+
+class UnknownLabelError(LabelError):
+    """A split has a label that is no class. What to do depends on the command, so a caller may say it in its own words.
+
+    Attributes:
+        what: The message without the remedy.
+        labels: The distinct labels of the split.
+    """
+
+    def __init__(self, what: str, labels: tuple[str, ...]):
+        self.what = what
+        self.labels = labels
+        super().__init__(f"{what}; label these rows as the training rows are labelled, or leave them out")
+
+
+def distinct_labels(source: Source, label: str) -> tuple[str, ...]:
+    """The distinct class labels of a split as text, in the order of their first rows.
 
     Raises:
-        DataError: If a label is missing or no class label, or there are fewer than two classes.
+        DataError: If a label is missing or no class label.
     """
-    values = pc.unique(_as_words(source, label)).to_pylist()
-    names = sorted(values, key=int) if all(WHOLE.fullmatch(value) for value in values) else sorted(values)
-    if len(names) < 2:
-        raise DataError(f"{source.name} has one class only ({names[0]!r}); training needs at least two")
-    return tuple(names)
+    return tuple(pc.unique(_as_words(source, label)).to_pylist())
 
 
-def class_codes(source: Source, label: str, names: Sequence[str]) -> pa.Array:
-    """Codes of the labels, int64: the position of each in ``names``.
-
-    Labels that are whole numbers are codes already, unless the names are numbers themselves.
+def found_classes(source: Source, label: str) -> Classes:
+    """The classes of a training split whose data set does not name them.
 
     Raises:
-        DataError: With the first row whose label is missing or unknown.
+        LabelError: If there are fewer than two, or they are numbers that are not whole: most likely a regression.
+        DataError: If a label is missing or no class label.
     """
-    words = _as_words(source, label)
-    codes = pc.index_in(words, pa.array(names, pa.string()))
-    if codes.null_count and not any(WHOLE.fullmatch(name) for name in names):
-        numbers = pc.index_in(words, pa.array([str(code) for code in range(len(names))], pa.string()))
-        codes = numbers if codes.null_count == len(codes) else codes
+    classes = Classes.found(distinct_labels(source, label))
+    if len(classes.names) < 2:
+        raise LabelError(f"{source.name} has one class only ({classes.names[0]!r}); training needs at least two")
+    fractions = [name for name in classes.names if classes.by_value and "." in name]
+    if fractions:
+        raise LabelError(
+            f"{source.name}: {label!r} holds numbers that are not whole ({listed(fractions)}), which are not class "
+            f"labels (whole numbers or words); {REGRESSION}, or name the classes: data.label_names=[...]"
+        )
+    return classes
+
+
+def class_codes(source: Source, label: str, classes: Classes) -> pa.Array:
+    """Codes of the labels, int64.
+
+    Raises:
+        UnknownLabelError: With the first row whose label is no class, the classes, and the labels that there are.
+        DataError: With the first row whose label is missing, or no class label.
+    """
+    words = _as_words(source, label).dictionary_encode()
+    labels = words.dictionary.to_pylist()
+    codes = pa.array(classes.codes(labels), pa.int64()).take(words.indices)
     if codes.null_count:
         row = pc.index(codes.is_null(), True).as_py()
-        known = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
-        raise DataError(f"{source.where(row)}: label {words[row].as_py()!r} is unknown; the classes are: {known}")
-    return codes.cast(pa.int64())
+        unknown = short(words[row].as_py())
+        raise UnknownLabelError(
+            f"{source.where(row)}: label {unknown!r} is unknown; the classes are: {listed(classes.names)}; "
+            f"{source.name} has the labels: {listed(sorted(labels))}",
+            tuple(labels),
+        )
+    return codes
 
 
 def targets(source: Source, label: str) -> pa.Array:
@@ -56,8 +89,9 @@ def targets(source: Source, label: str) -> pa.Array:
     """
     column = _column(source, label)
     if pa.types.is_string(column.type):
-        column = pa.array([_number(word) for word in column.to_pylist()], pa.float64())
-    elif not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+        words = [word.strip() for word in column.to_pylist()]
+        column = pa.array([float(word) if is_number(word) else None for word in words], pa.float64())
+    elif not (pa.types.is_integer(column.type) or _is_real(column.type)):
         raise DataError(f"{source.name}: {label!r} holds {column.type}, not numbers; data.target=float needs numbers")
     numbers = column.cast(pa.float64())
     finite = pc.fill_null(pc.is_finite(numbers), False)
@@ -70,28 +104,28 @@ def targets(source: Source, label: str) -> pa.Array:
 
 def are_hidden(source: Source, label: str) -> bool:
     """Whether every label is -1: the hub's sign for labels that are kept secret."""
-    values = pc.unique(source.table.column(label)).to_pylist()
-    return len(values) == 1 and str(values[0]) in (HIDDEN, f"{HIDDEN}.0")
-
-
-def _number(word: str) -> float:
-    try:
-        return float(word)
-    except ValueError:
-        return float("nan")
+    column = column_of(source, label)
+    if not (pa.types.is_string(column.type) or pa.types.is_integer(column.type) or _is_real(column.type)):
+        return False
+    return [value_of(str(value).strip()) for value in pc.unique(column).to_pylist()] == [value_of(HIDDEN)]
 
 
 def _as_words(source: Source, label: str) -> pa.Array:
-    """Class labels as text: strings stripped, whole numbers in decimal."""
+    """Class labels as text: strings stripped, numbers in decimal, false and true as 0 and 1."""
     column = _column(source, label)
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.int64())
     if pa.types.is_integer(column.type):
         return column.cast(pa.string())
+    if _is_real(column.type):
+        finite = pc.is_finite(column.cast(pa.float64()))
+        if not pc.all(finite).as_py():
+            row = pc.index(finite, False).as_py()
+            raise DataError(f"{source.where(row)}: the label {column[row]} is not finite; mend or remove the row")
+        return column.cast(pa.string())
     if not pa.types.is_string(column.type):
         raise DataError(
-            f"{source.name}: {label!r} holds {column.type}, not class labels (whole numbers or words); "
-            "for a regression set data.target=float"
+            f"{source.name}: {label!r} holds {column.type}, not class labels (whole numbers or words); {REGRESSION}"
         )
     words = pc.utf8_trim_whitespace(column)
     if pc.any(pc.equal(words, "")).as_py():
@@ -100,13 +134,13 @@ def _as_words(source: Source, label: str) -> pa.Array:
     return words
 
 
+def _is_real(kind: pa.DataType) -> bool:
+    return pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+
+
 def _column(source: Source, label: str) -> pa.Array:
-    """The label column in one piece, missing values refused."""
-    column = source.table.column(label).combine_chunks()
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    if pa.types.is_large_string(column.type) or pa.types.is_string_view(column.type):
-        column = column.cast(pa.string())
+    """The label column, missing values refused."""
+    column = column_of(source, label)
     missing = column.is_null(nan_is_null=True)
     if pc.any(missing).as_py():
         row = pc.index(missing, True).as_py()

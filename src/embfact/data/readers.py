@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import csv
-import json
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from embfact.data.json_lines import read_json_lines
 from embfact.data.source import Source, require_columns
+from embfact.data.text_lines import utf8_lines
 from embfact.errors import DataError
 
 LONGEST_FIELD = 2**31 - 1  # Python's default of 131,072 characters refuses long documents
@@ -87,8 +87,14 @@ def _read_delimited(path: Path, columns: Sequence[str], name: str, dialect: type
                 lines.append(line)
             line = reader.line_num + 1
     except csv.Error as error:
-        raise DataError(f"{name}, line {line}: {error}; is a quote left open, or the file truncated?") from error
+        raise DataError(f"{name}, line {line}: {_in_words(error)}") from error
     return Source(name, pa.table({column: pa.array(found, pa.string()) for column, found in values.items()}), lines)
+
+
+def _in_words(error: csv.Error) -> str:
+    if "new-line character" in str(error):
+        return "a carriage return stands outside of quotes; end all lines alike, with LF or CRLF, or quote the field"
+    return f"{error}; is a quote left open, or the file truncated?"
 
 
 def _refuse_ragged(fields: Sequence[str], header: Sequence[str], where: str) -> None:
@@ -99,60 +105,9 @@ def _refuse_ragged(fields: Sequence[str], header: Sequence[str], where: str) -> 
         )
 
 
-def _read_json_lines(path: Path, columns: Sequence[str], name: str) -> Source:
-    values: dict[str, list[Any]] = {column: [] for column in columns}
-    lines = array("q")
-    for number, line in enumerate(utf8_lines(path, name), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise DataError(f"{name}, line {number} is not JSON ({error}); write one whole object a line") from error
-        if not isinstance(row, dict):
-            raise DataError(f"{name}, line {number} is not a JSON object; write one object a line")
-        require_columns(f"{name}, line {number}", columns, list(row))
-        for column in columns:
-            values[column].append(row[column])
-        lines.append(number)
-    table = pa.table({column: _json_column(found, f"{column!r} of {name}", lines) for column, found in values.items()})
-    return Source(name, table, lines)
-
-
-def _json_column(values: list[Any], what: str, lines: Sequence[int]) -> pa.Array:
-    try:
-        return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        first = next(type(value) for value in values if value is not None)
-        odd = next(row for row, value in enumerate(values) if value is not None and type(value) is not first)
-        raise DataError(f"{what}, line {lines[odd]}: found {values[odd]!r} after values of another type") from error
-
-
-def utf8_lines(path: Path, name: str) -> Iterator[str]:
-    """The lines of a file with their ends, a byte order mark left out.
-
-    Args:
-        path: The file.
-        name: What to call it in messages.
-
-    Raises:
-        DataError: With the first line that is not UTF-8, or that no text file has.
-    """
-    with path.open("rb") as file:
-        for number, raw in enumerate(file, 1):
-            try:
-                line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                byte = f"byte 0x{raw[error.start]:02x}"
-                raise DataError(f"{name}, line {number} is not UTF-8 ({byte}); save the file as UTF-8") from error
-            if "\0" in line:
-                raise DataError(f"{name}, line {number} holds a NUL byte: this is no text file; check its extension")
-            yield line
-
-
 READERS: dict[str, Callable[[Path, Sequence[str], str], Source]] = {
     ".csv": _read_csv,
     ".tsv": _read_tsv,
-    ".jsonl": _read_json_lines,
+    ".jsonl": read_json_lines,
     ".parquet": _read_parquet,
 }

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from embfact.data.classes import Classes
+from embfact.data.columns import column_of
 from embfact.data.labels import HIDDEN, are_hidden, class_codes, targets
 from embfact.data.source import Source
 from embfact.errors import DataError
@@ -18,7 +20,7 @@ def checked_rows(
     source: Source,
     text: Sequence[str],
     label: str,
-    names: Sequence[str] | None,
+    classes: Classes | None,
     *,
     allow_hidden: bool = False,
     allow_empty_side: bool = False,
@@ -29,7 +31,7 @@ def checked_rows(
         source: The split as read.
         text: The text column, or the two of a pair.
         label: The label column.
-        names: Class names in the order of their codes; None for a regression.
+        classes: The classes that the labels are of; None for a regression.
         allow_hidden: Give nulls where every label is hidden, instead of refusing the split.
         allow_empty_side: Accept a pair with one empty side, as published data sets have them (QQP).
 
@@ -46,20 +48,18 @@ def checked_rows(
     for name, column in zip(TEXT_COLUMNS, text, strict=False):
         columns[name] = _texts(source, column)
     _refuse_empty(source, columns, text, allow_empty_side)
-    columns["label"] = _labels(source, label, names, allow_hidden)
+    columns["label"] = _labels(source, label, classes, allow_hidden)
     return pa.table(columns)
 
 
 def _texts(source: Source, column: str) -> pa.Array:
-    texts = source.table.column(column).combine_chunks()
-    if pa.types.is_dictionary(texts.type):
-        texts = texts.dictionary_decode()
+    texts = column_of(source, column)
     if texts.null_count:
         row = pc.index(texts.is_null(), True).as_py()
         raise DataError(f"{source.where(row)}: the text in {column!r} is missing; mend or remove the row")
-    if not (pa.types.is_string(texts.type) or pa.types.is_large_string(texts.type)):
+    if not pa.types.is_string(texts.type):
         raise DataError(f"{source.name}: {column!r} holds {texts.type}, not text; name the text column in data.text")
-    return texts.cast(pa.string())
+    return texts
 
 
 def _refuse_empty(source: Source, columns: dict[str, pa.Array], text: Sequence[str], allow_empty_side: bool) -> None:
@@ -72,12 +72,13 @@ def _refuse_empty(source: Source, columns: dict[str, pa.Array], text: Sequence[s
             raise DataError(f"{source.where(row)}: the text in {column!r} is empty; mend or remove the row")
 
 
-def _labels(source: Source, label: str, names: Sequence[str] | None, allow_hidden: bool) -> pa.Array:
-    if HIDDEN not in (names or ()) and are_hidden(source, label):
+def _labels(source: Source, label: str, classes: Classes | None, allow_hidden: bool) -> pa.Array:
+    is_class = classes is not None and classes.codes([HIDDEN]) != [None]
+    if not is_class and are_hidden(source, label):
         if allow_hidden:
-            return pa.nulls(source.table.num_rows, pa.float64() if names is None else pa.int64())
+            return pa.nulls(source.table.num_rows, pa.float64() if classes is None else pa.int64())
         raise DataError(
             f"{source.name}: the labels are hidden (-1 in every row), as GLUE does for its test sets; "
             "report on validation (data.report_splits=[validation])"
         )
-    return targets(source, label) if names is None else class_codes(source, label, names)
+    return targets(source, label) if classes is None else class_codes(source, label, classes)

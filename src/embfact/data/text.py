@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 
+from embfact.data.classes import Classes
 from embfact.data.fingerprint import Origin, fingerprint_of, locate
 from embfact.data.hub import read_hub
-from embfact.data.labels import class_names
+from embfact.data.labels import class_codes, distinct_labels, found_classes
 from embfact.data.readers import read_file
 from embfact.data.rows import checked_rows
 from embfact.data.source import Source
@@ -58,8 +59,8 @@ def load_text(data: DataConfig, data_dir: str | None) -> TextData:
     """
     origin = locate(data, data_dir)
     source = _read(data, origin, data.train_split)
-    names = _names(data, source)
-    rows = _checked(data, source, names)
+    classes = _classes(data, source)
+    rows = _checked(data, source, classes)
     held_out = _held_out(data, rows)
     train = draw(
         rows.filter(pa.array(~held_out)),
@@ -69,8 +70,9 @@ def load_text(data: DataConfig, data_dir: str | None) -> TextData:
         split=data.train_split,
         words=f"{source.name} (less {held_out.sum()} held out)",
     )
-    reports = {split: _report(data, origin, split, names) for split in data.report_splits}
+    reports = {split: _report(data, origin, split, classes) for split in data.report_splits}
     selection = rows.filter(pa.array(held_out)) if held_out.any() else None
+    names = None if classes is None else classes.names
     return TextData(train, selection, reports, names, fingerprint_of(data, origin), origin.words)
 
 
@@ -91,13 +93,31 @@ def load_split(
     Raises:
         DataError: If the split cannot be found or used; with file and row.
     """
-    names = label_names or data.label_names
-    if names is None and data.target == "class":
+    codes = data.label_names is not None and data.source != "files"
+    if data.target == "float" or label_names or codes:
+        origin, train = locate(data, data_dir, [split]), None
+    else:  # the training labels say what the classes are, and of files whether they are codes
         origin = locate(data, data_dir, [data.train_split, split])
-        names = _names(data, _read(data, origin, data.train_split))
-    else:
-        origin = locate(data, data_dir, [split])
-    return _checked(data, _read(data, origin, split), names, allow_hidden=True)
+        train = _read(data, origin, data.train_split)
+    classes = Classes(tuple(label_names), positions=codes) if label_names else _classes(data, train)
+    return _checked(data, _read(data, origin, split), classes, allow_hidden=True)
+
+
+def check_labels(data: DataConfig) -> None:
+    """Refuse files whose labels do not go together; a row that has none costs its own run, not the others.
+
+    Raises:
+        LabelError: With the labels of both files.
+        DataError: If a file cannot be read, or a row has no label.
+    """
+    origin = locate(data, None)
+    train, *reports = (
+        read_file(origin.files[split], [data.label]) for split in (data.train_split, *data.report_splits)
+    )
+    classes = _classes(data, train)
+    for source in (train, *reports):
+        if classes is not None:
+            class_codes(source, data.label, classes)
 
 
 def _read(data: DataConfig, origin: Origin, split: str) -> Source:
@@ -109,19 +129,24 @@ def _read(data: DataConfig, origin: Origin, split: str) -> Source:
     return read_file(origin.files[split], [*data.text, data.label], name)
 
 
-def _names(data: DataConfig, train: Source) -> tuple[str, ...] | None:
+def _classes(data: DataConfig, train: Source | None) -> Classes | None:
+    """The classes that a data set names, or that its training labels make; None for a regression."""
     if data.target == "float":
         return None
-    found = class_names(train, data.label) if train.table.num_rows else ()
-    return tuple(data.label_names or found)
+    labels = distinct_labels(train, data.label) if train and train.table.num_rows else ()
+    if data.label_names is None:
+        return found_classes(train, data.label) if train and labels else Classes(())
+    names = Classes(tuple(data.label_names))
+    # Published data sets have codes where they have names. Files come without that word: they must hold every code.
+    return replace(names, positions=data.source != "files" or names.are_positions(labels))
 
 
-def _checked(data: DataConfig, source: Source, names: Sequence[str] | None, *, allow_hidden: bool = False) -> pa.Table:
+def _checked(data: DataConfig, source: Source, classes: Classes | None, *, allow_hidden: bool = False) -> pa.Table:
     return checked_rows(
         source,
         data.text,
         data.label,
-        None if data.target == "float" else names,
+        classes,
         allow_hidden=allow_hidden,
         allow_empty_side=data.source != "files",
     )
@@ -134,6 +159,6 @@ def _held_out(data: DataConfig, rows: pa.Table) -> np.ndarray:
     return hold_out(rows, data.selection_size, data.split_seed, whole_sentences=whole_sentences)
 
 
-def _report(data: DataConfig, origin: Origin, split: str, names: Sequence[str] | None) -> pa.Table:
-    rows = _checked(data, _read(data, origin, split), names)
+def _report(data: DataConfig, origin: Origin, split: str, classes: Classes | None) -> pa.Table:
+    rows = _checked(data, _read(data, origin, split), classes)
     return draw(rows, data.eval_size, data.split_seed, option="data.eval_size", split=split)

@@ -8,8 +8,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from embfact.data.readers import read_file, utf8_lines
+from embfact.data.columns import column_of
+from embfact.data.readers import read_file
 from embfact.data.rows import TEXT_COLUMNS
+from embfact.data.source import Source
+from embfact.data.text_lines import utf8_lines
 from embfact.errors import DataError
 
 
@@ -29,8 +32,8 @@ def read_corpus(path: Path, columns: Sequence[str]) -> pa.Table:
     if path.suffix.lower() == ".txt":
         texts = {"text": pa.array(_lines(path), pa.string())}
     else:
-        table = read_file(path, columns).table
-        texts = {name: _strings(table, column, path) for name, column in zip(TEXT_COLUMNS, columns, strict=False)}
+        source = read_file(path, columns)
+        texts = {name: _strings(source, column) for name, column in zip(TEXT_COLUMNS, columns, strict=False)}
     filled = [pc.not_equal(pc.utf8_trim_whitespace(column), "") for column in texts.values()]
     rows = pa.table(texts).filter(filled[0] if len(filled) == 1 else pc.or_(*filled))
     if not rows.num_rows:
@@ -46,10 +49,8 @@ def _lines(path: Path) -> list[str]:
         raise DataError(f"{path.name} cannot be read: {error.strerror or error}") from error
 
 
-def _strings(table: pa.Table, column: str, path: Path) -> pa.Array:
-    values = table.column(column).combine_chunks()
-    if pa.types.is_dictionary(values.type):
-        values = values.dictionary_decode()
-    if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
-        raise DataError(f"{path.name}: {column!r} holds {values.type}, not text; name the text column in data.text")
-    return pc.fill_null(values.cast(pa.string()), "")
+def _strings(source: Source, column: str) -> pa.Array:
+    values = column_of(source, column)
+    if not pa.types.is_string(values.type):
+        raise DataError(f"{source.name}: {column!r} holds {values.type}, not text; name the text column in data.text")
+    return pc.fill_null(values, "")

@@ -12,6 +12,7 @@ from pathlib import Path
 from embfact.lifecycle.disk import bytes_below
 from embfact.lifecycle.lock import acquire
 from embfact.lifecycle.tidy import CACHES, tidy_cache_file
+from embfact.sections import CACHE_DIR
 
 _SUFFIXES = (".arrow", ".safetensors", ".tmp")
 
@@ -35,7 +36,7 @@ class Cache:
 
 def default_cache_dir() -> Path:
     """Where the caches are unless ``paths.cache_dir`` says otherwise."""
-    return Path(os.environ.get("EMBFACT_CACHE_DIR", "~/.cache/embfact")).expanduser()
+    return Path(os.environ.get("EMBFACT_CACHE_DIR") or CACHE_DIR).expanduser()
 
 
 def caches(cache_dir: Path) -> list[Cache]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import chain, count
 from pathlib import Path
 
 from embfact.analysis.files import PAGE, write_analysis
@@ -93,11 +94,12 @@ def _pictures(table: Table, folder: Path) -> tuple[list[str], list[str]]:
     """Every kind of picture of every data set; the names of those that there are, and why others are missing."""
     drawn, problems = [], []
     several = len(table.data) > 1
+    words = _file_words([data.label for data in table.data])
     for kind in KINDS:
         for data in [None] if kind in ALL_DATA or not several else [data.label for data in table.data]:
             if kind in ALL_DATA and len(table.columns) < 2:
                 continue  # it would be the first picture once more
-            name = f"{kind}-{slug(data)}" if data else kind
+            name = f"{kind}-{words[data]}" if data else kind
             try:
                 for form in FORMATS:
                     save(draw(table, Wish(kind, data)), folder / f"{name}.{form}")
@@ -113,10 +115,11 @@ def _analyses(table: Table, folder: Path, conf_dir: Path, say: Callable[[str], N
 
     done, problems = [], []
     models = dict.fromkeys(row.model for row in table.rows)
+    words = _file_words([f"{data.label} {model}" for data in table.data for model in models])
     for data in table.data:
         for model in models:
             several = len(table.data) * len(models) > 1
-            name = f"analysis-{slug(data.label)}-{slug(model)}" if several else "analysis"
+            name = f"analysis-{words[f'{data.label} {model}']}" if several else "analysis"
             runs, why = _analysable(table, [row for row in table.rows if row.model == model], data, conf_dir)
             problems += [f"{name}: {line}" for line in why]
             if not runs:
@@ -127,6 +130,15 @@ def _analyses(table: Table, folder: Path, conf_dir: Path, say: Callable[[str], N
             done.append(name)
             problems += [f"{name}: {problem}" for problem in found.problems]
     return done, problems
+
+
+def _file_words(labels: Sequence[str]) -> dict[str, str]:
+    """What stands for each label in file names; two that differ in punctuation alone (C++ and C#) are numbered."""
+    words: dict[str, str] = {}
+    for label in dict.fromkeys(labels):
+        numbered = (f"{slug(label)}-{number}" for number in count(2))
+        words[label] = next(word for word in chain([slug(label)], numbered) if word not in words.values())
+    return words
 
 
 def _analysable(table: Table, rows: Sequence[Row], data: DataVersion, conf_dir: Path) -> tuple[list[str], list[str]]:

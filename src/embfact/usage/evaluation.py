@@ -11,13 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from embfact.data.fingerprint import fingerprint_of, locate
+from embfact.data.labels import UnknownLabelError
 from embfact.data.splits import draw
 from embfact.data.text import load_split
 from embfact.errors import DataError
 from embfact.sections import DataConfig
 from embfact.tasks.metrics import score
 from embfact.usage.finished_run import FinishedRun
-from embfact.usage.target import Target
+from embfact.usage.target import Target, named
 
 # The options that say which files or which published rows a data set is.
 PUBLISHED = ("source", "hub", "hub_config", "revision", "mirror")
@@ -129,7 +130,10 @@ def scored_rows(run: FinishedRun, data: DataConfig, data_dir: str | None, split:
     Raises:
         DataError: If the rows cannot be used, or their labels are hidden.
     """
-    rows = load_split(data, data_dir, split, data.label_names or run.label_names)
+    try:
+        rows = load_split(data, data_dir, split, None if data.label_names else run.label_names)
+    except UnknownLabelError as error:
+        raise DataError(f"{error.what}; {_remedy(run, data, error)}") from None
     rows = draw(rows, data.eval_size, data.split_seed, option="data.eval_size", split=split)
     labels = rows.column("label")
     if labels.null_count:
@@ -137,10 +141,16 @@ def scored_rows(run: FinishedRun, data: DataConfig, data_dir: str | None, split:
             f"{data.name}, split {split}: its labels are hidden, so there is nothing to score against; "
             "for GLUE's test sets use scripts/predict.py RUN --glue"
         )
-    if not (run.label_names and data.label_names):
+    if not (run.classes and data.label_names):
         return rows
-    codes = pa.array([run.label_names.index(name) for name in data.label_names], pa.int64())
+    codes = pa.array(run.classes.codes(data.label_names), pa.int64())
     return rows.set_column(rows.column_names.index("label"), "label", pc.take(codes, labels))
+
+
+def _remedy(run: FinishedRun, data: DataConfig, error: UnknownLabelError) -> str:
+    if run.classes and not data.label_names and run.classes.are_positions(error.labels):
+        return f'if they are the positions of these classes, counted from 0, add "{named(run.classes.names)}"'
+    return "label these rows with the classes that the run was trained on, or choose other data"
 
 
 def was_trained_on(run: FinishedRun, target: Target, split: str) -> bool:

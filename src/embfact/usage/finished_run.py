@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from embfact.data.classes import Classes
 from embfact.errors import ModelError
 from embfact.models.backbones import usable_positions
 from embfact.records.record import CHECKPOINT, FILE_NAME, RunRecord, read
@@ -40,6 +41,11 @@ class FinishedRun:
     def checkpoint(self) -> Path:
         """The directory with the weights."""
         return self.directory / CHECKPOINT
+
+    @property
+    def classes(self) -> Classes | None:
+        """The classes that it tells apart; None for a regression."""
+        return None if self.label_names is None else Classes(self.label_names)
 
     @property
     def outputs(self) -> int:

@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from embfact.data.columns import column_of
 from embfact.data.labels import HIDDEN
-from embfact.data.readers import READERS, read_file, utf8_lines
+from embfact.data.readers import READERS, read_file
 from embfact.data.rows import TEXT_COLUMNS, checked_rows
 from embfact.data.source import MissingColumnError, Source
+from embfact.data.text_lines import utf8_lines
 from embfact.errors import DataError, UserError
 from embfact.usage.finished_run import FinishedRun
 
@@ -201,8 +203,8 @@ def _rows(source: Source, columns: Sequence[str] | None = None) -> pa.Table:
     """Checked rows without labels, as if these were hidden."""
     columns = list(columns or source.table.column_names)
     for column in columns:
-        kind = source.table.schema.field(column).type
-        if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_nested(kind):
+        kind = column_of(source, column).type
+        if not (pa.types.is_string(kind) or pa.types.is_null(kind)):
             raise DataError(f"{source.name}: {column!r} holds {kind}, not text; choose another with --text-column")
     hidden = pa.array([HIDDEN] * source.table.num_rows, pa.string())
     unlabelled = Source(source.name, source.table.append_column(LABEL, hidden), source.lines)

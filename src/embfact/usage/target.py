@@ -97,8 +97,8 @@ def check_fit(run: FinishedRun, data: DataConfig) -> None:
         raise DataError(
             f"{name} was trained on {here}, {data.name} has {there} (data.text={data.text}); choose other data"
         )
-    if run.label_names and data.label_names and not set(data.label_names) <= set(run.label_names):
-        raise DataError(_other_classes(name, run.label_names, data))
+    if run.classes and data.label_names and None in run.classes.codes(data.label_names):
+        raise DataError(_other_classes(name, run.classes.names, data))
     if run.positions and data.max_length > run.positions:
         raise DataError(f"{name} has room for {run.positions} tokens; set data.max_length={run.positions} or less")
     check_metrics(data.metrics, run.outputs)
@@ -108,9 +108,14 @@ def _other_classes(name: str, names: Sequence[str], data: DataConfig) -> str:
     found = data.label_names or []
     remedy = "choose data with these classes"
     if len(found) == len(names):
-        words = ",".join(word if re.fullmatch(r"[A-Za-z_]\w*", word) else f"'{word}'" for word in names)
-        remedy = f'if they mean the same in this order, add "data.label_names=[{words}]"'
+        remedy = f'if they mean the same in this order, add "{named(names)}"'
     return f"{data.name} has the classes {', '.join(found)}, {name} has {', '.join(names)}; {remedy}"
+
+
+def named(names: Sequence[str]) -> str:
+    """The override that gives a data set these classes, in their order."""
+    words = ",".join(word if re.fullmatch(r"[A-Za-z_]\w*", word) else f"'{word}'" for word in names)
+    return f"data.label_names=[{words}]"
 
 
 def _allowed(composer: Composer, words: Sequence[str]) -> list[Override]:

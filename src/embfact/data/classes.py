@@ -1,0 +1,105 @@
+"""The classes of a data set, and which labels mean the same one.
+
+Light to import: no pyarrow.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+from math import isfinite
+
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+_PADDED = re.compile(r"[+-]?0[0-9]")
+MOST_LISTED, LONGEST = 10, 40  # labels in a message, and the characters of each
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is a finite number in digits: 1, -1.50, .5, 1e3; not 1_000, inf, or digits of other scripts."""
+    return bool(_NUMBER.fullmatch(text)) and isfinite(float(text))
+
+
+def value_of(label: str) -> Decimal | None:
+    """The exact value of a label that is a number; None for a word, as 01 is: a padded code is no quantity."""
+    return Decimal(label) if is_number(label) and not _PADDED.match(label) else None
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The classes of a data set.
+
+    If every class is a number, labels are compared by value (1, 1.0 and 1e0 are equal), else as they are written. So
+    the training labels decide for all files: where one of them is a word, or is none, the other cannot be a class.
+
+    Attributes:
+        names: Their names in the order of their codes.
+        positions: Whether labels may be codes 0..n-1 instead of names, as published data sets have them.
+    """
+
+    names: tuple[str, ...]
+    positions: bool = False
+
+    @classmethod
+    def found(cls, labels: Iterable[str]) -> Classes:
+        """The classes that some training labels make: numbers in plain decimal and in their order, words sorted."""
+        labels = set(labels)
+        values = {value for label in labels if (value := value_of(label)) is not None}
+        numeric = all(value_of(label) is not None for label in labels)
+        return cls(tuple(map(_plain, sorted(values)) if numeric else sorted(labels)))
+
+    @cached_property
+    def by_value(self) -> bool:
+        """Whether labels are compared as numbers."""
+        values = {value_of(name) for name in self.names}
+        return None not in values and len(values) == len(self.names)
+
+    def codes(self, labels: Sequence[str]) -> list[int | None]:
+        """The code of each label; None for one that is no class.
+
+        Args:
+            labels: Distinct labels of one split: all of them are names, or all are positions.
+        """
+        codes = [self._code.get(self._key(label)) for label in labels]
+        if self.positions and not any(code is not None for code in codes):
+            return [self._position.get(value_of(label)) for label in labels]
+        return codes
+
+    def are_positions(self, labels: Iterable[str]) -> bool:
+        """Whether some labels are just the codes 0..n-1, each at least once, and no names themselves."""
+        return not set(self._code) & set(map(self._key, labels)) and self._position.keys() == set(map(value_of, labels))
+
+    def _key(self, label: str) -> str | Decimal | None:
+        return value_of(label) if self.by_value else label
+
+    @cached_property
+    def _code(self) -> dict[str | Decimal | None, int]:
+        return {self._key(name): code for code, name in enumerate(self.names)}
+
+    @cached_property
+    def _position(self) -> dict[Decimal | None, int]:
+        # Among names that are numbers nobody can tell a position from a name.
+        if any(value_of(name) is not None for name in self.names):
+            return {}
+        return {Decimal(code): code for code in range(len(self.names))}
+
+
+def listed(labels: Iterable[str]) -> str:
+    """Labels for a message: the first few, the beginning of each."""
+    found = list(labels)
+    return ", ".join(map(short, found[:MOST_LISTED])) + (f", ... ({len(found)})" if len(found) > MOST_LISTED else "")
+
+
+def short(label: str) -> str:
+    """The beginning of a label, on one line."""
+    line = " ".join(label.split())
+    return line if len(line) <= LONGEST else line[: LONGEST - 3] + "..."
+
+
+def _plain(value: Decimal) -> str:
+    """A number in plain decimal, as short as it goes: 1 for 1.0, 1e0 and 1.; 0 for -0."""
+    text = f"{value:f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text == "-0" else text
