@@ -11,6 +11,7 @@ import pyarrow as pa
 from embfact.data.fingerprint import Origin, fingerprint_of, locate
 from embfact.data.hub import read_hub
 from embfact.data.labels import class_names
+from embfact.data.rated_sentences import read_rated_sentences
 from embfact.data.readers import read_file
 from embfact.data.rows import checked_rows
 from embfact.data.source import Source
@@ -44,7 +45,7 @@ class TextData:
     origin: str
 
 
-def load_text(data: DataConfig, data_dir: str | None) -> TextData:
+def load_text(data: DataConfig, data_dir: str | None, cache_dir: str | None = None) -> TextData:
     """The rows to train on, to select on and to report on.
 
     The slice to select on is held out first, by ``split_seed`` alone: it does not move with ``train_size``.
@@ -52,15 +53,16 @@ def load_text(data: DataConfig, data_dir: str | None) -> TextData:
     Args:
         data: The data set.
         data_dir: Folder of the local mirror, or None.
+        cache_dir: Folder that the rated sentences are fetched into; other data sets need none.
 
     Raises:
         DataError: If the data cannot be found or used; with file and row.
     """
-    origin = locate(data, data_dir)
+    origin = locate(data, data_dir, cache_dir=cache_dir)
     source = _read(data, origin, data.train_split)
     names = _names(data, source)
     rows = _checked(data, source, names)
-    held_out = _held_out(data, rows)
+    held_out = _held_out(data, rows, source.groups)
     train = draw(
         rows.filter(pa.array(~held_out)),
         data.train_size,
@@ -75,7 +77,12 @@ def load_text(data: DataConfig, data_dir: str | None) -> TextData:
 
 
 def load_split(
-    data: DataConfig, data_dir: str | None, split: str, label_names: Sequence[str] | None = None
+    data: DataConfig,
+    data_dir: str | None,
+    split: str,
+    label_names: Sequence[str] | None = None,
+    *,
+    cache_dir: str | None = None,
 ) -> pa.Table:
     """All rows of one split, whose labels may be hidden.
 
@@ -84,6 +91,7 @@ def load_split(
         data_dir: Folder of the local mirror, or None.
         split: Name of the split.
         label_names: Classes in the order of their codes; None: those of the data set.
+        cache_dir: As for `load_text`.
 
     Returns:
         A table as in `TextData`; the labels are null where they are hidden.
@@ -93,10 +101,10 @@ def load_split(
     """
     names = label_names or data.label_names
     if names is None and data.target == "class":
-        origin = locate(data, data_dir, [data.train_split, split])
+        origin = locate(data, data_dir, [data.train_split, split], cache_dir=cache_dir)
         names = _names(data, _read(data, origin, data.train_split))
     else:
-        origin = locate(data, data_dir, [split])
+        origin = locate(data, data_dir, [split], cache_dir=cache_dir)
     return _checked(data, _read(data, origin, split), names, allow_hidden=True)
 
 
@@ -105,6 +113,9 @@ def _read(data: DataConfig, origin: Origin, split: str) -> Source:
         return read_hub(data, origin, split)
     if origin.kind == "vader":
         return read_vader(origin.files["lexicon"], split, data.text[0], data.label)
+    if origin.kind == "rated_sentences" and data.collection:
+        archive = origin.files[data.collection]
+        return read_rated_sentences(archive, data.collection, split, data.text[0], data.label, data.target)
     name = f"{data.mirror}/{split}.parquet" if origin.kind == "mirror" else None
     return read_file(origin.files[split], [*data.text, data.label], name)
 
@@ -127,11 +138,11 @@ def _checked(data: DataConfig, source: Source, names: Sequence[str] | None, *, a
     )
 
 
-def _held_out(data: DataConfig, rows: pa.Table) -> np.ndarray:
+def _held_out(data: DataConfig, rows: pa.Table, groups: Sequence[str] | None) -> np.ndarray:
     whole_sentences = data.selection_groups == "containing_sentence"
     if whole_sentences and len(data.text) != 1:
         raise DataError("data.selection_groups=containing_sentence needs one text column; set it to null for pairs")
-    return hold_out(rows, data.selection_size, data.split_seed, whole_sentences=whole_sentences)
+    return hold_out(rows, data.selection_size, data.split_seed, whole_sentences=whole_sentences, groups=groups)
 
 
 def _report(data: DataConfig, origin: Origin, split: str, names: Sequence[str] | None) -> pa.Table:
