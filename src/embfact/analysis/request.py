@@ -14,7 +14,7 @@ from typing import Any
 from embfact.config import RunConfig
 from embfact.errors import ConfigError, Fault, UserError
 from embfact.factorization.base import Factorization
-from embfact.preflight import check_downloads, faults_of_run
+from embfact.preflight import faults_of_run
 from embfact.usage.factorize_request import Job, read_factorize_request
 from embfact.usage.finished_run import FinishedRun, open_run
 
@@ -110,7 +110,6 @@ def _read_runs(directories: Sequence[Path]) -> tuple[TrainedRun, ...]:
     faults += _differences(runs)
     if faults:
         raise ConfigError(faults)
-    check_downloads(run.config for run in runs)
     return tuple(runs)
 
 

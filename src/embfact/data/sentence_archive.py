@@ -89,7 +89,8 @@ def read_member(archive: Path, member: str) -> bytes:
         with gzip.open(archive) as packed:
             content = _not_too_large(packed.read(LARGEST + 1), archive.name)  # whole: its checksum comes last
         with tarfile.open(fileobj=io.BytesIO(content)) as file:
-            part = file.extractfile(member) if member in file.getnames() else None
+            entry = file.getmember(member) if member in file.getnames() else None
+            part = file.extractfile(entry) if entry and entry.isreg() else None  # a link could lead anywhere
             found = None if part is None else part.read()
     except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError) as error:
         if isinstance(error, DataError):

@@ -57,7 +57,9 @@ def _source(table: Table, data: DataVersion) -> str:
     for column in table.columns:
         if column.data == data:
             metrics[column.split].append(column.metric)
-    figures = ", ".join(f"{' and '.join(names)} on {split} ({scored}{_rows(rows, split)})" for split, names in metrics.items())
+    figures = ", ".join(
+        f"{' and '.join(names)} on {split} ({scored}{_rows(rows, split)})" for split, names in metrics.items()
+    )
     seeds = set().union(*(table.seeds(data, model) for model in {row.model for row in table.rows}))
     held_out = f", {_rows(rows, 'selection')} of train held out to select on" if rows.get("selection") else ""
     apart = f" Kept apart from its namesakes: {data.difference}." if data.difference else ""

@@ -21,7 +21,7 @@ from embfact.errors import ConfigError, Fault, ModelError
 from embfact.factorization.registry import method_class
 from embfact.models.backbones import origin_of, read_config, table_shape, weight_files
 from embfact.models.size import saved_bytes
-from embfact.preflight import check_downloads, faults_of_run
+from embfact.preflight import faults_of_run
 from embfact.sections import TRAINING
 
 ALL = "factorization=all"
@@ -90,7 +90,6 @@ def read_factorize_request(conf_dir: Path, words: Sequence[str], multirun: bool)
     faults += [*filter(None, map(_fault_of_word, known)), *_faults_of_disk(jobs), *_faults_of_places(places, jobs)]
     if faults:
         raise ConfigError(faults)
-    check_downloads(job.config for job in jobs)
     output, table = (Path(places[name]).expanduser() if name in places else None for name in PLACES)
     return FactorizeRequest(tuple(jobs), output, table, skipped)
 
