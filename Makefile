@@ -4,8 +4,9 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 # One thread a process: threads of neighbours that wait for each other cost more than they do.
 TESTING := HF_HUB_OFFLINE=1 WANDB_MODE=offline OMP_NUM_THREADS=1
-ARGS ?= factorization=svd rank=64,128,256 trainer.epochs=1
-# The first sweep needs no network; one with other ARGS may want the hub.
+# A first look in minutes: one epoch on a fixed sample of the default data.
+ARGS ?= factorization=svd rank=64,128,256 trainer.epochs=1 data.train_size=2500 data.eval_size=1000
+# The first sweep needs no hub; one with other ARGS may want it.
 ifeq ($(origin ARGS),file)
 export HF_HUB_OFFLINE ?= 1
 endif
@@ -25,9 +26,10 @@ $(INSTALLED): requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@$(BIN)/python scripts/fetch_sentences.py || true  # says what is missing; everything else works without
 	@touch $@
 
-sweep: $(INSTALLED)  ## run the first sweep (offline, about two minutes); another one with ARGS="..."
+sweep: $(INSTALLED)  ## run the first sweep (without a hub, in minutes); another one with ARGS="..."
 	$(BIN)/python train.py $(ARGS) -m
 
 report: $(INSTALLED)  ## table, statistics, pictures, dashboard and analysis of a sweep: DIR=outputs/NAME

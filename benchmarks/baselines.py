@@ -163,7 +163,7 @@ def write_texts(config: RunConfig, folder: Path) -> tuple[Path, Path]:
 
     from embfact.data.text import load_text
 
-    rows = load_text(config.data, config.paths.data_dir)
+    rows = load_text(config.data, config.paths.data_dir, config.paths.cache_dir)
     folder.mkdir(parents=True, exist_ok=True)
     files = folder / "train.jsonl", folder / "validation.jsonl"
     for file, table in zip(files, (rows.train, rows.reports[config.data.report_splits[0]]), strict=True):

@@ -43,8 +43,10 @@ def _analyse(options: argparse.Namespace) -> Sequence[str]:
     """Do what is asked for; gives the problems of single methods."""
     # Hydra and torch only once the command line holds.
     from embfact.analysis.request import read_analysis_request
+    from embfact.preflight import check_downloads
 
     request = read_analysis_request(CONF, options.subjects, options.output, options.words)
+    check_downloads([request.config])
     from embfact.analysis.analyse import analyse
     from embfact.analysis.files import write_analysis
     from embfact.analysis.summary import markdown

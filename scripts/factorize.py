@@ -46,9 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _factorize(options: argparse.Namespace) -> list[str]:
     """Do what is asked for; gives the problems of single methods."""
     # Hydra and torch only once the command line holds.
+    from embfact.preflight import check_downloads
     from embfact.usage.factorize_request import read_factorize_request
 
     request = read_factorize_request(CONF, options.words, options.multirun)
+    check_downloads(job.config for job in request.jobs)
     from embfact.records.atomic import write_text
     from embfact.usage.factorize import factorize
 

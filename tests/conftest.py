@@ -17,11 +17,20 @@ from unittest import mock
 import pytest
 from hypothesis import settings
 
+from embfact.data.sentence_archive import PLACE
 from embfact.launch import main
+from embfact.lifecycle.caches import default_cache_dir
 from embfact.models.backbones import resolve
+from tests.sentence_index import archive
 
 # Read when the hub library is imported: no test may wait for a network.
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Nor may one look for a package: those of the index have one of their own on this machine.
+os.environ |= {"PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull}
+for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS"):
+    os.environ.pop(name, None)
+# Where the caches are when no test is running.
+CACHE = default_cache_dir()
 # How long an example takes says how busy the machine is, and nothing of the code.
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
@@ -77,6 +86,22 @@ def train() -> Callable[..., Answer]:
 def tiny() -> list[str]:
     """Overrides that make a run a matter of a second."""
     return ["model=bert_scratch", "data=vader", "debug=fast", "trainer=cpu", "logger=none"]
+
+
+@pytest.fixture(scope="session")
+def sentences(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small made-up archive of rated sentences, for ``data.archive``."""
+    path = tmp_path_factory.mktemp("sentences") / "hutto_ICWSM_2014.tar.gz"
+    path.write_bytes(archive())
+    return path
+
+
+@pytest.fixture(scope="session")
+def real_sentences() -> Path:
+    """The folder of the caches with the paper's own archive, which no test fetches."""
+    if not (CACHE / PLACE).is_file():
+        pytest.skip(f"{CACHE / PLACE} is not there; python scripts/fetch_sentences.py fetches it")
+    return CACHE
 
 
 @pytest.fixture(scope="session")

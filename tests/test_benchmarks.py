@@ -57,6 +57,14 @@ def first_cells(printed: str) -> list[str]:
     return [line.split("|")[1].strip() for line in rows if not line.startswith("| ---")]
 
 
+def test_shared_texts_counts_the_rows_of_each_split_in_the_other_data_set():
+    command = [sys.executable, BENCHMARKS / "shared_texts.py", "vader", "vader"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert first_cells(done.stdout) == ["train", "test", "all"]
+    assert done.stdout.splitlines()[-1] == "| all | 7,494 | 7,494 | 7,494 |"
+
+
 def test_evaluation_compares_the_logits_of_every_way():
     done = subprocess.run(
         [sys.executable, BENCHMARKS / "evaluation.py", "--quick"], capture_output=True, text=True, check=True

@@ -71,7 +71,8 @@ def test_a_key_that_a_section_has_not_is_refused_inside_a_dictionary_too() -> No
 
 
 def test_a_kept_configuration_is_that_of_the_same_run() -> None:
-    (config,) = read_request(CONF, ["factorization=svd", "factorization.route=qr", "rank=8"], multirun=False).configs
+    words = ["data=vader", "factorization=svd", "factorization.route=qr", "rank=8"]
+    (config,) = read_request(CONF, words, multirun=False).configs
     again = RunConfig.parse(config.plain())
     assert again == config
     assert again.factorization == SVD(route="qr")
@@ -80,7 +81,8 @@ def test_a_kept_configuration_is_that_of_the_same_run() -> None:
 
 def test_a_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    (config,) = read_request(CONF, ["output_dir='~/runs'", "paths.cache_dir='~/cache'"], multirun=False).configs
+    words = ["data=vader", "output_dir='~/runs'", "paths.cache_dir='~/cache'"]
+    (config,) = read_request(CONF, words, multirun=False).configs
     assert config.output_dir == str(tmp_path / "runs")
     assert config.paths.cache_dir == str(tmp_path / "cache")
     assert identify(config).directory.parent == tmp_path / "runs"

@@ -13,7 +13,7 @@ from embfact.records.collect import find_records
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = dict(re.findall(r"^`(\S+)`\n\n```\w+\n(.*?)```$", (ROOT / "CONTRIBUTING.md").read_text(), re.M | re.S))
-TINY = ["model=bert_scratch", "debug=fast", "logger=none", "output_dir=runs"]
+TINY = ["model=bert_scratch", "data=vader", "debug=fast", "logger=none", "output_dir=runs"]
 
 
 @pytest.fixture

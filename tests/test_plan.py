@@ -13,7 +13,7 @@ CONF = Path(__file__).resolve().parents[1] / "conf"
 
 
 def names(*words: str, multirun: bool = True) -> list[str]:
-    common = ["model=bert_scratch", "output_dir=/nonexistent/runs"]
+    common = ["model=bert_scratch", "data=vader", "output_dir=/nonexistent/runs"]
     configs = read_request(CONF, [*common, *words], multirun=multirun).configs
     plan = make_plan(with_baselines(configs) if multirun else configs)
     return [run.title.rpartition("-")[0].removeprefix("vader-bert-scratch-") for run in plan]

@@ -20,7 +20,7 @@ from embfact.conduct import conduct
 from embfact.errors import ConfigError, Fault
 from embfact.launchers.choice import check_launch
 from embfact.log import say_error
-from embfact.preflight import check
+from embfact.preflight import check, check_downloads
 from embfact.search import check_search
 
 # Questions that Hydra answers itself, without running anything; --cfg is one more, of a valid configuration.
@@ -49,6 +49,7 @@ def main(conf_dir: Path, words: Sequence[str]) -> int:
         check_search(request.configs)
         if arguments.cfg:
             return _ask_hydra(conf_dir, words, arguments.overrides)
+        check_downloads(request.configs)
     except ConfigError as error:
         count = len(error.faults)
         say_error(f"embfact: nothing was started; {count} thing{'s' if count > 1 else ''} to mend:\n{error}")

@@ -10,6 +10,7 @@ from typing import Any
 
 from embfact.config import RunConfig
 from embfact.cores import usable_cores
+from embfact.data.sentence_archive import provide
 from embfact.errors import ConfigError, DataError, Fault, ModelError
 from embfact.models.backbones import TableShape, origin_of, read_config, table_shape, usable_positions, weight_files
 from embfact.models.size import saved_bytes
@@ -17,6 +18,9 @@ from embfact.rank_schedule import fault_of_schedule
 from embfact.records.remote import fault_of_url
 from embfact.sections import DataConfig, ModelConfig
 from embfact.usage.starting_point import check_start
+
+# The options that name files, of each source that has some.
+OWN_FILES = {"files": ("train_file", "validation_file"), "rated_sentences": ("archive",)}
 
 
 def check(configs: Iterable[RunConfig]) -> None:
@@ -26,6 +30,25 @@ def check(configs: Iterable[RunConfig]) -> None:
         ConfigError: With the faults of all of them, each once.
     """
     faults = [fault for config in configs for fault in faults_of_run(config)]
+    if faults:
+        raise ConfigError(faults)
+
+
+def check_downloads(configs: Iterable[RunConfig]) -> None:
+    """Fetch the rated sentences where they are wanted and not yet in the cache.
+
+    Apart from `check`, for whoever only asks what a command means; and once a folder, since an index may be slow.
+
+    Raises:
+        ConfigError: If they cannot be had, with what would help.
+    """
+    wanted = (config for config in configs if config.data.source == "rated_sentences" and config.data.archive is None)
+    faults = []
+    for cache_dir in dict.fromkeys(config.paths.cache_dir for config in wanted):
+        try:
+            provide(Path(cache_dir))
+        except DataError as error:
+            faults.append(Fault(str(error)))
     if faults:
         raise ConfigError(faults)
 
@@ -40,9 +63,9 @@ def faults_of_run(config: RunConfig) -> list[Fault]:
 
 def _data_faults(config: RunConfig) -> list[Fault]:
     faults = []
-    for key in ("train_file", "validation_file"):
+    for key in OWN_FILES.get(config.data.source, ()):
         file = getattr(config.data, key)
-        if config.data.source == "files" and file and not _is_readable(file, folder=False):
+        if file and not _is_readable(file, folder=False):
             faults.append(
                 Fault(f"data.{key} is not a file that can be read", file, "give the path of an existing file")
             )
@@ -56,11 +79,9 @@ def _data_faults(config: RunConfig) -> list[Fault]:
     if corpus is not None and not _is_readable(corpus, folder=False):
         remedy = "give the path of an existing file, or evidence.source=training"
         faults.append(Fault("evidence.source is not a file that can be read", corpus, remedy))
-    elif corpus is not None:
-        own = {_place(file) for file in (config.data.train_file, config.data.validation_file) if file}
-        if config.data.source == "files" and _place(corpus) in own:
-            what = "evidence.source is a file of the data itself, with rows that are held out or reported"
-            faults.append(Fault(what, corpus, "use evidence.source=training, the rows that are trained on"))
+    elif corpus is not None and (whose := _data_of(corpus, config)):
+        what = f"evidence.source is a file of {whose}, with rows that are held out or reported"
+        faults.append(Fault(what, corpus, "use evidence.source=training, the rows that are trained on"))
     return faults
 
 
@@ -84,6 +105,17 @@ def _label_error(document: str, _version: tuple[tuple[int, int], ...]) -> str | 
     except DataError:  # of a row: the run itself will say so, the others go on
         return None
     return None
+
+
+def _data_of(corpus: str, config: RunConfig) -> str | None:
+    """Whether a file holds texts of the data set: in words, or None as far as its place tells."""
+    data, data_dir, place = config.data, config.paths.data_dir, _place(corpus)
+    own = {_place(file) for file in (data.train_file, data.validation_file) if file}
+    mirror = _place(str(Path(data_dir) / data.mirror)) if data_dir and data.mirror else None
+    if (data.source == "files" and place in own) or place.parent == mirror:
+        return "the data itself"
+    name = place.parent.name  # as the mirror has it: glue/sst2/train.parquet
+    return f"{name}, which has texts of {data.name}" if name in data.shares_text_with else None
 
 
 def _model_faults(config: RunConfig) -> list[Fault]:

@@ -135,7 +135,7 @@ def run(
 def load(config: RunConfig, identity: Identity, attempt: Attempt) -> Start:
     """The rows, tokenised, and the backbone as it is before anything is replaced in it."""
     with attempt.phase("loading", "data"):
-        text = load_text(config.data, config.paths.data_dir)
+        text = load_text(config.data, config.paths.data_dir, config.paths.cache_dir)
         trim_memory()  # of the rows that a few were drawn from
         if text.fingerprint != identity.data_fingerprint:
             raise DataError(f"{config.data.name} changed while the sweep was running; start the sweep again")

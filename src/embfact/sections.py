@@ -9,7 +9,7 @@ import hashlib
 import re
 import unicodedata
 from pathlib import Path, PurePath
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, cast, get_args
 
 from pydantic import (
     BaseModel,
@@ -31,6 +31,8 @@ TRAINING = "training"
 CACHE_DIR = "~/.cache/embfact"
 TABLE_FILES = (".csv", ".tsv", ".jsonl", ".parquet")
 CORPUS_FILES = (".txt", *TABLE_FILES)
+Target = Literal["class", "float"]
+Collection = Literal["movies", "tweets", "products", "editorials"]
 Whole = Annotated[int, Field(ge=1)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Trainable = Literal["all", "factors", "projection", "backbone"]
@@ -57,17 +59,19 @@ class DataConfig(Section):
     """Where the rows come from, which columns they have, and how they are split."""
 
     name: str = Field(min_length=1, max_length=60, description="short name in run names and tables")
-    source: Literal["hub", "files", "vader"] = Field(description="where the rows come from")
+    source: Literal["hub", "files", "vader", "rated_sentences"] = Field(description="where the rows come from")
     hub: str | None = Field(None, description="data set id on the Hugging Face hub")
     hub_config: str | None = Field(None, description="configuration of the hub data set, e.g. sst2 of GLUE")
     revision: str | None = Field(None, description="commit of the hub data set; null takes the newest and records it")
     mirror: str | None = Field(None, description="folder of the data set under paths.data_dir, used before the hub")
     train_file: str | None = Field(None, description="CSV, TSV, JSON Lines or Parquet file with the training rows")
     validation_file: str | None = Field(None, description="file with the rows to report on")
+    collection: Collection | None = Field(None, description="which of the rated sentences")
+    archive: str | None = Field(None, description="your copy of the file with them; null: fetched into the cache")
     text: list[str] = Field(min_length=1, max_length=2, description="one text column, or two for pairs")
     label: str = Field(description="column with the label or the target")
     label_names: list[str] | None = Field(None, description="class names in the order of their codes, from 0")
-    target: Literal["class", "float"] = Field("class", description="class: classification; float: regression")
+    target: Target = Field("class", description="class: classification; float: regression")
     metrics: list[MetricName] = Field(min_length=1, description="metrics to report; the first one selects")
     train_split: str = Field("train", description="split to train on")
     report_splits: list[str] = Field(["validation"], min_length=1, description="splits whose metrics are reported")
@@ -79,6 +83,9 @@ class DataConfig(Section):
     train_size: Whole | None = Field(None, description="train on this many rows, drawn with split_seed")
     eval_size: Whole | None = Field(None, description="report on this many rows of each split, drawn with split_seed")
     max_length: int = Field(128, ge=4, description="tokens a text (or pair) is cut to")
+    shares_text_with: list[str] = Field(
+        [], description="data sets with texts of this one: a run on one is not scored on another"
+    )
     submission: dict[str, str] | None = Field(None, description="GLUE submission file of each hidden test split")
     note: str | None = Field(None, description="what a reader of the results must know about this data set")
 
@@ -93,6 +100,11 @@ class DataConfig(Section):
         if value < 0 or (isinstance(value, float) and value >= 1):
             raise ValueError("must be a number of rows (0 or more) or a share below 1, e.g. 500 or 0.1")
         return value
+
+    @field_validator("archive")
+    @classmethod
+    def _home_is_meant_by_a_tilde(cls, value: str | None) -> str | None:
+        return None if value is None else expand_home(value)
 
     @model_validator(mode="after")
     def _classes_have_names_of_their_own(self) -> DataConfig:
@@ -115,11 +127,26 @@ class DataConfig(Section):
                 )
         if self.source == "hub" and not self.hub:
             raise ValueError("a hub data set needs data.hub=OWNER/NAME")
+        if self.source == "rated_sentences" and self.collection is None:
+            names = ", ".join(get_args(Collection))
+            raise ValueError(f"rated sentences need data.collection=NAME, one of: {names}")
+        if self.source in ("vader", "rated_sentences") and len(self.text) > 1:
+            raise ValueError(f"data={self.name} has single texts, found data.text={self.text}; give one name")
         wrong = [m for m in self.metrics if (m in CORRELATIONS) != (self.target == "float")]
         if wrong:
             fitting = "pearson, spearman" if self.target == "float" else "accuracy, f1, matthews"
             raise ValueError(f"metrics {wrong} do not fit data.target={self.target}; use {fitting}")
         return self
+
+    def shares_text(self, other: DataConfig) -> bool:
+        """Whether another data set has texts of this one, so that nothing learned on one may be scored on the other."""
+        return not (other.aliases.isdisjoint(self.shares_text_with) and self.aliases.isdisjoint(other.shares_text_with))
+
+    @property
+    def aliases(self) -> set[str]:
+        """What this data set is known by: its name, and whatever that is here, what the hub or a mirror calls it."""
+        folders = {Path(file).parent.name for file in (self.train_file, self.validation_file) if file}
+        return {self.name, *filter(None, (self.hub_config, (self.hub or "").rpartition("/")[2], *folders))}
 
 
 class ModelConfig(Section):

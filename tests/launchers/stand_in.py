@@ -29,7 +29,7 @@ NAMES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
 
 def planned(folder: Path, *tags: str) -> list[PlannedRun]:
     """A run for each group of tags: ``"running sleep=1"``."""
-    words = ["model=bert_scratch", "factorization=none", "baseline=false", f"output_dir={folder}"]
+    words = ["model=bert_scratch", "data=vader", "factorization=none", "baseline=false", f"output_dir={folder}"]
     seeds = ",".join(map(str, range(len(tags))))
     plan = make_plan(read_request(CONF, [*words, f"seed={seeds}"], multirun=True).configs)
     return [

@@ -17,7 +17,7 @@ CONF = Path(__file__).resolve().parents[2] / "conf"
 
 def identity_of(*words):
     with hydra_session(CONF) as composer:
-        return identify(composer.configs([["logger=none", *words]])[0][0])
+        return identify(composer.configs([["logger=none", "data=vader", *words]])[0][0])
 
 
 def test_what_was_added_since_and_is_not_used_leaves_a_run_what_it_was():

@@ -50,7 +50,12 @@ def analyze(run: Any, backbone: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     """The command on the tiny encoder and a few rows of the embedded data, in an empty folder."""
     monkeypatch.chdir(tmp_path)
     words = [f"model.name_or_path={backbone}", "data.train_size=300", "data.eval_size=200", "--output", "out"]
-    return lambda *more: run("analyze.py", *words, *more)
+
+    def call(*more: str) -> Any:
+        data = [] if any(word.startswith("data=") for word in more) else ["data=vader"]
+        return run("analyze.py", *words, *data, *more)
+
+    return call
 
 
 def figures(output: Path) -> dict[str, Any]:
@@ -167,6 +172,7 @@ def test_refusals_load_nothing_heavy(modules_after: Any, tmp_path: Path) -> None
 
 
 def test_the_command_line_itself(command: Any, backbone: Path, tmp_path: Path) -> None:
-    done = command("analyze.py", f"model.name_or_path={backbone}", "rank=4", "data.train_size=100", "--output", "out")
+    words = [f"model.name_or_path={backbone}", "data=vader", "data.train_size=100"]
+    done = command("analyze.py", *words, "rank=4", "--output", "out")
     assert done.code == 0, done.err
     assert (tmp_path / "out" / "analysis.html").is_file()

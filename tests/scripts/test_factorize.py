@@ -65,7 +65,12 @@ def factorize(run: Any, bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """The command on the tiny encoder and a few rows of the embedded data, in an empty folder."""
     monkeypatch.chdir(tmp_path)
     words = [f"model.name_or_path={bert}", "data.train_size=300", "evidence.rows=8", "evidence.warmup_steps=1"]
-    return lambda *more: run("factorize.py", *words, *more)
+
+    def call(*more: str) -> Any:
+        data = [] if any(word.startswith("data=") for word in more) else ["data=vader"]
+        return run("factorize.py", *words, *data, *more)
+
+    return call
 
 
 def weights_of(folder: Path) -> dict[str, np.ndarray]:
@@ -74,7 +79,7 @@ def weights_of(folder: Path) -> dict[str, np.ndarray]:
 
 def counts_of(conf: Path, tokenizer: Any) -> np.ndarray:
     """How often each token occurs in the rows that a run of these options trains on, counted one by one."""
-    (job,) = read_factorize_request(conf, ["data.train_size=300"], False).jobs
+    (job,) = read_factorize_request(conf, ["data=vader", "data.train_size=300"], False).jobs
     texts = load_text(job.config.data, None).train.column("text").to_pylist()
     assert len(texts) == 300
     counted = Counter(token for text in texts for token in tokenizer(text)["input_ids"])
@@ -159,7 +164,13 @@ def test_errors_are_those_of_the_tables_as_stored(
 
 
 def test_a_causal_language_model_stays_one_and_stays_tied(run: Any, gpt2: Path, tmp_path: Path) -> None:
-    words = [f"model.name_or_path={gpt2}", "data.train_size=100", "data.max_length=32", f"output={tmp_path}/small"]
+    words = [
+        f"model.name_or_path={gpt2}",
+        "data=vader",
+        "data.train_size=100",
+        "data.max_length=32",
+        f"output={tmp_path}/small",
+    ]
     done = run("factorize.py", *words, "factorization=svd", f"rank={RANK}", "--format", "json")
     assert done.code == 0, done.err
     saved = weights_of(tmp_path / "small")
@@ -257,7 +268,13 @@ def test_an_energy_leaves_out_the_methods_that_know_none(factorize: Any, bert: P
 
 def test_texts_without_labels_leave_out_the_methods_that_take_gradients(conf: Path, bert: Path, tmp_path: Path) -> None:
     (tmp_path / "corpus.txt").write_text(GOOD)
-    words = [f"model.name_or_path={bert}", f"evidence.source={tmp_path}/corpus.txt", "factorization=all", "budget=0.5"]
+    words = [
+        f"model.name_or_path={bert}",
+        "data=vader",
+        f"evidence.source={tmp_path}/corpus.txt",
+        "factorization=all",
+        "budget=0.5",
+    ]
     request = read_factorize_request(conf, words, False)
     (line,) = request.skipped
     assert line.startswith("left out, since they take gradients")
@@ -385,7 +402,9 @@ def test_a_table_that_cannot_be_used_is_refused_and_nothing_is_written(
     weights = {name: tensor.copy() for name, tensor in weights_of(bert).items()}
     change(weights[f"{TABLE}weight"])
     save_file(weights, tmp_path / "model/model.safetensors", metadata={"format": "pt"})
-    done = run("factorize.py", f"model.name_or_path={tmp_path}/model", "rank=4", f"output={tmp_path}/small")
+    done = run(
+        "factorize.py", f"model.name_or_path={tmp_path}/model", "data=vader", "rank=4", f"output={tmp_path}/small"
+    )
     refused(done, told)
     assert not (tmp_path / "small").exists()
 
@@ -405,7 +424,7 @@ def test_a_method_that_fails_writes_nothing(factorize: Any, monkeypatch: pytest.
 
 
 def test_the_real_command_runs_as_it_is_documented(command: Any, bert: Path, tmp_path: Path) -> None:
-    words = [f"model.name_or_path={bert}", "factorization=svd", "rank=4", f"output={tmp_path}/small/"]
+    words = [f"model.name_or_path={bert}", "data=vader", "factorization=svd", "rank=4", f"output={tmp_path}/small/"]
     done = command("factorize.py", *words)
     assert done.code == 0, done.err
     assert [row["method"] for row in rows_of(done.out)] == ["none", "svd"]

@@ -1,7 +1,7 @@
-"""Makes ``real_seeds.npz``: what 20 seeds of two methods said of the embedded data set's test rows.
+"""Makes ``real_seeds.npz``: what 20 seeds of two methods said of the test rows of ``data=vader``.
 
-The runs: ``python train.py experiment_name=seeds factorization=svd rank=64 seed=0,1,...,19 -m`` (which trains the dense
-baseline too). The file: ``python tests/statistics/make_real_seeds.py outputs/seeds``.
+The runs: ``python train.py data=vader experiment_name=seeds factorization=svd rank=64 seed=0,1,...,19 -m`` (which
+trains the dense baseline too). The file: ``python tests/statistics/make_real_seeds.py outputs/seeds``.
 """
 
 from __future__ import annotations

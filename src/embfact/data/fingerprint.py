@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
+from embfact.data.sentence_archive import provide
 from embfact.errors import DataError, nearest
 from embfact.sections import DataConfig
 
@@ -25,19 +26,22 @@ class Origin:
     """Where a data set was found.
 
     Attributes:
-        kind: The local mirror, the hub, the user's files, or the packaged vader lexicon.
+        kind: The local mirror, the hub, the user's files, the packaged vader lexicon, or the rated sentences.
         words: The origin as people would say it, free of paths that only this machine has.
-        files: The file of each split (of the lexicon: the one file under ``"lexicon"``); empty for the hub.
+        files: The file of each split (the one file of the lexicon under ``"lexicon"``, that of rated sentences under
+            their collection); empty for the hub.
         commit: Commit of the hub data set; None elsewhere.
     """
 
-    kind: Literal["mirror", "hub", "files", "vader"]
+    kind: Literal["mirror", "hub", "files", "vader", "rated_sentences"]
     words: str
     files: Mapping[str, Path] = field(default_factory=dict)
     commit: str | None = None
 
 
-def locate(data: DataConfig, data_dir: str | None, splits: Iterable[str] | None = None) -> Origin:
+def locate(
+    data: DataConfig, data_dir: str | None, splits: Iterable[str] | None = None, *, cache_dir: str | None = None
+) -> Origin:
     """Find where the splits of a data set are.
 
     The local mirror goes before the hub where it has every split asked for.
@@ -46,26 +50,32 @@ def locate(data: DataConfig, data_dir: str | None, splits: Iterable[str] | None 
         data: The data set.
         data_dir: Folder of the local mirror, or None.
         splits: Splits that are needed; None: the training and the report splits.
+        cache_dir: Folder that the rated sentences are fetched into; other data sets need none.
 
     Raises:
-        DataError: If a file does not exist, or neither mirror nor hub nor the hub's cache has the data set.
+        DataError: If a file does not exist; neither mirror nor hub nor the hub's cache has the data set; or the rated
+            sentences can neither be found nor fetched.
     """
     needed = list(dict.fromkeys([data.train_split, *data.report_splits] if splits is None else splits))
     if data.source == "vader":
         lexicon = _lexicon()
         return Origin("vader", "vader_lexicon.txt of the package vaderSentiment", {"lexicon": lexicon})
+    if data.source == "rated_sentences":
+        archive = _archive(data, cache_dir)
+        words = f"{data.collection} of {archive.name} (Hutto and Gilbert, ICWSM 2014)"
+        return Origin("rated_sentences", words, {str(data.collection): archive})
     if data.source == "files":
         return _locate_files(data, needed)
     return _locate_mirror(data, data_dir, needed) or _locate_hub(data, needed)
 
 
-def fingerprint(data: DataConfig, data_dir: str | None) -> str:
+def fingerprint(data: DataConfig, data_dir: str | None, cache_dir: str | None = None) -> str:
     """SHA-256 (64 hex digits) of the data that a run uses: of its files, or of the hub id, configuration and commit.
 
     Raises:
         DataError: If the data set cannot be found.
     """
-    return fingerprint_of(data, locate(data, data_dir))
+    return fingerprint_of(data, locate(data, data_dir, cache_dir=cache_dir))
 
 
 def fingerprint_of(data: DataConfig, origin: Origin) -> str:
@@ -95,6 +105,17 @@ def _lexicon() -> Path:
         if (folder / "vader_lexicon.txt").is_file():
             return folder / "vader_lexicon.txt"
     raise DataError("data=vader needs the package vaderSentiment, which is not installed; pip install vaderSentiment")
+
+
+def _archive(data: DataConfig, cache_dir: str | None) -> Path:
+    """The user's own copy, or that of the cache, which is fetched if it is not there."""
+    if data.archive is None:
+        if cache_dir is None:
+            raise DataError(f"data={data.name} needs a folder to keep its archive in; give paths.cache_dir")
+        return provide(Path(cache_dir).expanduser())
+    if not Path(data.archive).is_file():
+        raise DataError(f"data.archive: there is no file {data.archive}; set it to null, and the file is fetched")
+    return Path(data.archive)
 
 
 def _locate_files(data: DataConfig, needed: list[str]) -> Origin:

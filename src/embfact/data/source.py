@@ -18,11 +18,13 @@ class Source:
         name: The file, or split of a data set, as error messages call it.
         table: The wanted columns, one row each; row ``i`` has the id ``i``.
         lines: Line of the file (from 1, header included) of each row, or None where rows are no lines.
+        groups: What each row is to be held out with, or None where equal texts alone stay together.
     """
 
     name: str
     table: pa.Table
     lines: Sequence[int] | None = None
+    groups: Sequence[str] | None = None
 
     def where(self, row: int) -> str:
         """Words for a row (from 0): ``"train.csv, line 12"`` or ``"train.parquet, row 10 (counted from 0)"``."""

@@ -13,7 +13,14 @@ from embfact.data.sentences import containing_sentences
 from embfact.errors import DataError
 
 
-def hold_out(rows: pa.Table, size: int | float, seed: int, *, whole_sentences: bool = False) -> np.ndarray:
+def hold_out(
+    rows: pa.Table,
+    size: int | float,
+    seed: int,
+    *,
+    whole_sentences: bool = False,
+    groups: Sequence[str] | None = None,
+) -> np.ndarray:
     """Choose the training rows to select on, so that no text stands on both sides.
 
     Args:
@@ -22,6 +29,7 @@ def hold_out(rows: pa.Table, size: int | float, seed: int, *, whole_sentences: b
         seed: Seed of the draw.
         whole_sentences: Draw whole sentences, each with the rows that are part of held-out sentences only, until there
             are at least ``size`` rows: then no held-out row is part of a training row.
+        groups: What each row belongs to; rows of one group stay together. None: those of equal texts do.
 
     Returns:
         Boolean mask of the held-out rows, shape ``(rows,)``.
@@ -35,8 +43,11 @@ def hold_out(rows: pa.Table, size: int | float, seed: int, *, whole_sentences: b
         raise DataError(f"data.selection_size={size} leaves nothing of {total} training rows; hold out fewer rows")
     if not wanted:
         return np.zeros(total, dtype=bool)
-    draw = _whole_sentences if whole_sentences else _whole_groups
-    held_out = draw(_texts(rows), wanted, _generator(seed, "selection"))
+    random = _generator(seed, "selection")
+    if whole_sentences:
+        held_out = _whole_sentences(_texts(rows), wanted, random)
+    else:
+        held_out = _whole_groups(_texts(rows) if groups is None else groups, wanted, random)
     if held_out.all() or not held_out.any():
         raise DataError(
             f"data.selection_size={size} cannot be held out of {total} training rows without equal texts on both "
@@ -79,9 +90,9 @@ def _texts(rows: pa.Table) -> list[str]:
     return ["\t".join(" ".join(text.lower().split()) for text in row) for row in zip(*columns, strict=True)]
 
 
-def _whole_groups(texts: Sequence[str], wanted: int, random: np.random.Generator) -> np.ndarray:
-    """Equal texts are drawn together; a group too large for what is still wanted is passed over."""
-    _, group, sizes = np.unique(np.array(texts, dtype=object), return_inverse=True, return_counts=True)
+def _whole_groups(groups: Sequence[str], wanted: int, random: np.random.Generator) -> np.ndarray:
+    """Rows of equal groups are drawn together; a group too large for what is still wanted is passed over."""
+    _, group, sizes = np.unique(np.array(groups, dtype=object), return_inverse=True, return_counts=True)
     chosen = np.zeros(len(sizes), dtype=bool)
     for candidate in random.permutation(len(sizes)):
         if sizes[candidate] <= wanted:

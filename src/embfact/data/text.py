@@ -12,6 +12,7 @@ from embfact.data.classes import Classes
 from embfact.data.fingerprint import Origin, fingerprint_of, locate
 from embfact.data.hub import read_hub
 from embfact.data.labels import class_codes, distinct_labels, found_classes
+from embfact.data.rated_sentences import read_rated_sentences
 from embfact.data.readers import read_file
 from embfact.data.rows import checked_rows
 from embfact.data.source import Source
@@ -45,7 +46,7 @@ class TextData:
     origin: str
 
 
-def load_text(data: DataConfig, data_dir: str | None) -> TextData:
+def load_text(data: DataConfig, data_dir: str | None, cache_dir: str | None = None) -> TextData:
     """The rows to train on, to select on and to report on.
 
     The slice to select on is held out first, by ``split_seed`` alone: it does not move with ``train_size``.
@@ -53,15 +54,16 @@ def load_text(data: DataConfig, data_dir: str | None) -> TextData:
     Args:
         data: The data set.
         data_dir: Folder of the local mirror, or None.
+        cache_dir: Folder that the rated sentences are fetched into; other data sets need none.
 
     Raises:
         DataError: If the data cannot be found or used; with file and row.
     """
-    origin = locate(data, data_dir)
+    origin = locate(data, data_dir, cache_dir=cache_dir)
     source = _read(data, origin, data.train_split)
     classes = _classes(data, source)
     rows = _checked(data, source, classes)
-    held_out = _held_out(data, rows)
+    held_out = _held_out(data, rows, source.groups)
     train = draw(
         rows.filter(pa.array(~held_out)),
         data.train_size,
@@ -77,7 +79,12 @@ def load_text(data: DataConfig, data_dir: str | None) -> TextData:
 
 
 def load_split(
-    data: DataConfig, data_dir: str | None, split: str, label_names: Sequence[str] | None = None
+    data: DataConfig,
+    data_dir: str | None,
+    split: str,
+    label_names: Sequence[str] | None = None,
+    *,
+    cache_dir: str | None = None,
 ) -> pa.Table:
     """All rows of one split, whose labels may be hidden.
 
@@ -86,6 +93,7 @@ def load_split(
         data_dir: Folder of the local mirror, or None.
         split: Name of the split.
         label_names: Classes in the order of their codes; None: those of the data set.
+        cache_dir: As for `load_text`.
 
     Returns:
         A table as in `TextData`; the labels are null where they are hidden.
@@ -95,9 +103,9 @@ def load_split(
     """
     codes = data.label_names is not None and data.source != "files"
     if data.target == "float" or label_names or codes:
-        origin, train = locate(data, data_dir, [split]), None
+        origin, train = locate(data, data_dir, [split], cache_dir=cache_dir), None
     else:  # the training labels say what the classes are, and of files whether they are codes
-        origin = locate(data, data_dir, [data.train_split, split])
+        origin = locate(data, data_dir, [data.train_split, split], cache_dir=cache_dir)
         train = _read(data, origin, data.train_split)
     classes = Classes(tuple(label_names), positions=codes) if label_names else _classes(data, train)
     return _checked(data, _read(data, origin, split), classes, allow_hidden=True)
@@ -125,6 +133,9 @@ def _read(data: DataConfig, origin: Origin, split: str) -> Source:
         return read_hub(data, origin, split)
     if origin.kind == "vader":
         return read_vader(origin.files["lexicon"], split, data.text[0], data.label)
+    if origin.kind == "rated_sentences" and data.collection:
+        archive = origin.files[data.collection]
+        return read_rated_sentences(archive, data.collection, split, data.text[0], data.label, data.target)
     name = f"{data.mirror}/{split}.parquet" if origin.kind == "mirror" else None
     return read_file(origin.files[split], [*data.text, data.label], name)
 
@@ -152,11 +163,11 @@ def _checked(data: DataConfig, source: Source, classes: Classes | None, *, allow
     )
 
 
-def _held_out(data: DataConfig, rows: pa.Table) -> np.ndarray:
+def _held_out(data: DataConfig, rows: pa.Table, groups: Sequence[str] | None) -> np.ndarray:
     whole_sentences = data.selection_groups == "containing_sentence"
     if whole_sentences and len(data.text) != 1:
         raise DataError("data.selection_groups=containing_sentence needs one text column; set it to null for pairs")
-    return hold_out(rows, data.selection_size, data.split_seed, whole_sentences=whole_sentences)
+    return hold_out(rows, data.selection_size, data.split_seed, whole_sentences=whole_sentences, groups=groups)
 
 
 def _report(data: DataConfig, origin: Origin, split: str, classes: Classes | None) -> pa.Table:

@@ -18,7 +18,7 @@ from embfact.data.fingerprint import fingerprint as data_fingerprint
 from embfact.models.backbones import file_digest
 from embfact.models.backbones import fingerprint as model_fingerprint
 from embfact.records.record import read
-from embfact.sections import DataConfig, ModelConfig, slug
+from embfact.sections import DataConfig, ModelConfig, PathsConfig, slug
 
 RESULTS_VERSION = 5
 """Raised whenever a change of this program changes a result, so that older runs are not taken for it."""
@@ -29,7 +29,7 @@ LIBRARIES = ("torch", "transformers", "tokenizers", "pytorch-lightning", "torchm
 # Where data lies and what it is called decide nothing: its fingerprint does.
 _NOT_SCIENCE = {
     "data": {"name", "source", "hub", "hub_config", "revision", "mirror", "train_file", "validation_file"}
-    | {"submission", "note"},
+    | {"collection", "archive", "shares_text_with", "submission", "note"},
     "trainer": {"eval_batch_size", "accelerator", "compile", "threads", "devices", "strategy"}
     | {"kernels", "attention"},
     "factorization": {"refactorize_existing"},  # it permits, it computes nothing
@@ -63,7 +63,7 @@ def identify(config: RunConfig) -> Identity:
     Raises:
         DataError, ModelError: If the data or the backbone is not there.
     """
-    data, model = _data_fingerprint(config.data, config.paths.data_dir), _model_fingerprint(config.model)
+    data, model = _data_fingerprint(config.data, config.paths), _model_fingerprint(config.model)
     decisive = science(config, data, model)
     digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
     method = [slug(config.factorization.name), *([config.size] if config.size else [])]
@@ -149,15 +149,15 @@ def library_versions() -> dict[str, str]:
 
 # A sweep asks for the same few fingerprints again and again.
 @lru_cache(maxsize=64)
-def _fingerprint_of_json(kind: str, document: str, data_dir: str | None) -> str:
+def _fingerprint_of_json(kind: str, document: str, data_dir: str | None = None, cache_dir: str | None = None) -> str:
     if kind == "data":
-        return data_fingerprint(DataConfig.model_validate_json(document), data_dir)
+        return data_fingerprint(DataConfig.model_validate_json(document), data_dir, cache_dir)
     return model_fingerprint(ModelConfig.model_validate_json(document))
 
 
-def _data_fingerprint(data: DataConfig, data_dir: str | None) -> str:
-    return _fingerprint_of_json("data", data.model_dump_json(), data_dir)
+def _data_fingerprint(data: DataConfig, paths: PathsConfig) -> str:
+    return _fingerprint_of_json("data", data.model_dump_json(), paths.data_dir, paths.cache_dir)
 
 
 def _model_fingerprint(model: ModelConfig) -> str:
-    return _fingerprint_of_json("model", model.model_dump_json(), None)
+    return _fingerprint_of_json("model", model.model_dump_json())

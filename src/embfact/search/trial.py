@@ -50,7 +50,8 @@ def train(config: RunConfig, title: str, directory: Path, report: Report) -> flo
     identity, attempt = identify(config), _Untold()
     # What is not there can be neither predicted nor scored.
     config = config.model_copy(update={"data": config.data.model_copy(update={"report_splits": []})})
-    identity = replace(identity, data_fingerprint=fingerprint(config.data, config.paths.data_dir))
+    mark = fingerprint(config.data, config.paths.data_dir, config.paths.cache_dir)
+    identity = replace(identity, data_fingerprint=mark)
     torch.set_num_threads(config.trainer.threads or USUAL)
     pl.seed_everything(config.seed, workers=True, verbose=False)
     start = load(config, identity, attempt)

@@ -56,17 +56,20 @@ def remarks(table: Table) -> list[Remark]:
 
 
 def _source(table: Table, data: DataVersion) -> str:
-    rows = data.example.data.rows
+    rows, options = data.example.data.rows, data.example.config.get("data") or {}
+    drawn, scored = ("a sample of " if options.get(name) else "" for name in ("train_size", "eval_size"))
     metrics: dict[str, list[str]] = defaultdict(list)
     for column in table.columns:
         if column.data == data:
             metrics[column.split].append(column.metric)
-    figures = ", ".join(f"{' and '.join(names)} on {split} ({_rows(rows, split)})" for split, names in metrics.items())
+    figures = ", ".join(
+        f"{' and '.join(names)} on {split} ({scored}{_rows(rows, split)})" for split, names in metrics.items()
+    )
     seeds = set().union(*(table.seeds(data, model) for model in {row.model for row in table.rows}))
     held_out = f", {_rows(rows, 'selection')} of train held out to select on" if rows.get("selection") else ""
     apart = f" Kept apart from its namesakes: {data.difference}." if data.difference else ""
     note = f" {data.example.data.note}" if data.example.data.note else ""
-    return f"{data.label}: {figures}; trained on {_rows(rows, 'train')}{held_out}; {_seeds(seeds)}.{apart}{note}"
+    return f"{data.label}: {figures}; trained on {drawn}{_rows(rows, 'train')}{held_out}; {_seeds(seeds)}.{apart}{note}"
 
 
 def _rows(rows: dict[str, int], split: str) -> str:

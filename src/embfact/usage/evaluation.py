@@ -21,7 +21,7 @@ from embfact.usage.finished_run import FinishedRun
 from embfact.usage.target import Target, named
 
 # The options that say which files or which published rows a data set is.
-PUBLISHED = ("source", "hub", "hub_config", "revision", "mirror")
+PUBLISHED = ("source", "hub", "hub_config", "revision", "mirror", "collection")
 PLACE = (*PUBLISHED, "train_file", "validation_file", "train_split", "report_splits")
 
 
@@ -88,10 +88,10 @@ def evaluate(run: FinishedRun, target: Target, device: str | None = None) -> Eva
     data = target.data
     # Other data may have no training rows at all; the run's own are told by the fingerprint of the record.
     own = all(getattr(data, option) == getattr(run.data, option) for option in PLACE)
-    origin = locate(data, target.data_dir, None if own else data.report_splits)
+    origin = locate(data, target.data_dir, None if own else data.report_splits, cache_dir=target.cache_dir)
     # The mirror may have single splits of a data set that otherwise comes from the hub: never mix the two.
     mirror = None if origin.kind == "hub" else target.data_dir
-    rows = {split: scored_rows(run, data, mirror, split) for split in data.report_splits}
+    rows = {split: scored_rows(run, data, mirror, split, target.cache_dir) for split in data.report_splits}
     from embfact.usage.scoring import Scorer, use_threads_of  # torch only once there is something to score
 
     use_threads_of(run)
@@ -118,7 +118,9 @@ def evaluate(run: FinishedRun, target: Target, device: str | None = None) -> Eva
     )
 
 
-def scored_rows(run: FinishedRun, data: DataConfig, data_dir: str | None, split: str) -> pa.Table:
+def scored_rows(
+    run: FinishedRun, data: DataConfig, data_dir: str | None, split: str, cache_dir: str | None = None
+) -> pa.Table:
     """The rows of a split to score, their labels in the codes of the run.
 
     Args:
@@ -126,12 +128,14 @@ def scored_rows(run: FinishedRun, data: DataConfig, data_dir: str | None, split:
         data: The data set.
         data_dir: Folder of the local mirror, or None.
         split: Name of the split.
+        cache_dir: Folder that the rated sentences are fetched into; other data sets need none.
 
     Raises:
         DataError: If the rows cannot be used, or their labels are hidden.
     """
     try:
-        rows = load_split(data, data_dir, split, None if data.label_names else run.label_names)
+        names = None if data.label_names else run.label_names
+        rows = load_split(data, data_dir, split, names, cache_dir=cache_dir)
     except UnknownLabelError as error:
         raise DataError(f"{error.what}; {_remedy(run, data, error)}") from None
     rows = draw(rows, data.eval_size, data.split_seed, option="data.eval_size", split=split)
@@ -156,17 +160,19 @@ def _remedy(run: FinishedRun, data: DataConfig, error: UnknownLabelError) -> str
 def was_trained_on(run: FinishedRun, target: Target, split: str) -> bool:
     """Whether a split is the one that the run drew its training rows from, as far as files or commits tell."""
     try:
-        trained = _identity(run.data, target.data_dir, run.data.train_split)
+        trained = _identity(run.data, target, run.data.train_split)
     except DataError:  # the training rows are no longer there to compare with
         return False
-    return _identity(target.data, target.data_dir, split) == trained
+    return _identity(target.data, target, split) == trained
 
 
-def _identity(data: DataConfig, data_dir: str | None, split: str) -> tuple[str | None, ...]:
+def _identity(data: DataConfig, target: Target, split: str) -> tuple[str | None, ...]:
     """What two splits of equal rows have in common: the bytes of their file, or their place in a published data set."""
-    origin = locate(data, data_dir, [split])
+    origin = locate(data, target.data_dir, [split], cache_dir=target.cache_dir)
     if origin.kind == "hub":
         return (data.hub, data.hub_config, origin.commit, split)
     if origin.kind == "vader":
         return ("vader", split)
+    if origin.kind == "rated_sentences":
+        return (fingerprint_of(data, origin), split)
     return (fingerprint_of(data, replace(origin, files={"rows": origin.files[split]})),)

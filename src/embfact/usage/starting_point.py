@@ -17,6 +17,7 @@ from embfact.records.record import RunRecord
 from embfact.sections import DataConfig, ModelConfig
 from embfact.typed import typed
 from embfact.usage.finished_run import open_run
+from embfact.usage.lineage import data_before
 
 BACKBONE = ("label", "name_or_path", "revision", "architecture", "tokenizer", "static")
 # What decides which rows are held out of training, and what they are labelled with.
@@ -27,13 +28,15 @@ def check_start(config: RunConfig) -> None:
     """Refuse a run to start from that is not a finished dense one of the same backbone on the same rows.
 
     Args:
-        config: The run that is to start there; nothing is checked where it starts from a backbone.
+        config: The run that is to start there. Where it starts from a backbone, that must not have been trained on
+            texts of its data.
 
     Raises:
         ModelError: In words, with the remedy.
         DataError: If the data of `config` is not there, so that it cannot be compared.
     """
     if config.model.from_run is None:
+        _refuse_shared_texts(config)
         return
     run = open_run(Path(config.model.from_run))
     _refuse_compressed(run.record)
@@ -41,6 +44,17 @@ def check_start(config: RunConfig) -> None:
     if not config.model.static:  # whose default is a pooling too: the loader, which knows it, compares
         _refuse_another_head(run.record, config.task.pooling)
     _refuse_other_rows(run.record, run.data, config)
+
+
+def _refuse_shared_texts(config: RunConfig) -> None:
+    """A checkpoint of a run may go on to other data, but not to texts that it has learned already."""
+    for data in data_before(config.model.model_dump()):
+        if data.shares_text(config.data):
+            raise ModelError(
+                f"model.name_or_path={config.model.name_or_path} was trained on {data.name}, which has texts of "
+                f"data={config.data.name}, so that held-out and reported rows would not be new to it; "
+                "start from another model"
+            )
 
 
 def _refuse_compressed(record: RunRecord) -> None:
@@ -79,7 +93,7 @@ def _refuse_another_backbone(record: RunRecord, model: ModelConfig) -> None:
 
 def _refuse_other_rows(record: RunRecord, trained: DataConfig, config: RunConfig) -> None:
     """Rows held out or reported here must not have been trained on there."""
-    if record.data.fingerprint != fingerprint(config.data, config.paths.data_dir):
+    if record.data.fingerprint != fingerprint(config.data, config.paths.data_dir, config.paths.cache_dir):
         raise ModelError(
             f"the run {record.name} was trained on other data ({record.data.name}) than data={config.data.name}, so it "
             "may have learned rows that are held out or reported here; start from a run on the same data and splits"

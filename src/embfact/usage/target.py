@@ -19,6 +19,7 @@ from embfact.errors import ConfigError, DataError, Fault
 from embfact.sections import DataConfig, PathsConfig, TrainerConfig
 from embfact.tasks.metrics import check_metrics
 from embfact.usage.finished_run import FinishedRun
+from embfact.usage.lineage import data_before
 from embfact.validation import faults_of
 
 BATCH = "trainer.eval_batch_size"
@@ -82,10 +83,16 @@ def check_fit(run: FinishedRun, data: DataConfig) -> None:
     """Refuse a data set whose rows the run cannot be scored on.
 
     Raises:
-        DataError: If targets, columns, classes or lengths do not go together.
+        DataError: If targets, columns, classes or lengths do not go together, or texts of it were learned.
         UserError: If the metrics do not fit the run's outputs.
     """
     name = f"the run {run.record.name}"
+    for learned in (run.data, *data_before(run.record.config.get("model") or {})):
+        if learned.shares_text(data):
+            raise DataError(
+                f"{name} was trained on {learned.name}, which has texts of {data.name}: figures on what a model has "
+                "learned say nothing of new texts; choose other data"
+            )
     kinds = {"class": "classes", "float": "numbers (data.target=float)"}
     if data.target != run.data.target:
         raise DataError(

