@@ -8,11 +8,11 @@ Examples:
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from embfact.errors import UserError
+from embfact.terminal import as_command
 from embfact.usage.command_line import Parser, answer, check_output, write_output
 
 OUTPUT, PORT = Path("sweep.html"), 8000
@@ -58,4 +58,4 @@ def _port(text: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    as_command(main)

@@ -109,7 +109,9 @@ class Reader:
 def _unreadable(word: str, error: Exception | None = None) -> Fault:
     # A call says what is wrong with it; of the rest only the grammar's author understands the reason.
     why = [line for line in str(error).splitlines() if " while evaluating " in line]
-    return Fault("cannot be read as an override" + "".join(f": {line}" for line in why), repr(word), UNREADABLE)
+    # Hydra reads braces and calls within its assertions.
+    remedy = UNREADABLE if __debug__ else f"Python runs without assertions: unset PYTHONOPTIMIZE, or {UNREADABLE}"
+    return Fault("cannot be read as an override" + "".join(f": {line}" for line in why), repr(word), remedy)
 
 
 def jobs_of(overrides: Sequence[Override]) -> list[list[Override]]:

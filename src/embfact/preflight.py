@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -26,6 +27,9 @@ def check(configs: Iterable[RunConfig]) -> None:
         ConfigError: With the faults of all of them, each once.
     """
     faults = [fault for config in configs for fault in faults_of_run(config)]
+    if sys.flags.optimize > 1:
+        what = "Python runs without docstrings, and transformers needs its own"
+        faults.append(Fault(what, f"PYTHONOPTIMIZE={sys.flags.optimize}", "unset PYTHONOPTIMIZE, or leave out -OO"))
     if faults:
         raise ConfigError(faults)
 
