@@ -139,6 +139,7 @@ def _retry(options: argparse.Namespace) -> int:
     if not chosen:
         print(f"nothing to do: no run is {_either(options.status)}")
         return 0
+    from embfact.accelerators import check_accelerators
     from embfact.lifecycle.retry import plan_retry, start_afresh, what_changed
 
     retries = [plan_retry(run) for run in chosen]
@@ -148,6 +149,7 @@ def _retry(options: argparse.Namespace) -> int:
     if options.plan:
         print("\n".join([*what_changed(retries), counts([retry.run for retry in retries if retry.config])]))
         return int(bool(left_out))
+    check_accelerators([retry.config.trainer for retry in retries if retry.config], ask_torch=True)
     for retry in retries:
         if retry.run.state == "diverged" and retry.same and not start_afresh(retry):
             print(f"{retry.run.name} is not started afresh: another process is at work in its directory")

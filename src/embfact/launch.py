@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from embfact.accelerators import check_accelerators
 from embfact.composition import read_request
 from embfact.conduct import conduct
 from embfact.errors import ConfigError
-from embfact.launchers.choice import check_launch
+from embfact.launchers.choice import check_launch, trains_here
 from embfact.log import say_error
 from embfact.preflight import check
 from embfact.questions import ask, is_question, parse
@@ -40,6 +41,9 @@ def main(conf_dir: Path, words: Sequence[str]) -> int:
         if arguments.cfg:
             ask(conf_dir, arguments)
             return 0
+        if trains_here(request):
+            # A plan is of this machine too; it takes no seconds for it.
+            check_accelerators([one.trainer for one in request.configs], ask_torch=not request.configs[0].plan)
     except ConfigError as error:
         count = len(error.faults)
         say_error(f"embfact: nothing was started; {count} configuration error{'s' if count > 1 else ''}:\n{error}")

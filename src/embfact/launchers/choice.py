@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 
 from hydra._internal.callbacks import Callbacks
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_automatic_config_search_path
 from hydra.core.global_hydra import GlobalHydra
@@ -26,6 +27,7 @@ from embfact.launchers.sweep_task import SweepTask
 from embfact.overrides import refusing
 
 OWN = "embfact.launchers."
+_PLAIN = f"{BasicLauncher.__module__}.{BasicLauncher.__qualname__}"  # Hydra's, one run after the other in this process
 
 
 def check_launch(conf_dir: Path, request: Request) -> None:
@@ -52,6 +54,14 @@ def check_launch(conf_dir: Path, request: Request) -> None:
         faults.append(Fault(what, f"trainer.devices={several}", remedy))
     if faults:
         raise ConfigError(faults)
+
+
+def trains_here(request: Request) -> bool:
+    """Whether all runs are done on this machine; False if they may be done elsewhere."""
+    if not request.multirun:
+        return True
+    own = _own_class(request)
+    return own.on_this_machine if own else request.launcher.get("_target_") == _PLAIN
 
 
 def _unknown_options(launcher: type[OwnLauncher], request: Request) -> list[Fault]:
