@@ -17,6 +17,7 @@ from embfact.log import say_error
 from embfact.preflight import check
 from embfact.questions import ask, is_question, parse
 from embfact.search import check_search
+from embfact.wandb_view.access import check_home
 
 
 def main(conf_dir: Path, words: Sequence[str]) -> int:
@@ -44,6 +45,8 @@ def main(conf_dir: Path, words: Sequence[str]) -> int:
         if trains_here(request):
             # A plan is of this machine too; it takes no seconds for it.
             check_accelerators([one.trainer for one in request.configs], ask_torch=not request.configs[0].plan)
+            if any(config.logger.mode != "none" for config in request.configs):
+                check_home()
     except ConfigError as error:
         count = len(error.faults)
         say_error(f"embfact: nothing was started; {count} configuration error{'s' if count > 1 else ''}:\n{error}")

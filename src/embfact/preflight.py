@@ -12,6 +12,7 @@ from typing import Any
 from embfact.config import RunConfig
 from embfact.cores import usable_cores
 from embfact.errors import ConfigError, DataError, Fault, ModelError
+from embfact.lifecycle.disk import may_write
 from embfact.models.backbones import TableShape, origin_of, read_config, table_shape, usable_positions, weight_files
 from embfact.models.size import saved_bytes
 from embfact.rank_schedule import fault_of_schedule
@@ -143,14 +144,7 @@ def _device_faults(config: RunConfig) -> list[Fault]:
 
 
 def _output_faults(config: RunConfig) -> list[Fault]:
-    folder = Path(config.output_dir).absolute()
-    try:
-        while not folder.exists():
-            folder = folder.parent
-        writable = folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
-    except OSError:  # a folder that may not be looked into, or a name that is too long
-        writable = False
-    if writable:
+    if may_write(Path(config.output_dir)):
         return []
     return [Fault("output_dir cannot be written to", config.output_dir, "give a folder that you may write to")]
 
