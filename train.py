@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from embfact.launch import main
-from embfact.lifecycle.interruption import leave
+from embfact.terminal import as_command
 
 if __name__ == "__main__":
-    leave(main(Path(__file__).resolve().parent / "conf", sys.argv[1:]))
+    as_command(lambda: main(Path(__file__).resolve().parent / "conf", sys.argv[1:]))

@@ -19,6 +19,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from embfact.terminal import as_command
 from embfact.usage.command_line import Parser, answer
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
@@ -63,4 +64,4 @@ def _analyse(options: argparse.Namespace) -> Sequence[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    as_command(main)

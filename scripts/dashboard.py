@@ -30,6 +30,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from embfact.errors import UserError
+from embfact.terminal import as_command
 from embfact.usage.command_line import Parser, answer, check_output, write_output
 
 OUTPUT, PORT = Path("sweep.html"), 8000
@@ -75,4 +76,4 @@ def _port(text: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    as_command(main)

@@ -9,10 +9,10 @@ Examples:
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from embfact.terminal import as_command
 from embfact.usage.command_line import Parser, add_run, answer, check_output, write_output
 from embfact.usage.finished_run import open_run
 
@@ -51,4 +51,4 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    as_command(main)

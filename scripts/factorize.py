@@ -26,6 +26,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from embfact.terminal import as_command
 from embfact.usage.command_line import Parser, answer
 from embfact.usage.factorize_table import FORMATS
 
@@ -76,4 +77,4 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    as_command(main)

@@ -17,6 +17,8 @@ from embfact.records.collect import find_records
 from embfact.records.remote import is_url
 from embfact.records.table import Table, build_table
 from embfact.tables.notes import warnings
+from embfact.terminal import as_command
+from embfact.usage.command_line import Parser
 
 FORMATS = (".svg", ".png", ".pdf")
 
@@ -37,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Picture of the runs below one or more directories.")
+    parser = Parser("plot.py", description="Picture of the runs below one or more directories.")
     parser.add_argument(
         "directories", nargs="+", metavar="DIR", help="directory of runs at any depth, or URL of published ones"
     )
@@ -81,4 +83,4 @@ def _draw(table: Table, wish: Wish, output: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    as_command(main)

@@ -9,11 +9,11 @@ Examples:
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from embfact.errors import UserError
+from embfact.terminal import as_command
 from embfact.usage.command_line import Parser, add_run, answer, check_output, write_output
 from embfact.usage.finished_run import FinishedRun, open_run
 
@@ -87,4 +87,4 @@ def _glue(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    as_command(main)

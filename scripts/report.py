@@ -13,6 +13,7 @@ from pathlib import Path
 from embfact.dashboard.sweep import Sweep, read_sweep
 from embfact.errors import ConfigError, Fault
 from embfact.records.remote import is_url
+from embfact.terminal import as_command
 from embfact.usage.command_line import Parser, answer
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
@@ -83,4 +84,4 @@ def _points(text: str) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    as_command(main)

@@ -11,7 +11,6 @@ Examples:
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import shutil
 import sys
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from embfact.errors import UserError, nearest
 from embfact.lifecycle.listing import ORDERS, as_json, counts, table
 from embfact.lifecycle.survey import STATES, RunState, look, survey
+from embfact.terminal import as_command
 from embfact.usage.command_line import Parser, answer
 
 if TYPE_CHECKING:
@@ -115,11 +115,11 @@ def _list(options: argparse.Namespace) -> int:
     runs = _found(options.directories)
     shown = sorted(_chosen(runs, options.status), key=ORDERS[options.sort])
     if options.json:
-        _print(as_json(shown))
+        print(as_json(shown))
         return 0
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     last = counts(runs) if len(shown) == len(runs) else f"{len(shown):,} of {counts(runs)}"
-    _print("\n".join([*(table(shown, width) if shown else []), last]))
+    print("\n".join([*(table(shown, width) if shown else []), last]))
     return 0
 
 
@@ -130,27 +130,29 @@ def _show(options: argparse.Namespace) -> int:
     if run is None:
         _check([options.run])
         raise UserError(f"{options.run} is not a run directory; see python scripts/runs.py list {options.run}")
-    _print("\n".join(details(run)))
+    print("\n".join(details(run)))
     return 0
 
 
 def _retry(options: argparse.Namespace) -> int:
     chosen = _chosen(_found(options.directories), options.status)
     if not chosen:
-        _print(f"nothing to do: no run is {_either(options.status)}")
+        print(f"nothing to do: no run is {_either(options.status)}")
         return 0
+    from embfact.accelerators import check_accelerators
     from embfact.lifecycle.retry import plan_retry, start_afresh, what_changed
 
     retries = [plan_retry(run) for run in chosen]
     for retry in retries:
-        _print(f"{retry.run.state:<11}  {retry.run.name}  {retry.words}")
+        print(f"{retry.run.state:<11}  {retry.run.name}  {retry.words}")
     left_out = [retry for retry in retries if retry.config is None]
     if options.plan:
-        _print("\n".join([*what_changed(retries), counts([retry.run for retry in retries if retry.config])]))
+        print("\n".join([*what_changed(retries), counts([retry.run for retry in retries if retry.config])]))
         return int(bool(left_out))
+    check_accelerators([retry.config.trainer for retry in retries if retry.config], ask_torch=True)
     for retry in retries:
         if retry.run.state == "diverged" and retry.same and not start_afresh(retry):
-            _print(f"{retry.run.name} is not started afresh: another process is at work in its directory")
+            print(f"{retry.run.name} is not started afresh: another process is at work in its directory")
     return max(_conduct([retry.config for retry in retries if retry.config]), int(bool(left_out)))
 
 
@@ -177,18 +179,18 @@ def _prune(options: argparse.Namespace) -> int:
     runs = _found(options.directories)
     for folder in leftovers({*options.directories, *(run.directory.parent for run in runs)}):
         shutil.rmtree(folder)
-        _print(f"removed {folder}, with which an earlier prune had begun")
+        print(f"removed {folder}, with which an earlier prune had begun")
     old = [run for run in _chosen(runs, options.status) if time.time() - run.changed >= options.older]
     parts = {run: weights(run) if options.checkpoints else [run.directory] for run in old if is_ours(run)}
     sizes = {run: sum(map(bytes_below, paths)) for run, paths in parts.items() if paths}
     lines = [f"{run.state:<11}  {short(size) + 'B':>6}  {run.place}" for run, size in sizes.items()]
-    _print("\n".join([*lines, *(f"left alone: {run.place} is no run directory" for run in old if run not in parts)]))
+    print("\n".join([*lines, *(f"left alone: {run.place} is no run directory" for run in old if run not in parts)]))
     if not sizes:
-        _print(f"nothing to remove: no such run is {_either(options.status)}")
+        print(f"nothing to remove: no such run is {_either(options.status)}")
         return 0
     what = ("the weights of " if options.checkpoints else "") + counts(list(sizes))
     if options.checkpoints and any(run.state == "finished" for run in sizes):
-        _print("train.py will do finished runs without weights again, except with checkpoint=none")
+        print("train.py will do finished runs without weights again, except with checkpoint=none")
     if not _agreed(f"remove {what}; {short(sum(sizes.values()))}B in all", options.yes):
         return 0
     return _each(sizes, lambda run: prune(run, weights_only=options.checkpoints))
@@ -205,7 +207,7 @@ def _each(runs: Iterable[RunState], remove: Callable[[RunState], str | None]) ->
         if problem:
             print(f"runs.py: {run.place} is kept: {problem}", file=sys.stderr)
             kept += 1
-    _print(f"removed {len(runs) - kept} of {len(runs)}")
+    print(f"removed {len(runs) - kept} of {len(runs)}")
     return int(kept > 0)
 
 
@@ -222,7 +224,7 @@ def _caches(options: argparse.Namespace) -> int:
     width = max(len(str(cache.folder)) for cache in found)
     for cache in found:
         files = f"{cache.files:,} file{'' if cache.files == 1 else 's'}"
-        _print(f"{cache.name:<14}  {cache.folder!s:<{width}}  {files:>12}  {short(cache.bytes) + 'B':>6}")
+        print(f"{cache.name:<14}  {cache.folder!s:<{width}}  {files:>12}  {short(cache.bytes) + 'B':>6}")
     full = [cache for cache in found if cache.name in (chosen or ()) and cache.files]
     if chosen is None or not full:
         return 0
@@ -232,7 +234,7 @@ def _caches(options: argparse.Namespace) -> int:
     ):
         for cache in full:
             removed, busy = empty(cache)
-            _print(f"{cache.name}: removed {removed:,}" + (f", kept {busy:,} being written" if busy else ""))
+            print(f"{cache.name}: removed {removed:,}" + (f", kept {busy:,} being written" if busy else ""))
     return 0
 
 
@@ -261,23 +263,16 @@ def _agreed(what: str, yes: bool) -> bool:
     Raises:
         UserError: If there is nobody to ask.
     """
-    _print(what)
+    print(what)
     if yes:
         return True
     if not sys.stdin.isatty():
         raise UserError("there is no terminal to ask at; say --yes to remove that")
     if input("go on? [y/N] ").strip().lower() in ("y", "yes"):
         return True
-    _print("nothing was removed")
+    print("nothing was removed")
     return False
 
 
-def _print(text: str) -> None:
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:  # of `| head`, which has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    as_command(main)

@@ -23,6 +23,8 @@ from embfact.tables.layouts import LAYOUTS
 from embfact.tables.notes import sources, warnings
 from embfact.tables.render import FORMATS, render
 from embfact.tables.request import BOLD, STATS, Request
+from embfact.terminal import as_command
+from embfact.usage.command_line import Parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Table of the runs below one or more directories.")
+    parser = Parser("table.py", description="Table of the runs below one or more directories.")
     parser.add_argument(
         "directories", nargs="*", metavar="DIR", help="directory of runs at any depth, or URL of published ones"
     )
@@ -132,4 +134,4 @@ def _write(path: Path, text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    as_command(main)

@@ -6,9 +6,9 @@ Example: ``python scripts/wandb_workspace.py me/embfact --dry-run``
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 
+from embfact.terminal import as_command
 from embfact.usage.command_line import Parser, answer
 from embfact.wandb_view import layout
 from embfact.wandb_view.access import project_of
@@ -37,4 +37,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    as_command(main)

@@ -15,19 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from embfact.config import RunConfig
 from embfact.errors import ConfigError, Fault, nearest
+from embfact.overrides import Reader, jobs_of, refusing
 
 CONFIG_NAME = "train"
-UNREADABLE = "write key=value, e.g. rank=64; quote special characters: 'key=\"a (1).csv\"'"
+_HELP = "see python train.py --help"
 
 
 def _unless(value: Any, *others: Any) -> Any:
@@ -76,103 +74,97 @@ def read_request(conf_dir: Path, words: Sequence[str], multirun: bool) -> Reques
     """
     with hydra_session(conf_dir) as composer:
         overrides, faults = composer.read(words)
-        fixed = [override.input_line or "" for override in overrides if not override.is_sweep_override()]
-        settings = composer.hydra_settings(fixed)
-        multirun = multirun or str(settings.mode).endswith("MULTIRUN")
-        if multirun:
-            sweep = [f"{key}={value}" for key, value in (settings.sweeper.get("params") or {}).items()]
-            overrides, faults = composer.read([*sweep, *words])
-        elif sweeps := [str(o.input_line) for o in overrides if o.is_sweep_override()]:
-            remedy = "add -m for a sweep, or brackets for one list: key=[a,b]"
-            faults.append(Fault("a list of values makes a sweep", " ".join(sweeps), remedy))
-            overrides = [override for override in overrides if not override.is_sweep_override()]
-        configs, more = composer.configs(_expand(overrides))
-        # What a mistyped choice would have brought is not known: its own options are not held against the user.
-        unknown = tuple(f"there is no option {fault.what.split()[0]}." for fault in faults)
-        faults += [fault for fault in more if not (unknown and fault.what.startswith(unknown))]
-        if faults:
-            raise ConfigError(faults)
-        launcher: Any = OmegaConf.to_container(settings.launcher, resolve=False)
-        return Request(configs, multirun, tuple(fixed), launcher)
+        try:
+            fixed = [override for override in overrides if not override.is_sweep_override()]
+            settings, found = composer.settings(fixed)
+            faults += found
+            multirun = multirun or settings.multirun
+            if multirun:
+                swept, found = composer.read(settings.sweep)
+                overrides, faults = [*swept, *overrides], [*found, *faults]
+            elif sweeps := [str(o.input_line) for o in overrides if o.is_sweep_override()]:
+                remedy = "add -m for a sweep, or brackets for one list: key=[a,b]"
+                faults.append(Fault("a list of values makes a sweep", " ".join(sweeps), remedy))
+                overrides = fixed
+            configs, more = composer.configs_of(jobs_of(overrides))
+        except ConfigError as error:
+            raise ConfigError([*faults, *error.faults]) from None
+    # What a mistyped choice would have brought is not known: its own options are not held against the user.
+    unknown = tuple(f"there is no option {fault.what.split()[0]}." for fault in faults)
+    faults += [fault for fault in more if not (unknown and fault.what.startswith(unknown))]
+    if faults:
+        raise ConfigError(faults)
+    return Request(configs, multirun, tuple(str(override.input_line) for override in fixed), settings.launcher)
 
 
-def _expand(overrides: Sequence[Override]) -> list[list[str]]:
-    """The overrides of each job of a sweep, in Hydra's order."""
-    return BasicSweeper.split_arguments(list(overrides), max_batch_size=None)[0]
+@dataclass(frozen=True)
+class Settings:
+    """What a command line says to Hydra itself.
+
+    Attributes:
+        multirun: Whether it asks for a sweep (``hydra.mode``).
+        sweep: What an experiment sweeps over, as words (``hydra.sweeper.params``).
+        launcher: The section of the launcher.
+    """
+
+    multirun: bool
+    sweep: tuple[str, ...]
+    launcher: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class _Base:
+    """What some choices of groups compose to: the values of a job, and Hydra's own settings."""
+
+    job: DictConfig
+    hydra: DictConfig
 
 
 class Composer:
     """Composes jobs within an open Hydra session; what jobs share is composed once."""
 
     def __init__(self) -> None:
-        self._loader = GlobalHydra.instance().config_loader()
-        self._parser = OverridesParser.create(config_loader=self._loader)
-        self._bases: dict[tuple[str, ...], DictConfig] = {}
-        self._groups: dict[str, list[str]] = {}
+        self._reader = Reader()
+        self._bases: dict[tuple[str, ...], _Base | ConfigError] = {}
 
     def read(self, words: Sequence[str]) -> tuple[list[Override], list[Fault]]:
         """The overrides that can be composed, and the faults of the other words."""
-        good, faults = [], []
-        for word in words:
-            try:
-                (override,) = self._parser.parse_overrides([word])
-                found = self._faults_of(override)
-            except HydraException:
-                found = [Fault("cannot be read as an override", repr(word), UNREADABLE)]
-            faults += found
-            if not found:
-                good.append(override)
-        return good, faults
+        return self._reader.read(words)
 
-    def is_group(self, override: Override) -> bool:
-        """Whether an override chooses an option of a group, e.g. ``data=sst2``, rather than a value."""
-        parent, _, last = override.key_or_group.rpartition("/")
-        if parent not in self._groups:
-            self._groups[parent] = self._loader.list_groups(parent)
-        return last in self._groups[parent]
+    def settings(self, overrides: Sequence[Override]) -> tuple[Settings, list[Fault]]:
+        """What overrides say to Hydra itself, and the faults of those that say nothing to it.
 
-    def _faults_of(self, override: Override) -> list[Fault]:
-        """What is wrong with an override on its own: its form, or a choice of a group that has no such option."""
-        key, word = override.key_or_group, str(override.input_line)
-        if not key:
-            return [Fault("cannot be read as an override", repr(word), UNREADABLE)]
-        if override.is_sweep_override():
-            if not override.is_discrete_sweep():
-                return [Fault("a sweep needs its values", word, "list them: key=a,b,c")]
-            if key.startswith("hydra"):
-                return [Fault(f"{key} cannot be swept", word, "give one value")]
-        if override.type == OverrideType.DEL or not self.is_group(override):
-            return []
-        options = self._loader.get_group_options(override.key_or_group)
-        values = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
-        # Hydra merges the options of a list, and fails at null; neither is what is meant.
-        lists = [
-            Fault(f"{override.key_or_group} takes one option", str(v), "a sweep is a,b without brackets, and -m")
-            for v in values
-            if isinstance(v, list) and not override.key_or_group.startswith("hydra/")
-        ]
-        names = [name for value in values for name in (value if isinstance(value, list) else [value])]
-        wrong = ["null" if name is None else str(name) for name in names if str(name) not in options]
-        what = f"{override.key_or_group} has no option of this name"
-        return lists + [Fault(what, name, nearest(name, options)) for name in wrong]
-
-    def hydra_settings(self, overrides: Sequence[str]) -> DictConfig:
-        """Hydra's own part of the configuration (mode, sweeper, launcher)."""
-        parsed, _ = self.read(overrides)
-        chosen = [o for o in parsed if o.key_or_group.startswith("hydra.") or not _is_plain(self, o)]
-        overrides = [str(override.input_line) for override in chosen]
-        try:
-            return compose(CONFIG_NAME, list(overrides), return_hydra_config=True).hydra
-        except (HydraException, OmegaConfBaseException, AssertionError) as error:
-            raise ConfigError([_composition_fault(error, overrides)]) from None
+        Raises:
+            ConfigError: If nothing can be composed at all.
+        """
+        hydra = copy.deepcopy(self._base(overrides).hydra)
+        own = [o for o in overrides if o.key_or_group.startswith("hydra.")]
+        faults = _apply(own, hydra)
+        found = " ".join(str(o.input_line) for o in own)
+        with refusing("Hydra cannot read its own settings", found, _HELP):
+            params = OmegaConf.select(hydra, "hydra.sweeper.params") or {}
+            sweep = tuple(f"{key}={value}" for key, value in params.items())
+            multirun = str(OmegaConf.select(hydra, "hydra.mode")).endswith("MULTIRUN")
+            launcher = OmegaConf.select(hydra, "hydra.launcher")
+        if not isinstance(launcher, DictConfig):
+            faults.append(Fault("hydra.launcher is no launcher", found, "choose one: hydra/launcher=NAME"))
+            raise ConfigError(faults)
+        options: Any = OmegaConf.to_container(launcher, resolve=False)
+        return Settings(multirun, sweep, options), faults
 
     def configs(self, lists: Sequence[Sequence[str]]) -> tuple[tuple[RunConfig, ...], list[Fault]]:
-        """The configuration of each list of overrides, and the faults of all together."""
+        """The configuration of each list of words, and the faults of all together."""
+        read = [self.read(words) for words in lists]
+        configs, faults = self.configs_of([overrides for overrides, _ in read])
+        return configs, [*(fault for _, found in read for fault in found), *faults]
+
+    def configs_of(self, jobs: Sequence[Sequence[Override]]) -> tuple[tuple[RunConfig, ...], list[Fault]]:
+        """The configuration of each job, and the faults of all together."""
         configs: list[RunConfig] = []
         faults: list[Fault] = []
-        for words in lists:
+        for overrides in jobs:
             try:
-                values, found = self.values(words)
+                values, found = self._values(overrides)
                 faults += found
                 configs.append(RunConfig.parse(values))
             except ConfigError as error:
@@ -186,49 +178,66 @@ class Composer:
             ConfigError: If nothing can be composed at all.
         """
         overrides, faults = self.read(words)
-        plain = [override for override in overrides if _is_plain(self, override)]
-        config = copy.deepcopy(self._base(tuple(str(o.input_line) for o in overrides if not _is_plain(self, o))))
-        known = list(_keys(OmegaConf.to_container(config, resolve=False)))
-        for override in plain:
-            key, word = override.key_or_group, str(override.input_line)
-            if key.startswith("hydra."):
-                continue
-            if key not in known:
-                faults.append(Fault(f"there is no option {key}", word, _nearest_keys(key, known)))
-                continue
-            try:
-                # As Hydra itself does: a dictionary is merged into the one that is there.
-                OmegaConf.update(config, key, override.value(), merge=True)
-            except OmegaConfBaseException as error:
-                reason = str(error).splitlines()[0]
-                faults.append(Fault(f"{key} cannot be set: {reason}", word, "+KEY=VALUE adds a key"))
+        values, found = self._values(overrides)
+        return values, [*faults, *found]
+
+    def _values(self, overrides: Sequence[Override]) -> tuple[dict[str, Any], list[Fault]]:
+        config = copy.deepcopy(self._base(overrides).job)
+        plain = [o for o in overrides if not self._reader.is_choice(o) and not o.key_or_group.startswith("hydra.")]
+        faults = _apply(plain, config)
         try:
-            values: Any = OmegaConf.to_container(config, resolve=True)
-        except OmegaConfBaseException as error:
-            what = f"a value cannot be resolved: {' '.join(str(error).split())}"
-            raise ConfigError([*faults, Fault(what)]) from None
+            with refusing("a value cannot be resolved", "", ""):
+                values: Any = OmegaConf.to_container(config, resolve=True)
+        except ConfigError as error:
+            raise ConfigError([*faults, *error.faults]) from None
         # The choices of presets have done their work.
         return {key: value for key, value in values.items() if key not in ("experiment", "debug")}, faults
 
-    def _base(self, words: tuple[str, ...]) -> DictConfig:
-        """The configuration of these choices of groups; a tenth of a second each, so kept for the other jobs."""
+    def _base(self, overrides: Sequence[Override]) -> _Base:
+        """What the choices of groups compose to; a tenth of a second each, so kept for the other jobs."""
+        words = tuple(str(o.input_line) for o in overrides if self._reader.is_choice(o))
         if words not in self._bases:
             try:
-                self._bases[words] = compose(CONFIG_NAME, list(words))
-            except (HydraException, OmegaConfBaseException, AssertionError) as error:
-                raise ConfigError([_composition_fault(error, words)]) from None
-        return self._bases[words]
+                self._bases[words] = _compose(words)
+            except ConfigError as error:
+                self._bases[words] = error
+        base = self._bases[words]
+        if isinstance(base, ConfigError):
+            raise base
+        return base
 
 
-def _composition_fault(error: Exception, words: Sequence[str]) -> Fault:
-    """Hydra's own words for what cannot be composed; it keeps some of them in the cause."""
-    reason = " ".join((str(error) or str(error.__cause__)).split())
-    return Fault(f"Hydra cannot compose the configuration: {reason}", " ".join(words), "see python train.py --help")
+def _compose(words: Sequence[str]) -> _Base:
+    with refusing("Hydra cannot compose the configuration", " ".join(words), _HELP):
+        whole = compose(CONFIG_NAME, list(words), return_hydra_config=True)
+        return _Base(_part(whole, [key for key in whole if key != "hydra"]), _part(whole, ["hydra"]))
 
 
-def _is_plain(composer: Composer, override: Override) -> bool:
-    """Whether an override only sets a value that the chosen groups already have."""
-    return override.type == OverrideType.CHANGE and not composer.is_group(override) and override.package is None
+def _part(config: DictConfig, keys: Sequence[Any]) -> DictConfig:
+    """A copy of some sections, as closed to unknown keys as the whole."""
+    part: DictConfig = OmegaConf.masked_copy(config, list(keys))
+    OmegaConf.set_struct(part, True)
+    return part
+
+
+def _apply(overrides: Sequence[Override], config: DictConfig) -> list[Fault]:
+    """Set values of a composed configuration in place; gives a fault for every override that does not."""
+    faults: list[Fault] = []
+    known = list(_keys(config)) if overrides else []
+    for override in overrides:
+        key, word = override.key_or_group, str(override.input_line)
+        change = override.type == OverrideType.CHANGE
+        if change and key not in known:
+            faults.append(Fault(f"there is no option {key}", word, _nearest_keys(key, known)))
+            continue
+        try:
+            with refusing(f"{key} cannot be set", word, "+KEY=VALUE adds a key" if change else ""):
+                ConfigLoaderImpl._apply_overrides_to_config([override], config)
+        except ConfigError as error:
+            faults += error.faults
+        if not change:
+            known = list(_keys(config))
+    return faults
 
 
 def _nearest_keys(key: str, keys: Sequence[str]) -> str:
@@ -243,9 +252,13 @@ def _nearest_keys(key: str, keys: Sequence[str]) -> str:
     )
 
 
-def _keys(values: Any, prefix: str = "") -> Iterator[str]:
-    """All dotted keys of nested containers."""
+def _keys(config: DictConfig) -> Iterator[str]:
+    """All dotted names of a configuration."""
+    return _dotted(OmegaConf.to_container(config, resolve=False), "")
+
+
+def _dotted(values: Any, prefix: str) -> Iterator[str]:
     for key, value in values.items():
         yield f"{prefix}{key}"
         if isinstance(value, dict):
-            yield from _keys(value, f"{prefix}{key}.")
+            yield from _dotted(value, f"{prefix}{key}.")

@@ -192,19 +192,22 @@ class RunConfig(Section):
             ConfigError: With every fault found.
         """
         faults: list[Fault] = []
-        method, options = None, dict(values.get("factorization") or {})
+        options = values.get("factorization")
+        if isinstance(options, dict):
+            # Without a method pydantic would also complain that there is none.
+            values = {key: value for key, value in values.items() if key != "factorization"}
+            try:
+                values["factorization"] = build_method(options)
+            except ConfigError as error:
+                faults += error.faults
+            except ValidationError as error:
+                faults += faults_of(error, method_class(options["_target_"]), "factorization.")
+        unknown = bool(faults)
         try:
-            method = build_method(options)
-        except ConfigError as error:
-            faults += error.faults
-        except ValidationError as error:
-            faults += faults_of(error, method_class(options["_target_"]), "factorization.")
-        try:
-            config = cls.model_validate({**values, "factorization": method})
+            config = cls.model_validate(values)
         except ValidationError as error:
             found = faults_of(error, cls)
-            # Without a method pydantic would also complain that there is none.
-            faults += [fault for fault in found if method is not None or not fault.what.startswith("factorization")]
+            faults += [fault for fault in found if not (unknown and fault.what.startswith("factorization"))]
         if faults:
             raise ConfigError(faults)
         return config

@@ -25,6 +25,7 @@ from typing import IO, Any, cast
 
 from embfact.errors import UserError
 from embfact.lifecycle.interruption import Interrupted, end_process
+from embfact.terminal import open_streams
 
 RANK, WORLD = "EMBFACT_RANK", "EMBFACT_WORLD_SIZE"
 GRACE = 20.0  # seconds that rank 0 has to notice a lost rank by itself, before it is ended
@@ -246,6 +247,7 @@ def _be_another_rank() -> None:
     """The life of another rank: take the work, do it, and wait until rank 0 lets go."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # rank 0 hears them, and the ranks agree on what follows
+    open_streams()
     # All that is printed goes to the log.
     ready = os.dup(1)
     os.dup2(2, 1)

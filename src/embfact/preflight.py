@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +13,7 @@ from embfact.config import RunConfig
 from embfact.cores import usable_cores
 from embfact.data.sentence_archive import provide
 from embfact.errors import ConfigError, DataError, Fault, ModelError
+from embfact.lifecycle.disk import may_write
 from embfact.models.backbones import TableShape, origin_of, read_config, table_shape, usable_positions, weight_files
 from embfact.models.size import saved_bytes
 from embfact.rank_schedule import fault_of_schedule
@@ -30,6 +32,9 @@ def check(configs: Iterable[RunConfig]) -> None:
         ConfigError: With the faults of all of them, each once.
     """
     faults = [fault for config in configs for fault in faults_of_run(config)]
+    if sys.flags.optimize > 1:
+        what = "Python runs without docstrings, and transformers needs its own"
+        faults.append(Fault(what, f"PYTHONOPTIMIZE={sys.flags.optimize}", "unset PYTHONOPTIMIZE, or leave out -OO"))
     if faults:
         raise ConfigError(faults)
 
@@ -195,14 +200,7 @@ def _device_faults(config: RunConfig) -> list[Fault]:
 
 
 def _output_faults(config: RunConfig) -> list[Fault]:
-    folder = Path(config.output_dir).absolute()
-    try:
-        while not folder.exists():
-            folder = folder.parent
-        writable = folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
-    except OSError:  # a folder that may not be looked into, or a name that is too long
-        writable = False
-    if writable:
+    if may_write(Path(config.output_dir)):
         return []
     return [Fault("output_dir cannot be written to", config.output_dir, "give a folder that you may write to")]
 

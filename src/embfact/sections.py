@@ -366,6 +366,15 @@ class LoggerConfig(Section):
     project: str = Field("embfact", min_length=1, description="W&B project")
     entity: str | None = Field(None, description="W&B user or team; null: the default of the key")
 
+    @field_validator("mode", mode="before")
+    @classmethod
+    def _mode_may_be_that_of_wandb(cls, value: Any) -> Any:
+        # The words of WANDB_MODE; an empty variable says nothing.
+        mode = {"": "offline", "dryrun": "offline", "run": "online", "disabled": "none"}.get(value, value)
+        if mode not in ("offline", "online", "none"):
+            raise ValueError("must be offline, online or none, and WANDB_MODE offline, online or disabled")
+        return mode
+
 
 class PathsConfig(Section):
     """Folders outside the project."""

@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from pytorch_lightning.loggers import Logger
 
@@ -14,7 +14,7 @@ from embfact.config import RunConfig
 from embfact.lifecycle.status import State
 from embfact.records.identity import Identity
 from embfact.records.record import RunRecord
-from embfact.wandb_view.access import has_key
+from embfact.wandb_view.access import has_key, home_of
 from embfact.wandb_view.values import outcome, settings, summary
 
 log = logging.getLogger(__name__)
@@ -128,18 +128,19 @@ def open_wandb(config: RunConfig, identity: Identity, wandb_id: str | None) -> A
     Raises:
         Exception: Whatever keeps W&B from starting.
     """
+    mode: Literal["offline", "online"] = "offline" if config.logger.mode == "offline" or not has_key() else "online"
     os.environ.setdefault("WANDB_SILENT", "true")
+    os.environ["WANDB_MODE"] = mode  # W&B does not start with another word there, though it is not the one that counts
     import wandb  # a second, and only where something is logged
 
-    offline = config.logger.mode == "offline" or not has_key()
-    if offline and config.logger.mode == "online":
+    if mode != config.logger.mode:
         log.warning("no W&B key found (run `wandb login` or set WANDB_API_KEY): logging offline")
     run = wandb.init(
         name=identity.name,
         id=wandb_id,
         resume="allow",
-        dir=identity.directory,
-        mode="offline" if offline else "online",
+        dir=home_of(identity.directory),
+        mode=mode,
         project=config.logger.project,
         entity=config.logger.entity,
         **settings(config, identity),

@@ -33,7 +33,10 @@ def _fault(finding: Any, model: type[BaseModel], prefix: str) -> Fault:
     if kind == "extra_forbidden":
         return Fault(f"{key} is not an option", key, nearest(location[-1], _fields(model, location[:-1])))
     if kind == "missing":
-        return Fault(f"{key} is missing", "nothing", _describe(model, location))
+        section = len(location) == 1 and _fields(model, location)
+        return Fault(
+            f"{key} is missing", "nothing", f"choose one: {key}=NAME" if section else _describe(model, location)
+        )
     if kind == "literal_error":
         allowed = [name.strip("'") for name in finding["ctx"]["expected"].replace(" or ", ", ").split(", ")]
         return Fault(f"{key} has no such choice", found, nearest(str(finding["input"]), allowed))

@@ -22,7 +22,7 @@ def method_class(target: Any) -> type[Method]:
     module_name, _, class_name = str(target).rpartition(".")
     try:
         found = getattr(import_module(module_name), class_name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # of a module of the user's own, whatever it is
         raise ConfigError(
             [Fault(f"factorization._target_ cannot be imported: {error}", repr(target), remedy)]
         ) from None

@@ -20,6 +20,7 @@ class OwnLauncher(Launcher):
     """A launcher that hands out whole runs; a run that is lost costs itself alone."""
 
     process_tree_each: ClassVar[bool] = False  # whether a run may start other processes of its own
+    on_this_machine: ClassVar[bool] = False  # whether runs are done nowhere else
 
     def setup(self, *, task_function: Any, **_: Any) -> None:
         """Take the sweep from Hydra; the configurations of its jobs are made already."""

@@ -6,28 +6,31 @@ Light to import: no torch, and no engine.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from hydra._internal.callbacks import Callbacks
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_automatic_config_search_path
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, RunMode
-from omegaconf import DictConfig
 
 from embfact.composition import CONFIG_NAME, Request
 from embfact.errors import ConfigError, Fault, nearest
 from embfact.launchers.base import OwnLauncher
 from embfact.launchers.sweep_task import SweepTask
+from embfact.overrides import refusing
 
 OWN = "embfact.launchers."
+_PLAIN = f"{BasicLauncher.__module__}.{BasicLauncher.__qualname__}"  # Hydra's, one run after the other in this process
 
 
-def check_launch(request: Request) -> None:
+def check_launch(conf_dir: Path, request: Request) -> None:
     """Refuse a sweep that its launcher cannot do.
 
     Raises:
@@ -36,6 +39,11 @@ def check_launch(request: Request) -> None:
     if not request.multirun:
         return
     launcher = _own_class(request)
+    if launcher is None:
+        # Hydra sets one of its own up as it will for the sweep.
+        refused = refusing("hydra.launcher cannot be used", _given(request), "see hydra/launcher= in docs/sweeps.md")
+        with refused, _hydras_own(conf_dir, request, SweepTask([])):
+            pass
     faults = _unknown_options(launcher, request) if launcher else []
     if launcher and not faults:
         faults = launcher.faults(request.launcher, request.configs)
@@ -48,6 +56,14 @@ def check_launch(request: Request) -> None:
         raise ConfigError(faults)
 
 
+def trains_here(request: Request) -> bool:
+    """Whether all runs are done on this machine; False if they may be done elsewhere."""
+    if not request.multirun:
+        return True
+    own = _own_class(request)
+    return own.on_this_machine if own else request.launcher.get("_target_") == _PLAIN
+
+
 def _unknown_options(launcher: type[OwnLauncher], request: Request) -> list[Fault]:
     parameters = inspect.signature(launcher).parameters
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
@@ -58,6 +74,23 @@ def _unknown_options(launcher: type[OwnLauncher], request: Request) -> list[Faul
 
 def launch(conf_dir: Path, request: Request, sweep: SweepTask) -> None:
     """Do the runs of a sweep through the launcher that the configuration names (``hydra/launcher=``)."""
+    own = _own_class(request)
+    if own:
+        launcher = own(**{key: value for key, value in request.launcher.items() if key != "_target_"})
+        launcher.setup(task_function=sweep)
+        launcher.launch([], initial_job_idx=0)
+        return
+    with _hydras_own(conf_dir, request, sweep) as hydras:
+        # The runs are validated already: Hydra only counts the jobs and says where they run.
+        results = hydras.launch([[] for _ in sweep.runs], initial_job_idx=0)
+        # Hydra's own launchers may have done them in other processes.
+        for number, result in enumerate(results):
+            sweep.outcomes.setdefault(number, result.return_value)
+
+
+@contextmanager
+def _hydras_own(conf_dir: Path, request: Request, sweep: SweepTask) -> Iterator[Launcher]:
+    """A launcher of Hydra's, or of a plugin of Hydra's, set up for a sweep."""
     GlobalHydra.instance().clear()
     search_path = create_automatic_config_search_path(None, None, str(conf_dir))
     engine = Hydra.create_main_hydra2(task_name=CONFIG_NAME, config_search_path=search_path)
@@ -66,30 +99,31 @@ def launch(conf_dir: Path, request: Request, sweep: SweepTask) -> None:
         overrides = [*request.overrides, "hydra.sweep.dir=."]
         settings = engine.compose_config(CONFIG_NAME, overrides, run_mode=RunMode.MULTIRUN)
         context = HydraContext(config_loader=engine.config_loader, callbacks=Callbacks(settings))
-        launcher = _launcher(request, context, sweep, settings)
-        # The runs are validated already: Hydra only counts the jobs and says where they run.
-        results = launcher.launch([[] for _ in sweep.runs], initial_job_idx=0)
-        # Hydra's own launchers may have done them in other processes.
-        for number, result in enumerate(results):
-            sweep.outcomes.setdefault(number, result.return_value)
+        yield Plugins.instance().instantiate_launcher(hydra_context=context, task_function=sweep, config=settings)
     finally:
         GlobalHydra.instance().clear()
 
 
-def _launcher(request: Request, context: HydraContext, sweep: SweepTask, settings: DictConfig) -> Launcher:
-    own = _own_class(request)
-    if own is None:
-        return Plugins.instance().instantiate_launcher(hydra_context=context, task_function=sweep, config=settings)
-    options: dict[str, Any] = {key: value for key, value in request.launcher.items() if key != "_target_"}
-    launcher = own(**options)
-    launcher.setup(hydra_context=context, task_function=sweep, config=settings)
-    return launcher
-
-
 def _own_class(request: Request) -> type[OwnLauncher] | None:
-    """The class of a launcher of ours; None for one of Hydra's, or of a plugin of Hydra's."""
+    """The class of a launcher of ours; None for one of Hydra's, or of a plugin of Hydra's.
+
+    Raises:
+        ConfigError: If there is no such class.
+    """
     target = str(request.launcher.get("_target_", ""))
     if not target.startswith(OWN):
         return None
     module, _, name = target.rpartition(".")
-    return getattr(import_module(module), name)
+    try:
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError):
+        found = None
+    if not (isinstance(found, type) and issubclass(found, OwnLauncher)) or inspect.isabstract(found):
+        raise ConfigError(
+            [Fault("hydra.launcher._target_ names no launcher", target, "choose one: hydra/launcher=NAME")]
+        )
+    return found
+
+
+def _given(request: Request) -> str:
+    return " ".join(word for word in request.overrides if "hydra" in word) or str(request.launcher.get("_target_"))

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from multiprocessing.connection import wait
 from typing import Any
 
+from embfact.accelerators import visible_gpus
 from embfact.config import RunConfig
 from embfact.cores import usable_cores
 from embfact.errors import Fault
@@ -43,18 +44,20 @@ class ParallelLauncher(OwnLauncher):
         runs: How many; None for as many as there are cores or, where they are trained on, GPUs.
     """
 
+    on_this_machine = True
+
     def __init__(self, runs: int | None = None) -> None:
         self._runs = runs
 
     @classmethod
     def faults(cls, options: Mapping[str, Any], configs: Sequence[RunConfig]) -> list[Fault]:
         """More runs side by side than there are cores or GPUs for; see `OwnLauncher.faults`."""
-        return slots.faults(options, configs, usable_cores(), slots.visible_gpus(os.environ))
+        return slots.faults(options, configs, usable_cores(), visible_gpus(os.environ))
 
     def do_all(self, sweep: SweepTask) -> None:
         """Do every run of a sweep; see `OwnLauncher.do_all`."""
         configs = [run.config for run in sweep.runs]
-        places = slots.lay_out(self._runs, configs, usable_cores(), slots.visible_gpus(os.environ))
+        places = slots.lay_out(self._runs, configs, usable_cores(), visible_gpus(os.environ))
         Pool(sweep, places, do_run).run()
 
 

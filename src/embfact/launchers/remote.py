@@ -17,6 +17,7 @@ from embfact.launchers.outcome import Outcome
 from embfact.lifecycle.status import Status, read_status
 from embfact.sections import Section
 from embfact.sweep import PlannedRun, finished_record
+from embfact.terminal import open_streams
 from embfact.validation import faults_of
 
 PATIENCE = 3.0  # seconds an interrupted sweep waits for its runs; it is ended itself after 4
@@ -67,6 +68,7 @@ def enter(folder: str, gpus: float) -> None:
     Raises:
         OSError: If there is no such folder on this machine.
     """
+    open_streams()
     os.chdir(folder)
     if not gpus:  # no engine hides those of others by itself
         os.environ["CUDA_VISIBLE_DEVICES"] = ""

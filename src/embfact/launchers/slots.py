@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from embfact.config import RunConfig
 from embfact.errors import Fault
 
-GPUS = Path("/proc/driver/nvidia/gpus")  # a folder for each, kept by the driver
 # What libraries read once, when they are loaded: it must be set before the process starts.
 _THREADS = (
     "OMP_NUM_THREADS",
@@ -42,25 +40,6 @@ class Slot:
         """What the environment of its process has to say."""
         device = {} if self.gpu is None else {"CUDA_VISIBLE_DEVICES": self.gpu}
         return {**dict.fromkeys(_THREADS, str(self.threads)), **device}
-
-
-def visible_gpus(environment: Mapping[str, str], driver: Path = GPUS) -> tuple[str, ...]:
-    """The GPUs that CUDA would find, by the names that CUDA_VISIBLE_DEVICES has for them.
-
-    Args:
-        environment: The environment variables.
-        driver: The folder where the driver lists its GPUs.
-    """
-    named = environment.get("CUDA_VISIBLE_DEVICES")
-    if named is None:
-        return tuple(str(number) for number, _ in enumerate(driver.iterdir())) if driver.is_dir() else ()
-    gpus: list[str] = []
-    for name in named.split(","):
-        # CUDA takes the list up to the first entry that names nothing.
-        if not name.strip() or name.strip().startswith("-"):
-            break
-        gpus.append(name.strip())
-    return tuple(gpus)
 
 
 def lay_out(runs: int | None, configs: Sequence[RunConfig], cores: int, gpus: Sequence[str]) -> list[Slot]:

@@ -177,6 +177,7 @@ class SubmititLauncher(OwnLauncher):
 class LocalLauncher(SubmititLauncher):
     """Runs as jobs of this machine, a process each."""
 
+    on_this_machine = True
     Options = LocalOptions
     name = "submitit_local"
     poll = 0.2

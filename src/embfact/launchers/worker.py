@@ -22,6 +22,7 @@ from embfact.launchers.outcome import Outcome
 from embfact.launchers.slots import Slot
 from embfact.lifecycle.interruption import Interrupted, interruptible
 from embfact.sweep import PlannedRun
+from embfact.terminal import open_streams
 
 Work = Callable[[PlannedRun], Outcome]
 READY = None  # what a worker sends first: it has started and waits for its first run
@@ -168,6 +169,7 @@ def _end_with_parent() -> None:
 
 def main(words: list[str]) -> int:
     """The worker process: it is given the number of its end of the connection."""
+    open_streams()
     faulthandler.enable()
     os.set_inheritable(int(words[0]), False)
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()

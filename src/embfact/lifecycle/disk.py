@@ -1,4 +1,4 @@
-"""How much room files take.
+"""How much room files take, and where there may be more of them.
 
 Light to import: the standard library only.
 """
@@ -25,3 +25,14 @@ def _bytes(files: Iterable[Path]) -> int:
         except OSError:
             continue
     return total
+
+
+def may_write(folder: Path) -> bool:
+    """Whether a folder, or the nearest above it that is there, lets this process make files in it."""
+    folder = folder.absolute()
+    try:
+        while not folder.exists():
+            folder = folder.parent
+        return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+    except OSError:  # a folder that may not be looked into, or a name that is too long
+        return False

@@ -70,7 +70,7 @@ def trim_memory() -> None:
 def reset_peak_memory() -> None:
     """Forget the peak of earlier runs in this process, where the system can (Linux)."""
     try:
-        _CLEAR.write_text("5")
+        _CLEAR.write_text("5", encoding="ascii")
     except OSError:
         return
 
@@ -78,7 +78,7 @@ def reset_peak_memory() -> None:
 def peak_memory() -> int:
     """Bytes of the largest resident set since `reset_peak_memory`; elsewhere than on Linux, of the whole process."""
     try:
-        line = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM:"))
+        line = next(line for line in _STATUS.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) * 1024
     except (OSError, StopIteration):
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

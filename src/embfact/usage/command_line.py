@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from embfact.errors import ConfigError, UserError
 from embfact.records.atomic import write_text
@@ -18,6 +18,17 @@ _DEVICE = re.compile(r"cpu|mps|cuda(:\d+)?")
 
 class Parser(argparse.ArgumentParser):
     """A parser whose refusals are one line: the usage of many options hides what is wrong."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse as argparse does, but take a value that starts with a dash: ``--text "-- what a film"``."""
+        words = list(sys.argv[1:] if args is None else args)
+        names = self._option_string_actions
+        end = words.index("--") if "--" in words else len(words)
+        for place in range(end - 1, 0, -1):
+            option, value = words[place - 1 : place + 1]
+            if option in names and names[option].nargs is None and value.startswith("-") and value not in names:
+                words[place - 1 : place + 1] = [f"{option}{'=' if option.startswith('--') else ''}{value}"]
+        return super().parse_known_args(words, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong, and leave with exit code 2."""

@@ -1,6 +1,6 @@
 """Which W&B project is meant, and whether there is a key for it.
 
-Light to import: the standard library only.
+Light to import: no W&B.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from pathlib import Path
 from textwrap import shorten
 from urllib.parse import urlsplit
 
-from embfact.errors import UserError
+from embfact.errors import ConfigError, Fault, UserError
+from embfact.lifecycle.disk import may_write
 
 PREFIX = "wandb:"
 TIMEOUT = 30  # seconds that an answer may take; another number with WANDB_HTTP_TIMEOUT
@@ -59,6 +60,22 @@ def timeout() -> int:
     if not (given.isascii() and given.isdigit() and int(given)):
         raise UserError(f"WANDB_HTTP_TIMEOUT must be a whole number of seconds (found {given!r})")
     return int(given)
+
+
+def home_of(run: Path) -> Path:
+    """The folder that holds W&B's own, ``wandb``: the run directory, or for all runs what WANDB_DIR names."""
+    return Path(os.environ.get("WANDB_DIR") or run).expanduser()
+
+
+def check_home() -> None:
+    """Refuse a WANDB_DIR that cannot be written to: W&B would put its files among the system's temporary ones.
+
+    Raises:
+        ConfigError: If it is set and cannot be.
+    """
+    given = os.environ.get("WANDB_DIR")
+    if given and not may_write(home_of(Path())):
+        raise ConfigError([Fault("WANDB_DIR cannot be written to", given, "name another folder, or say logger=none")])
 
 
 def require_key() -> None:

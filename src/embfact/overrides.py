@@ -1,0 +1,191 @@
+"""The words of a command line as Hydra's grammar reads them, and what is wrong with each on its own.
+
+Hydra tells what it cannot take by its own exceptions and by those of whatever it stumbles over, which are others again
+under ``python -O``: each call of it here and in `composition` turns all of them into words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import islice, product
+from math import prod
+from typing import Any
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob, Override, OverrideType, RangeSweep, Sweep, Transformer, ValueType
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from embfact.errors import ConfigError, Fault, nearest
+
+UNREADABLE = "write key=value, e.g. rank=64; quote special characters: 'key=\"a (1).csv\"'"
+MOST = 10_000  # runs of one command: each is composed and checked before the first begins
+# Of Hydra's own settings, those that have an effect.
+_HEEDED = ("hydra.mode", "hydra.sweeper.params", "hydra.launcher", "hydra/launcher")
+
+
+@contextmanager
+def refusing(what: str, found: str, remedy: str) -> Iterator[None]:
+    """Turn whatever Hydra raises within the block into a refusal that ends with Hydra's own words.
+
+    Raises:
+        ConfigError: In the place of any other exception.
+    """
+    try:
+        yield
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise ConfigError([Fault(f"{what}: {reason_of(error)}", found, remedy)]) from None
+
+
+def reason_of(error: BaseException) -> str:
+    """What an exception of Hydra's says, on one line."""
+    if isinstance(error.__cause__, OmegaConfBaseException):
+        return str(error.__cause__).splitlines()[0]  # the others say which object in memory it was
+    said = " ".join(str(error).split())
+    if isinstance(error, HydraException | OmegaConfBaseException) and said:
+        return said
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
+class Reader:
+    """Reads words within an open Hydra session."""
+
+    def __init__(self) -> None:
+        self._loader = GlobalHydra.instance().config_loader()
+        self._parser = OverridesParser.create(config_loader=self._loader)
+        self._groups: dict[str, list[str]] = {}
+
+    def read(self, words: Sequence[str]) -> tuple[list[Override], list[Fault]]:
+        """The overrides that can be composed, and the faults of the other words."""
+        good, faults = [], []
+        for word in words:
+            try:
+                (override,) = self._parser.parse_overrides([word])
+                found = self._faults_of(override)
+            except Exception as error:
+                found = [_unreadable(word, error)]
+            faults += found
+            if not found:
+                good.append(override)
+        return good, faults
+
+    def is_choice(self, override: Override) -> bool:
+        """Whether an override chooses an option of a group, e.g. ``data=sst2``, rather than setting a value."""
+        # As Hydra has it: a dictionary is merged into the options of the group.
+        return override.package is not None or (self._is_group(override) and not isinstance(override.value(), dict))
+
+    def _is_group(self, override: Override) -> bool:
+        parent, _, last = override.key_or_group.rpartition("/")
+        if parent not in self._groups:
+            self._groups[parent] = self._loader.list_groups(parent)
+        return last in self._groups[parent]
+
+    def _faults_of(self, override: Override) -> list[Fault]:
+        """What is wrong with an override on its own: its form, or a choice of a group that has no such option."""
+        key, word = override.key_or_group, str(override.input_line)
+        if not key:
+            return [_unreadable(word)]
+        faults = _faults_of_hydras(override) or _faults_of_values(override)
+        if faults or override.type == OverrideType.DEL or not self._is_group(override):
+            return faults
+        options = self._loader.get_group_options(key)
+        values = [value for value in _values(override) if not isinstance(value, dict)]
+        # Hydra merges the options of a list, and fails at null; neither is what is meant.
+        lists = [
+            Fault(f"{key} takes one option", str(value), "a sweep is a,b without brackets, and -m")
+            for value in values
+            if isinstance(value, list)
+        ]
+        names = [name for value in values for name in (value if isinstance(value, list) else [value])]
+        wrong = ["null" if name is None else str(name) for name in names if str(name) not in options]
+        return lists + [Fault(f"{key} has no option of this name", name, nearest(name, options)) for name in wrong]
+
+
+def _unreadable(word: str, error: Exception | None = None) -> Fault:
+    # A call says what is wrong with it; of the rest only the grammar's author understands the reason.
+    why = [line for line in str(error).splitlines() if " while evaluating " in line]
+    # Hydra reads braces and calls within its assertions.
+    remedy = UNREADABLE if __debug__ else f"Python runs without assertions: unset PYTHONOPTIMIZE, or {UNREADABLE}"
+    return Fault("cannot be read as an override" + "".join(f": {line}" for line in why), repr(word), remedy)
+
+
+def jobs_of(overrides: Sequence[Override]) -> list[list[Override]]:
+    """The overrides of each job of a sweep, in Hydra's order: the last word varies fastest.
+
+    Raises:
+        ConfigError: If there are too many.
+    """
+    # As in Hydra's sweeper, a word takes the place of an earlier one with its key.
+    each = {override.get_key_element(): _alternatives(override) for override in overrides}
+    count = prod(map(len, each.values()))
+    if count > MOST:
+        swept = " ".join(str(o.input_line) for o in overrides if o.is_sweep_override())
+        raise ConfigError([_too_many(f"{count:,}", swept)])
+    return [list(job) for job in product(*each.values())]
+
+
+def _alternatives(override: Override) -> list[Override]:
+    """An override for each value of a sweep."""
+    if not override.is_sweep_override():
+        return [override]
+    key = override.get_key_element()
+    return [
+        replace(override, _value=value, value_type=ValueType.ELEMENT, input_line=f"{key}={Transformer.str(value)}")
+        for value in override.sweep_iterator()
+    ]
+
+
+def _values(override: Override) -> list[Any]:
+    """The value that an override gives, or all of a sweep, without quotation marks."""
+    return [one.value() for one in _alternatives(override)]
+
+
+def _faults_of_hydras(override: Override) -> list[Fault]:
+    """Refuse what would be without effect, or leave Hydra without what it needs."""
+    key, word = override.key_or_group, str(override.input_line)
+    if not key.startswith(("hydra.", "hydra/")) and key != "hydra":
+        return []
+    if not any(key == heeded or key.startswith(f"{heeded}.") for heeded in _HEEDED):
+        remedy = "the folder of the runs is output_dir; of Hydra's own use hydra/launcher, hydra.launcher.OPTION, "
+        return [Fault(f"{key} has no effect here", word, remedy + "hydra.sweeper.params and hydra.mode")]
+    if override.type == OverrideType.DEL:
+        return [Fault(f"{key} cannot be left out", word, f"set it: {key}=VALUE")]
+    if override.is_sweep_override():
+        return [Fault(f"{key} cannot be swept", word, "give one value, in quotes where it has commas")]
+    return []
+
+
+def _faults_of_values(override: Override) -> list[Fault]:
+    """What is wrong with the values of a sweep, or with one that only a sweep can have."""
+    key, word = override.key_or_group, str(override.input_line)
+    if not override.is_sweep_override():
+        return [_nested(word)] if _holds_sweep(override.value()) else []
+    if not override.is_discrete_sweep():
+        return [Fault("a sweep needs its values", word, "list them: key=a,b,c")]
+    value = override.value()
+    # Counted before it is shuffled, for which Hydra would list it.
+    if isinstance(value, RangeSweep) and len(list(islice(value.range(), MOST + 1))) > MOST:
+        return [_too_many(f"more than {MOST:,}", word)]
+    values = list(override.sweep_iterator())
+    if not values:
+        return [Fault(f"{key} is swept over nothing", word, "give it a value")]
+    return [_nested(word)] if _holds_sweep(values) else []
+
+
+def _holds_sweep(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_holds_sweep, value.values()))
+    return any(map(_holds_sweep, value)) if isinstance(value, list) else isinstance(value, Sweep | Glob)
+
+
+def _nested(word: str) -> Fault:
+    return Fault("a range or another sweep stands among values", word, "list every value: key=0,1,2,7")
+
+
+def _too_many(count: str, found: str) -> Fault:
+    return Fault(f"a sweep has at most {MOST:,} runs, and this one {count}", found, "split it into several commands")
