@@ -17,10 +17,13 @@ from embfact.factorization.layout import DEFAULT_GROUP, Storage, StorageFormat, 
 from embfact.factorization.target import SizeTarget
 from embfact.models import checkpoint
 from embfact.models.compress import compress as replace_table
+from embfact.models.own_save import own_save
 from embfact.models.storage import store
 from embfact.models.summary import Summary, summary
 from embfact.models.table import dense_table
+from embfact.models.token_ids import check_ids
 from embfact.models.undo import unchanged_on_error
+from embfact.models.wrapping import unwrapped
 from embfact.validation import faults_of
 
 __all__ = ["Summary", "compress", "from_pretrained", "save_pretrained", "summary"]
@@ -73,8 +76,8 @@ def compress(
         ValueError: With the remedy, if the model, the method, an option, the size or the evidence cannot be used; the
             model is then as it was.
     """
-    chosen = _method(method, options)
-    table = dense_table(model)
+    chosen, whole = _method(method, options), unwrapped(model)
+    table = dense_table(whole)
     vocab_size, hidden_size = table.weight.shape
     evidence = Evidence(
         token_counts=_weights("token_counts", token_counts, vocab_size),
@@ -90,10 +93,11 @@ def compress(
     target = _target(chosen, size, budget_unit)
     if target is not None:
         target.check(chosen, vocab_size, hidden_size, kept, table.weight.element_size())
-    with unchanged_on_error(model):
+    with unchanged_on_error(whole):
         found = target.rank_of(chosen, table.weight, evidence, kept) if target else None
-        replace_table(model, chosen, found, evidence=evidence, seed=_seed(seed), storage=kept)
-        store(model, kept)
+        replace_table(whole, chosen, found, evidence=evidence, seed=_seed(seed), storage=kept)
+        store(whole, kept)
+        own_save(whole)
     return model
 
 
@@ -113,6 +117,8 @@ def save_pretrained(
     Raises:
         ValueError: If the class of the model could not be found again, or the directory holds something else.
     """
+    if isinstance(tokenizer, PreTrainedTokenizerBase) and isinstance(unwrapped(model), PreTrainedModel):
+        check_ids(tokenizer, unwrapped(model), f"this {type(unwrapped(model)).__name__}")
     checkpoint.save(model, tokenizer, directory)
 
 
@@ -130,7 +136,9 @@ def from_pretrained(directory: str | Path) -> PreTrainedModel:
     """
     if not isinstance(directory, str | Path):
         raise UserError(f"directory must be a path (found {directory!r}); give the directory of a saved model")
-    return checkpoint.load_model(directory)
+    model = checkpoint.load_model(directory)
+    own_save(model)
+    return model
 
 
 def _method(method: str | Method, options: dict[str, Any]) -> Method:

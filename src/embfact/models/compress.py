@@ -13,7 +13,7 @@ from embfact.errors import ModelError
 from embfact.factorization.base import Evidence, Factorization, Method, ModelAdapter
 from embfact.factorization.layout import FLOAT32, Storage
 from embfact.factorization.registry import build_method
-from embfact.models.sharing import Places, find_places, put, settle
+from embfact.models.sharing import Places, find_places, note, put, settle
 from embfact.models.size import identity, unique_tensors
 from embfact.models.storage import allocate
 from embfact.models.table import dense_table, scale_of
@@ -66,7 +66,7 @@ def compress(
             else:
                 raise TypeError(f"{type(method).__name__} is neither a Factorization nor a ModelAdapter")
             head = {"version": BLUEPRINT_VERSION, "method": method.name, "rank": rank}
-            model.config.embfact = {**head, **places.as_json(), **structure}
+            note(model, {**head, **places.as_json(), **structure})
     except ModelError:
         raise
     except ValueError as error:
@@ -103,7 +103,7 @@ def rebuild(model: PreTrainedModel) -> None:
             allocate(model, Storage.of_json(blueprint))
         else:
             put(model, build_embedding(blueprint["embedding"]), places)
-        model.config.embfact = {**model.config.embfact, **places.as_json()}
+        note(model, {**model.config.embfact, **places.as_json()})
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"the embfact blueprint in config.json is damaged ({error}); save the model again") from error
 
@@ -115,10 +115,11 @@ def embedding_tensors(model: PreTrainedModel) -> list[str]:
     embedding block, these are the token table and the projection: the position and segment tables are no part of a
     token embedding, large or small.
     """
+    tensors = unique_tensors(model)
     blocks = [module.projection for module in model.modules() if isinstance(module, ProjectedBlock)]
     parts = [model.get_input_embeddings(), *blocks]
     own = {identity(tensor) for part in parts for tensor in part.state_dict(keep_vars=True).values()}
-    return [name for name, tensor in unique_tensors(model).items() if identity(tensor) in own]
+    return [name for name, tensor in tensors.items() if identity(tensor) in own]
 
 
 def _replace_table(

@@ -20,11 +20,12 @@ from transformers.utils import logging
 
 from embfact.errors import ModelError, nearest
 from embfact.models import word_vectors
-from embfact.models.backbones import origin_of, resolve
+from embfact.models.backbones import has_own_tokenizer, origin_of, refuse_compressed, tokenizer_origin
 from embfact.models.pooled import DEFAULT, OPTION, new_body
 from embfact.models.pretrained import body_of, classifier, own_memory, pinned
 from embfact.models.static import StaticConfig, from_table
 from embfact.models.table import dense_table
+from embfact.models.token_ids import check_ids, largest_token_id, take_types_of
 from embfact.sections import ModelConfig, Pooling
 
 # hidden_dropout_prob, attention_dropout, resid_pdrop, ...; not layerdrop, which drops whole layers.
@@ -68,6 +69,9 @@ def load_backbone(
             _set_pooling(config, pooling, model)
             backbone = classifier(model, config) if table is None else from_table(table, config)
     _check_tokenizer(backbone, tokenizer, model)
+    take_types_of(backbone, tokenizer)
+    if backbone.config.pad_token_id is None:  # heads that read the last token of a text have to know where it ends
+        backbone.config.pad_token_id = tokenizer.pad_token_id
     own_memory(backbone)
     # transformers gives pretrained models in evaluation mode, and Lightning keeps the mode: dropout would never act.
     return backbone.train(), tokenizer
@@ -106,11 +110,10 @@ def set_dropout(config: PreTrainedConfig, probability: float) -> None:
 
 
 def _tokenizer(model: ModelConfig) -> PreTrainedTokenizerBase:
-    own = model.from_run is not None or model.tokenizer in (None, model.name_or_path)
-    origin = origin_of(model) if own else resolve(str(model.tokenizer))
+    origin = tokenizer_origin(model)
     if isinstance(origin, Path) and word_vectors.is_here(origin):
         return word_vectors.tokenizer(origin)
-    return load_tokenizer(**pinned(origin, model.revision if own else None))
+    return load_tokenizer(**pinned(origin, model.revision if has_own_tokenizer(model) else None))
 
 
 def _static_table(model: ModelConfig, tokenizer: PreTrainedTokenizerBase) -> torch.Tensor | None:
@@ -155,10 +158,12 @@ def _config(model: ModelConfig, tokenizer: PreTrainedTokenizerBase) -> PreTraine
     origin = origin_of(model)
     if origin is not None:
         config = AutoConfig.from_pretrained(**pinned(origin, model.revision))
+        refuse_compressed(config.to_dict(), f"model {model.label}")
         if model.from_run is not None:
             vars(config).pop("embfact", None)  # the blueprint of a table that was kept as it is
         return config
-    values = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id} | (model.architecture or {})
+    rows = largest_token_id(tokenizer) + 1
+    values = {"vocab_size": rows, "pad_token_id": tokenizer.pad_token_id} | (model.architecture or {})
     model_type = values.pop("model_type")
     try:
         known = AutoConfig.for_model(model_type)
@@ -175,12 +180,7 @@ def _config(model: ModelConfig, tokenizer: PreTrainedTokenizerBase) -> PreTraine
 
 
 def _check_tokenizer(backbone: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, model: ModelConfig) -> None:
-    rows = backbone.config.vocab_size
-    if len(tokenizer) > rows:
-        raise ModelError(
-            f"the tokenizer of model {model.label} has {len(tokenizer)} tokens and its table {rows} rows; "
-            "set model.tokenizer to the one the backbone was trained with"
-        )
+    check_ids(tokenizer, backbone, f"model {model.label}")
     if tokenizer.pad_token_id is None:
         raise ModelError(
             f"the tokenizer of model {model.label} has no padding token; set model.tokenizer to one that has"

@@ -13,7 +13,7 @@ from embfact.errors import ModelError
 from embfact.models.backbones import hub_commit, origin_of, weight_files
 from embfact.models.pooled import OPTION, body_class, body_options, encoder_of, new_body
 from embfact.models.static import own_class
-from embfact.models.weights import fill
+from embfact.models.weights import fill, read_weights
 from embfact.sections import ModelConfig
 
 
@@ -73,7 +73,8 @@ def body_of(model: ModelConfig, config: PreTrainedConfig) -> PreTrainedModel:
 def _as_left(model: ModelConfig, config: PreTrainedConfig) -> PreTrainedModel:
     """What a run has ended with, if it pools tokens."""
     backbone = own_class(config)(config)
-    fill(backbone, weight_files(Path(str(origin_of(model))))[0])
+    directory = Path(str(origin_of(model)))
+    fill(backbone, read_weights(weight_files(directory)), directory)
     return backbone
 
 
@@ -97,8 +98,6 @@ def _check_weights(backbone: PreTrainedModel, absent: Iterable[str], model: Mode
     needed = sorted(k for k in absent if k.startswith(f"{backbone.base_model_prefix}.") and "pooler" not in k)
     if not needed:
         return
-    if getattr(backbone.config, "embfact", None):
-        raise ModelError(f"model {model.label} was saved with a factorized table; start from the dense backbone")
     raise ModelError(
         f"the checkpoint of model {model.label} lacks {len(needed)} weights of a {backbone.config.model_type}, "
         f"or has them in another shape (first: {needed[0]}); its config.json belongs to another model"

@@ -10,6 +10,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from embfact.embeddings.base import TokenEmbedding
+from embfact.embeddings.projected_block import ProjectedBlock
 from embfact.errors import ModelError
 from embfact.models.heads import TABLE_IS_PASSED, PassedTableHead, TiedHead, tied_to
 from embfact.models.size import identity
@@ -105,6 +106,18 @@ def settle(model: PreTrainedModel, places: Places) -> None:
         if isinstance(part, PreTrainedModel):
             _declare(part, f"{prefix}." if prefix else "", places)
             vars(part)["resize_token_embeddings"] = _refuse_resizing
+
+
+def note(model: PreTrainedModel, blueprint: Mapping[str, Any]) -> None:
+    """Write a blueprint into the configuration of a model, and of those parts of it that have one of their own (T5)."""
+    for part in model.modules():
+        if isinstance(part, PreTrainedModel) and (part is model or holds_ours(part)):
+            part.config.embfact = dict(blueprint)
+
+
+def holds_ours(part: nn.Module) -> bool:
+    """Whether a model, or a part of one, looks tokens up in what has replaced a table."""
+    return any(isinstance(module, TokenEmbedding | ProjectedBlock) for module in part.modules())
 
 
 def _set(model: nn.Module, path: str, module: nn.Module) -> None:

@@ -20,12 +20,20 @@ def unique_tensors(model: nn.Module) -> dict[str, torch.Tensor]:
     """The state dict with each tensor under its first name alone, however many modules share it.
 
     These are the tensors, and the names, of a checkpoint.
+
+    Raises:
+        ModelError: If a part of the model keeps its weights in something else than tensors.
     """
     names: dict[Hashable, str] = {}
     state = model.state_dict(keep_vars=True)
     for name, tensor in state.items():
+        if not hasattr(tensor, "data_ptr"):
+            raise ModelError(
+                f"{name} of this {type(model).__name__} is no tensor but a {type(tensor).__name__}, as after "
+                "quantize_dynamic; measure and save the model before it is quantized, and quantize what is loaded"
+            )
         names.setdefault(identity(tensor), name)
-    return {name: state[name].detach() for name in names.values()}
+    return {name: state[name] for name in names.values()}
 
 
 def identity(tensor: torch.Tensor) -> Hashable:

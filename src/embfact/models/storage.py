@@ -12,6 +12,7 @@ from embfact.embeddings.build import describe_embedding
 from embfact.embeddings.dense import DenseEmbedding
 from embfact.errors import ModelError
 from embfact.factorization.layout import FLOAT32, Storage
+from embfact.models.sharing import note
 
 
 def store(model: PreTrainedModel, storage: Storage) -> None:
@@ -37,7 +38,7 @@ def store(model: PreTrainedModel, storage: Storage) -> None:
     blueprint = model.config.embfact
     # What an adapter puts into the model is described by its options; only how it is kept has to be added.
     kept = storage.as_json() if "adapter" in blueprint else {"embedding": describe_embedding(embedding)}
-    model.config.embfact = blueprint | kept
+    note(model, blueprint | kept)
 
 
 def allocate(model: PreTrainedModel, storage: Storage) -> None:

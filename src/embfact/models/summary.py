@@ -14,6 +14,7 @@ from embfact.factorization.layout import FLOAT32, Size, Storage, StorageFormat, 
 from embfact.models.compress import embedding_tensors
 from embfact.models.heads import PassedTableHead, TiedHead
 from embfact.models.size import model_size
+from embfact.models.wrapping import unwrapped
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ def summary(model: PreTrainedModel) -> Summary:
     Raises:
         ModelError: If it is none.
     """
+    model = unwrapped(model)
     if not isinstance(model, PreTrainedModel):
         raise ModelError(f"only a model of transformers has a summary (found a {type(model).__name__})")
     blueprint: dict[str, Any] = getattr(model.config, "embfact", None) or {}

@@ -16,9 +16,11 @@ def unchanged_on_error(model: nn.Module) -> Iterator[None]:
     Weights are put back as the tensors that they were: the block may replace them, and must not write into them.
 
     Args:
-        model: A model; with a ``config``, that is put back too.
+        model: A model; a ``config`` of it, or of a part of it, is put back too.
     """
-    parts = [*model.modules(), *([model.config] if hasattr(model, "config") else [])]
+    modules = list(model.modules())
+    configs = {id(config): config for config in (getattr(module, "config", None) for module in modules) if config}
+    parts = [*modules, *configs.values()]
     before = [(part, _copy(vars(part))) for part in parts]
     try:
         yield

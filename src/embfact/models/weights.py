@@ -1,9 +1,9 @@
-"""Weights of a safetensors file in a model that was built anew, whatever the tensors are shared by."""
+"""Weights of safetensors files in a model that was built anew, whatever the tensors are shared by."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -18,46 +18,68 @@ from embfact.models.size import identity
 log = logging.getLogger(__name__)
 
 
-def fill(model: nn.Module, path: Path) -> None:
-    """Give a model the weights of a file, with the dtypes of the file.
+def read_weights(files: Sequence[Path]) -> dict[str, torch.Tensor]:
+    """The tensors of a checkpoint.
+
+    Args:
+        files: Its file, or its shards.
+
+    Raises:
+        ModelError: If one of them is damaged.
+    """
+    state: dict[str, torch.Tensor] = {}
+    for path in files:
+        try:
+            state |= load_file(path)
+        except (SafetensorError, OSError) as error:
+            words = (str(error).strip() or type(error).__name__).split("\n")[0][:200]
+            raise ModelError(f"{path} is damaged or cut short ({words}); save it again") from None
+    return state
+
+
+def fill(model: nn.Module, state: Mapping[str, torch.Tensor], directory: Path) -> None:
+    """Give a model the weights of a checkpoint, with the dtypes of its files.
 
     A tensor that is saved under one name goes to all modules that share it in the model.
 
     Args:
         model: A model of the structure that was saved.
-        path: The file.
+        state: The weights.
+        directory: Where they come from, for words.
 
     Raises:
-        ModelError: If the file is damaged or does not hold exactly the weights of the model.
+        ModelError: If they are not exactly the weights of the model.
     """
-    state = _read(path)
     # What transformers itself leaves out of a file (sinusoidal positions of Marian) is as the model was built.
     built = getattr(model, "_keys_to_ignore_on_save", None) or ()
-    missing = [name for name in _assign(model, state, path) if name not in built]
+    missing = [name for name in _assign(model, state, directory) if name not in built]
     # A tensor without elements only marks the place of the dense table.
     unexpected = sorted({name for name, tensor in state.items() if tensor.numel()} - model.state_dict().keys())
     for words, names in (("lacks", missing), ("has no place for", unexpected)):
         if names:
             raise ModelError(
-                f"{path} {words} {len(names)} weights of its config.json (first: {names[0]}); save it again"
+                f"{directory} {words} {len(names)} weights of its config.json (first: {names[0]}); save it again"
             )
 
 
-def fill_backbone(model: PreTrainedModel, path: Path, *, new_head: bool = False) -> None:
-    """Give the backbone of a model the weights of a file that may hold another head, as transformers does.
+def fill_backbone(
+    model: PreTrainedModel, saved: Mapping[str, torch.Tensor], directory: Path, *, new_head: bool = False
+) -> None:
+    """Give the backbone of a model the weights of a checkpoint that may hold another head, as transformers does.
 
-    Names with and without the prefix of the backbone are the same. A head that the file does not have keeps the weights
-    it was built with, and a warning names it.
+    Names with and without the prefix of the backbone are the same. A head that the checkpoint does not have keeps the
+    weights it was built with, and a warning names it.
 
     Args:
         model: A model whose backbone has the structure that was saved.
-        path: The file.
+        saved: The weights.
+        directory: Where they come from, for words.
         new_head: Whether a head of another size, say for more labels, is to be new too.
 
     Raises:
-        ModelError: If the file is damaged, lacks a weight of the backbone, or has a head of another size.
+        ModelError: If they lack a weight of the backbone, or have a head of another size.
     """
-    saved, prefix = _read(path), f"{model.base_model_prefix}."
+    prefix = f"{model.base_model_prefix}."
     own = prefix if model.base_model is not model else ""
     state = {}
     for name, weight in model.state_dict().items():
@@ -67,31 +89,23 @@ def fill_backbone(model: PreTrainedModel, path: Path, *, new_head: bool = False)
             continue
         if not name.startswith(own) and found.shape != weight.shape:
             raise ModelError(
-                f"{path} has {name} of shape {tuple(found.shape)}, and a {type(model).__name__} of this configuration "
-                f"{tuple(weight.shape)}; pass ignore_mismatched_sizes=True for a new head"
+                f"{directory} has {name} of shape {tuple(found.shape)}, and a {type(model).__name__} of this "
+                f"configuration {tuple(weight.shape)}; pass ignore_mismatched_sizes=True for a new head"
             )
         state[name] = found
-    missing = _assign(model, state, path)
+    missing = _assign(model, state, directory)
     # A pooler is absent from checkpoints of models that were trained without one.
     needed = [name for name in missing if name.startswith(own) and "pooler" not in name]
     if needed:
         raise ModelError(
-            f"{path} lacks {len(needed)} weights of a {type(model).__name__} (first: {needed[0]}); load it with the "
-            "class that it was saved from"
+            f"{directory} lacks {len(needed)} weights of a {type(model).__name__} (first: {needed[0]}); load it with "
+            "the class that it was saved from"
         )
     if missing:
-        log.warning("%s has no weights for %s; they are new and have to be trained", path, ", ".join(missing))
+        log.warning("%s has no weights for %s; they are new and have to be trained", directory, ", ".join(missing))
 
 
-def _read(path: Path) -> dict[str, torch.Tensor]:
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        words = (str(error).strip() or type(error).__name__).split("\n")[0][:200]
-        raise ModelError(f"{path} is damaged or cut short ({words}); save it again") from None
-
-
-def _assign(model: nn.Module, state: Mapping[str, torch.Tensor], path: Path) -> list[str]:
+def _assign(model: nn.Module, state: Mapping[str, torch.Tensor], directory: Path) -> list[str]:
     """Put the tensors into the model; the names that it lacks come back."""
     shared: dict[Hashable, list[str]] = {}
     for name, tensor in model.state_dict(keep_vars=True).items():
@@ -101,7 +115,7 @@ def _assign(model: nn.Module, state: Mapping[str, torch.Tensor], path: Path) -> 
         model.load_state_dict(state, strict=False, assign=True)
     except RuntimeError as error:
         words = str(error).strip().split("\n")[-1].strip()[:200]
-        raise ModelError(f"{path} does not fit its config.json ({words}); save both again") from None
+        raise ModelError(f"{directory} does not fit its config.json ({words}); save both again") from None
     missing = []
     for names in shared.values():
         source = next((name for name in names if name in state), None)

@@ -13,9 +13,10 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel, PreTrainedToken
 from embfact.embeddings.base import TokenEmbedding
 from embfact.errors import ModelError
 from embfact.factorization.decomposition import check_table
-from embfact.models.backbones import hub_commit, origin_of, resolve
+from embfact.models.backbones import hub_commit, origin_of, refuse_compressed, resolve
 from embfact.models.loading import load_tokenizer, quiet
 from embfact.models.table import dense_table
+from embfact.models.token_ids import check_ids
 from embfact.sections import ModelConfig
 
 
@@ -36,6 +37,7 @@ def load_dense(model: ModelConfig) -> tuple[PreTrainedModel, PreTrainedTokenizer
         with quiet():
             tokenizer = load_tokenizer(**(_pinned(words, None) if words else origin))
             config = AutoConfig.from_pretrained(**origin)
+            refuse_compressed(config.to_dict(), f"model {model.label}")
             names = config.architectures or []
             kind = getattr(transformers, names[0], AutoModel) if names else AutoModel
             loaded, report = kind.from_pretrained(
@@ -62,18 +64,14 @@ def table_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> nn.E
     """The token embedding of a model, if its table can be factorized.
 
     Raises:
-        ModelError: If there is none, its numbers are not finite, or the tokenizer has more tokens than it has rows.
+        ModelError: If there is none, its numbers are not finite, or the tokenizer has an id beyond its rows.
     """
     table, kind = dense_table(model), model.config.model_type
     try:
-        vocab_size, _ = check_table(table.weight)
+        check_table(table.weight)
     except ValueError as error:
         raise ModelError(f"the token embedding of this {kind}: {error}") from error
-    if len(tokenizer) > vocab_size:
-        raise ModelError(
-            f"the tokenizer has {len(tokenizer)} tokens and the table of this {kind} {vocab_size} rows; "
-            "set model.tokenizer to the one the model was trained with"
-        )
+    check_ids(tokenizer, model, f"this {kind}")
     return table
 
 

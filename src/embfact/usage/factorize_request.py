@@ -165,17 +165,9 @@ def _faults_of_checkpoint(config: RunConfig) -> list[Fault]:
             saved_bytes(path)
     except ModelError as error:
         return [Fault(str(error))]
-    if is_compressed(values):
-        return [Fault(f"the table of model {name} is compressed already", "", "start from the dense model")]
     if values.get("quantization_config"):
         return [Fault(f"model {name} is quantized", "quantization_config", "start from the weights in floating point")]
     return []
-
-
-def is_compressed(config: dict[str, Any]) -> bool:
-    """Whether the values of a config.json are those of a model with a smaller embedding of ours."""
-    blueprint = config.get("embfact")
-    return isinstance(blueprint, dict) and blueprint.get("method") != "none"
 
 
 def _faults_of_places(places: dict[str, str], jobs: Sequence[Job]) -> list[Fault]:

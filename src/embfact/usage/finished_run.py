@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from embfact.data.classes import Classes
 from embfact.errors import ModelError
 from embfact.models.backbones import usable_positions
+from embfact.models.tokenizer_files import fault_of_ids, largest_id_in
 from embfact.records.record import CHECKPOINT, FILE_NAME, RunRecord, read
 from embfact.sections import DataConfig
 
@@ -86,6 +87,7 @@ def open_run(directory: Path) -> FinishedRun:
     except (KeyError, TypeError, ValidationError) as error:
         reason = str(error).splitlines()[0]
         raise ModelError(f"{directory} was written by another embfact ({reason}); train the run again") from None
+    _check_ids(checkpoint, config, record.name)
     return FinishedRun(directory, record, data, names, usable_positions(config))
 
 
@@ -111,6 +113,14 @@ def _model_config(checkpoint: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ModelError(f"{path} is not the configuration of a model; train the run again with force=true")
     return values
+
+
+def _check_ids(checkpoint: Path, config: dict[str, Any], name: str) -> None:
+    """Refuse a tokenizer with an id beyond the table, which no text of the training needs to have had."""
+    rows, largest = config.get("vocab_size"), largest_id_in(checkpoint)
+    fault = fault_of_ids(largest, rows, f"the run {name}") if isinstance(rows, int) and largest is not None else None
+    if fault:
+        raise ModelError(fault)
 
 
 def _label_names(config: dict[str, Any]) -> tuple[str, ...]:

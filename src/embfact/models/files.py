@@ -1,0 +1,160 @@
+"""The files of a model, whatever road saves it: config.json with a blueprint, and safetensors."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import split_torch_state_dict_into_shards
+from safetensors.torch import save_file
+from transformers import PreTrainedModel
+
+from embfact.embeddings.base import TokenEmbedding
+from embfact.embeddings.build import describe_embedding
+from embfact.errors import ModelError
+from embfact.models import auto_map
+from embfact.models.backbones import INDEX, is_compressed
+from embfact.models.compress import embedding_tensors
+from embfact.models.sharing import places_of
+from embfact.models.size import unique_tensors
+from embfact.models.static import OWN
+from embfact.models.structure import dense_twin, fault_of_structure, is_plain, ties_itself
+
+GENERATION = "generation_config.json"
+# What transformers says after "the transformers file in the config seems to be incorrect", whichever class reads it and
+# whatever its options; else it would draw the table at random, or a head that it does not know.
+REMEDY = "load this directory with embfact.from_pretrained(DIRECTORY), or add trust_remote_code=True"
+BY_HAND = "build this model, compress it as before, and call safetensors.torch.load_model(model, FILE, strict=False)"
+
+
+class ModelFiles:
+    """What is to be written of a model.
+
+    Args:
+        model: A model of transformers, compressed or dense.
+        state_dict: Its tensors, where they are not those in it: as a trainer that splits them gathers them.
+
+    Attributes:
+        fault: Why `embfact.from_pretrained` could not build the model again; None if it can.
+
+    Raises:
+        ModelError: If there are weights that a file cannot hold.
+    """
+
+    def __init__(self, model: PreTrainedModel, state_dict: Mapping[str, Any] | None = None):
+        kind = type(model).__name__
+        self.model, self.fault = model, fault_of_structure(model)
+        self._state = unique_tensors(model) if state_dict is None else _gathered(model, state_dict)
+        _check_values(kind, self._state)
+        self.config = copy.deepcopy(model.config)
+        self.config.architectures = [kind]
+        self.config.dtype = _dtype(model)
+        self._blueprint = blueprint_of(model)
+        if self._blueprint is None:
+            vars(self.config).pop("embfact", None)
+        else:
+            self.config.embfact = self._blueprint
+        self._plain = self._is_plain(kind)
+
+    def write(self, folder: Path, max_shard_size: int | str | None = None) -> None:
+        """Write them.
+
+        Args:
+            folder: An empty folder.
+            max_shard_size: Bytes of a file of weights, or text such as ``"5GB"``; None writes one file.
+        """
+        if not self._plain and self.fault is None:
+            auto_map.write(self.config, folder)
+        self.config.save_pretrained(folder)
+        if self.model.can_generate():
+            self.model.generation_config.save_pretrained(folder)
+        state = dict(self._state)
+        if not self._plain:
+            _refuse_plain_loading(folder / "config.json", REMEDY if self.fault is None else BY_HAND)
+            if self._blueprint:
+                # In the place of the dense table, for loaders that do not ask the configuration: another size.
+                state.setdefault(f"{self._blueprint['inputs'][0]}.weight", torch.empty(0))
+        self._write_weights(folder, state, max_shard_size)
+
+    def _is_plain(self, kind: str) -> bool:
+        """Whether transformers alone gives the same model."""
+        if kind in OWN or is_compressed(self.config.to_dict()):
+            return False
+        heads = tuple((self._blueprint or {}).get("heads") or ())
+        twin = dense_twin(self.model) if heads else None
+        return not heads or (twin is not None and ties_itself(twin, heads))
+
+    def _write_weights(self, folder: Path, state: dict[str, torch.Tensor], max_shard_size: int | str | None) -> None:
+        whole = sum(tensor.numel() * tensor.element_size() for tensor in state.values())
+        split = split_torch_state_dict_into_shards(
+            state, filename_pattern="model{suffix}.safetensors", max_shard_size=max_shard_size or whole + 1
+        )
+        for file, names in split.filename_to_tensors.items():
+            save_file({name: _alone(state[name]) for name in names}, folder / file, metadata={"format": "pt"})
+            # safetensors writes for the owner alone; the weights are for whom their configuration is for.
+            shutil.copymode(folder / "config.json", folder / file)
+        if split.is_sharded:
+            index = {"metadata": split.metadata, "weight_map": split.tensor_to_filename}
+            (folder / INDEX).write_text(json.dumps(index, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def blueprint_of(model: PreTrainedModel) -> dict[str, Any] | None:
+    """The blueprint as the model is now: it may be a larger one than was compressed, or cast to another dtype since."""
+    blueprint, embedding = getattr(model.config, "embfact", None), model.get_input_embeddings()
+    if not blueprint or not isinstance(embedding, TokenEmbedding) or "adapter" in blueprint:
+        return blueprint or None
+    places = places_of(model, embedding)
+    return {**blueprint, **places.as_json(), "embedding": describe_embedding(embedding)}
+
+
+def _refuse_plain_loading(path: Path, words: str) -> None:
+    # Not in the configuration itself, which drops it when it is saved.
+    values = json.loads(path.read_text(encoding="utf-8")) | {"transformers_weights": words}
+    path.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _check_values(kind: str, state: Mapping[str, torch.Tensor]) -> None:
+    for name, tensor in state.items():
+        if tensor.is_meta:
+            raise ModelError(f"this {kind} is on the meta device and has no values; load its weights first")
+        if not is_plain(tensor):
+            raise ModelError(
+                f"{name} of this {kind} is a {type(tensor).__name__}, whose values no file of weights holds; save the "
+                "model before it is quantized or split, and do that to what is loaded"
+            )
+
+
+def _gathered(model: PreTrainedModel, state_dict: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """The tensors of a state dict under the names that are written; every other one of the model's is a tie."""
+    given = {name.removeprefix("module.").removeprefix("_orig_mod."): value for name, value in state_dict.items()}
+    wanted = unique_tensors(model)
+    if missing := [name for name in wanted if not isinstance(given.get(name), torch.Tensor)]:
+        raise ModelError(
+            f"state_dict lacks {len(missing)} weights of the {type(model).__name__} (first: {missing[0]}); leave it out"
+        )
+    if unknown := sorted(given.keys() - model.state_dict().keys()):
+        raise ModelError(f"state_dict has {unknown[0]}, which the {type(model).__name__} has not; leave it out")
+    return {name: given[name] for name in wanted}
+
+
+def _dtype(model: PreTrainedModel) -> torch.dtype:
+    """The dtype of most weights besides the token embedding, which may be stored in another."""
+    embedding = set(embedding_tensors(model))
+    counts: Counter[torch.dtype] = Counter()
+    for name, tensor in unique_tensors(model).items():
+        if name not in embedding and tensor.is_floating_point():
+            counts[tensor.dtype] += tensor.numel()
+    return counts.most_common(1)[0][0] if counts else model.dtype
+
+
+def _alone(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor in memory of its own, as a file needs it."""
+    tensor = tensor.detach()
+    whole = tensor.is_contiguous() and tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()
+    return tensor if whole else tensor.clone(memory_format=torch.contiguous_format)

@@ -1,0 +1,102 @@
+"""Whether a model is what its class and configuration build, and so can be built again and given its saved weights."""
+
+from __future__ import annotations
+
+import copy
+from importlib import import_module
+from typing import Any, cast
+
+import torch
+import transformers
+from torch import nn
+from transformers import PreTrainedConfig, PreTrainedModel
+
+from embfact.embeddings.base import TokenEmbedding
+from embfact.embeddings.projected_block import ProjectedBlock
+from embfact.models.heads import PassedTableHead, TiedHead
+from embfact.models.pooled import body_options
+from embfact.models.static import OWN
+
+_OURS = (TokenEmbedding, ProjectedBlock, TiedHead, PassedTableHead)
+
+
+def find_class(config: PreTrainedConfig, name: str) -> type[PreTrainedModel] | None:
+    """A model class of transformers, or of ours, that has this kind of configuration; no other package is looked at."""
+    found = OWN.get(name) or getattr(transformers, name, None)
+    module = type(config).__module__
+    if found is None and module.startswith("transformers.models."):
+        found = getattr(import_module(module.replace(".configuration_", ".modeling_")), name, None)
+    if not (isinstance(found, type) and issubclass(found, PreTrainedModel)):
+        return None
+    return found if isinstance(config, found.config_class or ()) else None
+
+
+def build(kind: type[PreTrainedModel], config: PreTrainedConfig, *, pooler: bool = True) -> PreTrainedModel:
+    """A model as transformers builds it, with a dense table.
+
+    Args:
+        kind: Its class.
+        config: Its configuration.
+        pooler: Whether it has the pooler of its class; the backbones of some heads do without.
+    """
+    return kind._from_config(config, **({} if pooler else body_options(kind)))
+
+
+def has_pooler(names: Any) -> bool:
+    """Whether weights of these names are those of a backbone with a pooler."""
+    return any("pooler" in name for name in names)
+
+
+def dense_twin(model: PreTrainedModel) -> PreTrainedModel | None:
+    """What transformers builds of the class and configuration of a model, without values; None if it cannot."""
+    try:
+        with torch.device("meta"):
+            return build(type(model), copy.deepcopy(model.config), pooler=has_pooler(model.state_dict()))
+    except Exception:  # whatever the constructor of a class of the user's raises
+        return None
+
+
+def ties_itself(twin: PreTrainedModel, heads: tuple[str, ...]) -> bool:
+    """Whether transformers ties these output layers to the table by itself."""
+    table = cast(nn.Embedding, twin.get_input_embeddings()).weight
+    return all(getattr(twin.get_submodule(path), "weight", table) is table for path in heads)
+
+
+def is_plain(tensor: Any) -> bool:
+    """Whether a tensor is nothing but its numbers, as those of torchao, bitsandbytes and sharded ones are not."""
+    return type(tensor) in (torch.Tensor, nn.Parameter) and type(tensor.data) is torch.Tensor
+
+
+def fault_of_structure(model: PreTrainedModel) -> str | None:
+    """Why a model could not be built again from its class, its configuration and its weights; None if it can.
+
+    Another class than transformers has, quantized or pruned layers, adapters: what changes a model after it was built
+    shows in the names, shapes and kinds of its tensors.
+    """
+    kind, twin = type(model).__name__, dense_twin(model)
+    if find_class(model.config, kind) is not type(model):
+        return f"a {kind} is no class of transformers"
+    if twin is None:
+        return f"its configuration builds no {kind}"
+    layers = dict(model.named_modules(remove_duplicate=False))
+    for path, layer in layers.items():
+        owner, _, name = path.rpartition(".")
+        if isinstance(layer, _OURS):
+            if owner not in dict(twin.named_modules(remove_duplicate=False)):
+                return f"a {kind} of its configuration has no {path}"
+            setattr(twin.get_submodule(owner), name, layer)
+    expected, found = twin.state_dict(keep_vars=True), model.state_dict(keep_vars=True)
+    for name in [*found, *expected]:
+        if not _alike(found.get(name), expected.get(name)):
+            layer = layers.get(name.rpartition(".")[0], model)
+            return f"a {kind} of its configuration has another {name} (here in a {_full_name(layer)})"
+    return None
+
+
+def _alike(one: Any, other: Any) -> bool:
+    plain = is_plain(one) and is_plain(other)
+    return plain and one.shape == other.shape and one.is_floating_point() == other.is_floating_point()
+
+
+def _full_name(layer: nn.Module) -> str:
+    return f"{type(layer).__module__}.{type(layer).__qualname__}"

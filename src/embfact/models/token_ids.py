@@ -1,0 +1,49 @@
+"""Whether a tokenizer goes with a model: what it gives has to be in the model's tables."""
+
+from __future__ import annotations
+
+import inspect
+from typing import cast
+
+from torch import nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from embfact.errors import ModelError
+from embfact.models.tokenizer_files import fault_of_ids
+
+
+def largest_token_id(tokenizer: PreTrainedTokenizerBase) -> int:
+    """The largest id that a tokenizer can give: after a vocabulary was trimmed there are holes below it."""
+    # What stands around a text need not be in the vocabulary.
+    around = cast(list[int], tokenizer("a", "a")["input_ids"])
+    return max(*tokenizer.get_vocab().values(), *tokenizer.all_special_ids, *around)
+
+
+def check_ids(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, name: str) -> None:
+    """Refuse a tokenizer with an id beyond the table: a text with it would end a run in the middle.
+
+    Args:
+        tokenizer: The tokenizer.
+        model: A model with a token table, dense or compressed.
+        name: The model, in words.
+
+    Raises:
+        ModelError: In words, with the remedy.
+    """
+    rows = cast(nn.Embedding, model.get_input_embeddings()).num_embeddings
+    if fault := fault_of_ids(largest_token_id(tokenizer), rows, name):
+        raise ModelError(fault)
+
+
+def take_types_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Let a tokenizer give token types only where the model tells two of them apart.
+
+    Another tokenizer than the model's own (``model.tokenizer``) may give them to a model that takes none, or has one.
+
+    Args:
+        model: A model of transformers.
+        tokenizer: Its tokenizer, changed in place.
+    """
+    takes = "token_type_ids" in inspect.signature(model.base_model.forward).parameters
+    if not takes or getattr(model.config, "type_vocab_size", 2) == 1:
+        tokenizer.model_input_names = [name for name in tokenizer.model_input_names if name != "token_type_ids"]

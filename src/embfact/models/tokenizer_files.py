@@ -1,0 +1,117 @@
+"""What the files of a tokenizer say of its token ids. Light to import: no torch, no transformers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from embfact.errors import ModelError
+
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "spiece.model",
+    "spm.model",
+    "sentencepiece.bpe.model",
+    "tokenizer.model",
+)
+
+
+def largest_id(find: Callable[[str], Path | None]) -> int | None:
+    """The largest token id that a tokenizer can give, in its vocabulary or around a text.
+
+    Args:
+        find: Gives the path of one of its files, or None if it has no such file.
+
+    Returns:
+        The id; None where only transformers could tell (a sentencepiece model, files that are not here).
+
+    Raises:
+        ModelError: If a file is damaged.
+    """
+    whole, lines, words, added = map(find, ("tokenizer.json", "vocab.txt", "vocab.json", "added_tokens.json"))
+    ids: list[Any] = []
+    if whole is not None:
+        content = read_json(whole, "the tokenizer")
+        ids += _vocabulary(whole, content)
+        ids += [token.get("id") for token in content.get("added_tokens") or () if isinstance(token, dict)]
+        ids += _around(content.get("post_processor"))
+    elif lines is not None:
+        ids.append(len(lines.read_bytes().splitlines()) - 1)
+    elif words is not None:
+        ids += read_json(words, "the tokenizer").values()
+    if whole is None and ids and added is not None:
+        ids += read_json(added, "the tokenizer").values()
+    return max((number for number in ids if isinstance(number, int)), default=None)
+
+
+def largest_id_in(directory: Path) -> int | None:
+    """The largest token id of the tokenizer in a directory; see `largest_id`."""
+    return largest_id(lambda name: directory / name if (directory / name).is_file() else None)
+
+
+def fault_of_ids(largest: int, rows: int, name: str) -> str | None:
+    """What is wrong with a tokenizer that has ids beyond the table; None if all are in it.
+
+    Args:
+        largest: Its largest id.
+        rows: Rows V of the token table.
+        name: The model, in words.
+    """
+    if largest < rows:
+        return None
+    return (
+        f"the tokenizer of {name} gives token ids up to {largest}, and the table has the {rows} rows 0 to {rows - 1}; "
+        "set model.tokenizer to the one that the model was trained with, number the tokens of tokenizer.json as the "
+        f"rows are, or give the table {largest + 1} rows"
+    )
+
+
+def read_json(path: Path, owner: str) -> dict[str, Any]:
+    """The object in a JSON file of a checkpoint.
+
+    Args:
+        path: The file.
+        owner: What it belongs to, in words.
+
+    Raises:
+        ModelError: If it is missing or damaged.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"{owner} has no {path.name} in {path.parent}; give the directory of a saved model") from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read ({error}); download or save it again") from None
+    if not isinstance(content, dict):
+        raise ModelError(f"{path} holds no JSON object; download or save it again")
+    return content
+
+
+def _vocabulary(path: Path, content: dict[str, Any]) -> Iterable[int]:
+    model = content.get("model")
+    vocabulary = model.get("vocab") if isinstance(model, dict) else None
+    if isinstance(vocabulary, dict):
+        return vocabulary.values()
+    if isinstance(vocabulary, list):  # pieces with their scores, in the order of their ids
+        return range(len(vocabulary))
+    raise ModelError(f"{path} has no vocabulary; give the directory of a saved tokenizer")
+
+
+def _around(part: Any) -> Iterator[int]:
+    """Ids that a post-processor puts around a text: those of templates, and pairs such as ``["[SEP]", 102]``."""
+    if isinstance(part, list):
+        if len(part) == 2 and isinstance(part[0], str) and isinstance(part[1], int):
+            yield part[1]
+        for value in part:
+            yield from _around(value)
+    elif isinstance(part, dict):
+        for name, value in part.items():
+            yield from value if name == "ids" and isinstance(value, list) else _around(value)
