@@ -98,6 +98,8 @@ def compress(
         replace_table(whole, chosen, found, evidence=evidence, seed=_seed(seed), storage=kept)
         store(whole, kept)
         own_save(whole)
+    # Whoever asks where this model comes from (adapters of PEFT do) must not be led to the dense one.
+    whole.name_or_path = whole.config.name_or_path = ""
     return model
 
 

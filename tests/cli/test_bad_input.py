@@ -137,6 +137,8 @@ BAD = {
     "unknown model folder": bad(f"{MINILM}./nowhere", "./nowhere", "model.name_or_path"),
     "model folder without a model": bad(f"{MINILM}{{tmp}}/empty", "config.json", "directory of a saved model"),
     "model folder without weights": bad(f"{MINILM}{{tmp}}/bare", "model.safetensors", "directory of a saved model"),
+    "model folder without a shard": bad(f"{MINILM}{{tmp}}/sharded", "lacks 1 of the 2 files", "model-2.safetensors"),
+    "compressed model": bad(f"{MINILM}{{tmp}}/small", "model small is compressed already", "the dense model"),
     "model in a pickle": bad(f"{MINILM}{{tmp}}/pickled", "pytorch_model.bin", "convert it to model.safetensors"),
     "model that is a file": bad(f"{MINILM}{{tmp}}/train.csv", "train.csv", "directory"),
     "unknown packaged model": bad(f"{MINILM}packaged:minlm", "minlm", "'minilm'"),
@@ -189,6 +191,10 @@ def folder(tmp_path: Path) -> Path:
     bert = {"model_type": "bert", "hidden_size": 768, "vocab_size": 30522}
     encoder(tmp_path / "bare", **bert)
     encoder(tmp_path / "pickled", "pytorch_model.bin", **bert)
+    encoder(tmp_path / "sharded", "model-1.safetensors", **bert)
+    names = {"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}
+    (tmp_path / "sharded" / "model.safetensors.index.json").write_text(json.dumps(names))
+    encoder(tmp_path / "small", "model.safetensors", embfact={"method": "albert", "adapter": {}}, **bert)
     factorized = {"hidden_size": 768, "embedding_size": 128}
     encoder(tmp_path / "albert", "model.safetensors", model_type="albert", vocab_size=30000, **factorized)
     encoder(tmp_path / "electra", "model.safetensors", model_type="electra", vocab_size=30522, **factorized)

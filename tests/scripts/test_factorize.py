@@ -302,6 +302,22 @@ def test_a_checkpoint_of_ours_is_replaced(factorize: Any, tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.glob("*small*")] == ["small"]
 
 
+def test_a_sharded_model_is_factorized_like_a_whole_one(factorize: Any, bert: Path, tmp_path: Path) -> None:
+    whole = factorize("factorization=svd", "rank=4", "output=small", "--format", "json")
+    shutil.copytree(bert, tmp_path / "sharded")
+    (tmp_path / "sharded" / "model.safetensors").unlink()
+    AutoModel.from_pretrained(bert).save_pretrained(tmp_path / "sharded", max_shard_size="100KB")
+    assert len(list((tmp_path / "sharded").glob("model-*.safetensors"))) > 1
+    words = [f"model.name_or_path={tmp_path}/sharded", "factorization=svd", "rank=4", "output=other"]
+    done = factorize(*words, "--format", "json")
+    assert done.code == 0, done.err
+    for one, other in zip(numbers(whole.out), numbers(done.out), strict=True):
+        assert {**one, "seconds": 0} == {**other, "seconds": 0}
+    left, right = weights_of(tmp_path / "small"), weights_of(tmp_path / "other")
+    assert left.keys() == right.keys()
+    assert all(np.array_equal(left[name], right[name]) for name in left)
+
+
 BAD = {
     "rank 0": (["rank=0"], "rank: should be greater than or equal to 1"),
     "negative rank": (["rank=-3"], "rank: should be greater than or equal to 1"),
@@ -332,6 +348,8 @@ BAD = {
     "corrupt model": (["model.name_or_path={tmp}/corrupt"], "is not a safetensors file"),
     "corrupt config": (["model.name_or_path={tmp}/unreadable"], "config.json cannot be read"),
     "no weights": (["model.name_or_path={tmp}/empty"], "has no model.safetensors"),
+    "a shard is missing": (["model.name_or_path={tmp}/sharded"], "lacks 1 of the 1 files"),
+    "a shard was cut": (["model.name_or_path={tmp}/cut"], "it was cut short"),
     "quantized model": (["model.name_or_path={tmp}/quantized"], "is quantized"),
     "compressed model": (["model.name_or_path={tmp}/compressed"], "is compressed already"),
 }
@@ -343,10 +361,16 @@ def folder(bert: Path, tmp_path: Path) -> Path:
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "notes.txt").write_text("mine")
-    for name in ("truncated", "corrupt", "unreadable", "empty", "quantized", "compressed"):
+    for name in ("truncated", "corrupt", "unreadable", "empty", "quantized", "compressed", "sharded", "cut"):
         shutil.copytree(bert, tmp_path / name)
+    for name in ("sharded", "cut"):
+        (tmp_path / name / "model.safetensors").rename(tmp_path / name / "model-1.safetensors")
+        names = {"weight_map": {"a": "model-1.safetensors"}}
+        (tmp_path / name / "model.safetensors.index.json").write_text(json.dumps(names))
+    (tmp_path / "sharded/model-1.safetensors").unlink()
     weights = (bert / "model.safetensors").read_bytes()
     (tmp_path / "truncated/model.safetensors").write_bytes(weights[: len(weights) // 2])
+    (tmp_path / "cut/model-1.safetensors").write_bytes(weights[:-1])
     (tmp_path / "corrupt/model.safetensors").write_bytes(b"<html>not found</html>")
     (tmp_path / "unreadable/config.json").write_text('{"model_type": "bert",')
     (tmp_path / "empty/model.safetensors").unlink()

@@ -175,10 +175,11 @@ def is_compressed(config: Mapping[str, Any]) -> bool:
         config: Its values.
     """
     blueprint = config.get("embfact")
-    if not isinstance(blueprint, Mapping):
+    if not blueprint:
         return False
-    embedding = blueprint.get("embedding", {})
-    return (embedding.get("class"), embedding.get("storage")) != ("dense", "float32")
+    embedding = blueprint.get("embedding") if isinstance(blueprint, Mapping) else None
+    kept = embedding if isinstance(embedding, Mapping) else {}  # adapters have none
+    return (kept.get("class"), kept.get("storage")) != ("dense", "float32")
 
 
 def refuse_compressed(config: Mapping[str, Any], name: str) -> None:

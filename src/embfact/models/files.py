@@ -24,7 +24,7 @@ from embfact.models.compress import embedding_tensors
 from embfact.models.sharing import places_of
 from embfact.models.size import unique_tensors
 from embfact.models.static import OWN
-from embfact.models.structure import dense_twin, fault_of_structure, is_plain, ties_itself
+from embfact.models.structure import check_plain, dense_twin, fault_of_structure, ties_itself
 
 GENERATION = "generation_config.json"
 # What transformers says after "the transformers file in the config seems to be incorrect", whichever class reads it and
@@ -51,7 +51,9 @@ class ModelFiles:
         kind = type(model).__name__
         self.model, self.fault = model, fault_of_structure(model)
         self._state = unique_tensors(model) if state_dict is None else _gathered(model, state_dict)
-        _check_values(kind, self._state)
+        check_plain(model, self._state)
+        if any(tensor.is_meta for tensor in self._state.values()):
+            raise ModelError(f"this {kind} is on the meta device and has no values; load its weights first")
         self.config = copy.deepcopy(model.config)
         self.config.architectures = [kind]
         self.config.dtype = _dtype(model)
@@ -117,17 +119,6 @@ def _refuse_plain_loading(path: Path, words: str) -> None:
     # Not in the configuration itself, which drops it when it is saved.
     values = json.loads(path.read_text(encoding="utf-8")) | {"transformers_weights": words}
     path.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def _check_values(kind: str, state: Mapping[str, torch.Tensor]) -> None:
-    for name, tensor in state.items():
-        if tensor.is_meta:
-            raise ModelError(f"this {kind} is on the meta device and has no values; load its weights first")
-        if not is_plain(tensor):
-            raise ModelError(
-                f"{name} of this {kind} is a {type(tensor).__name__}, whose values no file of weights holds; save the "
-                "model before it is quantized or split, and do that to what is loaded"
-            )
 
 
 def _gathered(model: PreTrainedModel, state_dict: Mapping[str, Any]) -> dict[str, torch.Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, cast
 
@@ -13,6 +14,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from embfact.embeddings.base import TokenEmbedding
 from embfact.embeddings.projected_block import ProjectedBlock
+from embfact.errors import ModelError
 from embfact.models.heads import PassedTableHead, TiedHead
 from embfact.models.pooled import body_options
 from embfact.models.static import OWN
@@ -65,6 +67,21 @@ def ties_itself(twin: PreTrainedModel, heads: tuple[str, ...]) -> bool:
 def is_plain(tensor: Any) -> bool:
     """Whether a tensor is nothing but its numbers, as those of torchao, bitsandbytes and sharded ones are not."""
     return type(tensor) in (torch.Tensor, nn.Parameter) and type(tensor.data) is torch.Tensor
+
+
+def check_plain(model: PreTrainedModel, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Refuse tensors that a file of weights could not hold, and whose sizes say nothing of it.
+
+    Raises:
+        ModelError: With the first of them.
+    """
+    for name, tensor in tensors.items():
+        if not is_plain(tensor):
+            raise ModelError(
+                f"{name} of this {type(model).__name__} is of the class {type(tensor).__name__}, which no file of "
+                "weights holds; measure and save the model before it is quantized or split, and do that to what is "
+                "loaded"
+            )
 
 
 def fault_of_structure(model: PreTrainedModel) -> str | None:

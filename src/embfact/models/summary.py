@@ -13,7 +13,8 @@ from embfact.errors import ModelError
 from embfact.factorization.layout import FLOAT32, Size, Storage, StorageFormat, StorageGroup
 from embfact.models.compress import embedding_tensors
 from embfact.models.heads import PassedTableHead, TiedHead
-from embfact.models.size import model_size
+from embfact.models.size import model_size, unique_tensors
+from embfact.models.structure import check_plain
 from embfact.models.wrapping import unwrapped
 
 
@@ -64,11 +65,12 @@ def summary(model: PreTrainedModel) -> Summary:
         model: A transformers model with a token embedding.
 
     Raises:
-        ModelError: If it is none.
+        ModelError: If it is none, or was quantized after it was built.
     """
     model = unwrapped(model)
     if not isinstance(model, PreTrainedModel):
         raise ModelError(f"only a model of transformers has a summary (found a {type(model).__name__})")
+    check_plain(model, unique_tensors(model))
     blueprint: dict[str, Any] = getattr(model.config, "embfact", None) or {}
     kept = Storage.of_json(blueprint.get("embedding", blueprint))
     now, whole = model_size(model, embedding_tensors(model)), model_size(model)
