@@ -68,6 +68,26 @@ class TestData:
         assert data["groups"][runs["interrupted"]["group"]]["model"] == ""
         assert runs["interrupted"]["message"] == "training, step 5 of 9"
 
+    @pytest.mark.parametrize(
+        ("other", "row"),
+        [
+            ({"optimizer": {"lr": 1e-3}}, (1, "sst2", "lr=0.001")),
+            ({"quantization": "aware"}, (1, "sst2", "quantization=aware")),
+            ({"versions": {"torch": "3"}}, (1, "sst2", "torch=3")),
+            ({"data": {"max_length": 64}}, (0, "", "")),
+        ],
+    )
+    def test_a_run_without_a_record_joins_no_row_or_data_set_of_other_options(self, tmp_path, other, row):
+        done = make_values("svd", 64)
+        write_run(tmp_path, done)
+        alike = done["science"] | {"size": {"rank": 64}, "seed": 1}
+        write_state(tmp_path / "alike", "pending", hash="cd" * 32, science=alike)
+        write_state(tmp_path / "other", "running", hash="ef" * 32, science=alike | other)
+        data = payload(read_sweep([str(tmp_path)]))
+        found = {run["id"]: (run["group"], run["data"]) for run in data["runs"]}
+        assert found[done["hash"]] == found["cd" * 32] == (0, "sst2")
+        assert (*found["ef" * 32], data["groups"][found["ef" * 32][0]]["setting"]) == row
+
     def test_a_failed_run_that_is_done_again_is_no_failure(self, tmp_path):
         values = make_values(error="out of memory")
         write_record(tmp_path / "run", "failed")

@@ -7,7 +7,7 @@ from embfact.pictures.curve_files import averaged, read_curve
 from embfact.pictures.curves import draw
 from embfact.records.collect import find_records
 from embfact.records.table import build_table
-from tests.pictures.conftest import write_run
+from tests.pictures.conftest import covered, write_run
 
 
 def test_a_file_that_is_being_written_is_read_as_far_as_it_goes(tmp_path):
@@ -67,3 +67,20 @@ def test_runs_without_a_curve_are_counted_out(tmp_path):
     table = build_table(find_records([tmp_path]))
     figure = draw(table, table.data[0], "train/loss")
     assert figure._supxlabel.get_text() == "sst2: 3 seeds each, but 2 of svd r=64"
+
+
+def test_a_panel_shows_the_dense_runs_of_its_own_options_and_none_is_lost(tmp_path):
+    rates = [{"optimizer": {"lr": rate}} for rate in (1e-5, 1e-4, 1e-3)]
+    for rate in rates:
+        for rank in (None, 16, 32, 64, 128) if rate != rates[2] else (None,):
+            write_run(tmp_path, ["0,10,0.5,,", "0,20,0.4,,"], method="svd" if rank else "none", rank=rank, options=rate)
+    table = build_table(find_records([tmp_path]))
+    figure = draw(table, table.data[0], "train/loss")
+    names = {axes.get_title("left"): [text.get_text() for text in axes.texts] for axes in figure.axes}
+    ranks = ["r=16", "r=32", "r=64", "r=128"]
+    assert names == {
+        "svd (lr=0.0001)": ["dense (lr=0.0001)", *ranks],
+        "svd (lr=1e-05)": ["dense (lr=1e-05)", *ranks],
+        "dense (lr=0.001)": ["dense (lr=0.001)"],
+    }
+    assert covered(figure) == []

@@ -220,6 +220,27 @@ class TestTunedRuns:
         assert dense_of(table, table.rows[1]) == table.rows[0]
         assert sources(table)[-1].startswith("optimizer.lr (1e-05 to 0.001) tuned on the held-out slice: 12 trials")
 
+    def test_what_only_methods_have_may_be_tuned_for_them_alone(self, make: Make) -> None:
+        def searched(run: RunRecord, space: dict[str, Any], **options: float) -> RunRecord:
+            found = tuned(run, options["lr"])
+            config = {**found.config, "search": {**found.config["search"], "space": space}}
+            return found.model_copy(update={"config": config, "science": found.science | {"optimizer": options}})
+
+        factor = {"optimizer.embedding_lr": {"low": 1.0, "high": 10.0, "log": True}}
+        dense = searched(make("none", None), LR, lr=1e-4)
+        svd = [searched(make("svd", rank), LR | factor, lr=3e-4, embedding_lr=rank / 10) for rank in (32, 64)]
+        for first in (dense, searched(make("none", None), LR | factor, lr=1e-4, embedding_lr=7.0)):
+            table = table_of(first, *svd)
+            assert [dense_of(table, row) for row in table.rows] == [table.rows[0]] * 3
+            assert [row.setting for row in table.rows] == [
+                "lr=0.0001",
+                "embedding_lr=3.2, lr=0.0003",
+                "embedding_lr=6.4, lr=0.0003",
+            ]
+            assert warnings(table) == []
+            told = [line.split(" tuned ")[0] for line in sources(table)[1:]]
+            assert told == ["optimizer.lr (1e-05 to 0.001)", "optimizer.embedding_lr (1 to 10)"]
+
     def test_two_answers_on_the_same_data_are_never_averaged(self, make: Make) -> None:
         table = table_of(tuned(make("svd", 64, 0), 1e-4), tuned(make("svd", 64, 1), 3e-4))
         assert [(row.options, len(row.runs)) for row in table.rows] == [("lr=0.0001", 1), ("lr=0.0003", 1)]

@@ -13,12 +13,11 @@ from typing import Any
 from embfact.dashboard.curves import read_curves
 from embfact.dashboard.facts import flat, share
 from embfact.dashboard.sweep import Sweep
-from embfact.factorization.layout import FLOAT32, Storage
+from embfact.dashboard.unrecorded import without_record
 from embfact.lifecycle.listing import reason
-from embfact.lifecycle.status import read_status
 from embfact.lifecycle.survey import RunState
 from embfact.records.record import RunRecord, Sizes
-from embfact.records.table import Row, Table, storage_words
+from embfact.records.table import Row, Table
 from embfact.tables.notes import sources, warnings
 from embfact.typed import typed
 
@@ -53,7 +52,7 @@ def payload(sweep: Sweep) -> Values:
     recorded = list(_recorded(table))
     dense = list(dict.fromkeys(tuple(_sizes(run.size.dense)) for run, _, _ in recorded if run.size))
     runs = [_run(run, place, label, figures, dense, states.get(run.hash)) for run, place, label in recorded]
-    runs += _without_record(sweep, {run.hash for run, _, _ in recorded}, groups)
+    runs += without_record(sweep, {run.hash for run, _, _ in recorded}, groups)
     _add_curves(runs, table.places)
     documents = [_document(run) for run, _, _ in recorded]
     facts = share(documents)
@@ -128,80 +127,6 @@ def _run(
 def _sizes(size: Sizes) -> list[int]:
     """In the order in which the page names them."""
     return [size.embedding.parameters, size.model.parameters, size.embedding.bytes, size.model.bytes]
-
-
-def _without_record(sweep: Sweep, recorded: set[str], groups: list[Values]) -> list[Values]:
-    """Runs that are waiting, being done, stopped or damaged; groups that they need are added."""
-    models = {run.model.fingerprint: run.model.name for row in sweep.table.rows for run in row.runs}
-    runs: list[Values] = []
-    for state in sweep.states:
-        if state.hash in recorded:
-            continue
-        status = read_status(state.directory)
-        science: Mapping[str, Any] = status.science if status else {}
-        # The dense model asks for none.
-        size = asked if isinstance(asked := science.get("size"), dict) else {}
-        model = models.get(science.get("model_fingerprint"), "")
-        runs.append(
-            {
-                "id": state.hash or state.place,
-                "name": state.name,
-                "group": _place_of(_planned(science, size, model), groups),
-                "data": _label(sweep.table, science),
-                "seed": science.get("seed"),
-                "rank": size.get("rank"),
-                "status": state.state,
-                "message": reason(state),
-                "sizes": None,
-                "values": {},
-                "seconds": state.seconds or None,
-                "place": state.place,
-            }
-        )
-    return runs
-
-
-def _label(table: Table, science: Mapping[str, Any]) -> str:
-    """The data set that a run will be of, if its options leave no doubt: one file may be several data sets."""
-    fitting = [
-        data.label
-        for data in table.data
-        if data.example.data.fingerprint == science.get("data_fingerprint")
-        and data.example.science.get("data") == science.get("data")
-    ]
-    return fitting[0] if len(fitting) == 1 else ""
-
-
-def _place_of(planned: Values, groups: list[Values]) -> int:
-    """The group that a run will join, if only one fits what is known of it; else one of its own."""
-    known = [key for key in ("model", "method", "storage", "size") if planned[key] or key != "model"]
-    fitting = [place for place, group in enumerate(groups) if all(group[key] == planned[key] for key in known)]
-    if len(fitting) == 1:
-        return fitting[0]
-    if planned not in groups:
-        groups.append(planned)
-    return groups.index(planned)
-
-
-def _planned(science: Mapping[str, Any], size: Mapping[str, Any], model: str) -> Values:
-    """What a status knows of a run; how its options differ from those of others is known by its record alone."""
-    asked = {name: value for name, value in size.items() if name != "unit" and value is not None}
-    words = [str(value) if name == "rank" else f"{name} {typed(value)}" for name, value in asked.items()]
-    return {
-        "model": model,
-        "method": str(science.get("method", "")),
-        "storage": _planned_storage(science),
-        "size": " ".join(words),
-        "setting": "",
-        "dense": False,
-    }
-
-
-def _planned_storage(science: Mapping[str, Any]) -> str:
-    try:
-        return storage_words(Storage.of_json(science), science.get("quantization")) or FLOAT32.format
-    except ValueError:  # of another version
-        return str(science.get("storage", ""))
 
 
 def _add_curves(runs: list[Values], places: Mapping[str, Path]) -> None:

@@ -43,7 +43,7 @@ class Terms:
         own: Those of the method alone; none for a dense run.
         found: What a search chose for this method and size. Its values are no conditions: methods that were tuned alike
             are comparable, although the values differ.
-        search: How it searched, in words; empty if nothing was tuned.
+        search: How it searched for what dense runs have too, in words; empty if it did not.
     """
 
     conditions: Mapping[str, Any]
@@ -81,13 +81,13 @@ def terms(science: Mapping[str, Any], search: Mapping[str, Any], model_fingerpri
     # Weights that a run started from differ from seed to seed; what they were made by is in the options.
     started = "model.from_run" in options
     options["model_fingerprint"] = "" if started else (model_fingerprint or "")[:8]
-    space = search.get("space") or {} if _trials(search) else {}
-    found = {name: options.pop(name) for name in sorted(space) if name in options}
-    own = {name: options.pop(name) for name in list(options) if name in OWN or name.partition(".")[0] in OWN}
+    found = {name: options.pop(name) for name in _space(search) if name in options}
+    own = {name: options.pop(name) for name in list(options) if _is_own(name)}
     if options.get("trainable") == "projection":  # a whole table has none: the dense run trains everything
         options["trainable"], own["trainable"] = "all", "projection"
-    dense = (science.get("method"), science.get("storage")) == ("none", "float32")
-    return Terms(options, {} if dense else own, found, _sentence(search) if space else "")
+    if (science.get("method"), science.get("storage")) == ("none", "float32"):
+        own, found = {}, {name: value for name, value in found.items() if not _is_own(name)}
+    return Terms(options, own, found, tuned(search))
 
 
 def group_of(science: Mapping[str, Any], search: Mapping[str, Any], model_fingerprint: str | None) -> str:
@@ -115,7 +115,24 @@ def _trials(search: Mapping[str, Any]) -> int:
     return int(search.get("trials") or 0)
 
 
-def _sentence(search: Mapping[str, Any]) -> str:
-    space = sorted(search["space"].items())
-    options = " and ".join(f"{name} ({number(known['low'])} to {number(known['high'])})" for name, known in space)
-    return f"{options} tuned on the held-out slice: {_trials(search)} trials for each method and size"
+def _space(search: Mapping[str, Any]) -> Mapping[str, Mapping[str, float]]:
+    return search.get("space") or {} if _trials(search) else {}
+
+
+def _is_own(name: str) -> bool:
+    return name in OWN or name.partition(".")[0] in OWN
+
+
+def tuned(search: Mapping[str, Any], own: bool = False) -> str:
+    """What a search tuned and how, in words; empty if nothing.
+
+    Args:
+        search: The section ``search`` of a configuration.
+        own: Tell of the options that methods have alone, and not of those that dense runs have too.
+    """
+    spans = {
+        name: f"{number(known['low'])} to {number(known['high'])}" for name, known in sorted(_space(search).items())
+    }
+    options = " and ".join(f"{name} ({span})" for name, span in spans.items() if _is_own(name) == own)
+    words = f"{options} tuned on the held-out slice: {_trials(search)} trials for each method and size"
+    return (words + (" that has it" if own else "")) if options else ""

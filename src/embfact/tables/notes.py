@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from textwrap import shorten
 
+from embfact.records.comparable import tuned
 from embfact.records.record import RunRecord
 from embfact.records.table import Column, DataVersion, Table, row_label
 
@@ -30,8 +31,9 @@ class Remark:
 def sources(table: Table) -> list[str]:
     """For each data set: the splits and rows that its figures are from, the seeds; and which options were tuned."""
     searches = _searches(table)
-    tuned = [f"{search}." for search in searches if search] if len(searches) == 1 else []
-    return [*(_source(table, data) for data in table.data), *tuned]
+    found = [search for search in searches if search] if len(searches) == 1 else []
+    own = dict.fromkeys(tuned(run.config.get("search") or {}, own=True) for row in table.rows for run in row.runs)
+    return [*(_source(table, data) for data in table.data), *(f"{words}." for words in [*found, *own] if words)]
 
 
 def warnings(table: Table) -> list[str]:
