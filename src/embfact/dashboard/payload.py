@@ -177,10 +177,12 @@ def _planned(science: Mapping[str, Any], size: Mapping[str, Any], model: str) ->
 
 
 def _planned_storage(science: Mapping[str, Any]) -> str:
+    if "storage" not in science:  # nothing is known of it
+        return ""
     try:
         return storage_words(Storage.of_json(science), science.get("quantization")) or FLOAT32.format
-    except ValueError:  # of another version
-        return str(science.get("storage", ""))
+    except ValueError:  # a storage of a later version
+        return str(science["storage"])
 
 
 def _add_curves(runs: list[Values], places: Mapping[str, Path]) -> None:
