@@ -10,6 +10,7 @@ Words are those of train.py:
   factorization=NAME, factorization.OPTION=VALUE   the method (conf/factorization/); all: each of them
   rank=, budget= (with budget_unit=), energy=      how large the result may be: one of them
   storage=float32|float16|int8|int4                how the tables are kept
+  storage_group=32|64|128|row                      numbers that share a scale in int8 and int4
   data=NAME, evidence.source=FILE                  texts whose tokens are counted, for methods and the weighted error
   evidence.rows=, evidence.warmup_steps=, seed=, trainer.threads=, paths.*, task.*
 and two of its own:

@@ -17,6 +17,7 @@ from transformers import AutoConfig, AutoModel, BertForMaskedLM, PreTrainedModel
 
 import embfact
 from embfact.factorization.base import Evidence
+from embfact.factorization.layout import Storage
 from embfact.factorization.svd import SVD
 from embfact.factorization.weighted_svd import WeightedSVD
 from embfact.models.compress import compress as compress_by
@@ -68,7 +69,7 @@ def test_a_budget_is_a_share_of_the_dense_table(storage: Any, model: PreTrainedM
     embfact.compress(model, "svd", budget=0.3, storage=storage)
     found = embfact.summary(model)
     assert 0.2 < found.embedding.bytes / (4 * V * H) <= 0.3
-    assert SVD().size(V, H, (found.rank or 0) + 1, storage).bytes > 0.3 * 4 * V * H
+    assert SVD().size(V, H, (found.rank or 0) + 1, Storage(storage)).bytes > 0.3 * 4 * V * H
 
 
 def test_a_budget_may_be_one_of_parameters(model: PreTrainedModel) -> None:
@@ -86,9 +87,27 @@ def test_energy_picks_the_smallest_rank_that_retains_it(model: PreTrainedModel) 
 def test_none_has_no_size_and_can_be_stored_smaller(model: PreTrainedModel) -> None:
     embfact.compress(model, "none", storage="int8")
     found = embfact.summary(model)
-    assert (found.method, found.rank, found.storage) == ("none", None, "int8")
+    assert (found.method, found.rank, found.storage, found.storage_group) == ("none", None, "int8", 64)
     assert found.embedding.parameters == V * H
-    assert found.embedding.bytes == V * H + 4 * V
+    assert found.embedding.bytes == V * H + (2 + 1) * V
+
+
+@pytest.mark.parametrize(("group", "groups"), [("row", 1), (128, 1), (64, 2), (32, 3)])
+def test_numbers_that_share_a_scale_are_chosen_and_the_budget_counts_the_scales(group: Any, groups: int) -> None:
+    model, width = Specimen("bert", "BertModel", options={"hidden_size": 96}).build(), 96
+    embfact.compress(model, "none", storage="int4", storage_group=group)
+    found = embfact.summary(model)
+    assert (found.storage, found.storage_group) == ("int4", group)
+    assert found.embedding.bytes == V * (width // 2 + 2 * groups + (groups + 1) // 2)
+    assert f"stored as int4-{group if group == 'row' else f'g{group}'}" in str(found)
+    assert model.get_input_embeddings().scales.shape == (V, groups)
+
+    small = Specimen("bert", "BertModel", options={"hidden_size": 96}).build()
+    embfact.compress(small, "svd", budget=0.1, storage="int4", storage_group=group)
+    after = embfact.summary(small)
+    budget = 0.1 * 4 * V * width
+    assert after.embedding.bytes <= budget
+    assert SVD().size(V, width, (after.rank or 0) + 1, Storage("int4", group)).bytes > budget
 
 
 @pytest.mark.parametrize("specimen", [BERT, MASKED, LLAMA, T5], ids=str)
@@ -156,6 +175,9 @@ BAD_CALLS: dict[str, tuple[dict[str, Any], str]] = {
     "energy is not a number": ({"energy": float("nan")}, "energy must be a share"),
     "unit": ({"budget": 0.4, "budget_unit": "megabytes"}, "budget_unit has no choice 'megabytes'"),
     "storage": ({"rank": 3, "storage": "int7"}, "storage has no choice 'int7'; did you mean"),
+    "group": ({"rank": 3, "storage": "int4", "storage_group": 48}, "storage_group has no choice 48; use one of.*row"),
+    "group in words": ({"rank": 3, "storage_group": "rows"}, "storage_group has no choice 'rows'; did you mean 'row'"),
+    "half a group": ({"rank": 3, "storage_group": 32.0}, "storage_group has no choice 32.0"),
     "unknown option": ({"rank": 3, "smothing": 1}, "smothing is not an option .*did you mean 'smoothing'"),
     "option out of range": ({"rank": 3, "smoothing": -1}, "smoothing.*greater than or equal to 0"),
     "no counts": ({"rank": 3, "token_counts": None}, r"weighted_svd needs token_counts .*pass token_counts=\.\.\."),
@@ -222,9 +244,9 @@ def _quantized() -> PreTrainedModel:
     return model
 
 
-def _too_large() -> PreTrainedModel:
+def _times(factor: float) -> PreTrainedModel:
     model = BERT.build()
-    model.get_input_embeddings().weight.data *= 1e6
+    model.get_input_embeddings().weight.data *= factor
     return model
 
 
@@ -246,7 +268,9 @@ BAD_MODELS: dict[str, tuple[Callable[[], Any], dict[str, Any], str]] = {
     "quantized": (_quantized, {}, "load the model without quantization_config"),
     "not finite": (_not_finite, {}, "1 values that are not finite, the first in row 7"),
     "compressed already": (lambda: embfact.compress(BERT.build(), "svd", rank=3), {}, "start from the dense model"),
-    "too large for float16": (_too_large, {"storage": "float16"}, "use storage=float32 or int8"),
+    "too large for float16": (lambda: _times(1e6), {"storage": "float16"}, "use storage=float32 or int8"),
+    "too large for int8": (lambda: _times(1e9), {"storage": "int8"}, "use storage=float32"),
+    "too small for int4": (lambda: _times(1e-7), {"storage": "int4"}, "use storage=float32"),
     "smaller by birth": (Specimen("albert", "AlbertModel").build, {}, "refactorize_existing=true"),
 }
 

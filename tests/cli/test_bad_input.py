@@ -85,6 +85,8 @@ BAD = {
     "energy above 1": bad("rank=null energy=90", "energy", "less than or equal to 1"),
     "energy of a method without one": bad("rank=null energy=0.9 factorization=random", "random", "set rank or budget"),
     "unknown storage": bad("storage=int2", "storage", "'int4'", sweep="storage=int8,int2 -m"),
+    "no such group": bad("storage=int4 storage_group=48", "storage_group", "48", "row", sweep="storage_group=64,48 -m"),
+    "misspelt group": bad("storage=int4 storage_group=rows", "storage_group", "'row'"),
     "misspelt quantization": bad("storage=int8 quantization=awar", "quantization", "'aware'"),
     "quantization of float32": bad("quantization=aware", "quantization=aware needs storage=int8"),
     "rank below the smallest": bad("factorization=group_svd rank=1", "too small for group_svd", "or more"),
@@ -276,7 +278,8 @@ def real(words: list[str], folder: Path) -> tuple[int, str, str, set[str]]:
 def test_the_same_words_without_a_fault_are_accepted(train: Any, folder: Path) -> None:
     lists = [[], FILES.split(), [*MINILM.split()[:1], "rank=379"], ["seed=0,1", "-m"], ["tags=[pilot]", "-m"]]
     stored = [f"storage={storage}" for storage in ("float16", "int8", "int4")]
-    for words in [*lists, *([word] for word in stored), [stored[-1], "quantization=aware"]]:
+    groups = ["storage=int4", "storage_group=32,64,128,row", "-m"]
+    for words in [*lists, *([word] for word in stored), [stored[-1], "quantization=aware"], groups]:
         answer = train(*GOOD, *words, "plan=true", cwd=folder)
         assert (answer.code, answer.err) == (0, "")
         assert "to do" in answer.out
@@ -286,7 +289,7 @@ def test_the_same_words_without_a_fault_are_accepted(train: Any, folder: Path) -
     ("words", "names"),
     [
         (["budget=0.1"], ["svd-b0.1-s0"]),
-        (["budget=0.1", "budget_unit=params", "storage=int4"], ["svd-p0.1-int4-s0"]),
+        (["budget=0.1", "budget_unit=params", "storage=int4"], ["svd-p0.1-int4-g64-s0"]),
         (["energy=0.9"], ["svd-e0.9-s0"]),
         (["budget=0.05,0.1", "baseline=false", "-m"], ["svd-b0.05-s0", "svd-b0.1-s0"]),
         ([], ["svd-r64-s0"]),

@@ -13,7 +13,10 @@ import pytest
 from safetensors.numpy import load_file
 
 from embfact.config import RunConfig
+from embfact.factorization.layout import Storage
+from embfact.records.collect import Collected
 from embfact.records.record import RunRecord, read
+from embfact.records.table import build_table
 
 V, H, RANK = 30522, 128, 8
 WORDS = [f"rank={RANK}", "baseline=false", "output_dir=runs"]
@@ -64,13 +67,16 @@ def test_parameters_are_those_of_the_weights_and_bytes_those_of_the_file(
 ) -> None:
     done = run(f"factorization={method}", f"storage={storage}")
     size, part = done.record.size, done.record.method
-    expected = RunConfig.parse(done.record.config).factorization.size(V, H, part.rank, storage)
+    expected = RunConfig.parse(done.record.config).factorization.size(V, H, part.rank, Storage(storage))
     assert (size.embedding.parameters, size.embedding.bytes) == (expected.parameters, expected.bytes)
     assert size.model.bytes == sum(tensor.nbytes for tensor in done.tensors.values())
     assert size.dense.embedding.bytes == 4 * V * H
     assert (part.storage, part.quantization) == (storage, "post_training")
     kinds = {tensor.dtype.name for tensor in done.table.values()}
-    assert kinds == {"float16": {"float16"}, "int8": {"int8", "float32"}, "int4": {"uint8", "float32"}}[storage]
+    assert (
+        kinds
+        == {"float16": {"float16"}, "int8": {"uint8", "float16"}, "int4": {"uint8", "float16", "float32"}}[storage]
+    )
 
 
 def test_post_training_stores_the_very_weights_that_float32_keeps(run: Callable[..., Done]) -> None:
@@ -78,9 +84,14 @@ def test_post_training_stores_the_very_weights_that_float32_keeps(run: Callable[
     assert (float32.record.method.storage, float32.record.method.quantization) == ("float32", None)
     exact, stored = float32.table, run("factorization=svd", "storage=int8").table
     for name in ("factors", "projection"):
-        weight, codes, scales = exact[f"{name}.weight"], stored[f"{name}.codes"], stored[f"{name}.scales"]
-        np.testing.assert_allclose(scales, np.abs(weight).max(axis=1) / 127, rtol=1e-6)
-        assert (np.abs(codes * scales[:, None] - weight) <= 0.5001 * scales[:, None]).all()
+        weight = exact[f"{name}.weight"].astype(np.float64)
+        kept = {part: stored[f"{name}.{part}"].astype(np.float64) for part in ("codes", "scales", "zero_points")}
+        of_group = np.arange(weight.shape[1]) // 64
+        scales = kept["scales"][:, of_group]
+        lost = np.abs((kept["codes"] - kept["zero_points"][:, of_group]) * scales - weight)
+        cut_off = (kept["codes"] == 0) | (kept["codes"] == 255)
+        assert (lost <= 0.5001 * scales)[~cut_off].all()
+        assert np.square(lost).sum() < 1e-4 * np.square(weight).sum()
 
 
 def test_where_training_imitates_the_storage_the_held_out_figures_are_those_of_the_stored_weights(
@@ -123,4 +134,29 @@ def test_the_baseline_of_a_sweep_is_dense_in_float32(train: Any, tiny: list[str]
     answer = train(*tiny, "rank=8", "factorization=svd", "storage=float32,int8", "-m", "plan=true", cwd=tmp_path)
     assert answer.code == 0, answer
     planned = [line.split()[0].removeprefix("vader-bert-scratch-") for line in answer.out.splitlines()[:-1]]
-    assert [name.rpartition("-")[0] for name in planned] == ["none-s0", "svd-r8-s0", "svd-r8-int8-s0"]
+    assert [name.rpartition("-")[0] for name in planned] == ["none-s0", "svd-r8-s0", "svd-r8-int8-g64-s0"]
+
+
+def test_a_sweep_over_groups_has_a_run_for_each_where_they_are_of_effect(
+    train: Any, tiny: list[str], tmp_path: Path
+) -> None:
+    words = ["storage=float32,float16,int4", "storage_group=row,32", "quantization=post_training"]
+    answer = train(*tiny, "rank=8", "factorization=svd", *words, "baseline=false", "-m", "plan=true", cwd=tmp_path)
+    assert answer.code == 0, answer
+    planned = [line.split()[0].removeprefix("vader-bert-scratch-svd-r8-") for line in answer.out.splitlines()[:-1]]
+    assert [name.rpartition("s0-")[0] for name in planned] == ["", "float16-", "int4-row-", "int4-g32-"]
+
+
+def test_finished_runs_of_several_groups_are_rows_of_their_own(run: Callable[..., Done]) -> None:
+    """Row by row the bytes are those of the file, and the table says which groups they have."""
+    done = [run("factorization=svd", "storage=int4", f"storage_group={group}") for group in ("row", 32)]
+    for one, groups in zip(done, (1, 4), strict=True):
+        assert one.record.method.storage_group == (32 if groups == 4 else "row")
+        assert one.record.science["storage_group"] == one.record.method.storage_group
+        assert one.record.size.embedding.bytes == V * (RANK // 2 + 2 + 1) + RANK * (
+            H // 2 + 2 * groups + -(-groups // 2)
+        )
+        assert one.record.size.embedding.bytes == sum(tensor.nbytes for tensor in one.table.values())
+    table = build_table(Collected(tuple(one.record for one in done)))
+    assert [row.label for row in table.rows] == ["svd int4-row", "svd int4-g32"]
+    assert {row.setting for row in table.rows} == {""}

@@ -187,11 +187,12 @@ def test_a_table_that_is_stored_smaller_is_a_row_of_its_own(swept: Swept) -> Non
     answer = swept.command(*words, "quantization=post_training", "-m", "output_dir=stored")
     assert answer.code == 0
     _, _, plain, stored = ([cell.strip() for cell in row.split("|")[1:]] for row in table_of(answer.out))
-    assert (plain[:2], stored[:2]) == (["svd", "8"], ["svd int8", "8"])
+    assert (plain[:2], stored[:2]) == (["svd", "8"], ["svd int8-g64", "8"])
     assert plain[2] == stored[2]  # parameters
     sizes = {record.method.storage: record.size.embedding for record in map(read, swept.folder.glob("stored/*/"))}
-    # A byte for each number of the factors, and a scale for each of their rows; then four bytes for each number.
-    assert sizes["int8"].bytes == 8 * (30522 + 128) + 4 * (30522 + 8)
+    # A byte for each number of the factors, and three for each of their groups, one a row of 8 and two a row of 128;
+    # then four bytes for each number.
+    assert sizes["int8"].bytes == 8 * (30522 + 128) + 3 * (30522 + 8 * 2)
     assert sizes["float32"].bytes == 4 * 8 * (30522 + 128)
 
 

@@ -88,6 +88,23 @@ class TestData:
         assert found[done["hash"]] == found["cd" * 32] == (0, "sst2")
         assert (*found["ef" * 32], data["groups"][found["ef" * 32][0]]["setting"]) == row
 
+    @pytest.mark.parametrize("quantization", ["post_training", "aware"])
+    def test_what_waits_belongs_to_the_runs_of_its_groups(self, quantization, tmp_path):
+        kept = {"storage": "int4", "quantization": quantization}
+        for group in (32, 64):
+            options = {"storage_group": group, "size": {"rank": 64, "budget": None, "energy": None, "unit": None}}
+            values = make_values("svd", 64, **kept, options=options)
+            values["method"] |= {"storage_group": group, "size": f"r64-int4-g{group}"}
+            write_run(tmp_path, values)
+            science = values["science"] | {"seed": 7}
+            write_state(tmp_path / f"waiting{group}", "pending", hash=f"{group}" * 32, science=science)
+        data = payload(read_sweep([str(tmp_path)]))
+        words = [f"int4-g{group}{' QAT' if quantization == 'aware' else ''}" for group in (64, 32)]
+        assert [group["storage"] for group in data["groups"]] == words
+        assert sorted((run["status"], run["group"]) for run in data["runs"]) == [
+            (status, group) for status in ("finished", "pending") for group in (0, 1)
+        ]
+
     def test_a_failed_run_that_is_done_again_is_no_failure(self, tmp_path):
         values = make_values(error="out of memory")
         write_record(tmp_path / "run", "failed")

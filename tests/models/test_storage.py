@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 from transformers import PreTrainedModel
 
+import embfact
 from embfact.embeddings.base import TokenEmbedding
 from embfact.embeddings.rows import Rows
 from embfact.errors import ModelError
@@ -19,7 +21,7 @@ from embfact.factorization.albert import Albert
 from embfact.factorization.base import Evidence, Method
 from embfact.factorization.group_svd import GroupSVD
 from embfact.factorization.hybrid_svd import HybridSVD
-from embfact.factorization.layout import Storage
+from embfact.factorization.layout import FLOAT32, Storage
 from embfact.factorization.none import Dense
 from embfact.factorization.svd import SVD
 from embfact.models.checkpoint import WEIGHTS, load, save
@@ -145,7 +147,7 @@ def test_only_tables_and_factors_are_stored(compressed: Callable[..., PreTrained
     assert type(block.projection) is nn.Linear
     assert block.projection.weight.dtype == torch.float32
     kept = {name: tensor.dtype for name, tensor in model.state_dict().items() if "word_embeddings" in name}
-    assert sorted(map(str, kept.values())) == ["torch.float32", "torch.int8"]
+    assert sorted(map(str, kept.values())) == ["torch.float16", "torch.uint8", "torch.uint8"]
 
 
 def test_a_table_that_an_adapter_left_still_trains_with_its_padding_row_fixed(
@@ -179,6 +181,46 @@ def test_other_encoders_come_back_too(
         torch.testing.assert_close(logits_of(again), logits_of(model), atol=1e-6, rtol=0)
 
 
+# What embfact at commit 7cb9edb saved of a small BERT: a float32 scale for each row, symmetric codes, no groups.
+BEFORE_GROUPS = Path(__file__).parent / "stored_before_groups"
+
+
+@pytest.mark.parametrize(("name", "form"), [("svd_int4", "int4"), ("none_int8", "int8"), ("albert_int4", "int4")])
+def test_a_checkpoint_from_before_groups_gives_the_numbers_that_it_gave(name: str, form: str, tmp_path: Path) -> None:
+    expected = load_file(BEFORE_GROUPS / f"{name}.expected.safetensors")
+    ids = torch.arange(31)
+    model = embfact.from_pretrained(BEFORE_GROUPS / name)
+    with torch.no_grad():
+        assert torch.equal(model.get_input_embeddings()(ids), expected["vectors"])
+        torch.testing.assert_close(model(ids[:8].unsqueeze(0)).logits, expected["logits"], atol=1e-6, rtol=0)
+    found = embfact.summary(model)
+    assert (found.storage, found.storage_group) == (form, None)
+    before = load_file(BEFORE_GROUPS / name / WEIGHTS)
+    assert found.model.bytes == sum(tensor.nbytes for tensor in before.values())
+
+    embfact.save_pretrained(model, tmp_path / "again")
+    after = load_file(tmp_path / "again" / WEIGHTS)
+    assert after.keys() == before.keys()
+    assert all(torch.equal(after[name], before[name]) for name in before)
+    again = embfact.from_pretrained(tmp_path / "again")
+    assert torch.equal(again.get_input_embeddings()(ids), expected["vectors"])
+
+
+def test_rows_from_before_groups_are_read_and_not_written(compressed: Callable[..., PreTrainedModel]) -> None:
+    model = compressed(SVD())
+    with pytest.raises(ModelError, match="storage_group"):
+        store(model, Storage("int8", None))
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_a_model_of_which_a_table_cannot_be_stored_stays_as_it_was(compressed: Callable[..., PreTrainedModel]) -> None:
+    model = compressed(SVD())
+    tables(model)[-1].weight.data[0, 0] = 1e8
+    with pytest.raises(ModelError, match="int8 cannot hold numbers above"):
+        store(model, Storage("int8"))
+    assert {rows.storage for rows in tables(model)} == {FLOAT32}
+
+
 def test_a_model_that_is_not_compressed_is_refused_in_words(make_model: Callable[..., PreTrainedModel]) -> None:
     model = make_model("bert")
     for change in (lambda: store(model, Storage("int8")), lambda: imitate(model, Storage("int8"))):
@@ -189,7 +231,7 @@ def test_a_model_that_is_not_compressed_is_refused_in_words(make_model: Callable
 def test_what_is_stored_already_is_refused_in_words(compressed: Callable[..., PreTrainedModel]) -> None:
     model = compressed(SVD())
     store(model, Storage("int8"))
-    with pytest.raises(ModelError, match="stored as int8 already; start from the trained model"):
+    with pytest.raises(ModelError, match="stored as int8-g64 already; start from the trained model"):
         store(model, Storage("int4"))
 
 
@@ -208,5 +250,8 @@ def test_a_damaged_storage_in_the_blueprint_is_refused_in_words(
     save(model, make_tokenizer(), tmp_path / "saved")
     path = tmp_path / "saved" / "config.json"
     path.write_text(path.read_text().replace('"storage": "int8"', '"storage": "int3"'))
-    with pytest.raises(ModelError, match=r"blueprint in config.json is damaged"):
+    with pytest.raises(ModelError, match=r"blueprint in config.json is damaged .*int3"):
+        load(tmp_path / "saved")
+    path.write_text(path.read_text().replace('"storage": "int3"', '"storage": "int8"').replace(": 64", ": 63"))
+    with pytest.raises(ModelError, match=r"blueprint in config.json is damaged .*63"):
         load(tmp_path / "saved")

@@ -25,6 +25,7 @@ def test_what_was_added_since_and_is_not_used_leaves_a_run_what_it_was():
     assert identity_of().science["task"] == {"name": "sequence_classification", "dropout": None, "label_smoothing": 0.0}
     assert identity_of().science["model"] == {}
     assert identity_of("task.pooling=null", "model.static=false").hash == identity_of().hash
+    assert "storage_group" not in identity_of().science
 
 
 def test_hash_is_the_digest_of_what_decides_the_result():
@@ -98,6 +99,17 @@ def test_a_name_is_the_same_however_its_accents_are_composed():
 
 def test_a_rank_that_is_not_used_decides_nothing():
     assert identity_of("factorization=none", "rank=64").hash == identity_of("factorization=none", "rank=8").hash
+
+
+@pytest.mark.parametrize(
+    ("storage", "groups"), [("float32", 1), ("float16", 1), ("int8", 4), ("int4", 4)], ids=lambda value: str(value)
+)
+def test_groups_decide_for_what_is_quantized(storage, groups):
+    runs = [identity_of(f"storage={storage}", f"storage_group={group}") for group in ("row", 128, 64, 32)]
+    assert len({run.hash for run in runs}) == len({run.directory for run in runs}) == groups
+    names = [run.name.removeprefix("vader-minilm-svd-r64-").rpartition("-s0-")[0] for run in runs]
+    expected = {"float32": [""] * 4, "float16": ["float16"] * 4}
+    assert names == expected.get(storage, [f"{storage}-{group}" for group in ("row", "g128", "g64", "g32")])
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from statistics import fmean, stdev
 
 import pytest
 
+from embfact.factorization.layout import Storage
 from embfact.records.collect import Collected
 from embfact.records.table import build_table
 from embfact.tables.notes import sources, warnings
@@ -110,6 +111,25 @@ def test_storages_are_rows_of_their_own_named_in_the_method(make):
     ]
     assert {row.setting for row in table.rows} == {""}
     assert [row.label for row in table.rows if row.dense] == ["none"]
+
+
+def test_groups_are_rows_of_their_own_and_runs_from_before_there_were_any_are_told_apart(make):
+    """A run from before has no group in its record, and none in its size."""
+    runs = [made(make, storage, group) for storage in ("int4", "int8") for group in (32, "row", 64, None, 128)]
+    table = table_of(*runs)
+    assert [(row.label, row.asked, row.setting) for row in table.rows] == [
+        (f"svd {storage}{group}", "r64", "")
+        for storage in ("int8", "int4")
+        for group in ("", "-row", "-g128", "-g64", "-g32")
+    ]
+
+
+def made(make, storage, group):
+    """The record of a run whose embedding is kept in groups."""
+    run = make("svd", 64, storage=storage, options={} if group is None else {"storage_group": group})
+    kept = str(Storage(storage, group))
+    method = run.method.model_copy(update={"storage_group": group, "size": f"r64-{kept}"})
+    return run.model_copy(update={"method": method})
 
 
 def test_budgets_are_rows_by_the_size_that_came_out(make):

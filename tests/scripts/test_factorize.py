@@ -191,7 +191,7 @@ def test_several_methods_give_one_table_in_each_format(factorize: Any, tmp_path:
     assert (done.code, done.err.count("\n")) == (0, 5)
     assert (tmp_path / "table.md").read_text() == done.out
     rows = rows_of(done.out)
-    assert [row["method"] for row in rows] == ["none", "svd", "svd int8", "weighted_svd", "weighted_svd int8"]
+    assert [row["method"] for row in rows] == ["none", "svd", "svd int8-g64", "weighted_svd", "weighted_svd int8-g64"]
     assert [row["size"] for row in rows[1:]] == [f"rank {RANK}"] * 4
     assert len({line.count("|") for line in done.out.splitlines() if line.startswith("|")}) == 1
 
@@ -266,6 +266,17 @@ def test_an_energy_leaves_out_the_methods_that_know_none(factorize: Any, bert: P
     assert found["svd"]["error"] <= 0.1 < (energies[found["svd"]["rank"] - 1 :].sum() / energies.sum())
 
 
+def test_groups_are_rows_of_their_own_where_they_are_of_effect(factorize: Any) -> None:
+    words = ["factorization=svd", f"rank={RANK}", "storage=float32,int4", "storage_group=row,32", "-m"]
+    done = factorize(*words, "--format", "json")
+    assert done.code == 0, done.err
+    rows = numbers(done.out)
+    assert [row["storage"] for row in rows] == ["float32", "float32", "int4-row", "int4-g32"]
+    assert rows_of(factorize(*words).out)[2]["method"] == "svd int4-row"
+    # The rows of this table are shorter than a group.
+    assert rows[2]["bytes"] == rows[3]["bytes"] == V * (RANK // 2 + 3) + RANK * (H // 2 + 3)
+
+
 def test_texts_without_labels_leave_out_the_methods_that_take_gradients(conf: Path, bert: Path, tmp_path: Path) -> None:
     (tmp_path / "corpus.txt").write_text(GOOD)
     words = [
@@ -327,6 +338,7 @@ BAD = {
     "rank and budget": (["rank=4", "budget=0.1"], "exactly one of rank, budget and energy"),
     "energy without singular values": (["factorization=random", "energy=0.9"], "cannot be sized by energy"),
     "unknown storage": (["storage=int2"], "int4"),
+    "unknown group": (["storage=int4", "storage_group=16"], "'row'"),
     "unknown method": (["factorization=sdv"], "'svd'"),
     "misspelt option": (["factorization=svd", "rnak=4"], "'rank'"),
     "list without -m": (["rank=2,4"], "add -m"),

@@ -37,7 +37,8 @@ def made(**options: Any) -> RunRecord:
 def test_runs_are_filed_by_what_they_are_compared_by(configured: Callable[..., RunConfig]) -> None:
     found = settings(configured("factorization=svd", "rank=8", "storage=int8", "seed=3", "tags=[a]"), IDENTITY)
     assert (found["group"], found["job_type"], found["tags"]) == ("default", "factorized", ["a"])
-    expected = {"method": "svd", "rank": 8, "storage": "int8", "seed": 3, "variant": "svd-r8-int8"}
+    expected = {"method": "svd", "rank": 8, "storage": "int8", "storage_group": 64, "seed": 3}
+    expected |= {"variant": "svd-r8-int8-g64"}
     expected |= {"dataset": "vader", "backbone": "bert-scratch", "hash": "ab" * 32}
     assert {name: found["config"][name] for name in expected} == expected
     assert found["config"]["optimizer"]["name"] == "adamw"

@@ -90,6 +90,8 @@ class Rows(nn.Module):
             return
         if self.storage != FLOAT32:
             raise ValueError(f"the rows are stored as {self.storage} already; start from the trained model")
+        if storage.quantized and storage.group is None:
+            raise ValueError(f"{storage} needs a storage_group; without one it is only read")
         largest = self.weight.detach().abs().max().item() if self.weight.numel() else 0.0
         least, most = storage.range
         if largest == 0 or least <= largest <= most:
