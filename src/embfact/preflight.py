@@ -84,7 +84,7 @@ def _data_faults(config: RunConfig) -> list[Fault]:
             faults.append(
                 Fault(f"data.{key} is not a file that can be read", file, "give the path of an existing file")
             )
-    if config.data.source == "files" and not faults:
+    if config.data.source == "files" and config.data.target == "class" and not faults:
         faults += _faults_of_labels(config.data)
     data_dir = config.paths.data_dir
     if data_dir and not _is_readable(data_dir, folder=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -204,3 +205,22 @@ def test_glue_test_labels_are_hidden(name: str, real_data_dir: Any) -> None:
     data = packaged(name)
     rows = load_split(data, real_data_dir(data.mirror), "test")
     assert rows.column("label").null_count == rows.num_rows > 1000
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("names", [None, ["bad", "good"]])
+@pytest.mark.parametrize("empty", ["train", "validation"])
+def test_a_file_without_rows_says_so(config: Any, tmp_path: Path, kind: str, names: Any, empty: str) -> None:
+    paths = {}
+    for split in ("train", "validation"):
+        rows = [] if split == empty else [{"text": "a", "label": "good"}, {"text": "b", "label": "bad"}]
+        paths[split] = path = tmp_path / f"{split}.{kind}"
+        if kind == "parquet":
+            pq.write_table(pa.Table.from_pylist(rows, pa.schema({"text": pa.string(), "label": pa.string()})), path)
+        elif kind == "jsonl":
+            path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        else:
+            path.write_text("text,label\n" + "".join(f"{row['text']},{row['label']}\n" for row in rows))
+    data = config(train_file=str(paths["train"]), validation_file=str(paths["validation"]), label_names=names)
+    with pytest.raises(DataError, match=f"{empty}.{kind} has no rows"):
+        load_text(data, None)

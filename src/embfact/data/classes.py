@@ -45,10 +45,9 @@ class Classes:
     @classmethod
     def found(cls, labels: Iterable[str]) -> Classes:
         """The classes that some training labels make: numbers in plain decimal and in their order, words sorted."""
-        labels = set(labels)
-        values = {value for label in labels if (value := value_of(label)) is not None}
-        numeric = all(value_of(label) is not None for label in labels)
-        return cls(tuple(map(_plain, sorted(values)) if numeric else sorted(labels)))
+        values = {label: value_of(label) for label in labels}
+        numbers = {value for value in values.values() if value is not None}
+        return cls(tuple(sorted(values) if None in values.values() else map(_plain, sorted(numbers))))
 
     @cached_property
     def by_value(self) -> bool:
@@ -68,8 +67,8 @@ class Classes:
         return codes
 
     def are_positions(self, labels: Iterable[str]) -> bool:
-        """Whether some labels are just the codes 0..n-1, each at least once, and no names themselves."""
-        return not set(self._code) & set(map(self._key, labels)) and self._position.keys() == set(map(value_of, labels))
+        """Whether some labels are just the codes 0..n-1, each at least once."""
+        return self._position.keys() == set(map(value_of, labels))
 
     def _key(self, label: str) -> str | Decimal | None:
         return value_of(label) if self.by_value else label

@@ -38,17 +38,19 @@ def distinct_labels(source: Source, label: str) -> tuple[str, ...]:
     Raises:
         DataError: If a label is missing or no class label.
     """
-    return tuple(pc.unique(_as_words(source, label)).to_pylist())
+    return tuple(pc.unique(_as_words(source, label)).to_pylist()) if source.table.num_rows else ()
 
 
 def found_classes(source: Source, label: str) -> Classes:
     """The classes of a training split whose data set does not name them.
 
     Raises:
-        LabelError: If there are fewer than two, or they are numbers that are not whole: most likely a regression.
+        LabelError: If there are no rows, fewer than two classes, or numbers that are not whole: most likely targets.
         DataError: If a label is missing or no class label.
     """
     classes = Classes.found(distinct_labels(source, label))
+    if not classes.names:
+        raise LabelError(f"{source.name} has no rows; give a file with at least one")
     if len(classes.names) < 2:
         raise LabelError(f"{source.name} has one class only ({classes.names[0]!r}); training needs at least two")
     fractions = [name for name in classes.names if classes.by_value and "." in name]

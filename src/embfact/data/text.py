@@ -103,28 +103,27 @@ def load_split(
     """
     codes = data.label_names is not None and data.source != "files"
     if data.target == "float" or label_names or codes:
-        origin, train = locate(data, data_dir, [split], cache_dir=cache_dir), None
+        origin = locate(data, data_dir, [split], cache_dir=cache_dir)
+        names = tuple(label_names or data.label_names or ())
+        classes = None if data.target == "float" else Classes(names, positions=codes)
     else:  # the training labels say what the classes are, and of files whether they are codes
-        origin = locate(data, data_dir, [data.train_split, split], cache_dir=cache_dir)
-        train = _read(data, origin, data.train_split)
-    classes = Classes(tuple(label_names), positions=codes) if label_names else _classes(data, train)
+        origin = locate(data, data_dir, [data.train_split, split])
+        classes = _classes(data, _read(data, origin, data.train_split))
     return _checked(data, _read(data, origin, split), classes, allow_hidden=True)
 
 
 def check_labels(data: DataConfig) -> None:
-    """Refuse files whose labels do not go together; a row that has none costs its own run, not the others.
+    """Refuse files of the user's whose class labels do not go together; their texts are not looked at.
 
     Raises:
-        LabelError: With the labels of both files.
+        LabelError: With the classes, and the labels of the file that has others.
         DataError: If a file cannot be read, or a row has no label.
     """
     origin = locate(data, None)
-    train, *reports = (
-        read_file(origin.files[split], [data.label]) for split in (data.train_split, *data.report_splits)
-    )
-    classes = _classes(data, train)
-    for source in (train, *reports):
-        if classes is not None:
+    splits = (data.train_split, *data.report_splits)
+    train, *reports = (read_file(origin.files[split], [data.label]) for split in splits)
+    if classes := _classes(data, train):
+        for source in (train, *reports):
             class_codes(source, data.label, classes)
 
 
@@ -140,16 +139,15 @@ def _read(data: DataConfig, origin: Origin, split: str) -> Source:
     return read_file(origin.files[split], [*data.text, data.label], name)
 
 
-def _classes(data: DataConfig, train: Source | None) -> Classes | None:
+def _classes(data: DataConfig, train: Source) -> Classes | None:
     """The classes that a data set names, or that its training labels make; None for a regression."""
     if data.target == "float":
         return None
-    labels = distinct_labels(train, data.label) if train and train.table.num_rows else ()
     if data.label_names is None:
-        return found_classes(train, data.label) if train and labels else Classes(())
+        return found_classes(train, data.label)
     names = Classes(tuple(data.label_names))
     # Published data sets have codes where they have names. Files come without that word: they must hold every code.
-    return replace(names, positions=data.source != "files" or names.are_positions(labels))
+    return replace(names, positions=data.source != "files" or names.are_positions(distinct_labels(train, data.label)))
 
 
 def _checked(data: DataConfig, source: Source, classes: Classes | None, *, allow_hidden: bool = False) -> pa.Table:
