@@ -53,12 +53,21 @@ def test_a_number_is_short_and_whole(value: float, text: str) -> None:
 
 @given(st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.integers()))
 def test_a_number_reads_back_as_the_same_as_the_command_line_reads_it(value: float) -> None:
-    assert OmegaConf.from_dotlist([f"key={number(value)}"]).key == value
+    for text in (number(value), typed(value)):
+        assert OmegaConf.from_dotlist([f"key={text}"]).key == value
 
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(None, "null"), (True, "true"), ([0.9, 1e10], "[0.9,1e10]"), ("1e10", "1e10"), ({"a": [1.0]}, "{a:[1]}")],
+    [
+        (None, "null"),
+        (True, "true"),
+        ([0.9, 1e10], "[0.9,1e10]"),
+        ("1e10", "1e10"),
+        ({"a": [1.0]}, "{a:[1.0]}"),
+        (-3.0, "-3.0"),
+        (7, "7"),
+    ],
 )
 def test_other_values_are_typed_too(value: Any, text: str) -> None:
     assert typed(value) == text
@@ -78,19 +87,19 @@ def test_tables_pictures_and_pages_print_it(clipped: Table) -> None:
             assert "gradient_clip=1e10" in text
             assert "10000000000" not in text
     (first, *_) = csv.DictReader(io.StringIO(render(clipped, "csv")))
-    assert first["setting"] == "gradient_clip=1"
+    assert first["setting"] == "gradient_clip=1.0"
     assert [line.name for line in lines(clipped, clipped.columns[0], "params")] == [
-        "svd (gradient_clip=1)",
+        "svd (gradient_clip=1.0)",
         "svd (gradient_clip=1e10)",
     ]
     assert [group["setting"] for group in payload(Sweep((), clipped, ()))["groups"]] == [
-        "gradient_clip=1",
+        "gradient_clip=1.0",
         "gradient_clip=1e10",
     ]
 
 
 def test_sizes_in_names_of_runs_and_answers_of_a_search(clipped: Table) -> None:
-    assert [str(SizeTarget(budget=share)) for share in (1.0, 0.1, 1e-05)] == ["b1", "b0.1", "b1e-05"]
+    assert [str(SizeTarget(budget=share)) for share in (1.0, 0.1, 1e-05)] == ["b1.0", "b0.1", "b1e-05"]
     assert str(SizeTarget(energy=0.1 + 0.2)) == "e0.30000000000000004"
     assert in_words({"optimizer.lr": 1.23456789e-4}) == "optimizer.lr=0.000123456789"
 

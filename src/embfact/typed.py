@@ -12,11 +12,12 @@ _ZEROS = "000000"  # more than that nobody counts
 
 
 def typed(value: Any) -> str:
-    """A value as it is typed on a command line: ``null``, ``true``, ``1e10``, ``[0.9,0.999]``; text as it is."""
+    """A value as a configuration has it: ``null``, ``true``, ``1e10``, ``1.0``, ``[0.9,0.999]``; text as it is."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, int | float):
-        return number(value)
+    if isinstance(value, float):
+        text = number(value)
+        return f"{text}.0" if text.lstrip("-").isdecimal() else text
     if isinstance(value, list | tuple):
         return f"[{','.join(map(typed, value))}]"
     if isinstance(value, dict):
@@ -25,7 +26,7 @@ def typed(value: Any) -> str:
 
 
 def number(value: float) -> str:
-    """The shortest text that reads back as the same number: ``1e10``, ``2e-05``, ``0.1``; all digits of an int."""
+    """The shortest text that reads back as the number: ``1e10``, ``2e-05``, ``0.1``, ``1``; all digits of an int."""
     if isinstance(value, int):
         return str(value)
     text = repr(float(value)).removesuffix(".0")

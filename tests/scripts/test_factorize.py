@@ -214,7 +214,7 @@ def test_several_methods_give_one_table_in_each_format(factorize: Any, tmp_path:
 
 def test_options_that_differ_are_named(factorize: Any) -> None:
     done = factorize("factorization=weighted_svd", "factorization.smoothing=0,1", f"rank={RANK}", "-m")
-    assert [row["setting"] for row in rows_of(done.out)] == ["", "smoothing=0", "smoothing=1"]
+    assert [row["setting"] for row in rows_of(done.out)] == ["", "smoothing=0.0", "smoothing=1.0"]
 
 
 def test_texts_of_a_file_are_counted_where_they_are_given(factorize: Any, tokenizer: Any, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from embfact.factorization.base import Evidence, Factorization
 from embfact.factorization.layout import Part
-from embfact.typed import number
+from embfact.typed import typed
 
 if TYPE_CHECKING:
     import torch
@@ -73,7 +73,7 @@ class Spectral(Factorization):
         from embfact.factorization.decomposition import check_shape
 
         if not 0 < energy <= 1:
-            raise ValueError(f"energy must be a share above 0 and at most 1, e.g. 0.9 (found {number(energy)})")
+            raise ValueError(f"energy must be a share above 0 and at most 1, e.g. 0.9 (found {typed(energy)})")
         _, hidden_size = check_shape(table)
         asked, rank = 1, None
         # One round, unless the route finds some axes only.

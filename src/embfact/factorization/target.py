@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from embfact.factorization.base import BudgetUnit, Evidence, Method
 from embfact.factorization.layout import FLOAT32, Storage
-from embfact.typed import number
+from embfact.typed import number, typed
 
 if TYPE_CHECKING:
     import torch
@@ -36,19 +36,19 @@ class SizeTarget:
         given = {name: getattr(self, name) for name in ("rank", "budget", "energy")}
         found = {name: value for name, value in given.items() if value is not None}
         if len(found) != 1:
-            words = ", ".join(f"{name}={number(value)}" for name, value in found.items()) or "none of them"
+            words = ", ".join(f"{name}={typed(value)}" for name, value in found.items()) or "none of them"
             raise ValueError(f"set exactly one of rank, budget and energy (found {words})")
         for name in ("budget", "energy"):
             share = given[name]
             if share is not None and not 0 < share <= 1:
-                raise ValueError(f"{name} must be a share above 0 and at most 1, e.g. 0.1 (found {number(share)})")
+                raise ValueError(f"{name} must be a share above 0 and at most 1, e.g. 0.1 (found {typed(share)})")
 
     def __str__(self) -> str:
         if self.rank is not None:
             return f"r{self.rank}"
         if self.budget is not None:
-            return f"{'b' if self.unit == 'bytes' else 'p'}{number(self.budget)}"
-        return f"e{number(self.energy or 0)}"
+            return f"{'b' if self.unit == 'bytes' else 'p'}{typed(self.budget)}"
+        return f"e{typed(self.energy)}"
 
     def check(
         self,
