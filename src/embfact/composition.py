@@ -10,7 +10,7 @@ import copy
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from embfact.overrides import Reader, jobs_of, refusing
 
 CONFIG_NAME = "train"
 _HELP = "see python train.py --help"
+_SWEEP = "hydra.sweeper.params"
 
 
 def _unless(value: Any, *others: Any) -> Any:
@@ -82,9 +83,8 @@ def read_request(conf_dir: Path, words: Sequence[str], multirun: bool) -> Reques
             if multirun:
                 swept, found = composer.read(settings.sweep)
                 overrides, faults = [*swept, *overrides], [*found, *faults]
-            elif sweeps := [str(o.input_line) for o in overrides if o.is_sweep_override()]:
-                remedy = "add -m for a sweep, or brackets for one list: key=[a,b]"
-                faults.append(Fault("a list of values makes a sweep", " ".join(sweeps), remedy))
+            else:
+                faults += _faults_of_sweeps(overrides)
                 overrides = fixed
             configs, more = composer.configs_of(jobs_of(overrides))
         except ConfigError as error:
@@ -94,7 +94,30 @@ def read_request(conf_dir: Path, words: Sequence[str], multirun: bool) -> Reques
     faults += [fault for fault in more if not (unknown and fault.what.startswith(unknown))]
     if faults:
         raise ConfigError(faults)
-    return Request(configs, multirun, tuple(str(override.input_line) for override in fixed), settings.launcher)
+    # What is swept over is of no use to a launcher.
+    rest = (str(o.input_line) for o in fixed if not o.key_or_group.startswith(_SWEEP))
+    return Request(configs, multirun, tuple(rest), settings.launcher)
+
+
+def check_question(conf_dir: Path, words: Sequence[str]) -> None:
+    """Refuse words that do not compose to one configuration, valid or not.
+
+    Raises:
+        ConfigError: With every fault.
+    """
+    with hydra_session(conf_dir) as composer:
+        overrides, faults = composer.read(words)
+        faults += _faults_of_sweeps(overrides)
+        faults += composer.values([str(o.input_line) for o in overrides if not o.is_sweep_override()])[1]
+    if faults:
+        raise ConfigError(faults)
+
+
+def _faults_of_sweeps(overrides: Sequence[Override]) -> list[Fault]:
+    """Refuse lists of values where there is one configuration."""
+    sweeps = " ".join(str(override.input_line) for override in overrides if override.is_sweep_override())
+    remedy = "add -m for a sweep, or brackets for one list: key=[a,b]"
+    return [Fault("a list of values makes a sweep", sweeps, remedy)] if sweeps else []
 
 
 @dataclass(frozen=True)
@@ -137,12 +160,15 @@ class Composer:
         Raises:
             ConfigError: If nothing can be composed at all.
         """
-        hydra = copy.deepcopy(self._base(overrides).hydra)
         own = [o for o in overrides if o.key_or_group.startswith("hydra.")]
-        faults = _apply(own, hydra)
+        hydra = self._base(overrides).hydra
+        hydra = copy.deepcopy(hydra) if own else hydra
+        # Any option can be swept over, whether an experiment does so already or not.
+        swept = [replace(o, type=OverrideType.FORCE_ADD) if o.key_or_group.startswith(_SWEEP) else o for o in own]
+        faults = _apply(swept, hydra)
         found = " ".join(str(o.input_line) for o in own)
         with refusing("Hydra cannot read its own settings", found, _HELP):
-            params = OmegaConf.select(hydra, "hydra.sweeper.params") or {}
+            params = OmegaConf.select(hydra, _SWEEP) or {}
             sweep = tuple(f"{key}={value}" for key, value in params.items())
             multirun = str(OmegaConf.select(hydra, "hydra.mode")).endswith("MULTIRUN")
             launcher = OmegaConf.select(hydra, "hydra.launcher")

@@ -65,6 +65,7 @@ class Reader:
         good, faults = [], []
         for word in words:
             try:
+                word.encode()  # bytes that are no text could be written to no record
                 (override,) = self._parser.parse_overrides([word])
                 found = self._faults_of(override)
             except Exception as error:

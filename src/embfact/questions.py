@@ -17,7 +17,7 @@ from hydra import version
 from hydra._internal.utils import _run_hydra, get_args_parser
 from omegaconf import DictConfig
 
-from embfact.composition import CONFIG_NAME, hydra_session
+from embfact.composition import CONFIG_NAME, check_question
 from embfact.errors import ConfigError, Fault
 from embfact.overrides import refusing
 
@@ -69,10 +69,7 @@ def ask(conf_dir: Path, arguments: argparse.Namespace) -> None:
         ConfigError: If it cannot.
     """
     if not arguments.shell_completion:  # whose words are no overrides
-        with hydra_session(conf_dir) as composer:
-            _, faults = composer.read(arguments.overrides)
-        if faults:
-            raise ConfigError(faults)
+        check_question(conf_dir, arguments.overrides)
     said = io.StringIO()
     with redirect_stderr(said), refusing("Hydra cannot answer", " ".join(arguments.overrides), HELP):
         version.setbase("1.3")

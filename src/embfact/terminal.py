@@ -62,7 +62,7 @@ def open_streams() -> list[Patient]:
             setattr(sys, name, Path(os.devnull).open("w" if number else "r", encoding="utf-8"))  # noqa: SIM115
         elif number and isinstance(stream, io.TextIOWrapper):
             errors = stream.errors if stream.errors in _ASKED_FOR else _HANDLER
-            if type(stream) is io.TextIOWrapper and stream.name == f"<{name}>":
+            if type(stream) is io.TextIOWrapper and getattr(stream, "name", "") == f"<{name}>":
                 stream.flush()
                 opened.append(raw := Patient(number, "wb", closefd=False))
                 binary: Any = raw if stream.write_through else io.BufferedWriter(cast(io.RawIOBase, raw))

@@ -39,7 +39,7 @@ def check_launch(conf_dir: Path, request: Request) -> None:
     if not request.multirun:
         return
     launcher = _own_class(request)
-    if launcher is None:
+    if launcher is None and request.launcher != {"_target_": _PLAIN}:
         # Hydra sets one of its own up as it will for the sweep.
         refused = refusing("hydra.launcher cannot be used", _given(request), "see hydra/launcher= in docs/sweeps.md")
         with refused, _hydras_own(conf_dir, request, SweepTask([])):

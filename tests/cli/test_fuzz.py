@@ -1,0 +1,95 @@
+"""Whatever is typed is a plan, or refused in words: exit code 0 or 2, no traceback, and nothing left behind."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import hydra
+import pytest
+
+from embfact import composition
+from tests.cli.grammar import Grammar
+
+ROOT = Path(__file__).resolve().parents[2]
+GOOD = ["model=bert_scratch", "logger=none", "rank=16"]
+
+
+@pytest.fixture(scope="module")
+def _composed_once() -> Iterator[None]:
+    """Hydra takes a tenth of a second for some choices of groups, and gives the same for the same ones."""
+    kept: dict[tuple[str, ...], Any] = {}
+
+    def compose(name: str, words: list[str], **options: Any) -> Any:
+        if tuple(words) not in kept:
+            kept[tuple(words)] = hydra.compose(name, words, **options)
+        return copy.deepcopy(kept[tuple(words)])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(composition, "compose", compose)
+        yield
+
+
+@pytest.fixture
+def _logging_restored() -> Iterator[None]:
+    """Hydra answers --info through the root logger."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+
+
+def fault_of(code: int, out: str, err: str, left: list[Path]) -> str:
+    """What is wrong with an answer; empty if nothing is."""
+    # A plan says by its exit code that data or weights are not here.
+    planned = code == 0 or (code == 1 and "cannot start: " in out)
+    refused = code == 2 and out == "" and err.startswith("embfact: nothing was started; ")
+    return "" if (planned or refused) and "Traceback" not in out + err and not left else f"{code}: {err[-1000:]} {left}"
+
+
+@pytest.mark.usefixtures("_composed_once", "_logging_restored")
+@pytest.mark.parametrize("seed", range(10))
+def test_thirty_words_alone_and_in_a_sweep(seed: int, conf: Path, train: Any, tmp_path: Path) -> None:
+    grammar = Grammar(conf, seed)
+    faults: dict[str, str] = {}
+    for _ in range(30):
+        line = [grammar.word()]
+        for words in (line, [*line, "-m"]):
+            answer = train(*GOOD, *words, "plan=true", cwd=tmp_path)
+            if fault := fault_of(answer.code, answer.out, answer.err, list(tmp_path.iterdir())):
+                faults[" ".join(words)] = fault
+    assert faults == {}
+
+
+@pytest.mark.slow
+def test_three_thousand_words_through_processes(conf: Path, tmp_path: Path) -> None:
+    grammar = Grammar(conf, 13)
+    lines: list[list[str]] = []
+    while sum(map(len, lines)) < 3000:
+        lines.append(grammar.line())
+    environment = {name: value for name, value in os.environ.items() if name != "EMBFACT_DATA_DIR"}
+
+    def answer(number: int) -> str:
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        words = [*GOOD, *lines[number], *(["-m"] if number % 2 else []), "plan=true"]
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "train.py"), *words],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+        )
+        return fault_of(done.returncode, done.stdout, done.stderr, list(folder.iterdir()))
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        faults = dict(zip(map(tuple, lines), pool.map(answer, range(len(lines))), strict=True))
+    assert {line: fault for line, fault in faults.items() if fault} == {}
