@@ -17,7 +17,7 @@ from unittest import mock
 import pytest
 from hypothesis import settings
 
-from embfact.data.sentence_archive import PLACE
+from embfact.data.sentence_archive import PATH_IN_CACHE
 from embfact.launch import main
 from embfact.lifecycle.caches import default_cache_dir
 from embfact.models.backbones import resolve
@@ -54,7 +54,11 @@ class Answer:
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EMBFACT_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        folder = tmp_path_factory.mktemp("cache")
+        # What the default data set would fetch; a test that wants to see that has a cache of its own.
+        (folder / PATH_IN_CACHE).parent.mkdir()
+        (folder / PATH_IN_CACHE).write_bytes(archive())
+        patch.setenv("EMBFACT_CACHE_DIR", str(folder))
         yield
 
 
@@ -89,18 +93,16 @@ def tiny() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def sentences(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small made-up archive of rated sentences, for ``data.archive``."""
-    path = tmp_path_factory.mktemp("sentences") / "hutto_ICWSM_2014.tar.gz"
-    path.write_bytes(archive())
-    return path
+def sentences() -> Path:
+    """A small made-up archive of rated sentences, for ``data.archive`` where a test has a cache of its own."""
+    return default_cache_dir() / PATH_IN_CACHE
 
 
 @pytest.fixture(scope="session")
 def real_sentences() -> Path:
     """The folder of the caches with the paper's own archive, which no test fetches."""
-    if not (CACHE / PLACE).is_file():
-        pytest.skip(f"{CACHE / PLACE} is not there; python scripts/fetch_sentences.py fetches it")
+    if not (CACHE / PATH_IN_CACHE).is_file():
+        pytest.skip(f"{CACHE / PATH_IN_CACHE} is not there; python scripts/fetch_sentences.py fetches it")
     return CACHE
 
 

@@ -31,7 +31,7 @@ TRAINING = "training"
 CACHE_DIR = "~/.cache/embfact"
 TABLE_FILES = (".csv", ".tsv", ".jsonl", ".parquet")
 CORPUS_FILES = (".txt", *TABLE_FILES)
-Target = Literal["class", "float"]
+TargetKind = Literal["class", "float"]
 Collection = Literal["movies", "tweets", "products", "editorials"]
 Whole = Annotated[int, Field(ge=1)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
@@ -71,7 +71,7 @@ class DataConfig(Section):
     text: list[str] = Field(min_length=1, max_length=2, description="one text column, or two for pairs")
     label: str = Field(description="column with the label or the target")
     label_names: list[str] | None = Field(None, description="class names in the order of their codes, from 0")
-    target: Target = Field("class", description="class: classification; float: regression")
+    target: TargetKind = Field("class", description="class: classification; float: regression")
     metrics: list[MetricName] = Field(min_length=1, description="metrics to report; the first one selects")
     train_split: str = Field("train", description="split to train on")
     report_splits: list[str] = Field(["validation"], min_length=1, description="splits whose metrics are reported")

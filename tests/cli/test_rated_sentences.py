@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from embfact.composition import read_request
-from embfact.data.sentence_archive import PLACE, RELEASE
+from embfact.data.sentence_archive import PATH_IN_CACHE, RELEASE
 from embfact.records.collect import find_records
 from tests.sentence_index import archive, distribution, serving, written
 
@@ -32,7 +32,7 @@ def command(train: Any, tmp_path: Path) -> Callable[..., Any]:
 @pytest.fixture
 def fetched(tmp_path: Path) -> None:
     """A small archive in that cache."""
-    path = tmp_path / "cache" / PLACE
+    path = tmp_path / "cache" / PATH_IN_CACHE
     path.parent.mkdir(parents=True)
     path.write_bytes(archive())
 
@@ -75,7 +75,7 @@ def test_an_own_copy_needs_no_index(command: Any, sentences: Path, tmp_path: Pat
     assert refused.code == 2
     assert "data.archive" in refused.err
     assert "absent.tar.gz" in refused.err
-    assert not (tmp_path / "cache" / PLACE).exists()
+    assert not (tmp_path / "cache" / PATH_IN_CACHE).exists()
 
 
 def test_without_an_index_nothing_is_started_and_nothing_heavy_imported(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_without_an_index_nothing_is_started_and_nothing_heavy_imported(tmp_path
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
     assert done.stdout.split(maxsplit=1)[0] == "2"
     assert not {"torch", "transformers", "pyarrow"} & set(re.findall(r"'(\w+)'", done.stdout))
-    for word in (PLACE, "PIP_NO_INDEX", "PIP_INDEX_URL", "data.archive", "data=vader"):
+    for word in (PATH_IN_CACHE, "PIP_NO_INDEX", "PIP_INDEX_URL", "data.archive", "data=vader"):
         assert word in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stderr.count("fetching") == 1
@@ -118,7 +118,7 @@ def test_a_question_about_the_configuration_needs_no_archive(tmp_path: Path) -> 
 
 
 def test_a_damaged_archive_fails_its_run_in_words(command: Any, tmp_path: Path) -> None:
-    path = tmp_path / "cache" / PLACE
+    path = tmp_path / "cache" / PATH_IN_CACHE
     path.parent.mkdir(parents=True)
     path.write_bytes(archive()[:-100])
     answer = command("rank=8")
@@ -152,8 +152,31 @@ def test_fetching_them_is_a_command_of_its_own(tmp_path: Path) -> None:
     assert missing.returncode == 2
     assert "PIP_INDEX_URL" in missing.stderr
     assert "Traceback" not in missing.stderr
-    (tmp_path / PLACE).parent.mkdir()
-    (tmp_path / PLACE).write_bytes(archive())
+    (tmp_path / PATH_IN_CACHE).parent.mkdir()
+    (tmp_path / PATH_IN_CACHE).write_bytes(archive())
     there = fetch()
     assert (there.returncode, there.stderr) == (0, "")
-    assert str(tmp_path / PLACE) in there.stdout
+    assert str(tmp_path / PATH_IN_CACHE) in there.stdout
+
+
+# Makes an environment whose Python is this one, in which pip has nothing to do.
+PYTHON = """#!/bin/sh
+test "$2" = venv || exit 0
+mkdir -p .venv/bin
+printf '#!/bin/sh\\ntest "$2" = pip || exec {python} "$@"\\n' > .venv/bin/python
+chmod +x .venv/bin/python
+"""
+
+
+def test_an_installation_without_an_index_for_them_says_so_and_is_one(tmp_path: Path) -> None:
+    for name in ("Makefile", "conf", "scripts", "requirements.lock", "pyproject.toml"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "python").write_text(PYTHON.format(python=sys.executable))
+    (tmp_path / "python").chmod(0o755)
+    environment = os.environ | {"EMBFACT_CACHE_DIR": str(tmp_path / "cache")}
+    command = ["make", "install", f"PYTHON={tmp_path}/python"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "fetch_sentences.py: the rated sentences are not there" in done.stderr
+    assert "data=vader" in done.stderr
+    assert (tmp_path / ".venv" / ".installed").is_file()

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embfact.data.rated_sentences import read_rated_sentences
-from embfact.data.sentence_archive import PLACE, read_member
+from embfact.data.sentence_archive import PATH_IN_CACHE, read_member
 from embfact.data.splits import hold_out
 from embfact.data.text import TextData, load_split, load_text
 from embfact.errors import DataError
@@ -177,7 +177,7 @@ PUBLISHED = {
 @pytest.mark.parametrize("collection", PUBLISHED)
 def test_the_papers_own_archive_has_its_published_rows(real_sentences: Path, config: Any, collection: str) -> None:
     def load(**options: Any) -> TextData:
-        data = named(config, collection, real_sentences / PLACE, selection_size=300, **options)
+        data = named(config, collection, real_sentences / PATH_IN_CACHE, selection_size=300, **options)
         return load_text(data, None)
 
     count, zeros, raters, train, test = PUBLISHED[collection]
@@ -192,6 +192,6 @@ def test_the_papers_own_archive_has_its_published_rows(real_sentences: Path, con
     assert len(classes.train) + len(classes.selection or []) == train
     assert len(classes.reports["test"]) == test
     name = f"hutto_ICWSM_2014/{COLLECTIONS[collection]}".replace("GroundTruth", "anonDataRatings")
-    lines = read_member(real_sentences / PLACE, name).decode("utf-8-sig").splitlines()
+    lines = read_member(real_sentences / PATH_IN_CACHE, name).decode("utf-8-sig").splitlines()
     assert len(lines) == count
     assert min(line.count(",") + 1 for line in lines) == raters

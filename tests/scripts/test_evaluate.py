@@ -174,6 +174,7 @@ UNFIT = {
     "no such option": ("vader", ["data.evalsize=3"], "did you mean 'eval_size'"),
     "no such option of other data": ("vader", ["data=sst2", "data.evalsize=3"], "did you mean 'data.eval_size'"),
     "no override": ("vader", ["sst2"], "write key=value"),
+    "rated sentences without an index": ("vader", ["data=tweets"], "set PIP_INDEX_URL"),
     "no file": ("vader", ["data=files"], "add data.validation_file=FILE"),
     "a compressed file": ("vader", ["data=files", "data.validation_file=a.csv.gz"], "data.validation_file=a.csv.gz"),
     "missing file": ("vader", ["data=files", "data.validation_file=nowhere.csv"], "there is no file nowhere.csv"),

@@ -116,7 +116,7 @@ def _get(url: str, session: requests.Session, settings: PipSettings) -> tuple[by
     try:
         with session.get(url, timeout=SECONDS_TO_ANSWER, verify=verify, proxies=proxies, stream=True) as answer:
             if not answer.ok:
-                raise NotThereError(f"answers {answer.status_code} {answer.reason}".rstrip())
+                raise NotThereError(f"answers {answer.status_code}")
             for part in answer.iter_content(2**16):
                 content += part
                 if len(content) > LARGEST or monotonic() > deadline:

@@ -15,7 +15,7 @@ import pyarrow as pa
 from embfact.data.sentence_archive import read_member
 from embfact.data.source import Source
 from embfact.errors import DataError, nearest
-from embfact.sections import Collection, Target
+from embfact.sections import Collection, TargetKind
 
 SPLITS = ("train", "test")
 STRONGEST = 4.0
@@ -28,7 +28,7 @@ FILES: dict[Collection, str] = {
 
 
 def read_rated_sentences(
-    archive: Path, collection: Collection, split: str, text: str, label: str, target: Target
+    archive: Path, collection: Collection, split: str, text: str, label: str, target: TargetKind
 ) -> Source:
     """One split of a collection.
 

@@ -26,7 +26,7 @@ RELEASE = Release(
     sha256="5d97c37f3ef6e24eef331122e055dbedafeb6a56abfce0608b326701116ea49a",
 )
 MEMBER = "vaderSentiment-0.5/additional_resources/hutto_ICWSM_2014.tar.gz"
-PLACE = "vaderSentiment-0.5/hutto_ICWSM_2014.tar.gz"  # below the cache directory
+PATH_IN_CACHE = "vaderSentiment-0.5/hutto_ICWSM_2014.tar.gz"  # below the cache directory
 LARGEST = 64 * 2**20  # bytes, unpacked
 
 
@@ -40,7 +40,7 @@ def provide(cache_dir: Path, release: Release = RELEASE) -> Path:
     Raises:
         DataError: If it is not there and cannot be fetched or kept; with what would help.
     """
-    archive = cache_dir / PLACE
+    archive = cache_dir / PATH_IN_CACHE
     if archive.is_file():
         return archive
     say_error(f"embfact: fetching {release.filename} once, for the rated sentences in it")
