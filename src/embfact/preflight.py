@@ -22,10 +22,10 @@ from embfact.models.backbones import (
     refuse_compressed,
     table_shape,
     usable_positions,
-    weight_files,
 )
 from embfact.models.size import saved_bytes
 from embfact.models.tokenizer_files import fault_of_ids
+from embfact.models.weight_files import weight_files
 from embfact.rank_schedule import fault_of_schedule
 from embfact.records.remote import fault_of_url
 from embfact.sections import DataConfig, ModelConfig

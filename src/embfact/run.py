@@ -28,12 +28,12 @@ from embfact.factorization.layout import Size
 from embfact.inference import predict
 from embfact.lifecycle.attempt import Attempt
 from embfact.models import checkpoint
-from embfact.models.backbones import WEIGHTS
 from embfact.models.compress import compress, embedding_tensors
 from embfact.models.loading import load_backbone
 from embfact.models.pooled import count_tokens
 from embfact.models.size import model_size, saved_bytes
 from embfact.models.storage import imitate, store
+from embfact.models.weight_files import WEIGHTS
 from embfact.preflight import fault_of_length
 from embfact.profiling.profile import Profile
 from embfact.records import record as records

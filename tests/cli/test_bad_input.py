@@ -137,6 +137,7 @@ BAD = {
     ),
     "unknown data folder": bad("paths.data_dir=nowhere", "paths.data_dir", "EMBFACT_DATA_DIR", "existing folder"),
     "unknown model folder": bad(f"{MINILM}./nowhere", "./nowhere", "model.name_or_path"),
+    "unknown tokenizer folder": bad("model.tokenizer=./nowhere", "./nowhere", "set model.tokenizer"),
     "model folder without a model": bad(f"{MINILM}{{tmp}}/empty", "config.json", "directory of a saved model"),
     "model folder without weights": bad(f"{MINILM}{{tmp}}/bare", "model.safetensors", "directory of a saved model"),
     "model folder without a shard": bad(f"{MINILM}{{tmp}}/sharded", "lacks 1 of the 2 files", "model-2.safetensors"),

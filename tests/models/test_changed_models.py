@@ -11,9 +11,10 @@ import pytest
 import torch
 from torch import nn
 from torch.nn.utils import prune
+from transformers import AutoConfig, AutoModel, BertConfig, EncoderDecoderConfig, EncoderDecoderModel
 
 import embfact
-from tests.models.zoo import H, Specimen, V, output
+from tests.models.zoo import IDS, H, Specimen, V, output
 
 BERT = Specimen("bert", "BertForSequenceClassification")
 LLAMA = Specimen("llama", "LlamaForCausalLM", tied=True, options={"tie_word_embeddings": True})
@@ -213,3 +214,31 @@ def test_dtypes_stay_as_they_are(part: str, dtype: torch.dtype, tmp_path: Path) 
         assert {name: (t.dtype, t.tolist()) for name, t in loaded.items()} == {
             name: (t.dtype, t.tolist()) for name, t in model.state_dict().items()
         }
+
+
+def test_a_model_without_a_token_table_is_refused_in_words(tmp_path: Path) -> None:
+    image = {"hidden_size": H, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    for kind, sizes in (("resnet", {"depths": [1, 1], "hidden_sizes": [4, 8], "embedding_size": 4}), ("vit", image)):
+        model = AutoModel.from_config(AutoConfig.for_model(kind, **sizes))
+        calls = (
+            lambda model: embfact.compress(model, "svd", rank=3),
+            embfact.summary,
+            lambda model: embfact.save_pretrained(model, tmp_path / "saved"),
+        )
+        for call in calls:
+            with pytest.raises(ValueError, match=f"this {kind} .*(reads token ids|a plain token table)"):
+                call(model)
+
+
+def test_two_models_in_one_are_compressed_and_saved(tmp_path: Path) -> None:
+    sizes = {"vocab_size": V, "hidden_size": H, "num_hidden_layers": 1, "num_attention_heads": 2}
+    both = [BertConfig(**sizes, intermediate_size=8), BertConfig(**sizes, intermediate_size=8, is_decoder=True)]
+    both[1].add_cross_attention = True
+    model = EncoderDecoderModel(EncoderDecoderConfig.from_encoder_decoder_configs(*both)).eval()
+    embfact.compress(model, "svd", rank=3)
+    for name, save in {"own": model.save_pretrained, "ours": lambda d: embfact.save_pretrained(model, d)}.items():
+        save(tmp_path / name)
+        with pytest.raises(ValueError, match=r"embfact\.from_pretrained"):
+            EncoderDecoderModel.from_pretrained(tmp_path / name)
+        loaded, ids = embfact.from_pretrained(tmp_path / name), {"input_ids": IDS, "decoder_input_ids": IDS}
+        assert torch.equal(loaded(**ids).logits, model(**ids).logits)

@@ -202,3 +202,13 @@ def test_a_damaged_directory_is_refused_in_words(saved, damage):
 def test_a_directory_that_is_not_there_is_refused_in_words(tmp_path):
     with pytest.raises(ModelError, match="there is no directory"):
         load(tmp_path / "nowhere")
+
+
+def test_saving_does_not_move_the_callers_random_numbers(make_model, tmp_path):
+    model = make_model("bert")
+    compress(model, SVD(), rank=3)
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    torch.manual_seed(3)
+    save(model, None, tmp_path / "saved")
+    assert torch.equal(torch.rand(4), expected)

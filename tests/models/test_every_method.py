@@ -15,6 +15,7 @@ from embfact.factorization.catalog import methods
 from embfact.factorization.layout import FLOAT32, Storage
 from embfact.models.checkpoint import WEIGHTS, load_model, save
 from embfact.models.compress import compress, embedding_tensors
+from embfact.models.own_save import own_save
 from embfact.models.size import model_size, saved_bytes
 from embfact.models.storage import store
 from tests.models.zoo import Specimen, loss, output
@@ -85,6 +86,21 @@ def test_it_runs_trains_and_comes_back_from_the_files(name: str, architecture: s
 
     save(model, None, tmp_path / "saved")
     torch.testing.assert_close(output(load_model(tmp_path / "saved")), after, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_transformers_alone_gives_the_same_model_or_names_the_command(name: str, tmp_path: Path) -> None:
+    model = compressed(name, "decoder" if name in TABLES else "encoder")
+    own_save(model)
+    model.save_pretrained(tmp_path / "own")
+    save(model, None, tmp_path / "saved")
+    for directory in (tmp_path / "own", tmp_path / "saved"):
+        if name == "none":
+            assert torch.equal(output(type(model).from_pretrained(directory)), output(model))
+        else:
+            with pytest.raises(ValueError, match=r"embfact\.from_pretrained.*trust_remote_code=True"):
+                type(model).from_pretrained(directory, ignore_mismatched_sizes=True)
+            torch.testing.assert_close(output(load_model(directory)), output(model), atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("storage", STORAGES, ids=str)

@@ -15,9 +15,10 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 import embfact
 from embfact.errors import ModelError
-from embfact.models.backbones import INDEX, WEIGHTS, fingerprint, weight_files
+from embfact.models.backbones import fingerprint
 from embfact.models.checkpoint import load
 from embfact.models.loading import load_backbone
+from embfact.models.weight_files import INDEX, WEIGHTS, weight_files
 from embfact.sections import ModelConfig
 
 OPTIONS = {"num_labels": 2, "label_names": None, "dropout": None, "seed": 0}

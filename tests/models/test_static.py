@@ -15,12 +15,13 @@ from pyarrow import parquet
 from embfact.errors import ModelError
 from embfact.factorization.svd import SVD
 from embfact.models import backbones, word_vectors
-from embfact.models.backbones import fingerprint, read_config, table_shape, weight_files
+from embfact.models.backbones import fingerprint, read_config, table_shape
 from embfact.models.checkpoint import load, save
 from embfact.models.compress import compress, embedding_tensors
 from embfact.models.loading import load_backbone
 from embfact.models.size import model_size
 from embfact.models.static import StaticForSequenceClassification
+from embfact.models.weight_files import weight_files
 from embfact.sections import ModelConfig
 
 OPTIONS = {"num_labels": 2, "label_names": ("bad", "good"), "dropout": None, "seed": 0}

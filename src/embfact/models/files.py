@@ -19,12 +19,14 @@ from embfact.embeddings.base import TokenEmbedding
 from embfact.embeddings.build import describe_embedding
 from embfact.errors import ModelError
 from embfact.models import auto_map
-from embfact.models.backbones import INDEX, is_compressed
+from embfact.models.backbones import is_compressed
 from embfact.models.compress import embedding_tensors
 from embfact.models.sharing import places_of
 from embfact.models.size import unique_tensors
 from embfact.models.static import OWN
 from embfact.models.structure import check_plain, dense_twin, fault_of_structure, ties_itself
+from embfact.models.table import token_embedding
+from embfact.models.weight_files import INDEX
 
 GENERATION = "generation_config.json"
 # What transformers says after "the transformers file in the config seems to be incorrect", whichever class reads it and
@@ -49,8 +51,8 @@ class ModelFiles:
 
     def __init__(self, model: PreTrainedModel, state_dict: Mapping[str, Any] | None = None):
         kind = type(model).__name__
-        self.model, self.fault = model, fault_of_structure(model)
         self._state = unique_tensors(model) if state_dict is None else _gathered(model, state_dict)
+        self.model, self.fault = model, fault_of_structure(model, self._state)
         check_plain(model, self._state)
         if any(tensor.is_meta for tensor in self._state.values()):
             raise ModelError(f"this {kind} is on the meta device and has no values; load its weights first")
@@ -108,7 +110,7 @@ class ModelFiles:
 
 def blueprint_of(model: PreTrainedModel) -> dict[str, Any] | None:
     """The blueprint as the model is now: it may be a larger one than was compressed, or cast to another dtype since."""
-    blueprint, embedding = getattr(model.config, "embfact", None), model.get_input_embeddings()
+    blueprint, embedding = getattr(model.config, "embfact", None), token_embedding(model)
     if not blueprint or not isinstance(embedding, TokenEmbedding) or "adapter" in blueprint:
         return blueprint or None
     places = places_of(model, embedding)
@@ -130,7 +132,7 @@ def _gathered(model: PreTrainedModel, state_dict: Mapping[str, Any]) -> dict[str
             f"state_dict lacks {len(missing)} weights of the {type(model).__name__} (first: {missing[0]}); leave it out"
         )
     if unknown := sorted(given.keys() - model.state_dict().keys()):
-        raise ModelError(f"state_dict has {unknown[0]}, which the {type(model).__name__} has not; leave it out")
+        raise ModelError(f"state_dict has {unknown[0]}, which is no weight of the {type(model).__name__}; leave it out")
     return {name: given[name] for name in wanted}
 
 

@@ -12,11 +12,11 @@ from typing import Any
 from transformers import PreTrainedModel
 
 from embfact.errors import ModelError
-from embfact.models.backbones import INDEX, WEIGHTS
 from embfact.models.files import ModelFiles
 from embfact.models.loading import quiet
 from embfact.models.sharing import holds_ours
 from embfact.models.static import OWN
+from embfact.models.weight_files import INDEX, WEIGHTS
 from embfact.models.wrapping import unwrapped
 
 log = logging.getLogger(__name__)

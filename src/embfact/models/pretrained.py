@@ -10,9 +10,10 @@ import torch
 from transformers import AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
 
 from embfact.errors import ModelError
-from embfact.models.backbones import hub_commit, origin_of, weight_files
+from embfact.models.backbones import hub_commit, origin_of
 from embfact.models.pooled import OPTION, body_class, body_options, encoder_of, new_body
 from embfact.models.static import own_class
+from embfact.models.weight_files import weight_files
 from embfact.models.weights import fill, read_weights
 from embfact.sections import ModelConfig
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -86,7 +87,8 @@ def put(model: PreTrainedModel, embedding: TokenEmbedding, places: Places) -> No
         ModelError: If the model would then look other tokens up in it than those of that table.
     """
     others = {path: m for path, m in model.named_modules(remove_duplicate=False) if isinstance(m, nn.Embedding)}
-    model.set_input_embeddings(embedding)
+    with suppress(NotImplementedError):  # two models in one: the places are set one by one all the same
+        model.set_input_embeddings(embedding)
     for path in places.inputs:
         _set(model, path, embedding)
     for path in places.heads:

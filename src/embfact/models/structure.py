@@ -84,11 +84,15 @@ def check_plain(model: PreTrainedModel, tensors: Mapping[str, torch.Tensor]) -> 
             )
 
 
-def fault_of_structure(model: PreTrainedModel) -> str | None:
+def fault_of_structure(model: PreTrainedModel, tensors: Mapping[str, torch.Tensor]) -> str | None:
     """Why a model could not be built again from its class, its configuration and its weights; None if it can.
 
     Another class than transformers has, quantized or pruned layers, adapters: what changes a model after it was built
     shows in the names, shapes and kinds of its tensors.
+
+    Args:
+        model: The model.
+        tensors: What is to be saved of it, each tensor once.
     """
     kind, twin = type(model).__name__, dense_twin(model)
     if find_class(model.config, kind) is not type(model):
@@ -102,7 +106,7 @@ def fault_of_structure(model: PreTrainedModel) -> str | None:
             if owner not in dict(twin.named_modules(remove_duplicate=False)):
                 return f"a {kind} of its configuration has no {path}"
             setattr(twin.get_submodule(owner), name, layer)
-    expected, found = twin.state_dict(keep_vars=True), model.state_dict(keep_vars=True)
+    expected, found = twin.state_dict(keep_vars=True), {**model.state_dict(keep_vars=True), **tensors}
     for name in [*found, *expected]:
         if not _alike(found.get(name), expected.get(name)):
             layer = layers.get(name.rpartition(".")[0], model)

@@ -21,14 +21,9 @@ def dense_table(model: Any) -> nn.Embedding:
         ModelError: If there is none, or it is compressed, quantized, without values, or does more than a lookup.
     """
     kind = _kind(model)
-    table = _input_embedding(model, kind)
+    table = token_embedding(model)
     if isinstance(table, TokenEmbedding):
         raise ModelError(f"the table of this {kind} is compressed already; start from the dense model")
-    if not isinstance(table, nn.Embedding):
-        raise ModelError(
-            f"the token embedding of this {kind} is a {type(table).__name__}, and only a torch.nn.Embedding can be "
-            "replaced; use a model with a plain token table"
-        )
     _check_weight(table.weight, kind)
     _check_options(table, kind)
     scale_of(table, kind)
@@ -56,7 +51,13 @@ def scale_of(table: nn.Embedding, kind: str = "model") -> float:
     return scale
 
 
-def _input_embedding(model: Any, kind: str) -> Any:
+def token_embedding(model: Any) -> nn.Embedding | TokenEmbedding:
+    """What a model looks tokens up in, dense or compressed.
+
+    Raises:
+        ModelError: If there is nothing of the kind.
+    """
+    kind = _kind(model)
     find = getattr(model, "get_input_embeddings", None)
     if not isinstance(model, nn.Module) or find is None:
         raise ModelError(
@@ -64,12 +65,17 @@ def _input_embedding(model: Any, kind: str) -> Any:
             "AutoModel.from_pretrained"
         )
     try:
-        table = find()
+        found = find()
     except NotImplementedError:
-        table = None
-    if table is None:
+        found = None
+    if found is None:
         raise ModelError(f"this {kind} has no input embedding; give a model that reads token ids")
-    return table
+    if not isinstance(found, nn.Embedding | TokenEmbedding):
+        raise ModelError(
+            f"the token embedding of this {kind} is a {type(found).__name__}, and only a torch.nn.Embedding can be "
+            "replaced; use a model with a plain token table"
+        )
+    return found
 
 
 def _check_weight(weight: torch.Tensor, kind: str) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from embfact.errors import ModelError
+from embfact.models.json_file import read_json
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -72,27 +72,6 @@ def fault_of_ids(largest: int, rows: int, name: str) -> str | None:
         "set model.tokenizer to the one that the model was trained with, number the tokens of tokenizer.json as the "
         f"rows are, or give the table {largest + 1} rows"
     )
-
-
-def read_json(path: Path, owner: str) -> dict[str, Any]:
-    """The object in a JSON file of a checkpoint.
-
-    Args:
-        path: The file.
-        owner: What it belongs to, in words.
-
-    Raises:
-        ModelError: If it is missing or damaged.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ModelError(f"{owner} has no {path.name} in {path.parent}; give the directory of a saved model") from None
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read ({error}); download or save it again") from None
-    if not isinstance(content, dict):
-        raise ModelError(f"{path} holds no JSON object; download or save it again")
-    return content
 
 
 def _vocabulary(path: Path, content: dict[str, Any]) -> Iterable[int]:

@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel, PreTrainedToken
 from embfact.embeddings.base import TokenEmbedding
 from embfact.errors import ModelError
 from embfact.factorization.decomposition import check_table
-from embfact.models.backbones import hub_commit, origin_of, refuse_compressed, resolve
+from embfact.models.backbones import TOKENIZER, hub_commit, origin_of, refuse_compressed, resolve
 from embfact.models.loading import load_tokenizer, quiet
 from embfact.models.table import dense_table
 from embfact.models.token_ids import check_ids
@@ -32,7 +32,7 @@ def load_dense(model: ModelConfig) -> tuple[PreTrainedModel, PreTrainedTokenizer
         ModelError: If it cannot be loaded, or a part of it is missing.
     """
     origin = _pinned(origin_of(model), model.revision)
-    words = resolve(model.tokenizer) if model.tokenizer else None
+    words = resolve(model.tokenizer, TOKENIZER) if model.tokenizer else None
     try:
         with quiet():
             tokenizer = load_tokenizer(**(_pinned(words, None) if words else origin))

@@ -19,8 +19,9 @@ from embfact.composition import hydra_session, read_request
 from embfact.config import RunConfig
 from embfact.errors import ConfigError, Fault, ModelError
 from embfact.factorization.registry import method_class
-from embfact.models.backbones import origin_of, read_config, table_shape, weight_files
+from embfact.models.backbones import origin_of, read_config, table_shape
 from embfact.models.size import saved_bytes
+from embfact.models.weight_files import weight_files
 from embfact.preflight import faults_of_run
 from embfact.sections import TRAINING
 
