@@ -25,7 +25,7 @@ def main():
     return 3 if "three" in sys.argv else 0
 as_command(main)
 """
-SIGNS = "a – b ± c … d † e ᵃ f ¹ g é h 日 i\xa0j"  # noqa: RUF001
+SIGNS = "a \u2013 b ± c … d † e ᵃ f ¹ g é h 日 i\xa0j"
 
 
 def run(folder: Path, *words: str, shell: str = "", **environment: str) -> subprocess.CompletedProcess[bytes]:
@@ -44,7 +44,7 @@ def run(folder: Path, *words: str, shell: str = "", **environment: str) -> subpr
     [
         ("utf-8", SIGNS),
         ("latin-1", "a - b ± c ... d ^+ e ^a f ¹ g é h \\u65e5 i\xa0j"),
-        ("cp1252", "a – b ± c … d † e ^a f ¹ g é h \\u65e5 i\xa0j"),  # noqa: RUF001
+        ("cp1252", "a \u2013 b ± c … d † e ^a f ¹ g é h \\u65e5 i\xa0j"),
         ("ascii", r"a - b +- c ... d ^+ e ^a f ^1 g \xe9 h \u65e5 i j"),
         ("utf-16", SIGNS),
     ],

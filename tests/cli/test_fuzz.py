@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import os
 import subprocess
@@ -12,11 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import hydra
 import pytest
 
-from embfact import composition
-from tests.cli.grammar import Grammar
+from tests.cli.grammar import Grammar, composed_once
 
 ROOT = Path(__file__).resolve().parents[2]
 GOOD = ["model=bert_scratch", "logger=none", "rank=16"]
@@ -24,16 +21,7 @@ GOOD = ["model=bert_scratch", "logger=none", "rank=16"]
 
 @pytest.fixture(scope="module")
 def _composed_once() -> Iterator[None]:
-    """Hydra takes a tenth of a second for some choices of groups, and gives the same for the same ones."""
-    kept: dict[tuple[str, ...], Any] = {}
-
-    def compose(name: str, words: list[str], **options: Any) -> Any:
-        if tuple(words) not in kept:
-            kept[tuple(words)] = hydra.compose(name, words, **options)
-        return copy.deepcopy(kept[tuple(words)])
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(composition, "compose", compose)
+    with composed_once():
         yield
 
 

@@ -47,6 +47,38 @@ def test_typed_texts_are_labelled(command: Callable[..., Any], runs: Callable[..
         assert line.endswith(text)
 
 
+DASHED = ["--x", "-1", "-- what a film --", "-x=1", "--no-such-option", "---", "-"]
+
+
+def test_texts_may_start_with_dashes(run: Callable[..., Any], runs: Callable[..., Path], tmp_path: Path) -> None:
+    directory, output = runs("vader"), tmp_path / "labels.csv"
+    texts = [*DASHED, "--file", "--", "--text=a"]
+    words = [word for text in DASHED for word in ("--text", text)]
+    # The names of options, and the word that ends them, need an equals sign.
+    words += [f"--text={text}" for text in texts[len(DASHED) :]]
+    assert run("predict.py", directory, *words, "--output", output).code == 0
+    with output.open(newline="") as file:
+        assert [row["text"] for row in csv.DictReader(file)] == texts
+    (tmp_path / "new.txt").write_text("\n".join(texts) + "\n")
+    assert run("predict.py", directory, "--file", tmp_path / "new.txt", "--output", output).code == 0
+    with output.open(newline="") as file:
+        assert [row["text"] for row in csv.DictReader(file)] == texts
+
+
+def test_other_values_may_start_with_dashes_too(
+    run: Callable[..., Any], runs: Callable[..., Path], refused: Callable[..., None], tmp_path: Path
+) -> None:
+    directory = runs("vader")
+    (tmp_path / "new.csv").write_text("--review\na fine film\n")
+    words = ["--file", tmp_path / "new.csv", "--text-column"]
+    assert run("predict.py", directory, *words, "--review").code == 0
+    refused(run("predict.py", directory, *words, "--glue"), "--text-column=VALUE")
+    refused(run("predict.py", directory, "--text"), "expected one argument")
+    assert r"\caption{--what} \label{-l}" in " ".join(
+        run("table.py", directory, "--format", "latex", "--caption", "--what", "--label", "-l").out.split()
+    )
+
+
 def test_a_csv_file_becomes_a_csv_file(run: Callable[..., Any], runs: Callable[..., Path], tmp_path: Path) -> None:
     with (tmp_path / "new.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["id", "review"], *enumerate([*TEXTS, 'with "quotes",\nand lines'])])

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from unittest import mock
 
 import pytest
+import torch
 
 from embfact.launch import main as train
 from embfact.lifecycle.survey import look
@@ -213,6 +214,19 @@ class TestRetry:
         assert "cannot be done again" in done.out
         assert "sead is not an option" in done.out
         assert [config.seed for config in conducted.call_args.args[0].configs] == [1]
+
+    @pytest.mark.skipif(torch.cuda.is_available() or sys.platform == "darwin", reason="there may be a GPU here")
+    def test_a_run_of_a_machine_with_a_gpu_is_refused_before_anything_is_changed(
+        self, run, planned, conducted, files_below
+    ):
+        diverged = self.end(planned["s1"], "diverged")
+        config = diverged / "config.yaml"
+        config.write_text(config.read_text().replace("accelerator: cpu", "accelerator: gpu"))
+        before = files_below(diverged)
+        done = run("runs.py", "retry", diverged)
+        assert (done.code, conducted.called) == (2, False)
+        assert "trainer.accelerator=gpu" in done.err
+        assert files_below(diverged) == before
 
     def test_a_run_that_is_being_done_is_left_alone(self, run, planned, conducted):
         diverged = self.end(planned["s1"], "diverged")

@@ -30,8 +30,15 @@ class Parser(argparse.ArgumentParser):
                 words[place - 1 : place + 1] = [f"{option}{'=' if option.startswith('--') else ''}{value}"]
         return super().parse_known_args(words, namespace)
 
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        if arg_strings == ["--"] and action.option_strings and action.nargs is None:
+            return self._get_value(action, "--")  # --text=--, which argparse takes for the end of the options
+        return super()._get_values(action, arg_strings)
+
     def error(self, message: str) -> NoReturn:
         """Say what is wrong, and leave with exit code 2."""
+        if message.startswith("argument --") and message.endswith("expected one argument"):
+            message += f" (the name of another option is given as {message.split()[1].rstrip(':')}=VALUE)"
         self.exit(2, f"{self.prog}: {message}; see python scripts/{self.prog} --help\n")
 
 
