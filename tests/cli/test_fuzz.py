@@ -16,7 +16,7 @@ import pytest
 from tests.cli.grammar import Grammar, composed_once
 
 ROOT = Path(__file__).resolve().parents[2]
-GOOD = ["model=bert_scratch", "logger=none", "rank=16"]
+GOOD = ["model=bert_scratch", "data=vader", "logger=none", "rank=16"]
 
 
 @pytest.fixture(scope="module")

@@ -56,7 +56,8 @@ def test_factors_are_trained_as_they_will_be_stored(run: Callable[..., tuple[Run
     record, checkpoint = run("factorization=svd", *words, "storage=int8", "quantization=aware")
     assert ranks(record) == [(1, 32), (2, 8)]
     assert record.method.quantization == "aware"
-    assert record.size.embedding.bytes == 8 * V + 4 * V + 8 * H + 4 * 8
+    # Codes, and three bytes (scale and zero point) for each group of 64: one in a row of factors, two in one of 128.
+    assert record.size.embedding.bytes == (8 + 3) * V + 8 * (H + 2 * 3)
     assert any(name.endswith("factors.codes") for name in load_file(checkpoint / "model.safetensors"))
 
 

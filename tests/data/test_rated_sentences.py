@@ -155,9 +155,10 @@ def test_whole_reviews_are_held_out_and_each_collection_is_data_of_its_own(confi
 
 
 def test_a_split_is_read_by_itself_in_the_codes_of_a_run(config: Any, sentences: Path) -> None:
-    data = named(config, "movies", sentences)
+    names = ["negative", "positive"]
+    data = named(config, "movies", sentences, label_names=names)
     whole = load_text(data, None)
-    assert load_split(data, None, "test", ["negative", "positive"]).equals(whole.reports["test"])
+    assert load_split(data, None, "test", names).equals(whole.reports["test"])
 
 
 def test_an_own_copy_that_is_not_there_is_told(config: Any, tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ def test_other_data_backbones_and_libraries_are_not_compared(configured: Callabl
     assert group_of({**ours, "results_version": 1}, {}, "m") != group_of(ours, {}, "m")
 
 
-@pytest.mark.parametrize("name", sorted(OWN - {"method", "size", "storage", "quantization"}))
+@pytest.mark.parametrize("name", sorted(OWN - {"method", "size", "storage", "storage_group", "quantization"}))
 def test_what_is_the_methods_own_parts_no_method_from_dense(make: Make, name: str) -> None:
     """Also what no run has yet: a factor on the rate of what replaced the table, the scales of its groups."""
     section, _, option = name.partition(".")

@@ -155,12 +155,14 @@ def test_errors_are_those_of_the_tables_as_stored(
     assert done.code == 0, done.err
     _, kept = numbers(done.out)
     saved = {name.removeprefix(TABLE): tensor for name, tensor in weights_of(tmp_path / "small").items()}
-    left = saved["codes"].astype(np.float64) * saved["scales"].astype(np.float64)[:, None]
+    assert saved["scales"].shape == (V, 1)  # one group of at most 64 numbers a row
+    zeros = saved["zero_points"].astype(np.float64)
+    left = (saved["codes"].astype(np.float64) - zeros) * saved["scales"].astype(np.float64)
     table = weights_of(bert)[f"{TABLE}weight"]
     expected = errors(table, left, counts_of(conf, tokenizer))
     assert [kept["error"], kept["weighted_error"]] == pytest.approx(expected, rel=1e-4)
     assert 0 < kept["error"] < 1e-3
-    assert (kept["parameters"], kept["bytes"]) == (V * H, V * H + 4 * V)
+    assert (kept["parameters"], kept["bytes"]) == (V * H, V * H + 3 * V)
 
 
 def test_a_causal_language_model_stays_one_and_stays_tied(run: Any, gpt2: Path, tmp_path: Path) -> None:
@@ -338,7 +340,7 @@ BAD = {
     "rank and budget": (["rank=4", "budget=0.1"], "exactly one of rank, budget and energy"),
     "energy without singular values": (["factorization=random", "energy=0.9"], "cannot be sized by energy"),
     "unknown storage": (["storage=int2"], "int4"),
-    "unknown group": (["storage=int4", "storage_group=16"], "'row'"),
+    "unknown group": (["storage=int4", "storage_group=16"], "128, 32, 64, row"),
     "unknown method": (["factorization=sdv"], "'svd'"),
     "misspelt option": (["factorization=svd", "rnak=4"], "'rank'"),
     "list without -m": (["rank=2,4"], "add -m"),

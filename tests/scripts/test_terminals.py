@@ -26,8 +26,8 @@ USES = [
     ("wandb_workspace.py", "me/x", "--dry-run"),
 ]
 MODEL = "model.name_or_path='{run}/checkpoint'"
-USES += [("factorize.py", MODEL, "rank=4", "data.train_size=60", "table=tä.md")]
-USES += [("analyze.py", MODEL, "rank=4", "data.train_size=60", "data.eval_size=20", "--output", "ä")]
+USES += [("factorize.py", MODEL, "data=vader", "rank=4", "data.train_size=60", "table=tä.md")]
+USES += [("analyze.py", MODEL, "data=vader", "rank=4", "data.train_size=60", "data.eval_size=20", "--output", "ä")]
 
 
 @pytest.fixture(scope="session")

@@ -106,19 +106,22 @@ def _search(numbers: torch.Tensor, bits: int) -> tuple[torch.Tensor, torch.Tenso
     low, high = numbers.amin(-1, keepdim=True).clamp(max=0), numbers.amax(-1, keepdim=True).clamp(min=0)
     center, half = (low + high) / 2, (high - low) / 2
     best: tuple[torch.Tensor, ...] = ()
+    scratch = torch.empty_like(numbers)
     for clip in _CLIPS[bits]:
         scale = _up_to_float16(2 * half * clip / steps)
         zero = ((half * clip - center) * _inverse(scale)).round_().clamp_(0, steps)
-        back = _codes(numbers, scale, zero, bits).sub_(zero).mul_(scale)
+        back = _codes(numbers, scale, zero, bits, out=scratch).sub_(zero).mul_(scale)
         found = back.sub_(numbers).square_().sum(-1, keepdim=True), scale, zero
         better = found[0] < best[0] if best else None
         best = found if better is None else tuple(map(torch.where, (better,) * 3, found, best))
     return best[1], best[2]
 
 
-def _codes(numbers: torch.Tensor, scale: torch.Tensor, zero: torch.Tensor, bits: int) -> torch.Tensor:
+def _codes(
+    numbers: torch.Tensor, scale: torch.Tensor, zero: torch.Tensor, bits: int, out: torch.Tensor | None = None
+) -> torch.Tensor:
     """The nearest codes, in float32."""
-    return torch.addcmul(zero, numbers, _inverse(scale)).round_().clamp_(0, 2**bits - 1)
+    return torch.mul(numbers, _inverse(scale), out=out).add_(zero).round_().clamp_(0, 2**bits - 1)
 
 
 def _inverse(scale: torch.Tensor) -> torch.Tensor:
