@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from embfact.lifecycle.status import Status, write_status
 from embfact.wandb_view.sync import sync_line
 
 
@@ -63,3 +64,40 @@ def test_what_was_sent_is_not_offered_again(tmp_path: Path) -> None:
     assert sync_line([sent, tmp_path / "b", tmp_path / "none"]) == ""
     again = offline(sent, "2")
     assert sync_line([again]) != ""
+
+
+def planned(run: Path, wandb_id: str) -> Path:
+    """A run directory whose status knows the id of its W&B run."""
+    run.mkdir(parents=True)
+    write_status(Status(name=run.name, hash="0" * 64, state="finished", wandb_id=wandb_id), run)
+    return run
+
+
+def test_in_a_folder_of_all_only_what_belongs_to_the_sweep_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "all runs"
+    monkeypatch.setenv("WANDB_DIR", str(home))
+    ids = ("0a0a0a0a", "1b1b1b1b")
+    places = [planned(tmp_path / "sweep" / one, one) for one in ids]
+    assert sync_line(places) == ""
+    ours = [home / "wandb" / f"offline-run-{number}-{one}" for number, one in enumerate(ids)]
+    for folder in ours:
+        folder.mkdir(parents=True)
+        (folder / f"run-{folder.name[-8:]}.wandb").touch()
+    assert sync_line(places) == f"wandb sync '{home}'/wandb/offline-run-*"
+    offline(home)
+    assert meant(sync_line(places), tmp_path) == [str(folder) for folder in ours]
+    assert meant(sync_line(places[:1]), tmp_path) == [str(ours[0])]
+    (ours[0] / "run-0a0a0a0a.wandb.synced").touch()
+    assert meant(sync_line(places), tmp_path) == [str(ours[1])]
+
+
+def test_runs_of_before_the_folder_was_named_are_sent_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = offline(planned(tmp_path / "old", "2c2c2c2c"))
+    new = planned(tmp_path / "new", "3d3d3d3d")
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path / "home"))
+    folder = tmp_path / "home" / "wandb" / "offline-run-1-3d3d3d3d"
+    folder.mkdir(parents=True)
+    (folder / "run-3d3d3d3d.wandb").touch()
+    assert meant(sync_line([old, new]), tmp_path) == [str(old / "wandb" / "offline-run-1-abcd1234"), str(folder)]
