@@ -160,7 +160,9 @@ def _faults_of_padding(name: str, backbone: Mapping[str, Any]) -> list[Fault]:
     rows = backbone.get("vocab_size")
     ids = {key: backbone.get(key) for key in ("pad_token_id", "decoder_start_token_id")}
     return [
-        Fault(f"{key} of {name} is beyond the {rows} rows of its table", str(number), "set it to one of them")
+        Fault(
+            f"{key} of {name} is beyond the {rows} rows of its table", str(number), f"set it to one of 0 to {rows - 1}"
+        )
         for key, number in ids.items()
         if isinstance(rows, int) and isinstance(number, int) and number >= rows
     ]

@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from hydra import version
 from hydra._internal.utils import _run_hydra, get_args_parser
+from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from embfact.composition import CONFIG_NAME, check_question
@@ -77,7 +78,7 @@ def ask(conf_dir: Path, arguments: argparse.Namespace) -> None:
             _run_hydra(arguments, _parser(), _nothing, str(conf_dir), CONFIG_NAME)
         except SystemExit as left:
             if left.code:
-                raise RuntimeError(_last_words(said.getvalue())) from None
+                raise HydraException(_last_words(said.getvalue())) from None
     sys.stderr.write(said.getvalue())
 
 

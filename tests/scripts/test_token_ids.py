@@ -182,7 +182,7 @@ def test_an_id_of_the_configuration_beyond_the_table_is_refused(
     path.write_text(json.dumps(json.loads(path.read_text()) | {key: ROWS}))
     done = train(*data, "data.text=text", *SHORT, f"model.name_or_path={place}", "plan=true", cwd=tmp_path)
     assert done.code == 2
-    assert f"{key} of model {kind} is beyond the {ROWS} rows of its table (found {ROWS})" in done.err
+    assert f"{key} of model {kind} is beyond the {ROWS} rows of its table (found {ROWS}); set it to one" in done.err
 
 
 def test_token_types_that_a_model_does_not_have_end_no_run(
