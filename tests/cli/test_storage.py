@@ -73,8 +73,7 @@ def test_parameters_are_those_of_the_weights_and_bytes_those_of_the_file(
     assert size.dense.embedding.bytes == 4 * V * H
     assert (part.storage, part.quantization) == (storage, "post_training")
     kinds = {tensor.dtype.name for tensor in done.table.values()}
-    quantized = {"uint8", "float16"} | ({"float32"} if method == "albert" else set())  # its projection
-    assert kinds == ({"float16"} if storage == "float16" else quantized)
+    assert kinds == ({"float16"} if storage == "float16" else {"uint8", "float16"})
 
 
 def test_post_training_stores_the_very_weights_that_float32_keeps(run: Callable[..., Done]) -> None:
