@@ -92,7 +92,9 @@ class Rows(nn.Module):
             raise ValueError(f"the rows are stored as {self.storage} already; start from the trained model")
         if storage.quantized and storage.group is None:
             raise ValueError(f"{storage} needs a storage_group; without one it is only read")
-        largest = self.weight.detach().abs().max().item() if self.weight.numel() else 0.0
+        # Not abs().max(), which would make a second table for a moment.
+        extremes = torch.aminmax(self.weight.detach()) if self.weight.numel() else ()
+        largest = max((abs(float(extreme)) for extreme in extremes), default=0.0)
         least, most = storage.range
         if largest == 0 or least <= largest <= most:
             return
