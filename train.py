@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from embfact.launch import main
-from embfact.terminal import as_command
+from embfact.cli.train import main
+from embfact.system.terminal import as_command
 
 if __name__ == "__main__":
     as_command(lambda: main(Path(__file__).resolve().parent / "conf", sys.argv[1:]))

@@ -19,7 +19,7 @@ from typing import Any
 from baselines import compose, dataset_of, prepare, require_trainer, trainer_of
 from side_by_side import machine, table
 
-from embfact.config import RunConfig
+from embfact.config.run_config import RunConfig
 
 
 def main() -> None:
@@ -65,7 +65,7 @@ def report(pairs: Sequence[tuple[float, float]]) -> None:
 def with_embfact(config: RunConfig) -> float:
     """First metric of the first reported split after a run of ours."""
     from embfact.launchers.work import do_run
-    from embfact.sweep import make_plan
+    from embfact.sweep.planner import make_plan
 
     outcome = do_run(make_plan([config])[0])
     if outcome.record is None or outcome.state != "finished":

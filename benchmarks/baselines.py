@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from side_by_side import CONF
 
-from embfact.composition import hydra_session
-from embfact.config import RunConfig
+from embfact.config.compose import hydra_session
+from embfact.config.run_config import RunConfig
 from embfact.errors import ConfigError
 
 Sampling = Literal["padded", "dynamic", "grouped"]
@@ -23,7 +23,7 @@ class Workload:
 
     Attributes:
         config: The configuration of the run.
-        start: Rows and backbone of `embfact.run.load`; the table is replaced as the configuration says.
+        start: Rows and backbone of `embfact.training.run.load`; the table is replaced as the configuration says.
     """
 
     config: RunConfig
@@ -57,9 +57,9 @@ def prepare(words: Sequence[str]) -> Workload:
     """Load rows and backbone of a run, tokenised, and make its embedding smaller."""
     from typing import cast
 
-    from embfact.lifecycle.attempt import Attempt
-    from embfact.records.identity import identify
-    from embfact.run import factorize, load
+    from embfact.runs.attempt import Attempt
+    from embfact.runs.identity import identify
+    from embfact.training.run import factorize, load
 
     config = compose(words)
     identity, attempt = identify(config), cast(Attempt, NoAttempt())

@@ -3,7 +3,7 @@
     EMBFACT_DATA_DIR=... python benchmarks/cost_curves.py --output cost.svg    # SST-2 and IMDB: ten minutes
     python benchmarks/cost_curves.py --quick                                   # tiny: shows that it works
 
-Seconds are those from the first step to the end of the last one of an epoch of `embfact.training.fit`, called directly:
+Seconds are those from the first step to the end of the last one of an epoch of `embfact.training.fit.fit`, called directly:
 no scoring, no checkpoints, no start-up. Expected are the matrix products of the rows without padding, at the speed of
 a matrix product measured here, and 44 bytes for each trained weight and step, at the speed of memory measured here:
 float32 gradients, clipping and AdamW read and write a weight, its gradient and two moments eleven times. Only its slope
@@ -102,7 +102,7 @@ def main() -> None:
     if arguments.output:
         from cost_picture import draw
 
-        from embfact.pictures.style import save
+        from embfact.results.plots.style import save
 
         save(draw(found), arguments.output)
 
@@ -146,8 +146,8 @@ def train(work: Workload, folder: Path) -> tuple[float, int]:
     """Train a copy of the model; seconds of its steps, and how many there were."""
     import pytorch_lightning as pl
 
-    from embfact.run import data_module
-    from embfact.training import fit
+    from embfact.training.fit import fit
+    from embfact.training.run import data_module
 
     class Clock(pl.Callback):
         """When the first step began and the last one ended."""

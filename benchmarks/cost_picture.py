@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from embfact.pictures.style import COLORS
+from embfact.results.plots.style import COLORS
 
 if TYPE_CHECKING:
     from cost_curves import Measured

@@ -28,7 +28,7 @@ import torch
 from embfact.factorization.decomposition import principal_axes
 from embfact.factorization.decomposition_cache import decompose, forget
 from embfact.factorization.svd import SVD
-from embfact.records.resources import peak_memory, reset_peak_memory
+from embfact.system.resources import peak_memory, reset_peak_memory
 
 BLOCK_COLUMNS = 128
 

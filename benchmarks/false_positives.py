@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from side_by_side import table
 
-from embfact.statistics.compare import compare_replicates
-from embfact.statistics.outcomes import Outcomes
-from embfact.statistics.resampling import Replicates, replicates
+from embfact.results.statistics.compare import compare_replicates
+from embfact.results.statistics.outcomes import Outcomes
+from embfact.results.statistics.resampling import Replicates, replicates
 
 SEEDS = Path(__file__).resolve().parents[1] / "tests" / "statistics" / "real_seeds.npz"
 SIZES = (3, 5, 10)

@@ -56,7 +56,7 @@ def main(report: Path, words: list[str]) -> None:
         moments["imports"] = time.time()
         from torch.optim.optimizer import register_optimizer_step_post_hook
 
-        from embfact import run
+        from embfact.training import run
 
         noted(run, "load", "loading")
         noted(run, "factorize", "factorization")

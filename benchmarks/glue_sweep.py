@@ -29,7 +29,7 @@ from baselines import compose, require_trainer, write_texts
 from run_glue_style import command, seconds_of
 from side_by_side import ROUNDS, machine, repeats, table
 
-from embfact.cores import usable_cores
+from embfact.system.cores import usable_cores
 
 TRAIN = Path(__file__).resolve().parents[1] / "train.py"
 GLUE, SWEEP, PARALLEL = "run_glue.py-style", "embfact", "embfact, hydra/launcher=parallel"

@@ -70,7 +70,7 @@ def write_runs(folder: Path, count: int) -> int:
 
 
 def record_values(run: dict[str, Any]) -> dict[str, Any]:
-    """A record as `embfact.records.record` writes it, of the usual size."""
+    """A record as `embfact.runs.record` writes it, of the usual size."""
     amount = {"parameters": 1_978_000, "bytes": 7_912_000}
     sizes = {"embedding": amount, "model": amount}
     options = {f"option_{number}": 0.1 * number for number in range(34)}
@@ -104,7 +104,7 @@ def record_values(run: dict[str, Any]) -> dict[str, Any]:
 
 
 def status_values(failed: bool, ended: str) -> dict[str, Any]:
-    """A status as `embfact.lifecycle.status` writes it."""
+    """A status as `embfact.runs.status` writes it."""
     counts = {"step": 750, "steps": 750, "attempt": 1, "seconds": 50.0, "threads": 1}
     times = {"created": ended, "updated": ended}
     return {"state": "failed" if failed else "finished", "phase": "recording", "message": None} | counts | times

@@ -10,8 +10,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from embfact.composition import read_request
-from embfact.config import RunConfig
+from embfact.config.compose import read_request
+from embfact.config.run_config import RunConfig
 from embfact.data.rated_sentences import letters_and_digits
 from embfact.data.text import load_split
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import TypeVar
 
-from embfact.cores import usable_cores
+from embfact.system.cores import usable_cores
 
 ROUNDS = 3  # fewer measurements have no median worth its name
 CONF = Path(__file__).resolve().parents[1] / "conf"

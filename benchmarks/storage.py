@@ -26,8 +26,8 @@ from side_by_side import table
 from tokenizers import Tokenizer
 from torch.nn import functional
 
+from embfact.embeddings.layout import SCALE_BYTES, Storage, StorageFormat, StorageGroup, packed_bytes
 from embfact.embeddings.quantization import dequantize, quantize
-from embfact.factorization.layout import SCALE_BYTES, Storage, StorageFormat, StorageGroup, packed_bytes
 from embfact.models.backbones import resolve
 
 CLIPS = [1 - 0.05 * step for step in range(11)]

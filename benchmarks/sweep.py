@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from embfact.cores import usable_cores
+from embfact.system.cores import usable_cores
 
 TRAIN = Path(__file__).resolve().parents[1] / "train.py"
 COMMON = ["trainer=cpu", "logger=none", "factorization=svd", "baseline=false", "checkpoint=none"]

@@ -170,7 +170,7 @@ def bare(work: Workload, steps: int) -> tuple[float, list[int]]:
     import torch
 
     from embfact.kernels.swap import for_training
-    from embfact.run import data_module
+    from embfact.training.run import data_module
 
     torch.manual_seed(work.config.seed)
     model, data, options = deepcopy(work.start.model).train(), data_module(work.start, work.config), work.config
@@ -200,10 +200,10 @@ def embfact(work: Workload, steps: int) -> tuple[float, list[int]]:
     """The same with embfact's own training: Lightning, its callbacks, the bar, and W&B's offline logger."""
     import pytorch_lightning as pl
 
-    from embfact.records.identity import identify
-    from embfact.run import data_module
-    from embfact.tracking import Tracker
-    from embfact.training import fit
+    from embfact.runs.identity import identify
+    from embfact.training.fit import fit
+    from embfact.training.run import data_module
+    from embfact.training.wandb_logger import Tracker
 
     lengths: list[int] = []
 

@@ -19,8 +19,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from embfact.terminal import as_command
-from embfact.usage.command_line import Parser, answer
+from embfact.cli.command_line import Parser, answer
+from embfact.system.terminal import as_command
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 
@@ -44,7 +44,7 @@ def _analyse(options: argparse.Namespace) -> Sequence[str]:
     """Do what is asked for; gives the problems of single methods."""
     # Hydra and torch only once the command line holds.
     from embfact.analysis.request import read_analysis_request
-    from embfact.preflight import check_downloads
+    from embfact.runs.preflight import check_downloads
 
     request = read_analysis_request(CONF, options.subjects, options.output, options.words)
     check_downloads([request.config])

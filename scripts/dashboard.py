@@ -29,9 +29,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from embfact.cli.command_line import Parser, answer, check_output, write_output
 from embfact.errors import UserError
-from embfact.terminal import as_command
-from embfact.usage.command_line import Parser, answer, check_output, write_output
+from embfact.system.terminal import as_command
 
 OUTPUT, PORT = Path("sweep.html"), 8000
 
@@ -50,9 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _write(options: argparse.Namespace) -> None:
-    from embfact.dashboard.html import page
-    from embfact.dashboard.payload import payload
-    from embfact.dashboard.sweep import read_sweep
+    from embfact.results.dashboard.html import page
+    from embfact.results.dashboard.payload import payload
+    from embfact.results.dashboard.sweep import read_sweep
 
     if options.port is not None:
         raise UserError("--port is for --watch; leave it out, or say --watch")
@@ -62,7 +62,7 @@ def _write(options: argparse.Namespace) -> None:
 
 
 def _watch(options: argparse.Namespace) -> None:
-    from embfact.dashboard.server import serve
+    from embfact.results.dashboard.server import serve
 
     if options.output is not None:
         raise UserError("--watch serves the page and writes no file; leave out --output, or --watch")

@@ -12,9 +12,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from embfact.terminal import as_command
-from embfact.usage.command_line import Parser, add_run, answer, check_output, write_output
-from embfact.usage.finished_run import open_run
+from embfact.cli.command_line import Parser, add_run, answer, check_output, write_output
+from embfact.runs.finished_run import open_run
+from embfact.system.terminal import as_command
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 
@@ -39,10 +39,10 @@ def _evaluate(options: argparse.Namespace) -> None:
     if options.output:
         check_output(options.output)
     # Hydra and Arrow only once the command line holds.
-    from embfact.usage.target import read_target
+    from embfact.inference.target import read_target
 
     target = read_target(run, CONF, options.overrides)
-    from embfact.usage.evaluation import evaluate
+    from embfact.inference.evaluation import evaluate
 
     evaluation = evaluate(run, target, options.device)
     print("\n".join(evaluation.lines()))

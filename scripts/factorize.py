@@ -27,9 +27,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from embfact.terminal import as_command
-from embfact.usage.command_line import Parser, answer
-from embfact.usage.factorize_table import FORMATS
+from embfact.cli.command_line import Parser, answer
+from embfact.compression.factorize_table import FORMATS
+from embfact.system.terminal import as_command
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 
@@ -48,13 +48,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _factorize(options: argparse.Namespace) -> list[str]:
     """Do what is asked for; gives the problems of single methods."""
     # Hydra and torch only once the command line holds.
-    from embfact.preflight import check_downloads
-    from embfact.usage.factorize_request import read_factorize_request
+    from embfact.compression.factorize_request import read_factorize_request
+    from embfact.runs.preflight import check_downloads
 
     request = read_factorize_request(CONF, options.words, options.multirun)
     check_downloads(job.config for job in request.jobs)
-    from embfact.records.atomic import write_text
-    from embfact.usage.factorize import factorize
+    from embfact.compression.factorize import factorize
+    from embfact.system.atomic import write_text
 
     comparison = factorize(request, _say)
     text = FORMATS[options.format](comparison)

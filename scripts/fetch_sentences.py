@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from embfact.usage.command_line import Parser, answer
+from embfact.cli.command_line import Parser, answer
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fetch(words: Sequence[str]) -> None:
-    from embfact.composition import read_request
+    from embfact.config.compose import read_request
     from embfact.data.sentence_archive import provide
 
     (config,) = read_request(CONF, ["data=movie_sentences", *words], multirun=False).configs

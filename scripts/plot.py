@@ -10,15 +10,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from embfact.cli.command_line import Parser
 from embfact.errors import UserError
-from embfact.pictures.points import MEASURES
-from embfact.pictures.wish import KINDS, Wish, choose
-from embfact.records.collect import find_records
-from embfact.records.remote import is_url
-from embfact.records.table import Table, build_table
-from embfact.tables.notes import warnings
-from embfact.terminal import as_command
-from embfact.usage.command_line import Parser
+from embfact.results.collect import find_records
+from embfact.results.plots.points import MEASURES
+from embfact.results.plots.wish import KINDS, Wish, choose
+from embfact.results.run_table import Table, build_table
+from embfact.results.table.notes import warnings
+from embfact.system.remote import is_url
+from embfact.system.terminal import as_command
 
 FORMATS = (".svg", ".png", ".pdf")
 
@@ -73,8 +73,8 @@ def _table(directories: Sequence[str], output: Path) -> Table:
 def _draw(table: Table, wish: Wish, output: Path) -> None:
     chosen = choose(table, wish)
     # Half a second to import, so only once the words of the command are in order.
-    from embfact.pictures.draw import draw
-    from embfact.pictures.style import save
+    from embfact.results.plots.draw import draw
+    from embfact.results.plots.style import save
 
     try:
         save(draw(table, wish, chosen), output)

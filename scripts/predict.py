@@ -12,10 +12,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from embfact.cli.command_line import Parser, add_run, answer, check_output, write_output
 from embfact.errors import UserError
-from embfact.terminal import as_command
-from embfact.usage.command_line import Parser, add_run, answer, check_output, write_output
-from embfact.usage.finished_run import FinishedRun, open_run
+from embfact.runs.finished_run import FinishedRun, open_run
+from embfact.system.terminal import as_command
 
 OUTPUTS = (".csv", ".jsonl")
 
@@ -62,7 +62,7 @@ def _label(options: argparse.Namespace) -> None:
             raise UserError(f"--output {options.output} has no known ending; use {' or '.join(OUTPUTS)}")
         check_output(options.output)
     # Arrow only once the command line holds.
-    from embfact.usage.labelling import FORMATS, file_rows, given_rows, label_rows
+    from embfact.inference.labelling import FORMATS, file_rows, given_rows, label_rows
 
     if options.file:
         rows = file_rows(run, options.file, options.text_column or [])
@@ -80,7 +80,7 @@ def _glue(options: argparse.Namespace) -> None:
     folder = options.output or run.directory / "submission"
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--output {folder} is a file; with --glue give a folder")
-    from embfact.usage.submission import make_submission, write_submission
+    from embfact.inference.submission import make_submission, write_submission
 
     for path in write_submission(make_submission(run, options.device), folder):
         print(f"wrote {path}")

@@ -10,11 +10,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from embfact.dashboard.sweep import Sweep, read_sweep
+from embfact.cli.command_line import Parser, answer
 from embfact.errors import ConfigError, Fault
-from embfact.records.remote import is_url
-from embfact.terminal import as_command
-from embfact.usage.command_line import Parser, answer
+from embfact.results.dashboard.sweep import Sweep, read_sweep
+from embfact.system.remote import is_url
+from embfact.system.terminal import as_command
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 MARKER = "table.csv"  # by which an older report is known

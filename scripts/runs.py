@@ -19,14 +19,14 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from embfact.cli.command_line import Parser, answer
 from embfact.errors import UserError, nearest
-from embfact.lifecycle.listing import ORDERS, as_json, counts, table
-from embfact.lifecycle.survey import STATES, RunState, look, survey
-from embfact.terminal import as_command
-from embfact.usage.command_line import Parser, answer
+from embfact.runs.listing import ORDERS, as_json, counts, table
+from embfact.runs.survey import STATES, RunState, look, survey
+from embfact.system.terminal import as_command
 
 if TYPE_CHECKING:
-    from embfact.config import RunConfig
+    from embfact.config.run_config import RunConfig
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 _UNITS = {"min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -124,7 +124,7 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from embfact.lifecycle.details import details
+    from embfact.runs.details import details
 
     run = look(options.run) if options.run.is_dir() else None
     if run is None:
@@ -139,8 +139,8 @@ def _retry(options: argparse.Namespace) -> int:
     if not chosen:
         print(f"nothing to do: no run is {_either(options.status)}")
         return 0
-    from embfact.accelerators import check_accelerators
-    from embfact.lifecycle.retry import plan_retry, start_afresh, what_changed
+    from embfact.runs.accelerators import check_accelerators
+    from embfact.sweep.retry import plan_retry, start_afresh, what_changed
 
     retries = [plan_retry(run) for run in chosen]
     for retry in retries:
@@ -158,8 +158,8 @@ def _retry(options: argparse.Namespace) -> int:
 
 def _conduct(configs: Sequence[RunConfig]) -> int:
     """Do runs as train.py does; a run that is several processes is no part of a sweep."""
-    from embfact.composition import Request
-    from embfact.conduct import conduct
+    from embfact.config.compose import Request
+    from embfact.sweep.runner import conduct
 
     if len(configs) > 1 and all(config.trainer.devices == 1 for config in configs):
         return conduct(Request(tuple(configs), multirun=True), CONF)
@@ -172,9 +172,9 @@ def _conduct(configs: Sequence[RunConfig]) -> int:
 
 
 def _prune(options: argparse.Namespace) -> int:
-    from embfact.lifecycle.disk import bytes_below
-    from embfact.lifecycle.prune import is_ours, leftovers, prune, weights
-    from embfact.tables.cells import short
+    from embfact.results.table.cells import short
+    from embfact.runs.prune import is_ours, leftovers, prune, weights
+    from embfact.system.disk import bytes_below
 
     runs = _found(options.directories)
     for folder in leftovers({*options.directories, *(run.directory.parent for run in runs)}):
@@ -212,8 +212,8 @@ def _each(runs: Iterable[RunState], remove: Callable[[RunState], str | None]) ->
 
 
 def _caches(options: argparse.Namespace) -> int:
-    from embfact.lifecycle.caches import caches, default_cache_dir, empty
-    from embfact.tables.cells import short
+    from embfact.results.table.cells import short
+    from embfact.runs.caches import caches, default_cache_dir, empty
 
     found = caches(options.cache_dir or default_cache_dir())
     names = [cache.name for cache in found]

@@ -13,18 +13,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from embfact.cli.command_line import Parser
 from embfact.errors import UserError
-from embfact.records.atomic import write_text
-from embfact.records.collect import Collected, find_records
-from embfact.records.remote import is_url
-from embfact.records.table import Table, build_table
-from embfact.tables.fields import FIGURE_FIELDS, MEAN, ROW_FIELDS, SIZE_FIELDS
-from embfact.tables.layouts import LAYOUTS
-from embfact.tables.notes import sources, warnings
-from embfact.tables.render import FORMATS, render
-from embfact.tables.request import BOLD, STATS, Request
-from embfact.terminal import as_command
-from embfact.usage.command_line import Parser
+from embfact.results.collect import Collected, find_records
+from embfact.results.run_table import Table, build_table
+from embfact.results.table.fields import FIGURE_FIELDS, MEAN, ROW_FIELDS, SIZE_FIELDS
+from embfact.results.table.layouts import LAYOUTS
+from embfact.results.table.notes import sources, warnings
+from embfact.results.table.render import FORMATS, render
+from embfact.results.table.request import BOLD, STATS, Request
+from embfact.system.atomic import write_text
+from embfact.system.remote import is_url
+from embfact.system.terminal import as_command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -119,7 +119,7 @@ def _below(directories: Sequence[str]) -> Collected:
 def _from_wandb(source: str) -> Collected:
     if not source.startswith("wandb:"):
         raise UserError(f"--from cannot read {source!r}; give wandb:ENTITY/PROJECT")
-    from embfact.wandb_view.runs import collected
+    from embfact.results.wandb.runs import collected
 
     return collected(source)
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from embfact.terminal import as_command
-from embfact.usage.command_line import Parser, answer
-from embfact.wandb_view import layout
-from embfact.wandb_view.access import project_of
-from embfact.wandb_view.values import SCORE
+from embfact.cli.command_line import Parser, answer
+from embfact.results.wandb import layout
+from embfact.results.wandb.access import project_of
+from embfact.results.wandb.values import SCORE
+from embfact.system.terminal import as_command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

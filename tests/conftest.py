@@ -17,10 +17,10 @@ from unittest import mock
 import pytest
 from hypothesis import settings
 
+from embfact.cli.train import main
 from embfact.data.sentence_archive import PATH_IN_CACHE
-from embfact.launch import main
-from embfact.lifecycle.caches import default_cache_dir
 from embfact.models.backbones import resolve
+from embfact.runs.caches import default_cache_dir
 from tests.sentence_index import archive
 
 # Read when the hub library is imported: no test may wait for a network.

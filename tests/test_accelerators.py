@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-from embfact.accelerators import Supply, check_accelerators, gpus_of, supply_of, torch_build
-from embfact.config import RunConfig
+from embfact.config.run_config import RunConfig
 from embfact.errors import ConfigError
+from embfact.runs.accelerators import Supply, check_accelerators, gpus_of, supply_of, torch_build
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 NONE = torch.cuda.device_count() == 0 and not torch.backends.mps.is_available()
@@ -97,7 +97,7 @@ def test_what_only_a_gpu_can_do_needs_one(train: Any, tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform == "darwin", reason="only torch knows what a Mac has")
 def test_no_seconds_are_spent_on_it(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from embfact.launch import main\n"
+        "import sys; from pathlib import Path; from embfact.cli.train import main\n"
         "print(main(Path(sys.argv[1]), sys.argv[2:]), 'torch' in sys.modules)"
     )
     command = [sys.executable, "-c", code, str(CONF), *GOOD, "trainer=gpu"]
@@ -120,9 +120,9 @@ def test_a_configuration_can_be_looked_at_on_any_machine(train: Any, tmp_path: P
 
 @pytest.mark.skipif(not NONE, reason="there is a GPU here")
 def test_torch_is_asked_where_nothing_else_can_tell(conf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from embfact.composition import read_request
+    from embfact.config.compose import read_request
 
-    monkeypatch.setattr("embfact.accelerators.torch_build", lambda: None)
+    monkeypatch.setattr("embfact.runs.accelerators.torch_build", lambda: None)
     config: RunConfig = read_request(conf, ["trainer=gpu"], multirun=False).configs[0]
     check_accelerators([config.trainer], ask_torch=False)
     with pytest.raises(ConfigError, match=r"trainer\.accelerator=gpu.*found 0"):

@@ -16,8 +16,8 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, BertForMaskedLM, PreTrainedModel, PreTrainedTokenizerFast
 
 import embfact
+from embfact.embeddings.layout import Storage
 from embfact.factorization.base import Evidence
-from embfact.factorization.layout import Storage
 from embfact.factorization.svd import SVD
 from embfact.factorization.weighted_svd import WeightedSVD
 from embfact.models.compress import compress as compress_by

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from embfact.composition import read_request
-from embfact.config import RunConfig
+from embfact.config.compose import read_request
+from embfact.config.run_config import RunConfig
 from embfact.errors import ConfigError
 from embfact.factorization.svd import SVD
-from embfact.records.identity import identify
+from embfact.runs.identity import identify
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 

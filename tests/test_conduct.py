@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from embfact import conduct
-from embfact.conduct import _wait
-from embfact.launchers.outcome import Outcome
-from embfact.lifecycle.interruption import Interrupted, interruptible
-from embfact.lifecycle.status import LOCK
-from embfact.records.record import CHECKPOINT, RunRecord, write
-from embfact.sweep import PlannedRun
+from embfact.runs.outcome import Outcome
+from embfact.runs.record import CHECKPOINT, RunRecord, write
+from embfact.runs.status import LOCK
+from embfact.sweep import runner as conduct
+from embfact.sweep.planner import PlannedRun
+from embfact.sweep.runner import _wait
+from embfact.system.signals import Interrupted, interruptible
 from tests.launchers.stand_in import planned
 from tests.lifecycle.made_up import held_elsewhere
 from tests.records.conftest import make_values

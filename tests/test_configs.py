@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from embfact.composition import hydra_session, read_request
-from embfact.config import RunConfig
-from embfact.lifecycle.caches import default_cache_dir
+from embfact.config.compose import hydra_session, read_request
+from embfact.config.run_config import RunConfig
+from embfact.runs.caches import default_cache_dir
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 # Options that stand for something of the user's own, which no file can hold.

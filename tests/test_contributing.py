@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import embfact.factorization
-from embfact.launch import main
-from embfact.records.collect import find_records
+from embfact.cli.train import main
+from embfact.results.collect import find_records
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = dict(re.findall(r"^`(\S+)`\n\n```\w+\n(.*?)```$", (ROOT / "CONTRIBUTING.md").read_text(), re.M | re.S))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from embfact.cores import cpu_quota, usable_cores
+from embfact.system.cores import cpu_quota, usable_cores
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_the_quota_of_a_container_counts(tmp_path: Path, files: dict[str, str], 
 
 
 def test_cores_are_those_that_the_process_is_bound_to(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("embfact.cores.CGROUPS", tmp_path)
+    monkeypatch.setattr("embfact.system.cores.CGROUPS", tmp_path)
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {1, 5, 7}, raising=False)
     assert usable_cores() == 3
     (tmp_path / "cpu.max").write_text("250000 100000")

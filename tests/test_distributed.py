@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from torch import distributed
 
 from embfact.data.batches import share_of
-from embfact.distributed import RankLostError, agree, gather, other_ranks, rank, world_size
+from embfact.training.distributed import RankLostError, agree, gather, other_ranks, rank, world_size
 
 
 def group() -> None:
@@ -34,7 +34,7 @@ def ask_for_a_minute() -> None:
 JOIN = """
 import os, signal, time, torch
 from torch import distributed
-from embfact.distributed import agree, gather, rank, world_size
+from embfact.training.distributed import agree, gather, rank, world_size
 distributed.init_process_group("gloo", rank=rank(), world_size=world_size())
 """
 
@@ -142,7 +142,7 @@ LEADER = """
 import sys, time
 from functools import partial
 from pathlib import Path
-import embfact.distributed as d
+import embfact.training.distributed as d
 d.GRACE = 1
 work = partial(exec, sys.argv[1])
 with d.other_ranks(work, devices=2, directory=Path.cwd(), seed=0):

@@ -13,12 +13,12 @@ import torch
 import yaml
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from embfact.composition import read_request
-from embfact.config import RunConfig
+from embfact.config.compose import read_request
+from embfact.config.run_config import RunConfig
 from embfact.factorization.base import Evidence
 from embfact.models.compress import compress
 from embfact.models.trainable import freeze
-from embfact.records.identity import identify, science
+from embfact.runs.identity import identify, science
 from embfact.tasks.sequence_classification import SequenceClassification
 
 V = 60

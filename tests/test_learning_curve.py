@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from embfact.errors import DivergedError
-from embfact.learning_curve import EVERY, FILE_NAME, Divergence, LearningCurve
+from embfact.training.learning_curve import EVERY, FILE_NAME, Divergence, LearningCurve
 
 HEADER = [
     "epoch",

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from embfact.composition import read_request
-from embfact.sweep import duration, make_plan, with_baselines
+from embfact.config.compose import read_request
+from embfact.sweep.planner import duration, make_plan, with_baselines
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 

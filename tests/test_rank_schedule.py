@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from embfact.config.rank_schedule import Projection, rank_schedule
+from embfact.config.sections import RefactorizeConfig
 from embfact.errors import UserError
-from embfact.rank_schedule import Projection, rank_schedule
-from embfact.sections import RefactorizeConfig
 
 EPOCHS = RefactorizeConfig(every="epoch", until=1.0)
 

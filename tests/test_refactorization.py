@@ -14,20 +14,20 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from embfact.composition import read_request
-from embfact.config import RunConfig
+from embfact.config.compose import read_request
+from embfact.config.rank_schedule import Projection
+from embfact.config.run_config import RunConfig
+from embfact.config.sections import OptimizerConfig, RefactorizeConfig
 from embfact.data.datamodule import TextDataModule
 from embfact.data.tokenized import Tokenized
 from embfact.embeddings.low_rank import LowRankEmbedding
 from embfact.errors import UserError
 from embfact.factorization.base import Evidence
 from embfact.models.compress import compress
-from embfact.rank_schedule import Projection
-from embfact.refactorization import Refactorization
-from embfact.sections import OptimizerConfig, RefactorizeConfig
 from embfact.tasks import sequence_classification
 from embfact.tasks.sequence_classification import SequenceClassification
-from embfact.training import Fitted, fit
+from embfact.training.fit import Fitted, fit
+from embfact.training.refactorization import Refactorization
 
 V, WIDTH, RANK = 40, 16, 4
 COUNTS = Evidence(token_counts=torch.arange(1.0, V + 1, dtype=torch.float64))

@@ -10,9 +10,9 @@ from scipy.stats import pearsonr
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from embfact import reference
 from embfact.data.tokenized import Tokenized
-from embfact.reference import baselines
+from embfact.tasks import reference
+from embfact.tasks.reference import baselines
 
 VOCABULARY = 30
 

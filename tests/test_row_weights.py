@@ -14,9 +14,9 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
+from embfact.config.sections import OptimizerConfig
 from embfact.data.datamodule import TextDataModule
 from embfact.data.tokenized import Tokenized
-from embfact.sections import OptimizerConfig
 from embfact.tasks.sequence_classification import SequenceClassification
 
 V, ROWS = 40, 45

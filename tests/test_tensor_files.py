@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from embfact.tensor_files import read_tensors, write_tensors
+from embfact.system.tensor_files import read_tensors, write_tensors
 
 TENSORS = {"a": torch.arange(6, dtype=torch.float64).reshape(2, 3), "b": torch.tensor([1, 2], dtype=torch.int32)}
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from embfact.terminal import Patient
+from embfact.system.terminal import Patient
 
 # A command that prints some lines to both streams, and then does what it is for.
 COMMAND = """
 import sys
 from pathlib import Path
-from embfact.terminal import as_command
+from embfact.system.terminal import as_command
 def main():
     for line in sys.argv[1:] + [str(number) for number in range(20_000)]:
         print(line)

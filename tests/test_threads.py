@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from embfact import threads
-from embfact.composition import read_request
-from embfact.config import RunConfig
-from embfact.lifecycle.attempt import Attempt
-from embfact.lifecycle.status import read_status
-from embfact.records.identity import Identity
-from embfact.threads import use_threads
+from embfact.config.compose import read_request
+from embfact.config.run_config import RunConfig
+from embfact.runs.attempt import Attempt
+from embfact.runs.identity import Identity
+from embfact.runs.status import read_status
+from embfact.training import threads
+from embfact.training.threads import use_threads
 
 
 @pytest.fixture(autouse=True)

@@ -14,18 +14,18 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from embfact.composition import read_request
-from embfact.config import RunConfig
+from embfact.config.compose import read_request
+from embfact.config.run_config import RunConfig
+from embfact.config.sections import OptimizerConfig
 from embfact.data import datamodule
 from embfact.data.datamodule import TextDataModule
 from embfact.data.tokenized import Tokenized
-from embfact.inference import predict
+from embfact.inference.logits import predict
 from embfact.models.compress import compress
 from embfact.models.loading import load_backbone
-from embfact.sections import OptimizerConfig
 from embfact.tasks import sequence_classification
 from embfact.tasks.sequence_classification import SequenceClassification
-from embfact.training import Fitted, fit
+from embfact.training.fit import Fitted, fit
 
 V, WIDTH = 40, 16
 OPTIMIZER = OptimizerConfig(name="adamw", lr=1e-3, weight_decay=0.01, warmup_ratio=0.1)

@@ -13,17 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from embfact.dashboard.payload import payload
-from embfact.dashboard.sweep import Sweep
 from embfact.factorization.target import SizeTarget
-from embfact.pictures.points import lines
-from embfact.records.collect import Collected
-from embfact.records.record import RunRecord
-from embfact.records.table import Table, build_table
+from embfact.formatting.typed import number, typed
+from embfact.results.collect import Collected
+from embfact.results.dashboard.payload import payload
+from embfact.results.dashboard.sweep import Sweep
+from embfact.results.plots.points import lines
+from embfact.results.run_table import Table, build_table
+from embfact.results.table.render import FORMATS, render
+from embfact.results.table.request import Request
+from embfact.runs.record import RunRecord
 from embfact.search.plan import in_words
-from embfact.tables.render import FORMATS, render
-from embfact.tables.request import Request
-from embfact.typed import number, typed
 from tests.records.conftest import make_values
 
 

@@ -10,10 +10,11 @@ import torch
 from pydantic import ValidationError
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from embfact.config.validation import faults_of
+from embfact.embeddings.layout import DEFAULT_GROUP, Storage, StorageFormat, StorageGroup
 from embfact.errors import UserError, nearest
 from embfact.factorization.base import BudgetUnit, Evidence, EvidenceKind, Method
 from embfact.factorization.catalog import method_of
-from embfact.factorization.layout import DEFAULT_GROUP, Storage, StorageFormat, StorageGroup
 from embfact.factorization.target import SizeTarget
 from embfact.models import checkpoint
 from embfact.models.compress import compress as replace_table
@@ -24,7 +25,6 @@ from embfact.models.table import dense_table
 from embfact.models.token_ids import check_ids
 from embfact.models.undo import unchanged_on_error
 from embfact.models.wrapping import unwrapped
-from embfact.validation import faults_of
 
 __all__ = ["Summary", "compress", "from_pretrained", "save_pretrained", "summary"]
 

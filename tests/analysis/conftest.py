@@ -11,7 +11,7 @@ from embfact.analysis.texts import Texts
 from embfact.analysis.variants import DENSE, Variant
 from embfact.analysis.vocabulary import Vocabulary
 from embfact.data.tokenized import Tokenized
-from embfact.factorization.layout import Size
+from embfact.embeddings.layout import Size
 
 V, H, N = 90, 12, 40
 

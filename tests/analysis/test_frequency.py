@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embfact.analysis.frequency import UNSEEN, frequency_groups, relative_error
+from embfact.compression.factorize_model import squared_errors
 from embfact.embeddings.dense import DenseEmbedding
-from embfact.usage.factorize_model import squared_errors
 
 
 @given(counts=st.lists(st.integers(0, 5), min_size=1, max_size=80), seed=st.integers(0, 5))

@@ -16,7 +16,7 @@ from unittest import mock
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from embfact import composition
+from embfact.config import compose as composition
 
 _words = str.split
 GROUPS = _words(

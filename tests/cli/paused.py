@@ -15,10 +15,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from embfact.launch import main
-from embfact.lifecycle import interruption
-from embfact.lifecycle.interruption import leave
-from embfact.lifecycle.life import Life
+from embfact.cli.train import main
+from embfact.runs.life import Life
+from embfact.system import signals as interruption
+from embfact.system.signals import leave
 
 WRITING = ("caching", "checkpointing", "evaluating", "recording")
 CONF = Path(__file__).resolve().parents[2] / "conf"

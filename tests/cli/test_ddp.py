@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from embfact.lifecycle.status import read_status
-from embfact.records.record import RunRecord, read
+from embfact.runs.record import RunRecord, read
+from embfact.runs.status import read_status
 
 TRAIN = Path(__file__).resolve().parents[2] / "train.py"
 # 7 batches an epoch, the last one of a single row: one process has none of it.

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from safetensors import safe_open
 
-from embfact.config import RunConfig
-from embfact.records.collect import find_records
-from embfact.records.record import RunRecord
+from embfact.config.run_config import RunConfig
+from embfact.results.collect import find_records
+from embfact.runs.record import RunRecord
 
 ROOT = Path(__file__).resolve().parents[2]
 METHODS = sorted(path.stem for path in (ROOT / "conf" / "factorization").glob("*.yaml"))

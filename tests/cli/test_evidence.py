@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from embfact.records.record import read
+from embfact.runs.record import read
 
 GRADIENT_METHODS = "factorization=fisher_svd,kronecker_svd"
 

@@ -16,12 +16,12 @@ from typing import Any
 
 import pytest
 
-from embfact.composition import Request, read_request
-from embfact.conduct import conduct
+from embfact.cli.train import main
+from embfact.config.compose import Request, read_request
 from embfact.factorization.random import Random
-from embfact.launch import main
-from embfact.lifecycle.status import read_status
-from embfact.records.record import read
+from embfact.runs.record import read
+from embfact.runs.status import read_status
+from embfact.sweep.runner import conduct
 
 ROOT = Path(__file__).resolve().parents[2]
 NOBODY = 65534

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from embfact.records.record import RunRecord, read
+from embfact.runs.record import RunRecord, read
 
 DENSE = ["factorization=none", "checkpoint=last", "optimizer.lr=1e-3"]
 
@@ -50,9 +50,9 @@ def only(folder: Path) -> Callable[[str], RunRecord]:
 def test_a_run_starts_from_the_weights_the_dense_run_ended_with(command, dense, folder, only):
     import torch
 
+    from embfact.config.sections import ModelConfig
     from embfact.models import checkpoint
     from embfact.models.loading import load_backbone
-    from embfact.sections import ModelConfig
 
     trained, _ = checkpoint.load(folder / dense / "checkpoint")
     config = ModelConfig.model_validate(read(folder / dense).config["model"] | {"from_run": str(folder / dense)})
@@ -203,9 +203,9 @@ def test_a_compressed_run_is_refused(method, command, dense, folder):
 
 
 def test_a_head_for_other_labels_is_refused_where_it_is_loaded(command, dense, folder):
+    from embfact.config.sections import ModelConfig
     from embfact.errors import ModelError
     from embfact.models.loading import load_backbone
-    from embfact.sections import ModelConfig
 
     config = ModelConfig.model_validate(read(folder / dense).config["model"] | {"from_run": str(folder / dense)})
     with pytest.raises(ModelError, match=r"no classifier\.bias of this shape: it was trained for other labels"):

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from embfact.lifecycle.life import Life
-from embfact.records.record import read
+from embfact.runs.life import Life
+from embfact.runs.record import read
 
 PAUSED = Path(__file__).with_name("paused.py")
 PHASES = ("loading", "caching", "factorizing", "training", "checkpointing", "evaluating", "recording")

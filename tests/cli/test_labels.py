@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from embfact.composition import read_request
+from embfact.config.compose import read_request
 from embfact.data.text import load_text
-from embfact.preflight import faults_of_run
+from embfact.runs.preflight import faults_of_run
 
 FILES = ["data=files", "data.selection_size=0", "checkpoint=last", "data.train_size=null", "data.eval_size=null"]
 SMALL = [*FILES, "factorization=none", "trainer.max_steps=1", "output_dir=runs"]

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from embfact.records.record import read
+from embfact.runs.record import read
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 # Prints the resident memory in bytes after every run, at the end as JSON.
 PROGRAM = """
 import json, resource, sys
 from pathlib import Path
-from embfact.launch import main
+from embfact.cli.train import main
 from embfact.launchers.sweep_task import SweepTask
 
 resident, report = [], SweepTask.report

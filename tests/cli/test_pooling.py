@@ -7,9 +7,9 @@ from typing import Any, get_args
 
 import pytest
 
-from embfact.records.collect import find_records
-from embfact.records.record import RunRecord
-from embfact.sections import Pooling
+from embfact.config.sections import Pooling
+from embfact.results.collect import find_records
+from embfact.runs.record import RunRecord
 
 SMALL = ["model.architecture.hidden_size=32", "model.architecture.intermediate_size=32"]
 SMALL += ["model.architecture.num_hidden_layers=1", "trainer.max_steps=1", "trainer.threads=1", "trainer=cpu"]

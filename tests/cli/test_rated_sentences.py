@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from embfact.composition import read_request
+from embfact.config.compose import read_request
 from embfact.data.sentence_archive import PATH_IN_CACHE, RELEASE
-from embfact.records.collect import find_records
+from embfact.results.collect import find_records
 from tests.sentence_index import archive, distribution, serving, written
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,7 +80,7 @@ def test_an_own_copy_needs_no_index(command: Any, sentences: Path, tmp_path: Pat
 
 def test_without_an_index_nothing_is_started_and_nothing_heavy_imported(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from embfact.launch import main\n"
+        "import sys; from pathlib import Path; from embfact.cli.train import main\n"
         f"code = main(Path({str(ROOT / 'conf')!r}), {[*TINY, 'paths.cache_dir=cache', 'rank=8,16', '-m']!r})\n"
         "print(code, sorted({'torch', 'transformers', 'pyarrow', 'datasets', 'requests'} & set(sys.modules)))"
     )

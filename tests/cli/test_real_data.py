@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from embfact.records.collect import find_records
+from embfact.results.collect import find_records
 
 TRAIN = Path(__file__).resolve().parents[2] / "train.py"
 MIRROR = Path(os.environ.get("EMBFACT_DATA_DIR", "nowhere"))

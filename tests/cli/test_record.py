@@ -20,10 +20,10 @@ from safetensors import safe_open
 from scipy import stats
 from sklearn import metrics as reference
 
-from embfact.config import RunConfig
+from embfact.config.run_config import RunConfig
 from embfact.data.text import load_text
-from embfact.records.identity import identify
-from embfact.records.record import RunRecord, read
+from embfact.runs.identity import identify
+from embfact.runs.record import RunRecord, read
 
 GOOD, BAD = ["fine", "witty", "lovely", "bright"], ["dull", "awful", "stale", "boring"]
 V, H, RANK = 30522, 128, 8

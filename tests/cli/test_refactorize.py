@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from safetensors.numpy import load_file
 
-from embfact.records.record import RunRecord, read
+from embfact.runs.record import RunRecord, read
 
 V, H = 30522, 128
 WORDS = ["rank=8", "baseline=false", "output_dir=runs"]

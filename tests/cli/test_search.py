@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from embfact.records.record import read
+from embfact.runs.record import read
 
 TRAIN = Path(__file__).resolve().parents[2] / "train.py"
 SEARCH = ["experiment=search_lr", "factorization=svd", "rank=8", "seed=0,1"]
@@ -212,7 +212,7 @@ def test_a_missing_optuna_is_told_with_the_command_that_installs_it(
 
 def test_optuna_is_not_imported_where_nothing_is_tuned(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from embfact.launch import main; "
+        "import sys; from pathlib import Path; from embfact.cli.train import main; "
         f"main(Path({str(TRAIN.parent / 'conf')!r}), ['plan=true', 'factorization=svd,none', '-m']); "
         "sys.exit('optuna' in sys.modules or 'sqlalchemy' in sys.modules)"
     )

@@ -12,7 +12,7 @@ import pytest
 from pyarrow import parquet
 
 from embfact.models import backbones, word_vectors
-from embfact.records.collect import find_records
+from embfact.results.collect import find_records
 
 ROOT = Path(__file__).resolve().parents[2]
 METHODS = sorted(path.stem for path in (ROOT / "conf" / "factorization").glob("*.yaml") if path.stem != "albert")

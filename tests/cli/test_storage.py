@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from embfact.config import RunConfig
-from embfact.factorization.layout import Storage
-from embfact.records.collect import Collected
-from embfact.records.record import RunRecord, read
-from embfact.records.table import build_table
+from embfact.config.run_config import RunConfig
+from embfact.embeddings.layout import Storage
+from embfact.results.collect import Collected
+from embfact.results.run_table import build_table
+from embfact.runs.record import RunRecord, read
 
 V, H, RANK = 30522, 128, 8
 WORDS = [f"rank={RANK}", "baseline=false", "output_dir=runs"]
@@ -96,7 +96,7 @@ def test_where_training_imitates_the_storage_the_held_out_figures_are_those_of_t
 ) -> None:
     from embfact.data.text import load_text
     from embfact.data.tokenized import tokenize
-    from embfact.inference import predict
+    from embfact.inference.logits import predict
     from embfact.models.checkpoint import load
 
     done = run(*AWARE)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from embfact.records.record import RunRecord, read
+from embfact.runs.record import RunRecord, read
 
 SWEEP = ["factorization=svd,none", "rank=8", "seed=0,1", "-m"]
 ORDER = ["none-s0", "none-s1", "svd-r8-s0", "svd-r8-s1"]

@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from embfact.factorization.random import Random
-from embfact.lifecycle.interruption import Interrupted
-from embfact.records.record import RunRecord, read
-from embfact.wandb_view.runs import collected
-from embfact.wandb_view.values import summary
+from embfact.results.wandb.runs import collected
+from embfact.results.wandb.values import summary
+from embfact.runs.record import RunRecord, read
+from embfact.system.signals import Interrupted
 from tests.wandb_view.service import KEY, serving
 from tests.wandb_view.wandb_file import Offline, read_offline
 

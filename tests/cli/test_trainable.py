@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from embfact.composition import read_request
+from embfact.config.compose import read_request
 
 WORDS = ["rank=8", "baseline=false", "output_dir=runs", "checkpoint=last"]
 HEAD = {"classifier.weight", "classifier.bias"}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from embfact.composition import read_request
+from embfact.config.compose import read_request
 from tests.wandb_view.wandb_file import read_offline
 
 PLAN = ["model=bert_scratch", "rank=16", "plan=true"]

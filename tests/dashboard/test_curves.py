@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from embfact.dashboard.curves import MOST_POINTS, read_curves
-from embfact.records.curve import FILE_NAME
+from embfact.results.dashboard.curves import MOST_POINTS, read_curves
+from embfact.runs.curve import FILE_NAME
 
 HEADER = "epoch,step,train/loss,selection/accuracy\n"
 

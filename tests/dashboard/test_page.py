@@ -9,9 +9,9 @@ import re
 
 import pytest
 
-from embfact.dashboard.html import page
-from embfact.dashboard.payload import payload
-from embfact.dashboard.sweep import read_sweep
+from embfact.results.dashboard.html import page
+from embfact.results.dashboard.payload import payload
+from embfact.results.dashboard.sweep import read_sweep
 from tests.dashboard.made_up import HOSTILE, write_hostile, write_large, write_run, write_small
 from tests.lifecycle.made_up import write_record, write_state
 from tests.records.conftest import make_values

@@ -13,8 +13,8 @@ from http.client import HTTPConnection
 
 import pytest
 
-from embfact.dashboard.server import LOOPBACK, make_server
 from embfact.errors import UserError
+from embfact.results.dashboard.server import LOOPBACK, make_server
 from tests.dashboard.made_up import write_run, write_small
 from tests.lifecycle.made_up import write_state
 from tests.records.conftest import make_values

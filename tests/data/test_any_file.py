@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from embfact.config.sections import DataConfig
 from embfact.data.text import load_text
 from embfact.errors import DataError
-from embfact.sections import DataConfig
 
 EXAMPLES = settings(max_examples=150, derandomize=True, database=None)
 

@@ -12,10 +12,10 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from embfact.config.sections import DataConfig
 from embfact.data.fingerprint import fingerprint
 from embfact.data.text import load_split, load_text
 from embfact.errors import DataError
-from embfact.sections import DataConfig
 
 CONF = Path(__file__).parents[2] / "conf"
 

@@ -9,8 +9,8 @@ from torch import nn
 from torch.nn import functional
 
 from embfact.embeddings.build import CLASSES, build_embedding, describe_embedding
+from embfact.embeddings.layout import FLOAT32
 from embfact.embeddings.quantization import dequantize, quantize
-from embfact.factorization.layout import FLOAT32
 from embfact.models.size import model_size
 from tests.embeddings.examples import EXAMPLES, HIDDEN_SIZE, VOCAB_SIZE, numbers
 from tests.storages import STORAGES, STORED

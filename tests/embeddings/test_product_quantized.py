@@ -8,8 +8,8 @@ import torch
 from torch.nn import functional
 
 from embfact.embeddings.build import build_embedding, describe_embedding
+from embfact.embeddings.layout import Storage
 from embfact.embeddings.product_quantized import ProductQuantizedEmbedding, nearest
-from embfact.factorization.layout import Storage
 from embfact.models.size import model_size
 
 IDS = torch.tensor([[0, 3, 3], [10, 1, 0]])

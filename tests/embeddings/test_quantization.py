@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
 
+from embfact.embeddings.layout import Storage
 from embfact.embeddings.quantization import dequantize, imitate, pack, quantize, unpack
-from embfact.factorization.layout import Storage
 from embfact.models.backbones import resolve
 from tests.storages import QUANTIZED, STORED
 

@@ -5,9 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from embfact.embeddings.layout import FLOAT32, Storage
 from embfact.embeddings.quantization import dequantize, quantize
 from embfact.embeddings.rows import Rows
-from embfact.factorization.layout import FLOAT32, Storage
 from embfact.models.size import model_size
 from tests.storages import QUANTIZED, STORAGES, STORED
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
+from embfact.config.sections import OptimizerConfig
 from embfact.data.tokenized import Tokenized
-from embfact.sections import OptimizerConfig
 from embfact.tasks.sequence_classification import SequenceClassification
 
 V, PAD, END = 40, 1, 2

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from embfact import evidence
-from embfact.composition import hydra_session
-from embfact.config import RunConfig
+from embfact.config.compose import hydra_session
+from embfact.config.run_config import RunConfig
 from embfact.data.tokenized import Tokenized
 from embfact.evidence.gradients import Calibration
 from embfact.factorization.none import Dense

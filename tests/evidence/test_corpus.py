@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from embfact.config.sections import CORPUS_FILES
 from embfact.data.readers import READERS
 from embfact.errors import DataError
 from embfact.evidence.corpus import read_corpus
-from embfact.sections import CORPUS_FILES
 
 TEXTS = ["a fine film", 'dull, "very" dull', "größer"]
 

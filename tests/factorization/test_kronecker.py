@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from embfact.embeddings.layout import Part
 from embfact.factorization.kronecker import Kronecker
-from embfact.factorization.layout import Part
 from embfact.models.size import model_size
 from tests.storages import STORAGES
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tensorly.decomposition import tensor_train_matrix
 
-from embfact.factorization.layout import Part
+from embfact.embeddings.layout import Part
 from embfact.factorization.tensor_train import TensorTrain, balanced_divisors, ceil_root
 from embfact.models.size import model_size
 from tests.storages import STORAGES

@@ -9,7 +9,7 @@ from unittest import mock
 from embfact.launchers import ray_tasks, submitit_jobs
 from embfact.launchers.base import OwnLauncher
 from embfact.launchers.sweep_task import SweepTask
-from embfact.lifecycle.interruption import Interrupted, interruptible
+from embfact.system.signals import Interrupted, interruptible
 from tests.launchers.stand_in import planned, work
 
 

@@ -12,15 +12,15 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from embfact.composition import read_request
-from embfact.launchers.outcome import Outcome
+from embfact.config.compose import read_request
 from embfact.launchers.parallel import Pool
 from embfact.launchers.slots import Slot
 from embfact.launchers.sweep_task import SweepTask
-from embfact.lifecycle.interruption import Interrupted, held_back, interruptible, last_words
-from embfact.lifecycle.lock import acquire
-from embfact.lifecycle.status import LOCK, Status, write_status
-from embfact.sweep import PlannedRun, make_plan
+from embfact.runs.outcome import Outcome
+from embfact.runs.status import LOCK, Status, write_status
+from embfact.sweep.planner import PlannedRun, make_plan
+from embfact.system.lock import acquire
+from embfact.system.signals import Interrupted, held_back, interruptible, last_words
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 NOTES = "notes.txt"

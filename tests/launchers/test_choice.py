@@ -33,7 +33,7 @@ def test_an_option_that_a_launcher_does_not_have_is_refused(train: Any, tiny: li
 def test_a_folder_that_cannot_be_made_costs_its_runs_alone(train: Any, tiny: list[str], tmp_path: Path) -> None:
     # It could be written to when the sweep was checked.
     folders = f"output_dir={tmp_path}/good,{tmp_path}/other"
-    from embfact import execution
+    from embfact.training import execution
 
     acquire = execution.acquire
 

@@ -16,15 +16,15 @@ from tempfile import TemporaryDirectory
 import pytest
 import yaml
 
-from embfact.composition import read_request
+from embfact.config.compose import read_request
+from embfact.config.sections import Section
 from embfact.launchers import extras
 from embfact.launchers.base import OwnLauncher
 from embfact.launchers.ray_tasks import RayOptions
 from embfact.launchers.remote import attempts, enter, missed, with_threads
 from embfact.launchers.slurm import SlurmOptions
 from embfact.launchers.submitit_jobs import LocalOptions
-from embfact.lifecycle.status import read_status
-from embfact.sections import Section
+from embfact.runs.status import read_status
 from tests.conftest import Answer
 from tests.launchers.stand_in import planned, tell
 
@@ -67,7 +67,7 @@ def test_the_configuration_of_a_launcher_has_every_option_and_values_that_are_va
 def test_an_engine_is_not_imported_to_find_out_whether_it_is_there(tmp_path: Path):
     words = ["factorization=none", "baseline=false", f"output_dir={tmp_path}", "plan=true", "-m"]
     program = (
-        "import sys; from pathlib import Path; from embfact.launch import main\n"
+        "import sys; from pathlib import Path; from embfact.cli.train import main\n"
         f"for name in {[*ENGINES]}:\n"
         f"    main(Path({str(ROOT / 'conf')!r}), [f'hydra/launcher={{name}}', *{words}])\n"
         "    print(sorted({'torch', 'ray', 'submitit'} & set(sys.modules)))"

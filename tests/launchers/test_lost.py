@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from embfact.launchers.lost import lost
-from embfact.lifecycle.lock import acquire
-from embfact.lifecycle.status import LOCK, read_status
-from embfact.records.record import RunRecord, write
-from embfact.sweep import PlannedRun
+from embfact.runs.record import RunRecord, write
+from embfact.runs.status import LOCK, read_status
+from embfact.sweep.planner import PlannedRun
+from embfact.system.lock import acquire
 from tests.launchers.stand_in import planned, tell
 from tests.records.conftest import make_values
 

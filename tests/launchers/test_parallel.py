@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from embfact.cores import usable_cores
-from embfact.launchers.outcome import Outcome
 from embfact.launchers.parallel import Pool
 from embfact.launchers.slots import Slot
 from embfact.launchers.sweep_task import SweepTask
-from embfact.lifecycle.lock import holder
-from embfact.lifecycle.status import LOCK, read_status
-from embfact.sweep import PlannedRun
+from embfact.runs.outcome import Outcome
+from embfact.runs.status import LOCK, read_status
+from embfact.sweep.planner import PlannedRun
+from embfact.system.cores import usable_cores
+from embfact.system.lock import holder
 from tests.conftest import Answer
 from tests.launchers.stand_in import notes, planned, tell, work
 

@@ -16,8 +16,8 @@ import pytest
 
 from embfact.launchers.ray_tasks import RayLauncher
 from embfact.launchers.sweep_task import SweepTask
-from embfact.lifecycle.status import read_status
-from embfact.records.record import is_finished
+from embfact.runs.record import is_finished
+from embfact.runs.status import read_status
 from tests.launchers.stand_in import notes, planned, work
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(find_spec("ray") is None, reason="needs Ray")]

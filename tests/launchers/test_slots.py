@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from embfact.accelerators import visible_gpus
-from embfact.composition import read_request
-from embfact.config import RunConfig
+from embfact.config.compose import read_request
+from embfact.config.run_config import RunConfig
 from embfact.launchers.slots import Slot, faults, lay_out
+from embfact.runs.accelerators import visible_gpus
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 TWO_GPUS = ("0", "GPU-5f3a")

@@ -15,8 +15,8 @@ import pytest
 
 from embfact.launchers.submitit_jobs import LocalLauncher
 from embfact.launchers.sweep_task import SweepTask
-from embfact.lifecycle.status import read_status
-from embfact.records.record import read
+from embfact.runs.record import read
+from embfact.runs.status import read_status
 from tests.launchers.stand_in import notes, planned, work
 
 pytest.importorskip("submitit")

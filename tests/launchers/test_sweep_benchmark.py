@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from embfact.cores import usable_cores
+from embfact.system.cores import usable_cores
 
 BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "sweep.py"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import embfact
-from embfact.lifecycle.status import Status, write_status
+from embfact.runs.status import Status, write_status
 from tests.records.conftest import make_values
 
 NAME = "sst2-minilm-svd-r64-s0-"
@@ -37,7 +37,7 @@ def write_state(directory: Path, state: str, **changes: Any) -> Path:
 def held_elsewhere(lock: Path) -> Iterator[subprocess.Popen[str]]:
     """Another process holds a lock for the block; it is killed afterwards, without a chance to let go of it."""
     code = (
-        "import sys, time, pathlib; from embfact.lifecycle.lock import acquire\n"
+        "import sys, time, pathlib; from embfact.system.lock import acquire\n"
         "lock = acquire(pathlib.Path(sys.argv[1])); print('held' if lock else 'busy', flush=True); time.sleep(60)"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(embfact.__file__).parents[1])}

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from embfact.lifecycle.announce import announce
-from embfact.lifecycle.status import LOCK, RESUME, Status, read_status
-from embfact.records.config_file import read_config
-from embfact.records.identity import Identity
-from embfact.records.record import RunRecord
-from embfact.sweep import PlannedRun
+from embfact.runs.config_file import read_config
+from embfact.runs.identity import Identity
+from embfact.runs.record import RunRecord
+from embfact.runs.status import LOCK, RESUME, Status, read_status
+from embfact.sweep.planner import PlannedRun
+from embfact.sweep.prepare import announce
 from tests.launchers.stand_in import planned
 from tests.lifecycle.made_up import held_elsewhere, write_record, write_state
 from tests.records.conftest import make_values

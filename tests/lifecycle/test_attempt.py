@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from embfact.lifecycle.attempt import Attempt
-from embfact.lifecycle.interruption import Interrupted, held_back, interruptible
-from embfact.lifecycle.status import read_status
-from embfact.records.identity import Identity
+from embfact.runs.attempt import Attempt
+from embfact.runs.identity import Identity
+from embfact.runs.status import read_status
+from embfact.system.signals import Interrupted, held_back, interruptible
 
 
 def identity_in(folder: Path, digest: str = "ab" * 32) -> Identity:

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from embfact.lifecycle.changes import changes
-from embfact.lifecycle.status import Status
-from embfact.records.identity import Identity
-from embfact.records.record import RunRecord
-from embfact.sweep import PlannedRun
+from embfact.runs.identity import Identity
+from embfact.runs.record import RunRecord
+from embfact.runs.status import Status
+from embfact.sweep.changes import changes
+from embfact.sweep.planner import PlannedRun
 from tests.launchers.stand_in import planned
 from tests.lifecycle.made_up import NAME, write_record, write_state
 from tests.records.conftest import make_values

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 import embfact
-from embfact.lifecycle import interruption
-from embfact.lifecycle.interruption import (
+from embfact.system import signals as interruption
+from embfact.system.signals import (
     SIGNALS,
     Interrupted,
     answer,
@@ -52,7 +52,7 @@ def start(code: str, *, grace: float = 4.0, stdout: int = subprocess.PIPE) -> su
     before = (
         "import atexit, hashlib, os, sys, threading, time\n"
         "from embfact.lifecycle import interruption\n"
-        "from embfact.lifecycle.interruption import *\n"
+        "from embfact.system.signals import *\n"
         "def ready(): print('ready', file=sys.stderr, flush=True)\n"
         f"interruption.GRACE = {grace}\n"
     )

@@ -12,10 +12,10 @@ from typing import get_args
 
 import pytest
 
-from embfact.lifecycle import life as lives
-from embfact.lifecycle.life import Life, pending
-from embfact.lifecycle.status import FILE_NAME, Phase, State, Status, read_status, write_status
-from embfact.records.identity import Identity
+from embfact.runs import life as lives
+from embfact.runs.identity import Identity
+from embfact.runs.life import Life, pending
+from embfact.runs.status import FILE_NAME, Phase, State, Status, read_status, write_status
 from tests.lifecycle.made_up import NAME, write_state
 
 

@@ -17,15 +17,15 @@ from threading import Timer
 import pytest
 
 import embfact
-from embfact.lifecycle import lock as locks
-from embfact.lifecycle.lock import STALE, Holder, acquire, built_once, held, holder
+from embfact.system import lock as locks
+from embfact.system.lock import STALE, Holder, acquire, built_once, held, holder
 from tests.lifecycle.made_up import held_elsewhere
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(embfact.__file__).parents[1])}
 START = """
 import errno, fcntl, os, sys, time
 from pathlib import Path
-from embfact.lifecycle import lock
+from embfact.system import lock
 path = Path(sys.argv[1])
 """
 # Lines of two processes that are in the block at once would be mixed.

@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 
-from embfact.lifecycle.prune import is_ours, leftovers, prune, weights
-from embfact.lifecycle.survey import look, survey
+from embfact.runs.prune import is_ours, leftovers, prune, weights
+from embfact.runs.survey import look, survey
 from tests.lifecycle.made_up import held_elsewhere, write_record, write_state
 
 NAME = "sst2-minilm-svd-r64-s0-0123abcd"
@@ -51,7 +51,7 @@ def test_a_prune_that_is_killed_leaves_no_half_run(failed, monkeypatch):
 
     run = look(failed)
     with monkeypatch.context() as patch:
-        patch.setattr("embfact.lifecycle.prune.rmtree", killed)
+        patch.setattr("embfact.runs.prune.rmtree", killed)
         with pytest.raises(KeyboardInterrupt):
             prune(run)
     assert survey([failed.parent]) == []

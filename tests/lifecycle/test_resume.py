@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from embfact.lifecycle import resume
-from embfact.lifecycle.resume import NOTE, Resumable, random_state, restore_random
+from embfact.runs import resume
+from embfact.runs.resume import NOTE, Resumable, random_state, restore_random
 
 
 @pytest.fixture

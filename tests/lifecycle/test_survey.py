@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import embfact
-from embfact.lifecycle.survey import look, survey
+from embfact.runs.survey import look, survey
 from tests.lifecycle.made_up import held_elsewhere, write_record, write_state
 
 
@@ -136,8 +136,8 @@ def test_no_run_is_none(tmp_path):
 
 def test_a_survey_needs_no_torch():
     code = (
-        "import sys, embfact.lifecycle.survey, embfact.lifecycle.listing, embfact.lifecycle.details, "
-        "embfact.lifecycle.prune, embfact.lifecycle.tidy, embfact.lifecycle.caches, embfact.lifecycle.retry; "
+        "import sys, embfact.runs.survey, embfact.runs.listing, embfact.runs.details, "
+        "embfact.runs.prune, embfact.runs.tidy, embfact.runs.caches, embfact.sweep.retry; "
         "sys.exit(bool({'torch', 'hydra', 'fsspec', 'pyarrow'} & set(sys.modules)))"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(embfact.__file__).parents[1])}

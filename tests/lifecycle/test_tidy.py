@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from embfact.lifecycle.tidy import tidy, tidy_caches
+from embfact.runs.tidy import tidy, tidy_caches
 from tests.lifecycle.made_up import held_elsewhere, write_record
 
 STEM = "0123456789abcdef" * 4

@@ -24,10 +24,10 @@ from transformers import (
     PreTrainedModel,
 )
 
+from embfact.embeddings.layout import FLOAT32, Storage
 from embfact.errors import ModelError
 from embfact.factorization.albert import Albert
 from embfact.factorization.base import Method
-from embfact.factorization.layout import FLOAT32, Storage
 from embfact.factorization.svd import SVD
 from embfact.models.auto_map import MODULE, TASKS
 from embfact.models.checkpoint import load_model, save

@@ -10,11 +10,11 @@ import pytest
 from huggingface_hub import constants
 from transformers import AutoConfig
 
+from embfact.config.sections import ModelConfig
 from embfact.errors import ModelError
 from embfact.models import backbones
 from embfact.models.backbones import TableShape, fingerprint, hub_commit, read_config, resolve, table_shape
 from embfact.models.loading import load_backbone
-from embfact.sections import ModelConfig
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -144,7 +144,7 @@ def test_a_directory_without_a_readable_configuration_is_refused(tmp_path, conte
 
 def test_a_backbone_is_looked_at_without_importing_torch():
     code = (
-        "import sys; from embfact.sections import ModelConfig; from embfact.models.backbones import *\n"
+        "import sys; from embfact.config.sections import ModelConfig; from embfact.models.backbones import *\n"
         "model = ModelConfig(name_or_path='packaged:minilm'); table_shape(model); fingerprint(model)\n"
         "import embfact.models.size\n"
         "print(sorted({'torch', 'transformers', 'safetensors', 'huggingface_hub', 'numpy'} & set(sys.modules)))"

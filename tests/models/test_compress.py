@@ -15,6 +15,7 @@ from transformers import (
     PreTrainedModel,
 )
 
+from embfact.config.sections import ModelConfig
 from embfact.errors import ModelError
 from embfact.factorization.albert import Albert
 from embfact.factorization.base import Evidence
@@ -25,7 +26,6 @@ from embfact.factorization.weighted_svd import WeightedSVD
 from embfact.models.compress import compress, embedding_tensors
 from embfact.models.heads import TiedHead
 from embfact.models.loading import load_backbone
-from embfact.sections import ModelConfig
 from tests.models.zoo import Specimen
 
 FULL_RANK = {"rank": 16, "allow_larger": True}

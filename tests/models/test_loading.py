@@ -8,9 +8,9 @@ from huggingface_hub import constants
 from safetensors.torch import load_file
 from transformers import AutoConfig
 
+from embfact.config.sections import ModelConfig
 from embfact.errors import ModelError
 from embfact.models.loading import load_backbone, set_dropout
-from embfact.sections import ModelConfig
 
 SMALL = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
 OPTIONS = {"num_labels": 2, "label_names": ("bad", "good"), "dropout": None, "seed": 0}

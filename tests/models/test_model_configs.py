@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from embfact.config.sections import ModelConfig
 from embfact.models.backbones import resolve
-from embfact.sections import ModelConfig
 
 FOLDER = Path(__file__).parents[2] / "conf" / "model"
 FILES = sorted(FOLDER.glob("*.yaml"))

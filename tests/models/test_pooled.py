@@ -10,6 +10,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, PreTrainedModel
 
+from embfact.config.sections import ModelConfig, Pooling
 from embfact.errors import ModelError
 from embfact.factorization.svd import SVD
 from embfact.kernels import first_token
@@ -19,7 +20,6 @@ from embfact.models.compress import compress, embedding_tensors
 from embfact.models.loading import load_backbone
 from embfact.models.pooled import PooledForSequenceClassification
 from embfact.models.trainable import freeze
-from embfact.sections import ModelConfig, Pooling
 from tests.models.zoo import CONFIGS, IDS, PADDING, V
 
 MASK = (IDS != PADDING).long()

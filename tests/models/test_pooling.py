@@ -10,8 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from embfact.config.sections import Pooling
 from embfact.models.pooling import TokenPooling
-from embfact.sections import Pooling
 
 V, H = 7, 5
 KINDS = get_args(Pooling)

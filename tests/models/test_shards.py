@@ -14,12 +14,12 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 import embfact
+from embfact.config.sections import ModelConfig
 from embfact.errors import ModelError
 from embfact.models.backbones import fingerprint
 from embfact.models.checkpoint import load
 from embfact.models.loading import load_backbone
 from embfact.models.weight_files import INDEX, WEIGHTS, weight_files
-from embfact.sections import ModelConfig
 
 OPTIONS = {"num_labels": 2, "label_names": None, "dropout": None, "seed": 0}
 SMALL = "3KB"

@@ -4,9 +4,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from embfact.embeddings.layout import Storage
 from embfact.embeddings.rows import Rows
 from embfact.errors import ModelError
-from embfact.factorization.layout import Storage
 from embfact.factorization.svd import SVD
 from embfact.models.checkpoint import save
 from embfact.models.compress import compress, embedding_tensors

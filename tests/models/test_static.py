@@ -12,6 +12,7 @@ import pytest
 import torch
 from pyarrow import parquet
 
+from embfact.config.sections import ModelConfig
 from embfact.errors import ModelError
 from embfact.factorization.svd import SVD
 from embfact.models import backbones, word_vectors
@@ -22,7 +23,6 @@ from embfact.models.loading import load_backbone
 from embfact.models.size import model_size
 from embfact.models.static import StaticForSequenceClassification
 from embfact.models.weight_files import weight_files
-from embfact.sections import ModelConfig
 
 OPTIONS = {"num_labels": 2, "label_names": ("bad", "good"), "dropout": None, "seed": 0}
 IDS = torch.tensor([[2, 10, 11, 12, 3], [2, 30, 3, 0, 0]])

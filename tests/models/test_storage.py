@@ -15,13 +15,13 @@ from transformers import PreTrainedModel
 
 import embfact
 from embfact.embeddings.base import TokenEmbedding
+from embfact.embeddings.layout import FLOAT32, Storage
 from embfact.embeddings.rows import Rows
 from embfact.errors import ModelError
 from embfact.factorization.albert import Albert
 from embfact.factorization.base import Evidence, Method
 from embfact.factorization.group_svd import GroupSVD
 from embfact.factorization.hybrid_svd import HybridSVD
-from embfact.factorization.layout import FLOAT32, Storage
 from embfact.factorization.none import Dense
 from embfact.factorization.svd import SVD
 from embfact.models.checkpoint import WEIGHTS, load, save

@@ -10,7 +10,8 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
-from embfact.composition import read_request
+from embfact.config.compose import read_request
+from embfact.config.sections import OptimizerConfig, Trainable
 from embfact.embeddings.low_rank import LowRankEmbedding
 from embfact.errors import ModelError
 from embfact.factorization.albert import Albert
@@ -21,7 +22,6 @@ from embfact.factorization.none import Dense
 from embfact.factorization.svd import SVD
 from embfact.models.compress import compress
 from embfact.models.trainable import freeze
-from embfact.sections import OptimizerConfig, Trainable
 from embfact.tasks.sequence_classification import SequenceClassification
 
 COUNTS = Evidence(token_counts=torch.arange(1.0, 61, dtype=torch.float64))

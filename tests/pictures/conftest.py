@@ -12,9 +12,9 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from embfact.records.collect import find_records
-from embfact.records.record import RunRecord
-from embfact.records.table import Table, build_table
+from embfact.results.collect import find_records
+from embfact.results.run_table import Table, build_table
+from embfact.runs.record import RunRecord
 from tests.records.conftest import make_values
 
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from embfact.pictures.curve_files import averaged, read_curve
-from embfact.pictures.curves import draw
-from embfact.records.collect import find_records
-from embfact.records.table import build_table
+from embfact.results.collect import find_records
+from embfact.results.plots.curve_files import averaged, read_curve
+from embfact.results.plots.curves import draw
+from embfact.results.run_table import build_table
 from tests.pictures.conftest import covered, write_run
 
 

@@ -4,9 +4,9 @@ from statistics import fmean, stdev
 
 import pytest
 
-from embfact.pictures.pareto import draw
-from embfact.records.collect import Collected
-from embfact.records.table import build_table
+from embfact.results.collect import Collected
+from embfact.results.plots.pareto import draw
+from embfact.results.run_table import build_table
 from tests.pictures.conftest import covered
 
 

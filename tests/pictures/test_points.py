@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embfact.pictures.points import Point, dense_of, front, lines, usual_measure
-from embfact.records.collect import Collected
-from embfact.records.table import Spread, build_table
+from embfact.results.collect import Collected
+from embfact.results.plots.points import Point, dense_of, front, lines, usual_measure
+from embfact.results.run_table import Spread, build_table
 
 points = st.lists(
     st.builds(

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embfact.pictures.draw import draw
-from embfact.pictures.spectra import spectrum
-from embfact.pictures.style import look, panels, save, size_axis
-from embfact.pictures.wish import KINDS, Wish
-from embfact.records.collect import find_records
-from embfact.records.table import build_table
+from embfact.results.collect import find_records
+from embfact.results.plots.draw import draw
+from embfact.results.plots.spectra import spectrum
+from embfact.results.plots.style import look, panels, save, size_axis
+from embfact.results.plots.wish import KINDS, Wish
+from embfact.results.run_table import build_table
 from tests.pictures.conftest import covered, texts_of, write_run
 
 METHODS = ("svd", "weighted_svd", "random", "albert", "hashed", "product_quantization", "kronecker", "evd")

@@ -3,9 +3,9 @@
 import pytest
 
 from embfact.errors import UserError
-from embfact.pictures.wish import Wish, choose
-from embfact.records.collect import Collected, find_records
-from embfact.records.table import build_table
+from embfact.results.collect import Collected, find_records
+from embfact.results.plots.wish import Wish, choose
+from embfact.results.run_table import build_table
 from tests.pictures.conftest import write_run
 
 

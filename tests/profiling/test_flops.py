@@ -11,7 +11,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from embfact.composition import read_request
+from embfact.config.compose import read_request
 from embfact.models.compress import compress
 from embfact.models.trainable import freeze
 from embfact.profiling.flops import row_flops

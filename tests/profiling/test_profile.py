@@ -6,7 +6,7 @@ import pytest
 
 from embfact.profiling.parts import Part
 from embfact.profiling.profile import Profile
-from embfact.records.resources import Stopwatch
+from embfact.system.resources import Stopwatch
 
 
 class Told(Stopwatch):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from embfact.records.record import RunRecord
+from embfact.runs.record import RunRecord
 
 VOCAB, HIDDEN, BACKBONE = 30522, 384, 10_990_000
 

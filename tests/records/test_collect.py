@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from embfact.records.collect import find_records
-from embfact.records.record import write
+from embfact.results.collect import find_records
+from embfact.runs.record import write
 
 
 def test_records_are_found_at_any_depth_and_once(make, tmp_path):

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from embfact.composition import read_request
-from embfact.config import RunConfig
-from embfact.records.collect import Collected
-from embfact.records.comparable import OWN, group_of, terms
-from embfact.records.identity import science
-from embfact.records.record import RunRecord
-from embfact.records.table import Row, Table, build_table
-from embfact.tables.notes import sources, warnings
+from embfact.config.compose import read_request
+from embfact.config.run_config import RunConfig
+from embfact.results.collect import Collected
+from embfact.results.comparable import OWN, group_of, terms
+from embfact.results.run_table import Row, Table, build_table
+from embfact.results.table.notes import sources, warnings
+from embfact.runs.identity import science
+from embfact.runs.record import RunRecord
 
 METHODS = sorted(path.stem for path in (Path(__file__).parents[2] / "conf" / "factorization").glob("*.yaml"))
 SIZED = [name for name in METHODS if name != "none"]

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from embfact.composition import read_request
-from embfact.config import RunConfig
+from embfact.config.compose import read_request
+from embfact.config.run_config import RunConfig
 from embfact.errors import UserError
-from embfact.records.config_file import FILE_NAME, read_config, write_config
+from embfact.runs.config_file import FILE_NAME, read_config, write_config
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 COMMON = ["model=bert_scratch", "logger=none"]

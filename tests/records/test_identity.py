@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from embfact.composition import hydra_session
-from embfact.records import identity
-from embfact.records.identity import identify, library_versions, science
+from embfact.config.compose import hydra_session
+from embfact.runs import identity
+from embfact.runs.identity import identify, library_versions, science
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 

@@ -6,10 +6,10 @@ import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from embfact.records.collect import find_records
-from embfact.records.publish import publish, published_records
-from embfact.records.record import read, write
-from embfact.records.remote import RemoteError, fault_of_url
+from embfact.results.collect import find_records
+from embfact.runs.publish import publish, published_records
+from embfact.runs.record import read, write
+from embfact.system.remote import RemoteError, fault_of_url
 
 
 class Flaky(MemoryFileSystem):

@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from embfact.errors import ModelError
-from embfact.records.record import RunRecord, SizePart, read, write
+from embfact.runs.record import RunRecord, SizePart, read, write
 
 
 def changed(record, **changes):

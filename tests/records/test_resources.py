@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from embfact.records.resources import Stopwatch, peak_memory, reset_peak_memory
+from embfact.system.resources import Stopwatch, peak_memory, reset_peak_memory
 
 
 def test_steps_add_up_and_the_total_covers_them():

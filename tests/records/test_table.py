@@ -6,10 +6,10 @@ from statistics import fmean, stdev
 
 import pytest
 
-from embfact.factorization.layout import Storage
-from embfact.records.collect import Collected
-from embfact.records.table import build_table
-from embfact.tables.notes import sources, warnings
+from embfact.embeddings.layout import Storage
+from embfact.results.collect import Collected
+from embfact.results.run_table import build_table
+from embfact.results.table.notes import sources, warnings
 
 
 def table_of(*records, problems=()):

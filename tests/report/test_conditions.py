@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from embfact.dashboard.payload import payload
-from embfact.dashboard.sweep import Sweep as DashboardSweep
-from embfact.pictures import pareto, retention
-from embfact.records.record import write
-from embfact.records.table import Table
 from embfact.report.findings import findings
-from embfact.statistics.outcomes import Outcomes
-from embfact.statistics.table_statistics import table_statistics
-from embfact.tables.cells import UNDEFINED
-from embfact.tables.render import render
+from embfact.results.dashboard.payload import payload
+from embfact.results.dashboard.sweep import Sweep as DashboardSweep
+from embfact.results.plots import pareto, retention
+from embfact.results.run_table import Table
+from embfact.results.statistics.outcomes import Outcomes
+from embfact.results.statistics.table_statistics import table_statistics
+from embfact.results.table.cells import UNDEFINED
+from embfact.results.table.render import render
+from embfact.runs.record import write
 from tests.report.test_findings import cells
 from tests.scripts.conftest import ROOT
 from tests.statistics.made_up import Sweep

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from embfact.report.findings import findings
-from embfact.statistics.table_statistics import table_statistics
+from embfact.results.statistics.table_statistics import table_statistics
 from tests.statistics.made_up import Sweep
 
 

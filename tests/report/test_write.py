@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embfact.records.record import write
+from embfact.runs.record import write
 from tests.statistics.made_up import Sweep, simulate
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "report.py"

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import embfact
-from embfact.launch import main as train
+from embfact.cli.train import main as train
 
 ROOT = Path(__file__).parents[2]
 TINY = ["model=bert_scratch", "factorization=svd", "rank=8", "trainer=cpu", "trainer.max_steps=2", "logger=none"]

@@ -18,8 +18,8 @@ from safetensors.numpy import load_file, save_file
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer, BertConfig, BertModel, GPT2Config
 from transformers import GPT2LMHeadModel as CausalLM
 
+from embfact.compression.factorize_request import read_factorize_request
 from embfact.data.text import load_text
-from embfact.usage.factorize_request import read_factorize_request
 
 ROOT = Path(__file__).parents[2]
 METHODS = sorted(path.stem for path in (ROOT / "conf" / "factorization").glob("*.yaml"))

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from embfact.analysis.request import read_analysis_request
+from embfact.compression.factorize_request import read_factorize_request
 from embfact.errors import UserError
-from embfact.usage.factorize_request import read_factorize_request
-from embfact.usage.finished_run import open_run
-from embfact.usage.target import read_target
+from embfact.inference.target import read_target
+from embfact.runs.finished_run import open_run
 from tests.cli.grammar import Grammar, composed_once
 
 MODEL = ["model=minilm", "rank=8"]

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from embfact.inference.submission import submission_table
 from embfact.models import checkpoint
-from embfact.usage.submission import submission_table
 
 
 def logits(run: Path, texts: Sequence[str], pairs: Sequence[str] | None = None) -> np.ndarray:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from embfact.launch import main as train
-from embfact.sections import DataConfig
+from embfact.cli.train import main as train
+from embfact.config.sections import DataConfig
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 START = ["model.architecture=null", "model.tokenizer=null"]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from embfact.launch import main
-from embfact.terminal import open_streams
+from embfact.cli.train import main
+from embfact.system.terminal import open_streams
 from tests.scripts.conftest import BAD, GOOD, ROOT, TINY, Done, _script, environment
 
 LABELS = ("übel", "schön 日本")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from embfact.composition import read_request
-from embfact.config import RunConfig
+from embfact.config.compose import read_request
+from embfact.config.run_config import RunConfig
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from embfact.composition import read_request
+from embfact.config.compose import read_request
 from embfact.errors import DivergedError
 from embfact.search.plan import studies_of
 from embfact.search.study import Findings, Objective, complete

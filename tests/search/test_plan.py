@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from embfact.errors import ConfigError
-from embfact.records.identity import identify
+from embfact.runs.identity import identify
 from embfact.search.plan import check_search, rounded, studies_of, with_options
 
 

@@ -9,10 +9,10 @@ import signal
 import pytest
 
 from embfact.errors import DivergedError
-from embfact.lifecycle.interruption import Interrupted, interruptible
-from embfact.records.record import read
+from embfact.runs.record import read
 from embfact.search.trial import checkpoints
 from embfact.search.trial import train as trial
+from embfact.system.signals import Interrupted, interruptible
 
 
 @pytest.fixture

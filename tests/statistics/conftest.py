@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embfact.statistics.outcomes import Outcomes
+from embfact.results.statistics.outcomes import Outcomes
 from tests.statistics.made_up import Sweep
 
 

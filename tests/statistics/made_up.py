@@ -10,13 +10,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from embfact.records.collect import Collected
-from embfact.records.record import PREDICTIONS, RunRecord
-from embfact.records.table import Table, build_table
-from embfact.statistics.compare import Comparison
-from embfact.statistics.components import Components
-from embfact.statistics.metrics import plain_metric
-from embfact.statistics.outcomes import Outcomes
+from embfact.results.collect import Collected
+from embfact.results.run_table import Table, build_table
+from embfact.results.statistics.compare import Comparison
+from embfact.results.statistics.components import Components
+from embfact.results.statistics.metrics import plain_metric
+from embfact.results.statistics.outcomes import Outcomes
+from embfact.runs.record import PREDICTIONS, RunRecord
 from tests.records.conftest import make_values
 
 SPLIT = "validation"

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from embfact.records.collect import find_records
-from embfact.records.table import build_table
-from embfact.statistics.outcomes import outcomes
+from embfact.results.collect import find_records
+from embfact.results.run_table import build_table
+from embfact.results.statistics.outcomes import outcomes
 
 FILE = Path(__file__).with_name("real_seeds.npz")
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from embfact.statistics.compare import compare, compare_replicates, interval, interval_of_replicates
-from embfact.statistics.outcomes import Outcomes, StatisticsError
-from embfact.statistics.resampling import Replicates, replicates
+from embfact.results.statistics.compare import compare, compare_replicates, interval, interval_of_replicates
+from embfact.results.statistics.outcomes import Outcomes, StatisticsError
+from embfact.results.statistics.resampling import Replicates, replicates
 from tests.statistics.made_up import simulate
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.power import TTestPower
 
-from embfact.statistics.components import Components, components
-from embfact.statistics.resampling import draws
+from embfact.results.statistics.components import Components, components
+from embfact.results.statistics.resampling import draws
 
 SIZES = st.floats(1e-8, 1.0)
 

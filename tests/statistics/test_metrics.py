@@ -10,7 +10,7 @@ from scipy import stats
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
 from embfact.errors import UserError
-from embfact.statistics.metrics import metric_of, plain_metric
+from embfact.results.statistics.metrics import metric_of, plain_metric
 from embfact.tasks.metrics import score
 
 SKLEARN = {"accuracy": accuracy_score, "f1": f1_score, "matthews": matthews_corrcoef}

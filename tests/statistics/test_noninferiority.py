@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from embfact.statistics.noninferiority import noninferior, seeds_needed
+from embfact.results.statistics.noninferiority import noninferior, seeds_needed
 from tests.statistics.made_up import comparison
 
 

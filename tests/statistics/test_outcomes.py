@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from embfact.errors import UserError
-from embfact.records.record import PREDICTIONS
-from embfact.statistics.outcomes import Outcomes, StatisticsError, outcomes
+from embfact.results.statistics.outcomes import Outcomes, StatisticsError, outcomes
+from embfact.runs.record import PREDICTIONS
 from tests.statistics.made_up import SPLIT, Sweep, simulate
 
 

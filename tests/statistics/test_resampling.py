@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from embfact.statistics import resampling
-from embfact.statistics.outcomes import Outcomes, StatisticsError
-from embfact.statistics.resampling import draws, replicates
+from embfact.results.statistics import resampling
+from embfact.results.statistics.outcomes import Outcomes, StatisticsError
+from embfact.results.statistics.resampling import draws, replicates
 from tests.statistics.made_up import simulate
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from embfact.statistics.outcomes import Outcomes, StatisticsError
-from embfact.statistics.single_runs import mcnemar
+from embfact.results.statistics.outcomes import Outcomes, StatisticsError
+from embfact.results.statistics.single_runs import mcnemar
 
 
 def test_it_is_the_exact_binomial_test_of_discordant_examples(real_seeds: dict[str, Outcomes]) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embfact.statistics.summary import common_reach, curve_area, glue_mean, smallest_within
+from embfact.results.statistics.summary import common_reach, curve_area, glue_mean, smallest_within
 from tests.statistics.made_up import comparison
 
 

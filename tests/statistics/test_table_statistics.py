@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from embfact.records.record import PREDICTIONS
-from embfact.statistics.compare import compare, interval
-from embfact.statistics.correction import holm
-from embfact.statistics.outcomes import Outcomes
-from embfact.statistics.table_statistics import TableStatistics, table_statistics
+from embfact.results.statistics.compare import compare, interval
+from embfact.results.statistics.correction import holm
+from embfact.results.statistics.outcomes import Outcomes
+from embfact.results.statistics.table_statistics import TableStatistics, table_statistics
+from embfact.runs.record import PREDICTIONS
 from tests.statistics.made_up import SPLIT, Sweep, simulate
 
 DENSE = {"method": "none", "rank": None}

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embfact.errors import ConfigError
-from embfact.records.collect import Collected
-from embfact.records.record import RunRecord
-from embfact.records.table import build_table
-from embfact.tables.latex import escape
-from embfact.tables.render import render
-from embfact.tables.request import Request
+from embfact.results.collect import Collected
+from embfact.results.run_table import build_table
+from embfact.results.table.latex import escape
+from embfact.results.table.render import render
+from embfact.results.table.request import Request
+from embfact.runs.record import RunRecord
 from tests.records.conftest import make_values
 
 DOCUMENT = r"""\documentclass{article}

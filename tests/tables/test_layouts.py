@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from embfact.records.collect import Collected
-from embfact.records.table import build_table
-from embfact.tables.cells import UNDEFINED
-from embfact.tables.fields import SIZE_FIELDS
-from embfact.tables.layouts import LAYOUTS, Task
-from embfact.tables.render import render
-from embfact.tables.request import Request
+from embfact.results.collect import Collected
+from embfact.results.run_table import build_table
+from embfact.results.table.cells import UNDEFINED
+from embfact.results.table.fields import SIZE_FIELDS
+from embfact.results.table.layouts import LAYOUTS, Task
+from embfact.results.table.render import render
+from embfact.results.table.request import Request
 
 CONF = Path(__file__).parents[2] / "conf" / "data"
 ELSEWHERE = {"squad", "squad_v2", "race"}  # of ALBERT's table; embfact does not train them

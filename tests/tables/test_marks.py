@@ -10,12 +10,12 @@ import re
 import numpy as np
 import pytest
 
-from embfact.records.collect import Collected
-from embfact.records.table import build_table
-from embfact.statistics.compare import compare, interval
-from embfact.statistics.correction import holm
-from embfact.tables.render import render
-from embfact.tables.request import Request
+from embfact.results.collect import Collected
+from embfact.results.run_table import build_table
+from embfact.results.statistics.compare import compare, interval
+from embfact.results.statistics.correction import holm
+from embfact.results.table.render import render
+from embfact.results.table.request import Request
 from tests.statistics.made_up import Sweep, simulate
 
 RANKS = (16, 64)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from embfact.records.collect import Collected
-from embfact.records.table import build_table
-from embfact.tables.notes import sources, warnings
-from embfact.tables.render import render
+from embfact.results.collect import Collected
+from embfact.results.run_table import build_table
+from embfact.results.table.notes import sources, warnings
+from embfact.results.table.render import render
 
 LR = {"optimizer.lr": {"low": 1e-5, "high": 1e-3, "log": True}}
 

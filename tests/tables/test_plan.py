@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from embfact.errors import ConfigError
-from embfact.records.collect import Collected
-from embfact.records.table import build_table
-from embfact.tables.cells import UNDEFINED
-from embfact.tables.fill import fill
-from embfact.tables.plan import plan
-from embfact.tables.request import Request
+from embfact.results.collect import Collected
+from embfact.results.run_table import build_table
+from embfact.results.table.cells import UNDEFINED
+from embfact.results.table.fill import fill
+from embfact.results.table.plan import plan
+from embfact.results.table.request import Request
 
 
 def accuracy(value, split="validation", metric="accuracy"):

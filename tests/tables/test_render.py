@@ -8,11 +8,11 @@ import re
 
 import pytest
 
-from embfact.records.collect import Collected
-from embfact.records.table import build_table
-from embfact.tables.cells import UNDEFINED, rank_range, short
-from embfact.tables.render import render
-from embfact.tables.request import Request
+from embfact.results.collect import Collected
+from embfact.results.run_table import build_table
+from embfact.results.table.cells import UNDEFINED, rank_range, short
+from embfact.results.table.render import render
+from embfact.results.table.request import Request
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import embfact
-from embfact.records.collect import find_records
-from embfact.records.record import write
+from embfact.results.collect import find_records
+from embfact.runs.record import write
 
 ROOT = Path(__file__).parents[2]
 
@@ -88,7 +88,7 @@ def test_bad_input_is_told_in_words(outputs, tmp_path, arguments, words):
 @pytest.mark.parametrize(
     ("modules", "heavy"),
     [
-        ("embfact.records.collect, embfact.tables.render", "numpy scipy statsmodels pyarrow torch transformers"),
+        ("embfact.results.collect, embfact.results.table.render", "numpy scipy statsmodels pyarrow torch transformers"),
         ("embfact.tasks.metrics", "torch torchmetrics transformers pyarrow"),
     ],
 )
@@ -111,7 +111,7 @@ def test_the_fields_of_the_command_line_reach_the_table(outputs):
 
 
 def test_runs_of_wandb_make_the_same_table(outputs, monkeypatch, capsys):
-    import embfact.wandb_view.runs as runs
+    import embfact.results.wandb.runs as runs
 
     spec = importlib.util.spec_from_file_location("table_script", ROOT / "scripts" / "table.py")
     script = importlib.util.module_from_spec(spec)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from embfact.wandb_view.access import has_key
+from embfact.results.wandb.access import has_key
 
 OWN = "https://wandb.example.org"
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from embfact.wandb_view import layout
-from embfact.wandb_view.access import Project
-from embfact.wandb_view.layout import specification
+from embfact.results.wandb import layout
+from embfact.results.wandb.access import Project
+from embfact.results.wandb.layout import specification
 from tests.wandb_view.service import Service
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,8 +64,8 @@ def test_both_hold_the_plots_and_the_table(name: str) -> None:
 
 
 def test_what_is_plotted_is_what_runs_carry() -> None:
-    from embfact.records.record import RunRecord
-    from embfact.wandb_view.values import summary
+    from embfact.results.wandb.values import summary
+    from embfact.runs.record import RunRecord
     from tests.records.conftest import make_values
 
     carried = set(summary(RunRecord.model_validate(make_values()))) | {"error"}

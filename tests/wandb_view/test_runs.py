@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from embfact.errors import UserError
-from embfact.records.record import RunRecord
-from embfact.records.table import build_table
-from embfact.wandb_view import runs
-from embfact.wandb_view.runs import collected
-from embfact.wandb_view.values import RECORD, outcome
+from embfact.results.run_table import build_table
+from embfact.results.wandb import runs
+from embfact.results.wandb.runs import collected
+from embfact.results.wandb.values import RECORD, outcome
+from embfact.runs.record import RunRecord
 from tests.records.conftest import make_values
 from tests.wandb_view.service import KEY, Service
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from embfact.lifecycle.status import Status, write_status
-from embfact.wandb_view.sync import sync_line
+from embfact.results.wandb.sync import sync_line
+from embfact.runs.status import Status, write_status
 
 
 def offline(run: Path, attempt: str = "1", *, sent: bool = False) -> Path:

@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from embfact.records.record import RunRecord, write
-from embfact.wandb_view.values import outcome
+from embfact.results.wandb.values import outcome
+from embfact.runs.record import RunRecord, write
 from tests.records.conftest import make_values
 from tests.wandb_view.service import Service
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from embfact.composition import read_request
-from embfact.config import RunConfig
-from embfact.records.identity import Identity, science
-from embfact.records.record import RunRecord
-from embfact.wandb_view.values import RECORD, outcome, settings, summary
+from embfact.config.compose import read_request
+from embfact.config.run_config import RunConfig
+from embfact.results.wandb.values import RECORD, outcome, settings, summary
+from embfact.runs.identity import Identity, science
+from embfact.runs.record import RunRecord
 from tests.records.conftest import make_values
 
 IDENTITY = Identity("ab" * 32, "vader-svd", Path("runs/vader-svd"), "", "", {})

@@ -16,7 +16,7 @@ from embfact.analysis.request import AnalysisRequest
 from embfact.analysis.texts import reported_texts
 from embfact.analysis.variants import Variants
 from embfact.analysis.vocabulary import find_words, read_vocabulary
-from embfact.usage.factorize import Workbench
+from embfact.compression.factorize import Workbench
 
 FORMAT = 1  # of the JSON document
 

@@ -9,8 +9,8 @@ from embfact.analysis.page import page
 from embfact.analysis.pictures import pictures
 from embfact.analysis.request import JSON_FILE
 from embfact.analysis.summary import markdown
-from embfact.pictures.style import save
-from embfact.records.atomic import replacing
+from embfact.results.plots.style import save
+from embfact.system.atomic import replacing
 
 PAGE, TABLES = "analysis.html", "analysis.md"
 FORMATS = (".svg", ".png", ".pdf")

@@ -15,9 +15,9 @@ from matplotlib.transforms import Bbox
 from embfact.analysis.analyse import Analysis
 from embfact.analysis.figures import GroupFigures, TableFigures
 from embfact.analysis.frequency import UNSEEN
-from embfact.pictures.names import End, name_ends, room
-from embfact.pictures.spectra import spectrum as draw_spectrum
-from embfact.pictures.style import DASHES, DENSE, SMALL, STYLE, Look, look, panels
+from embfact.results.plots.names import End, name_ends, room
+from embfact.results.plots.spectra import spectrum as draw_spectrum
+from embfact.results.plots.style import DASHES, DENSE, SMALL, STYLE, Look, look, panels
 
 # Of a word from its point, in points; further away it would seem to belong to another one.
 _DIRECTIONS = ((4, 3), (-4, 3), (4, -9), (-4, -9), (0, 6), (0, -12), (9, -3), (-9, -3))

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from embfact.config import RunConfig
+from embfact.compression.factorize_request import Job, read_factorize_request
+from embfact.config.run_config import RunConfig
 from embfact.errors import ConfigError, Fault, UserError
 from embfact.factorization.base import Factorization
-from embfact.preflight import faults_of_run
-from embfact.usage.factorize_request import Job, read_factorize_request
-from embfact.usage.finished_run import FinishedRun, open_run
+from embfact.runs.finished_run import FinishedRun, open_run
+from embfact.runs.preflight import faults_of_run
 
 JSON_FILE = "analysis.json"
 

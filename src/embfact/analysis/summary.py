@@ -9,8 +9,8 @@ from embfact.analysis.analyse import Analysis
 from embfact.analysis.clusters import CLUSTERS
 from embfact.analysis.figures import GroupFigures
 from embfact.analysis.measure import QUERIES
-from embfact.tables.cells import UNDEFINED, short
-from embfact.tables.markdown import markdown_grid
+from embfact.results.table.cells import UNDEFINED, short
+from embfact.results.table.markdown import markdown_grid
 
 
 @dataclass(frozen=True)

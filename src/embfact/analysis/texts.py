@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from embfact.config.sections import DataConfig
 from embfact.data.batches import collate, sorted_batches
 from embfact.data.text import TextData
 from embfact.data.tokenized import Tokenized, tokenize
-from embfact.sections import DataConfig
 
 MOST_TEXTS = 1000
 _BATCH_SIZE = 64

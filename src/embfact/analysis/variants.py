@@ -13,15 +13,15 @@ from transformers import PreTrainedModel
 
 from embfact.analysis.request import AnalysisRequest, TrainedRun
 from embfact.analysis.texts import Texts, hidden_means
-from embfact.config import RunConfig
+from embfact.compression.factorize import Workbench
+from embfact.config.run_config import RunConfig
 from embfact.embeddings.base import TokenEmbedding
+from embfact.embeddings.layout import Size
 from embfact.factorization.base import Factorization
-from embfact.factorization.layout import Size
+from embfact.formatting.typed import typed
 from embfact.models import checkpoint
 from embfact.models.compress import embedding_tensors
 from embfact.models.size import model_size
-from embfact.typed import typed
-from embfact.usage.factorize import Workbench
 
 DENSE = "dense"
 

@@ -14,9 +14,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
+from embfact.config.sections import DataConfig
 from embfact.data.sentence_archive import provide
 from embfact.errors import DataError, nearest
-from embfact.sections import DataConfig
 
 SECONDS_TO_ANSWER = 10  # of the hub
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from embfact.config.sections import DataConfig
 from embfact.data.fingerprint import Origin, not_found
 from embfact.data.source import Source, require_columns
 from embfact.errors import DataError
-from embfact.sections import DataConfig
 
 
 def read_hub(data: DataConfig, origin: Origin, split: str) -> Source:

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from embfact.config.sections import Collection, TargetKind
 from embfact.data.sentence_archive import read_member
 from embfact.data.source import Source
 from embfact.errors import DataError, nearest
-from embfact.sections import Collection, TargetKind
 
 SPLITS = ("train", "test")
 STRONGEST = 4.0

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
+from embfact.config.sections import DataConfig
 from embfact.data.classes import Classes
 from embfact.data.fingerprint import Origin, fingerprint_of, locate
 from embfact.data.hub import read_hub
@@ -19,7 +20,6 @@ from embfact.data.source import Source
 from embfact.data.splits import draw, hold_out
 from embfact.data.vader import read_vader
 from embfact.errors import DataError
-from embfact.sections import DataConfig
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from embfact.data.rows import TEXT_COLUMNS
-from embfact.lifecycle.lock import built_once
+from embfact.system.lock import built_once
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

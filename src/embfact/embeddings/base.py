@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
+from embfact.embeddings.layout import Storage
 from embfact.embeddings.rows import Rows
-from embfact.factorization.layout import Storage
 
 BLOCK_TOKENS = 8192
 

@@ -14,12 +14,12 @@ from embfact.embeddings.dense import DenseEmbedding
 from embfact.embeddings.grouped import GroupedEmbedding
 from embfact.embeddings.hashed import HashedEmbedding
 from embfact.embeddings.hybrid import HybridEmbedding
+from embfact.embeddings.layout import Storage
 from embfact.embeddings.low_rank import LowRankEmbedding
 from embfact.embeddings.product_quantized import ProductQuantizedEmbedding
 from embfact.embeddings.pruned import PrunedEmbedding
 from embfact.embeddings.tensor_train import TensorTrainEmbedding
 from embfact.errors import nearest
-from embfact.factorization.layout import Storage
 
 # The names stand in saved checkpoints: a class may be renamed, its name here may not.
 CLASSES: dict[str, type[TokenEmbedding]] = {

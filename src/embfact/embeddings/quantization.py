@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch.nn import functional
 
-from embfact.factorization.layout import Storage, packed_bytes
+from embfact.embeddings.layout import Storage, packed_bytes
 
 # Shares of a group's range that codes are tried on: what lies outside is clipped, and the others have a finer scale.
 # With 8 bits, to clip hardly ever pays (docs/results/storage.md).

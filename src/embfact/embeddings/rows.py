@@ -11,8 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from embfact.embeddings.layout import FLOAT32, Storage
 from embfact.embeddings.quantization import Quantized, all_zero, dequantize, imitate, quantize
-from embfact.factorization.layout import FLOAT32, Storage
 
 
 class Rows(nn.Module):

@@ -11,7 +11,7 @@ from typing import Any
 
 from embfact.data.tokenized import Tokenized
 from embfact.evidence.gradients import Moments
-from embfact.tensor_files import read_tensors, write_tensors
+from embfact.system.tensor_files import read_tensors, write_tensors
 
 FORMAT = 2  # raise it when the way the moments are taken changes: it is part of the file names
 

@@ -11,15 +11,15 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from embfact.config import RunConfig
+from embfact.config.run_config import RunConfig
 from embfact.data.tokenized import Tokenized, tokenize
 from embfact.evidence.cache import cache_path, read, write
 from embfact.evidence.corpus import read_corpus
 from embfact.evidence.gradients import SEED, Calibration, Moments
 from embfact.factorization.base import Evidence
-from embfact.lifecycle.lock import built_once
 from embfact.models.loading import load_backbone
 from embfact.models.pooled import count_tokens
+from embfact.system.lock import built_once
 from embfact.tasks.sequence_classification import SequenceClassification
 
 log = logging.getLogger(__name__)

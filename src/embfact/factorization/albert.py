@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
 from pydantic import Field
 
+from embfact.embeddings.layout import Part
 from embfact.factorization.base import ModelAdapter
-from embfact.factorization.layout import Part
 
 if TYPE_CHECKING:
     from torch import nn

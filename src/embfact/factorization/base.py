@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from embfact.factorization.layout import FLOAT32, Part, Size, Storage, size_of
-from embfact.typed import number
+from embfact.embeddings.layout import FLOAT32, Part, Size, Storage, size_of
+from embfact.formatting.typed import number
 
 if TYPE_CHECKING:
     import torch

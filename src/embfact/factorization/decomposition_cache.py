@@ -25,8 +25,8 @@ from embfact.embeddings.low_rank import LowRankEmbedding
 from embfact.factorization.block_krylov import randomized_pays
 from embfact.factorization.decomposition import Axes, check_table, low_rank, principal_axes, project
 from embfact.factorization.spectrum import Metric, Route, block_rows
-from embfact.lifecycle.lock import built_once
-from embfact.tensor_files import read_tensors, write_tensors
+from embfact.system.lock import built_once
+from embfact.system.tensor_files import read_tensors, write_tensors
 
 FORMAT = 1  # raise it when decompositions are computed or written in another way: it is part of their keys
 KEPT_BYTES = 2**25  # besides the newest one: a sweep asks for the ranks of one decomposition after another

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, ClassVar, get_args
 
 from pydantic import Field
 
+from embfact.embeddings.layout import BITS, Part, StorageGroup
 from embfact.factorization.base import Evidence, EvidenceKind, Factorization
-from embfact.factorization.layout import BITS, Part, StorageGroup
 
 if TYPE_CHECKING:
     import torch

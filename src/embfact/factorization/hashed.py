@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
+from embfact.embeddings.layout import Part
 from embfact.factorization.base import Evidence, EvidenceKind, Factorization
-from embfact.factorization.layout import Part
 
 if TYPE_CHECKING:
     import torch

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from embfact.embeddings.layout import Part
 from embfact.factorization.base import Evidence, Factorization
-from embfact.factorization.layout import Part
 
 if TYPE_CHECKING:
     import torch

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
+from embfact.embeddings.layout import Part
 from embfact.factorization.base import Evidence, Factorization
-from embfact.factorization.layout import Part
-from embfact.typed import typed
+from embfact.formatting.typed import typed
 
 if TYPE_CHECKING:
     import torch

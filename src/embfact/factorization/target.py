@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from embfact.embeddings.layout import FLOAT32, Storage
 from embfact.factorization.base import BudgetUnit, Evidence, Method
-from embfact.factorization.layout import FLOAT32, Storage
-from embfact.typed import number, typed
+from embfact.formatting.typed import number, typed
 
 if TYPE_CHECKING:
     import torch

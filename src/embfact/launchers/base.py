@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from hydra.plugins.launcher import Launcher
 
-from embfact.config import RunConfig
+from embfact.config.run_config import RunConfig
 from embfact.errors import Fault
 from embfact.launchers.sweep_task import SweepTask
 

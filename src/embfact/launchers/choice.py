@@ -20,11 +20,11 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, RunMode
 
-from embfact.composition import CONFIG_NAME, Request
+from embfact.config.compose import CONFIG_NAME, Request
+from embfact.config.overrides import refusing
 from embfact.errors import ConfigError, Fault, nearest
 from embfact.launchers.base import OwnLauncher
 from embfact.launchers.sweep_task import SweepTask
-from embfact.overrides import refusing
 
 OWN = "embfact.launchers."
 _PLAIN = f"{BasicLauncher.__module__}.{BasicLauncher.__qualname__}"  # Hydra's, one run after the other in this process

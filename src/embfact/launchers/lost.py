@@ -10,12 +10,12 @@ import socket
 from contextlib import suppress
 from typing import Literal
 
-from embfact.launchers.outcome import Outcome
-from embfact.lifecycle.interruption import SIGNALS
-from embfact.lifecycle.lock import acquire
-from embfact.lifecycle.status import LOCK, read_status, write_status
-from embfact.records.record import is_finished, read
-from embfact.sweep import PlannedRun
+from embfact.runs.outcome import Outcome
+from embfact.runs.record import is_finished, read
+from embfact.runs.status import LOCK, read_status, write_status
+from embfact.sweep.planner import PlannedRun
+from embfact.system.lock import acquire
+from embfact.system.signals import SIGNALS
 
 
 def lost(run: PlannedRun, pid: int, code: int, words: str = "") -> Outcome:

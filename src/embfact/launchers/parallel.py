@@ -15,22 +15,22 @@ from collections.abc import Mapping, Sequence
 from multiprocessing.connection import wait
 from typing import Any
 
-from embfact.accelerators import visible_gpus
-from embfact.config import RunConfig
-from embfact.cores import usable_cores
+from embfact.config.run_config import RunConfig
 from embfact.errors import Fault
 from embfact.launchers import slots
 from embfact.launchers.base import OwnLauncher
 from embfact.launchers.lost import lost
-from embfact.launchers.outcome import Outcome
 from embfact.launchers.progress import EVERY, Progress, Running
 from embfact.launchers.slots import Slot
 from embfact.launchers.sweep_task import SweepTask
 from embfact.launchers.work import do_run
 from embfact.launchers.worker import Work, Worker
-from embfact.lifecycle.interruption import Interrupted
-from embfact.lifecycle.status import read_status
-from embfact.sweep import PlannedRun
+from embfact.runs.accelerators import visible_gpus
+from embfact.runs.outcome import Outcome
+from embfact.runs.status import read_status
+from embfact.sweep.planner import PlannedRun
+from embfact.system.cores import usable_cores
+from embfact.system.signals import Interrupted
 
 LEAVE = 10.0  # seconds that a worker without a run has to end
 # Five seconds are promised after a signal, and this process itself is ended after four.

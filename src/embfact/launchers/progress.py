@@ -12,8 +12,8 @@ from statistics import mean
 
 from tqdm import tqdm
 
-from embfact.lifecycle.status import read_status
-from embfact.sweep import PlannedRun, duration
+from embfact.runs.status import read_status
+from embfact.sweep.planner import PlannedRun, duration
 
 EVERY = 1.0  # seconds between two looks at the statuses
 _BAR, _EMPTY = "{desc} |{bar}|", "{desc}"

@@ -17,19 +17,19 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from embfact.config import RunConfig
+from embfact.config.run_config import RunConfig
+from embfact.config.sections import Section, Whole
 from embfact.errors import Fault
 from embfact.launchers.base import OwnLauncher
 from embfact.launchers.extras import faults_of_extra
-from embfact.launchers.outcome import Outcome
 from embfact.launchers.remote import PATIENCE, attempts, enter, faults_of_options, faults_of_share, missed, with_threads
 from embfact.launchers.sweep_task import SweepTask
 from embfact.launchers.work import do_run
 from embfact.launchers.worker import Work
-from embfact.lifecycle.interruption import Interrupted, held_back, interruptible
 from embfact.log import say
-from embfact.sections import Section, Whole
-from embfact.sweep import PlannedRun
+from embfact.runs.outcome import Outcome
+from embfact.sweep.planner import PlannedRun
+from embfact.system.signals import Interrupted, held_back, interruptible
 
 if TYPE_CHECKING:
     import ray

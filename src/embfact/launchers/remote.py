@@ -11,14 +11,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from embfact.config import RunConfig
+from embfact.config.run_config import RunConfig
+from embfact.config.sections import Section
+from embfact.config.validation import faults_of
 from embfact.errors import Fault
-from embfact.launchers.outcome import Outcome
-from embfact.lifecycle.status import Status, read_status
-from embfact.sections import Section
-from embfact.sweep import PlannedRun, finished_record
-from embfact.terminal import open_streams
-from embfact.validation import faults_of
+from embfact.runs.outcome import Outcome
+from embfact.runs.status import Status, read_status
+from embfact.sweep.planner import PlannedRun, finished_record
+from embfact.system.terminal import open_streams
 
 PATIENCE = 3.0  # seconds an interrupted sweep waits for its runs; it is ended itself after 4
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from embfact.config import RunConfig
+from embfact.config.run_config import RunConfig
 from embfact.errors import Fault
 
 # What libraries read once, when they are loaded: it must be set before the process starts.

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from embfact.config import RunConfig
+from embfact.config.run_config import RunConfig
+from embfact.config.sections import Whole
 from embfact.errors import Fault
-from embfact.launchers.outcome import Outcome
 from embfact.launchers.submitit_jobs import JobOptions, SubmititLauncher
-from embfact.sections import Whole
+from embfact.runs.outcome import Outcome
 
 if TYPE_CHECKING:
     import submitit

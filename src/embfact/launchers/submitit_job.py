@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from embfact.launchers.outcome import Outcome
 from embfact.launchers.remote import enter
 from embfact.launchers.worker import Work
-from embfact.lifecycle.interruption import Interrupted, interruptible
-from embfact.sweep import PlannedRun
+from embfact.runs.outcome import Outcome
+from embfact.sweep.planner import PlannedRun
+from embfact.system.signals import Interrupted, interruptible
 
 if TYPE_CHECKING:
     from submitit.helpers import DelayedSubmission

@@ -18,18 +18,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from embfact.config import RunConfig
-from embfact.cores import usable_cores
+from embfact.config.run_config import RunConfig
+from embfact.config.sections import Section, Whole
 from embfact.errors import Fault
 from embfact.launchers.base import OwnLauncher
 from embfact.launchers.extras import faults_of_extra
-from embfact.launchers.outcome import Outcome
 from embfact.launchers.remote import PATIENCE, attempts, faults_of_options, faults_of_share, missed, with_threads
 from embfact.launchers.submitit_job import Job, handler
 from embfact.launchers.sweep_task import SweepTask
 from embfact.launchers.work import do_run
-from embfact.sections import Section, Whole
-from embfact.sweep import PlannedRun
+from embfact.runs.outcome import Outcome
+from embfact.sweep.planner import PlannedRun
+from embfact.system.cores import usable_cores
 
 if TYPE_CHECKING:
     import submitit

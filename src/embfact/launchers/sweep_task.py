@@ -10,10 +10,10 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from embfact.launchers.outcome import Outcome
 from embfact.launchers.work import do_run
 from embfact.log import say
-from embfact.sweep import PlannedRun
+from embfact.runs.outcome import Outcome
+from embfact.sweep.planner import PlannedRun
 
 
 class SweepTask:

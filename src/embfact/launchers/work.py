@@ -10,9 +10,9 @@ import logging
 from functools import cache
 from importlib import import_module
 
-from embfact.launchers.outcome import Outcome
-from embfact.records.record import RunRecord
-from embfact.sweep import PlannedRun, finished_record
+from embfact.runs.outcome import Outcome
+from embfact.runs.record import RunRecord
+from embfact.sweep.planner import PlannedRun, finished_record
 
 
 def do_run(run: PlannedRun) -> Outcome:
@@ -22,7 +22,7 @@ def do_run(run: PlannedRun) -> Outcome:
         Interrupted: If a signal ended it; its status says so.
     """
     import_once()
-    from embfact.execution import execute
+    from embfact.training.execution import execute
 
     try:
         return execute(run)
@@ -37,7 +37,7 @@ def import_once() -> None:
     logging.disable(logging.WARNING)
     gc.disable()
     try:
-        import_module("embfact.execution")
+        import_module("embfact.training.execution")
     finally:
         # What was imported stays to the end: later searches, one after every run, pass over it.
         gc.freeze()

@@ -18,11 +18,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe
 
-from embfact.launchers.outcome import Outcome
 from embfact.launchers.slots import Slot
-from embfact.lifecycle.interruption import Interrupted, interruptible
-from embfact.sweep import PlannedRun
-from embfact.terminal import open_streams
+from embfact.runs.outcome import Outcome
+from embfact.sweep.planner import PlannedRun
+from embfact.system.signals import Interrupted, interruptible
+from embfact.system.terminal import open_streams
 
 Work = Callable[[PlannedRun], Outcome]
 READY = None  # what a worker sends first: it has started and waits for its first run

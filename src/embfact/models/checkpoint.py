@@ -20,7 +20,7 @@ from embfact.models.tokenizer_files import TOKENIZER_FILES
 from embfact.models.weight_files import WEIGHTS, weight_files
 from embfact.models.weights import fill, fill_backbone, read_weights
 from embfact.models.wrapping import unwrapped
-from embfact.records.atomic import replacing
+from embfact.system.atomic import replacing
 
 KNOWN = {"config.json", WEIGHTS, GENERATION, f"{auto_map.MODULE}.py", "chat_template.jinja", *TOKENIZER_FILES}
 

@@ -8,10 +8,10 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from embfact.embeddings.build import build_embedding, describe_embedding
+from embfact.embeddings.layout import FLOAT32, Storage
 from embfact.embeddings.projected_block import ProjectedBlock
 from embfact.errors import ModelError
 from embfact.factorization.base import Evidence, Factorization, Method, ModelAdapter
-from embfact.factorization.layout import FLOAT32, Storage
 from embfact.factorization.registry import build_method
 from embfact.models.sharing import Places, find_places, note, put, settle
 from embfact.models.size import identity, unique_tensors

@@ -18,6 +18,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
+from embfact.config.sections import ModelConfig, Pooling
 from embfact.errors import ModelError, nearest
 from embfact.models import word_vectors
 from embfact.models.backbones import has_own_tokenizer, origin_of, refuse_compressed, tokenizer_origin
@@ -26,7 +27,6 @@ from embfact.models.pretrained import body_of, classifier, own_memory, pinned
 from embfact.models.static import StaticConfig, from_table
 from embfact.models.table import dense_table
 from embfact.models.token_ids import check_ids, largest_token_id, take_types_of
-from embfact.sections import ModelConfig, Pooling
 
 # hidden_dropout_prob, attention_dropout, resid_pdrop, ...; not layerdrop, which drops whole layers.
 _DROPOUT = re.compile(r"(.+_)?p?drop(out)?(_prob|_rate)?")

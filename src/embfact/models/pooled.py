@@ -10,9 +10,9 @@ from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
 
+from embfact.config.sections import Pooling
 from embfact.models.auto_map import model_class
 from embfact.models.pooling import TokenPooling
-from embfact.sections import Pooling
 
 if TYPE_CHECKING:
     from embfact.data.tokenized import Tokenized

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from embfact.sections import Pooling
+from embfact.config.sections import Pooling
 
 SMOOTHING = 1e-3
 """a in the weights a / (a + p) of frequent tokens, as Arora et al. have it."""

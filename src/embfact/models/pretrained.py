@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from transformers import AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
 
+from embfact.config.sections import ModelConfig
 from embfact.errors import ModelError
 from embfact.models.backbones import hub_commit, origin_of
 from embfact.models.pooled import OPTION, body_class, body_options, encoder_of, new_body
 from embfact.models.static import own_class
 from embfact.models.weight_files import weight_files
 from embfact.models.weights import fill, read_weights
-from embfact.sections import ModelConfig
 
 
 def classifier(model: ModelConfig, config: PreTrainedConfig) -> PreTrainedModel:

@@ -8,8 +8,8 @@ from collections.abc import Hashable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from embfact.embeddings.layout import Size
 from embfact.errors import ModelError
-from embfact.factorization.layout import Size
 
 if TYPE_CHECKING:
     import torch

@@ -12,9 +12,9 @@ from torch import nn
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
+from embfact.config.sections import Pooling
 from embfact.models.pooled import DEFAULT, PooledForSequenceClassification
 from embfact.models.word_vectors import MODEL_TYPE
-from embfact.sections import Pooling
 
 
 class StaticConfig(PreTrainedConfig):

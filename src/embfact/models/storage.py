@@ -10,8 +10,8 @@ from transformers import PreTrainedModel
 from embfact.embeddings.base import TokenEmbedding
 from embfact.embeddings.build import describe_embedding
 from embfact.embeddings.dense import DenseEmbedding
+from embfact.embeddings.layout import FLOAT32, Storage
 from embfact.errors import ModelError
-from embfact.factorization.layout import FLOAT32, Storage
 from embfact.models.sharing import note
 
 

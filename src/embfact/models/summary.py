@@ -8,9 +8,9 @@ from typing import Any
 from torch import nn
 from transformers import PreTrainedModel
 
+from embfact.embeddings.layout import FLOAT32, Size, Storage, StorageFormat, StorageGroup
 from embfact.embeddings.projected_block import ProjectedBlock
 from embfact.errors import ModelError
-from embfact.factorization.layout import FLOAT32, Size, Storage, StorageFormat, StorageGroup
 from embfact.models.compress import embedding_tensors
 from embfact.models.heads import PassedTableHead, TiedHead
 from embfact.models.size import model_size, unique_tensors

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from torch import nn
 from transformers import PreTrainedModel
 
+from embfact.config.sections import Trainable
 from embfact.embeddings.base import TokenEmbedding
 from embfact.embeddings.dense import DenseEmbedding
 from embfact.embeddings.projected_block import ProjectedBlock
 from embfact.errors import ModelError
-from embfact.sections import Trainable
 
 
 def freeze(model: PreTrainedModel, trainable: Trainable) -> None:

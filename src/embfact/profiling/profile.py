@@ -16,7 +16,7 @@ from embfact.profiling.parts import Part
 from embfact.profiling.report import Report, Steps
 from embfact.profiling.throughput import Throughput
 from embfact.profiling.timeline import ASIDE, Timeline
-from embfact.records.resources import Stopwatch
+from embfact.system.resources import Stopwatch
 
 log = logging.getLogger(__name__)
 

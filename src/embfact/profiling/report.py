@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from embfact.profiling.parts import WORDS, Part
-from embfact.records.atomic import write_text
-from embfact.tables.markdown import markdown_grid
+from embfact.results.table.markdown import markdown_grid
+from embfact.system.atomic import write_text
 
 FILE_NAME = "profile.json"
 SCHEMA_VERSION = 1

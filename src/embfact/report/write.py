@@ -8,21 +8,21 @@ from pathlib import Path
 
 from embfact.analysis.files import PAGE, write_analysis
 from embfact.analysis.request import read_analysis_request
-from embfact.dashboard.html import page as dashboard
-from embfact.dashboard.payload import payload
-from embfact.dashboard.sweep import Sweep
+from embfact.config.sections import slug
 from embfact.errors import UserError
-from embfact.pictures.draw import draw
-from embfact.pictures.style import save
-from embfact.pictures.wish import KINDS, Wish
-from embfact.records.atomic import replacing
-from embfact.records.table import DataVersion, Row, Table
 from embfact.report.findings import TOLERANCE, findings
-from embfact.sections import slug
-from embfact.statistics.table_statistics import table_statistics
-from embfact.tables.markdown import escape
-from embfact.tables.render import render
-from embfact.tables.request import Request
+from embfact.results.dashboard.html import page as dashboard
+from embfact.results.dashboard.payload import payload
+from embfact.results.dashboard.sweep import Sweep
+from embfact.results.plots.draw import draw
+from embfact.results.plots.style import save
+from embfact.results.plots.wish import KINDS, Wish
+from embfact.results.run_table import DataVersion, Row, Table
+from embfact.results.statistics.table_statistics import table_statistics
+from embfact.results.table.markdown import escape
+from embfact.results.table.render import render
+from embfact.results.table.request import Request
+from embfact.system.atomic import replacing
 
 FORMATS = ("svg", "png", "pdf")
 TABLES = {"md": "md", "latex": "tex", "csv": "csv"}

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from embfact.config import RunConfig
+from embfact.config.run_config import RunConfig
+from embfact.config.sections import slug
 from embfact.errors import ConfigError, Fault, UserError
+from embfact.formatting.typed import number
 from embfact.launchers.extras import faults_of_extra
-from embfact.records.identity import identify
-from embfact.sections import slug
-from embfact.typed import number
+from embfact.runs.identity import identify
 
 # Digits of a value that a search proposes: what is tried is what a person can read and type.
 DIGITS = 3

@@ -27,11 +27,11 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from embfact.config import RunConfig
+from embfact.config.run_config import RunConfig
 from embfact.errors import DivergedError, UserError
-from embfact.lifecycle.lock import held
 from embfact.log import run_log
 from embfact.search.plan import PlannedStudy, in_words, rounded, with_options
+from embfact.system.lock import held
 
 log = logging.getLogger(__name__)
 

@@ -12,21 +12,21 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 
-from embfact.config import RunConfig
+from embfact.config.run_config import RunConfig
 from embfact.data.datamodule import TextDataModule
 from embfact.data.fingerprint import fingerprint
-from embfact.inference import predict
-from embfact.lifecycle import interruption
-from embfact.lifecycle.attempt import Attempt
-from embfact.records.identity import identify
-from embfact.records.resources import release_memory
-from embfact.refactorization import Refactorization
-from embfact.run import data_module, factorize, load
+from embfact.inference.logits import predict
+from embfact.runs.attempt import Attempt
+from embfact.runs.identity import identify
 from embfact.search.study import Report
+from embfact.system import signals as interruption
+from embfact.system.resources import release_memory
 from embfact.tasks.metrics import score
 from embfact.tasks.sequence_classification import WORST
-from embfact.threads import USUAL
-from embfact.training import fit
+from embfact.training.fit import fit
+from embfact.training.refactorization import Refactorization
+from embfact.training.run import data_module, factorize, load
+from embfact.training.threads import USUAL
 
 
 def train(config: RunConfig, title: str, directory: Path, report: Report) -> float:

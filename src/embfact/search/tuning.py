@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from embfact.config import RunConfig
-from embfact.lifecycle.interruption import interruptible
-from embfact.lifecycle.lock import holder
+from embfact.config.run_config import RunConfig
 from embfact.search.plan import PlannedStudy, in_words, studies_of, with_options
-from embfact.sweep import PlannedRun, duration
+from embfact.sweep.planner import PlannedRun, duration
+from embfact.system.lock import holder
+from embfact.system.signals import interruptible
 
 if TYPE_CHECKING:
     from embfact.search.study import Findings

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 
+from embfact.config.sections import OptimizerConfig
 from embfact.errors import DivergedError
 from embfact.models.trainable import replacement
-from embfact.sections import OptimizerConfig
 from embfact.tasks.metrics import score
 
 # A correlation of constant predictions is undefined; for choosing an epoch it counts as the worst there is.

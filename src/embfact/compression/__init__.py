@@ -1,0 +1,1 @@
+"""Factorizing without training: a model made smaller, and the table of all methods."""

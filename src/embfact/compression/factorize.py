@@ -1,0 +1,203 @@
+"""Factorizing the table of a pretrained model without training it: figures of methods, and a smaller checkpoint."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from time import perf_counter
+from typing import Any, cast
+
+import torch
+
+from embfact.compression.factorize_model import load_dense, squared_errors, table_of
+from embfact.compression.factorize_request import FactorizeRequest, Job
+from embfact.compression.factorize_table import Comparison, MethodRow
+from embfact.config.run_config import RunConfig
+from embfact.data.text import load_text
+from embfact.data.tokenized import tokenize
+from embfact.embeddings.base import TokenEmbedding
+from embfact.embeddings.layout import Size
+from embfact.evidence import collect
+from embfact.factorization.base import Evidence, Factorization, Method, ModelAdapter
+from embfact.factorization.decomposition_cache import forget
+from embfact.factorization.weighted_svd import WeightedSVD
+from embfact.formatting.typed import typed
+from embfact.models import checkpoint
+from embfact.models.backbones import fingerprint
+from embfact.models.compress import compress, embedding_tensors
+from embfact.models.loading import load_backbone
+from embfact.models.size import model_size
+from embfact.models.storage import store
+
+
+class Workbench:
+    """A model, its table and the evidence of some training rows, which all methods share.
+
+    Args:
+        config: Backbone and data.
+
+    Raises:
+        UserError: If the model or the data cannot be used.
+    """
+
+    def __init__(self, config: RunConfig):
+        if config.trainer.threads:
+            torch.set_num_threads(config.trainer.threads)
+        self.config = config
+        self.model, self.tokenizer = load_dense(config.model)
+        self.embedding = table_of(self.model, self.tokenizer)
+        self.table = self.embedding.weight.detach()
+        self.text = load_text(config.data, config.paths.data_dir, config.paths.cache_dir)
+        self.train = tokenize(self.text.train, self.tokenizer, config.data.max_length, config.paths.cache_dir)
+        self._evidence: dict[frozenset[str], Evidence] = {}
+        self._latest: Method | None = None
+        counter = config.model_copy(update={"factorization": WeightedSVD()})
+        self.counts = cast(torch.Tensor, self.evidence(counter).token_counts)
+
+    @property
+    def dense(self) -> Size:
+        """Size of the table as it is."""
+        return Size(self.table.numel(), self.table.numel() * self.table.element_size())
+
+    def evidence(self, config: RunConfig) -> Evidence:
+        """What a method may look at; the same for all that need the same."""
+        needs = frozenset(config.factorization.needs)
+        if needs not in self._evidence:
+            # Gradients are those of a task, and so need a head on the model.
+            model = self.model if needs <= {"token_counts"} else self._classifier
+            self._evidence[needs] = collect(config, fingerprint(config.model), model, self.tokenizer, self.train)
+        return self._evidence[needs]
+
+    @cached_property
+    def _classifier(self) -> Any:
+        labels = self.text.label_names
+        model, _ = load_backbone(
+            self.config.model,
+            num_labels=1 if labels is None else len(labels),
+            label_names=labels,
+            dropout=None,
+            seed=self.config.seed,
+        )
+        return model
+
+    def fit(self, config: RunConfig, *, in_place: bool = False) -> tuple[TokenEmbedding, Size, int | None, float]:
+        """Factorize the table as a configuration says.
+
+        Args:
+            config: Method, size, storage and seed.
+            in_place: Put the result into the model itself, so that it can be saved.
+
+        Returns:
+            The smaller embedding, its size as saved, its rank and the seconds that the fit took.
+
+        Raises:
+            ValueError: If the method cannot take this table or this size.
+        """
+        method, evidence = config.factorization, self.evidence(config)
+        if method != self._latest:
+            # Each method is timed without what another one has computed; further sizes of it are not.
+            forget()
+            self._latest = method
+        model = copy.deepcopy(self.model) if isinstance(method, ModelAdapter) and not in_place else self.model
+        start = perf_counter()
+        rank = config.target.rank_of(method, self.table, evidence, config.kept) if config.target else None
+        if isinstance(method, Factorization) and not in_place:
+            sizes, weight_bytes = self.table.shape, self.table.element_size()
+            method.check_size(sizes[0], sizes[1], rank, False, config.kept, weight_bytes)
+            padding = self.embedding.padding_idx
+            small = method.fit(self.table, rank, evidence=evidence, padding_idx=padding, seed=config.seed)
+            seconds = perf_counter() - start
+            small.store_tables(config.kept)
+            return small, model_size(small), rank, seconds
+        compress(model, method, rank, evidence=evidence, seed=config.seed, storage=config.kept)
+        seconds = perf_counter() - start
+        store(model, config.kept)
+        small = cast(TokenEmbedding, model.get_input_embeddings())
+        return small, model_size(model, embedding_tensors(model)), rank, seconds
+
+    def row(self, job: Job, setting: str, *, in_place: bool = False) -> MethodRow:
+        """The figures of one method; what stands in its way becomes the row's problem."""
+        config, method = job.config, job.config.factorization
+        name = method.size_name if method.uses_rank else None
+        row = MethodRow(method.name, str(config.kept), setting, name)
+        if job.problem:
+            return replace(row, problem=f"does not fit: {job.problem}")
+        try:
+            small, size, rank, seconds = self.fit(config, in_place=in_place)
+            # An adapter's block is drawn at random: there is nothing to compare before it is trained.
+            known = isinstance(method, Factorization)
+            plain, weighted = squared_errors(self.table, small, self.counts) if known else (None, None)
+        except Exception as error:  # one method must not stop the others
+            reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+            return replace(row, problem=f"failed: {' '.join(reason.split())}")
+        return replace(
+            row,
+            rank=rank,
+            parameters=size.parameters,
+            bytes=size.bytes,
+            error=plain,
+            weighted_error=weighted,
+            seconds=seconds,
+        )
+
+
+def factorize(request: FactorizeRequest, say: Callable[[str], None]) -> Comparison:
+    """Do what a command asks for.
+
+    Args:
+        request: The command.
+        say: Takes a line for each thing done.
+
+    Returns:
+        The table; rows with a problem are for the caller to answer for.
+
+    Raises:
+        UserError: If model or data cannot be used, or the output cannot be written; nothing is half-written.
+    """
+    bench = Workbench(request.jobs[0].config)
+    rows = [bench.row(Job(bench.config.dense()), "")]
+    for number, (job, setting) in enumerate(zip(request.jobs, _settings(request.jobs), strict=True), 1):
+        row = bench.row(job, setting, in_place=request.output is not None)
+        outcome = row.problem.partition(":")[0] if row.problem else f"{row.seconds:.2f} s"
+        words = [
+            f"[{number}/{len(request.jobs)}]",
+            row.label,
+            setting,
+            f"{row.size_name} {row.rank}" if row.rank else "",
+        ]
+        say(f"{' '.join(filter(None, words))}  {outcome}")
+        if row.label == rows[0].label:
+            rows[0] = row
+        else:
+            rows.append(row)
+    if request.output and not rows[-1].problem:
+        checkpoint.save(bench.model, bench.tokenizer, request.output)
+    config, counted = bench.config, bench.config.evidence.file
+    corpus = Path(counted).name if counted else f"{len(bench.train):,} rows of {config.data.name}"
+    return Comparison(
+        model=config.model.label,
+        vocab_size=bench.table.shape[0],
+        width=bench.table.shape[1],
+        dense=bench.dense,
+        corpus=corpus,
+        counted=int(bench.counts.sum()),
+        occurring=int(bench.counts.count_nonzero()),
+        threads=torch.get_num_threads(),
+        rows=tuple(rows),
+    )
+
+
+def _settings(jobs: Sequence[Job]) -> list[str]:
+    """For each row, in words, the options in which rows of its method differ."""
+    options = [(job.config.factorization.name, job.config.factorization.model_dump()) for job in jobs]
+    return [
+        ", ".join(
+            f"{option}={typed(value)}"
+            for option, value in own.items()
+            if any(other[option] != value for same, other in options if same == name)
+        )
+        for name, own in options
+    ]

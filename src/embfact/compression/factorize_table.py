@@ -1,0 +1,146 @@
+"""The table of methods that ``scripts/factorize.py`` prints: what each takes and what it leaves of the table.
+
+Light to import: no torch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+
+from embfact.embeddings.layout import Size
+from embfact.results.table.cells import UNDEFINED, with_share
+from embfact.results.table.markdown import markdown_grid
+from embfact.results.table.numbers import csv_of
+
+
+@dataclass(frozen=True)
+class MethodRow:
+    """One method at one size.
+
+    Attributes:
+        method: Its name.
+        storage: How its tables are kept: ``float32``, ``int8-g64``.
+        setting: In words, the options in which rows of the table differ; empty if they do not.
+        size_name: What its size counts, e.g. ``rank``; None for a method without one.
+        rank: The size that came out; None for a method without one, or a row with a problem.
+        parameters: Parameters of the embedding.
+        bytes: Bytes of its tensors as saved.
+        error: Squared error of the table over its squared norm; None where nothing is left to compare.
+        weighted_error: The same with each row weighted by its token count; None too where no counted row has a norm.
+        seconds: Wall time of the fit.
+        problem: Why there is no result, in words that start with ``does not fit`` or ``failed``; else None.
+    """
+
+    method: str
+    storage: str
+    setting: str = ""
+    size_name: str | None = None
+    rank: int | None = None
+    parameters: int | None = None
+    bytes: int | None = None
+    error: float | None = None
+    weighted_error: float | None = None
+    seconds: float | None = None
+    problem: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The method as the tables of sweeps call it: ``svd``, ``svd int8-g64``."""
+        return self.method if self.storage == "float32" else f"{self.method} {self.storage}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Methods on one table.
+
+    Attributes:
+        model: Name of the backbone.
+        vocab_size: Rows V of its table.
+        width: Columns H.
+        dense: Size of the table as it is.
+        corpus: In words, the texts whose token counts weigh the rows.
+        counted: Tokens in them.
+        occurring: Different tokens that occur.
+        threads: CPU threads.
+        rows: The dense table first.
+    """
+
+    model: str
+    vocab_size: int
+    width: int
+    dense: Size
+    corpus: str
+    counted: int
+    occurring: int
+    threads: int
+    rows: tuple[MethodRow, ...]
+
+
+def _markdown(table: Comparison) -> str:
+    words = ["method", *(["setting"] if any(row.setting for row in table.rows) else []), "size"]
+    header = [*words, "parameters", "bytes", "error", "weighted error", "seconds"]
+    lines = [
+        [
+            row.label,
+            *([row.setting] if "setting" in words else []),
+            _size(row),
+            with_share(row.parameters, table.dense.parameters),
+            with_share(row.bytes, table.dense.bytes, "B"),
+            _error(row.error),
+            _error(row.weighted_error),
+            "" if row.seconds is None else f"{row.seconds:.2f}",
+        ]
+        for row in table.rows
+    ]
+    problems = [f"- {row.label} {row.problem}" for row in table.rows if row.problem]
+    threads = f"{table.threads} CPU thread{'s' if table.threads > 1 else ''}"
+    legend = (
+        f"- Token table of {table.model}, {table.vocab_size:,} x {table.width}. Sizes as saved, in brackets as a share "
+        "of dense. Error: squared error of the stored table over its squared norm; weighted: each row by its count in "
+        f"{table.corpus} ({table.counted:,} tokens, {table.occurring:,} of them different). Seconds: the fit, without "
+        f"reading or counting, on {threads}; a further size of a method reuses what it computed for the first."
+    )
+    return "\n".join([*markdown_grid(header, lines, len(words)), "", legend, *problems]) + "\n"
+
+
+def _size(row: MethodRow) -> str:
+    if row.problem:
+        return row.problem.partition(":")[0]
+    return UNDEFINED if row.rank is None else f"{row.size_name} {row.rank:,}"
+
+
+def _error(value: float | None) -> str:
+    if value is None:
+        return UNDEFINED
+    # What quantizing leaves is far below a thousandth.
+    return f"{value:.3f}" if value == 0 or value >= 0.001 else f"{value:.1e}"
+
+
+def _csv(table: Comparison) -> str:
+    return csv_of(_numbers(table))
+
+
+def _json(table: Comparison) -> str:
+    document = asdict(table) | {"rows": _numbers(table)}
+    return json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def _numbers(table: Comparison) -> list[dict[str, object]]:
+    """The rows unrounded."""
+
+    def share(part: int | None, whole: int) -> float | None:
+        return None if part is None else part / whole
+
+    return [
+        asdict(row)
+        | {
+            "parameters_share": share(row.parameters, table.dense.parameters),
+            "bytes_share": share(row.bytes, table.dense.bytes),
+        }
+        for row in table.rows
+    ]
+
+
+FORMATS: Mapping[str, Callable[[Comparison], str]] = {"md": _markdown, "csv": _csv, "json": _json}

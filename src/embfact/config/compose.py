@@ -1,0 +1,290 @@
+"""From the words of a command line to the typed configurations of all its jobs.
+
+Hydra composes; this module only asks it early and gathers every fault at once, before a directory is made or anything
+heavy is imported. Hydra itself would stop at the first fault, after making its directories, with exit code 1.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.types import Override, OverrideType
+from omegaconf import DictConfig, OmegaConf
+
+from embfact.config.overrides import Reader, jobs_of, refusing
+from embfact.config.run_config import RunConfig
+from embfact.errors import ConfigError, Fault, nearest
+
+CONFIG_NAME = "train"
+_HELP = "see python train.py --help"
+_SWEEP = "hydra.sweeper.params"
+
+
+def _unless(value: Any, *others: Any) -> Any:
+    """A default that gives way where one of the others is set: rank has one, and budget or energy replace it."""
+    return value if all(other is None for other in others) else None
+
+
+OmegaConf.register_new_resolver("unless", _unless, replace=True)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a command line asks for.
+
+    Attributes:
+        configs: One configuration, or those of the sweep in its order.
+        multirun: Whether it is a sweep.
+        overrides: The overrides that are the same for all runs, for Hydra's own settings (its launcher).
+        launcher: The section of the launcher that a sweep goes through.
+    """
+
+    configs: tuple[RunConfig, ...]
+    multirun: bool
+    overrides: tuple[str, ...] = ()
+    launcher: Mapping[str, Any] = field(default_factory=dict)
+
+
+@contextmanager
+def hydra_session(conf_dir: Path) -> Iterator[Composer]:
+    """Hydra, opened on a folder of configurations and closed again so that a launcher can open its own."""
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(conf_dir.resolve()), version_base="1.3", job_name=CONFIG_NAME):
+        yield Composer()
+
+
+def read_request(conf_dir: Path, words: Sequence[str], multirun: bool) -> Request:
+    """Compose and validate every job of a command line.
+
+    Args:
+        conf_dir: The folder with ``train.yaml``.
+        words: Overrides as typed, e.g. ``["factorization=svd", "rank=64,128"]``.
+        multirun: Whether ``-m`` was given; an experiment may also ask for it (``hydra.mode: MULTIRUN``).
+
+    Raises:
+        ConfigError: With the faults of all jobs.
+    """
+    with hydra_session(conf_dir) as composer:
+        overrides, faults = composer.read(words)
+        try:
+            fixed = [override for override in overrides if not override.is_sweep_override()]
+            settings, found = composer.settings(fixed)
+            faults += found
+            multirun = multirun or settings.multirun
+            if multirun:
+                swept, found = composer.read(settings.sweep)
+                overrides, faults = [*swept, *overrides], [*found, *faults]
+            else:
+                faults += _faults_of_sweeps(overrides)
+                overrides = fixed
+            configs, more = composer.configs_of(jobs_of(overrides))
+        except ConfigError as error:
+            raise ConfigError([*faults, *error.faults]) from None
+    # What a mistyped choice would have brought is not known: its own options are not held against the user.
+    unknown = tuple(f"there is no option {fault.what.split()[0]}." for fault in faults)
+    faults += [fault for fault in more if not (unknown and fault.what.startswith(unknown))]
+    if faults:
+        raise ConfigError(faults)
+    # What is swept over is of no use to a launcher.
+    rest = (str(o.input_line) for o in fixed if not o.key_or_group.startswith(_SWEEP))
+    return Request(configs, multirun, tuple(rest), settings.launcher)
+
+
+def check_question(conf_dir: Path, words: Sequence[str]) -> None:
+    """Refuse words that do not compose to one configuration, valid or not.
+
+    Raises:
+        ConfigError: With every fault.
+    """
+    with hydra_session(conf_dir) as composer:
+        overrides, faults = composer.read(words)
+        faults += _faults_of_sweeps(overrides)
+        faults += composer.values([str(o.input_line) for o in overrides if not o.is_sweep_override()])[1]
+    if faults:
+        raise ConfigError(faults)
+
+
+def _faults_of_sweeps(overrides: Sequence[Override]) -> list[Fault]:
+    """Refuse lists of values where there is one configuration."""
+    sweeps = " ".join(str(override.input_line) for override in overrides if override.is_sweep_override())
+    remedy = "add -m for a sweep, or brackets for one list: key=[a,b]"
+    return [Fault("a list of values makes a sweep", sweeps, remedy)] if sweeps else []
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a command line says to Hydra itself.
+
+    Attributes:
+        multirun: Whether it asks for a sweep (``hydra.mode``).
+        sweep: What an experiment sweeps over, as words (``hydra.sweeper.params``).
+        launcher: The section of the launcher.
+    """
+
+    multirun: bool
+    sweep: tuple[str, ...]
+    launcher: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class _Base:
+    """What some choices of groups compose to: the values of a job, and Hydra's own settings."""
+
+    job: DictConfig
+    hydra: DictConfig
+
+
+class Composer:
+    """Composes jobs within an open Hydra session; what jobs share is composed once."""
+
+    def __init__(self) -> None:
+        self._reader = Reader()
+        self._bases: dict[tuple[str, ...], _Base | ConfigError] = {}
+
+    def read(self, words: Sequence[str]) -> tuple[list[Override], list[Fault]]:
+        """The overrides that can be composed, and the faults of the other words."""
+        return self._reader.read(words)
+
+    def settings(self, overrides: Sequence[Override]) -> tuple[Settings, list[Fault]]:
+        """What overrides say to Hydra itself, and the faults of those that say nothing to it.
+
+        Raises:
+            ConfigError: If nothing can be composed at all.
+        """
+        own = [o for o in overrides if o.key_or_group.startswith("hydra.")]
+        hydra = self._base(overrides).hydra
+        hydra = copy.deepcopy(hydra) if own else hydra
+        # Any option can be swept over, whether an experiment does so already or not.
+        swept = [replace(o, type=OverrideType.FORCE_ADD) if o.key_or_group.startswith(_SWEEP) else o for o in own]
+        faults = _apply(swept, hydra)
+        found = " ".join(str(o.input_line) for o in own)
+        with refusing("Hydra cannot read its own settings", found, _HELP):
+            params = OmegaConf.select(hydra, _SWEEP) or {}
+            sweep = tuple(f"{key}={value}" for key, value in params.items())
+            multirun = str(OmegaConf.select(hydra, "hydra.mode")).endswith("MULTIRUN")
+            launcher = OmegaConf.select(hydra, "hydra.launcher")
+        if not isinstance(launcher, DictConfig):
+            faults.append(Fault("hydra.launcher is no launcher", found, "choose one: hydra/launcher=NAME"))
+            raise ConfigError(faults)
+        options: Any = OmegaConf.to_container(launcher, resolve=False)
+        return Settings(multirun, sweep, options), faults
+
+    def configs(self, lists: Sequence[Sequence[str]]) -> tuple[tuple[RunConfig, ...], list[Fault]]:
+        """The configuration of each list of words, and the faults of all together."""
+        read = [self.read(words) for words in lists]
+        configs, faults = self.configs_of([overrides for overrides, _ in read])
+        return configs, [*(fault for _, found in read for fault in found), *faults]
+
+    def configs_of(self, jobs: Sequence[Sequence[Override]]) -> tuple[tuple[RunConfig, ...], list[Fault]]:
+        """The configuration of each job, and the faults of all together."""
+        configs: list[RunConfig] = []
+        faults: list[Fault] = []
+        for overrides in jobs:
+            try:
+                values, found = self._values(overrides)
+                faults += found
+                configs.append(RunConfig.parse(values))
+            except ConfigError as error:
+                faults += error.faults
+        return tuple(configs), faults
+
+    def values(self, words: Sequence[str]) -> tuple[dict[str, Any], list[Fault]]:
+        """The resolved values of one job as plain containers, and a fault for every word that sets none of them.
+
+        Raises:
+            ConfigError: If nothing can be composed at all.
+        """
+        overrides, faults = self.read(words)
+        values, found = self._values(overrides)
+        return values, [*faults, *found]
+
+    def _values(self, overrides: Sequence[Override]) -> tuple[dict[str, Any], list[Fault]]:
+        config = copy.deepcopy(self._base(overrides).job)
+        plain = [o for o in overrides if not self._reader.is_choice(o) and not o.key_or_group.startswith("hydra.")]
+        faults = _apply(plain, config)
+        try:
+            with refusing("a value cannot be resolved", "", ""):
+                values: Any = OmegaConf.to_container(config, resolve=True)
+        except ConfigError as error:
+            raise ConfigError([*faults, *error.faults]) from None
+        # The choices of presets have done their work.
+        return {key: value for key, value in values.items() if key not in ("experiment", "debug")}, faults
+
+    def _base(self, overrides: Sequence[Override]) -> _Base:
+        """What the choices of groups compose to; a tenth of a second each, so kept for the other jobs."""
+        words = tuple(str(o.input_line) for o in overrides if self._reader.is_choice(o))
+        if words not in self._bases:
+            try:
+                self._bases[words] = _compose(words)
+            except ConfigError as error:
+                self._bases[words] = error
+        base = self._bases[words]
+        if isinstance(base, ConfigError):
+            raise base
+        return base
+
+
+def _compose(words: Sequence[str]) -> _Base:
+    with refusing("Hydra cannot compose the configuration", " ".join(words), _HELP):
+        whole = compose(CONFIG_NAME, list(words), return_hydra_config=True)
+        return _Base(_part(whole, [key for key in whole if key != "hydra"]), _part(whole, ["hydra"]))
+
+
+def _part(config: DictConfig, keys: Sequence[Any]) -> DictConfig:
+    """A copy of some sections, as closed to unknown keys as the whole."""
+    part: DictConfig = OmegaConf.masked_copy(config, list(keys))
+    OmegaConf.set_struct(part, True)
+    return part
+
+
+def _apply(overrides: Sequence[Override], config: DictConfig) -> list[Fault]:
+    """Set values of a composed configuration in place; gives a fault for every override that does not."""
+    faults: list[Fault] = []
+    known = list(_keys(config)) if overrides else []
+    for override in overrides:
+        key, word = override.key_or_group, str(override.input_line)
+        change = override.type == OverrideType.CHANGE
+        if change and key not in known:
+            faults.append(Fault(f"there is no option {key}", word, _nearest_keys(key, known)))
+            continue
+        try:
+            with refusing(f"{key} cannot be set", word, "+KEY=VALUE adds a key" if change else ""):
+                ConfigLoaderImpl._apply_overrides_to_config([override], config)
+        except ConfigError as error:
+            faults += error.faults
+        if not change:
+            known = list(_keys(config))
+    return faults
+
+
+def _nearest_keys(key: str, keys: Sequence[str]) -> str:
+    """The options that a mistyped one may mean: those of its section, or of its name in another section."""
+    section, _, last = key.rpartition(".")
+    if namesakes := [name for name in keys if name.rpartition(".")[2] == last]:
+        return "did you mean " + " or ".join(map(repr, namesakes)) + "?"
+    if difflib.get_close_matches(key, keys):
+        return nearest(key, keys)
+    return nearest(
+        key, [name for name in keys if name.rpartition(".")[0] == section] or [k for k in keys if "." not in k]
+    )
+
+
+def _keys(config: DictConfig) -> Iterator[str]:
+    """All dotted names of a configuration."""
+    return _dotted(OmegaConf.to_container(config, resolve=False), "")
+
+
+def _dotted(values: Any, prefix: str) -> Iterator[str]:
+    for key, value in values.items():
+        yield f"{prefix}{key}"
+        if isinstance(value, dict):
+            yield from _dotted(value, f"{prefix}{key}.")

@@ -1,0 +1,80 @@
+"""When a table that is trained dense is projected to which rank, until only its factors are left.
+
+Light to import: what is sure to leave the table dense is refused before anything is loaded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import floor
+
+from embfact.config.sections import RefactorizeConfig, TrainerConfig
+from embfact.errors import Fault, UserError
+from embfact.formatting.typed import number
+
+ROUNDING = 1e-9  # 0.7 of 10 steps is 7.000000000000001 in one order and 6.999999999999999 in another
+
+
+@dataclass(frozen=True)
+class Projection:
+    """One projection of the table.
+
+    Attributes:
+        step: Optimizer steps that have been made then.
+        rank: The rank that is left.
+    """
+
+    step: int
+    rank: int
+
+
+def rank_schedule(
+    options: RefactorizeConfig, *, steps: int, steps_per_epoch: int, width: int, rank: int
+) -> tuple[Projection, ...]:
+    """Every projection of a training: geometric from the width H of the table to the rank r.
+
+    Of the multiples of the interval, the n that lie within the first ``until`` of the training are taken. The i-th of
+    them leaves rank H (r / H)^(i/n), rounded: each takes away the same share, and the last one leaves r.
+
+    Args:
+        options: Interval and the share of the training.
+        steps: Optimizer steps T of the whole training.
+        steps_per_epoch: Optimizer steps of an epoch.
+        width: Columns H of the table.
+        rank: The final rank r.
+
+    Raises:
+        UserError: If the training is too short for any projection.
+    """
+    interval = options.steps or steps_per_epoch
+    count = _count(options, steps, interval)
+    if count == 0:
+        raise UserError(
+            f"{options.choice} has no projection within the first {number(options.until)} of {steps} optimizer steps "
+            f"({interval} between two of them), and the table would stay dense; train longer "
+            "(trainer.epochs, trainer.max_steps), or project more often"
+        )
+    ranks = [round(width * (rank / width) ** (number / count)) for number in range(1, count + 1)]
+    return tuple(Projection(number * interval, left) for number, left in enumerate(ranks, start=1))
+
+
+def fault_of_schedule(options: RefactorizeConfig, trainer: TrainerConfig, aware: bool = False) -> Fault | None:
+    """What the length of the training alone shows, before it is known how many rows there are."""
+    if options.every == "never":
+        return None
+    until = f"within refactorize.until={number(options.until)}"
+    if aware and options.until == 1:
+        what = "refactorize.until=1 may leave no step that trains the factors as they will be stored"
+        return Fault(what, "quantization=aware", "lower refactorize.until, or use quantization=post_training")
+    if options.every == "epoch" and not _count(options, trainer.epochs, 1):
+        what = f"{options.choice} has no whole epoch {until} of trainer.epochs, so the table would stay dense"
+        return Fault(what, f"trainer.epochs={trainer.epochs}", "train more epochs, or raise refactorize.until")
+    if options.steps and trainer.max_steps and not _count(options, trainer.max_steps, options.steps):
+        what = f"{options.choice} has no projection {until} of trainer.max_steps, so the table would stay dense"
+        found = f"refactorize.steps={options.steps}, trainer.max_steps={trainer.max_steps}"
+        return Fault(what, found, "lower refactorize.steps, or raise refactorize.until")
+    return None
+
+
+def _count(options: RefactorizeConfig, length: int, interval: int) -> int:
+    return floor(options.until * length / interval + ROUNDING)

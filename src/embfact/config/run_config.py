@@ -1,0 +1,213 @@
+"""The typed configuration of one run.
+
+Light to import: no torch, no Hydra. `conf/` holds the values; `sections.py` and this module say which are allowed and
+what each means.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+from pydantic import Field, SerializeAsAny, ValidationError, field_validator, model_validator
+
+from embfact.config.sections import (
+    TRAINING,
+    DataConfig,
+    EvidenceConfig,
+    LoggerConfig,
+    ModelConfig,
+    OptimizerConfig,
+    PathsConfig,
+    RefactorizeConfig,
+    SearchConfig,
+    Section,
+    TaskConfig,
+    Trainable,
+    TrainerConfig,
+    Whole,
+    expand_home,
+)
+from embfact.config.validation import faults_of
+from embfact.embeddings.layout import DEFAULT_GROUP, FLOAT32, Storage, StorageFormat, StorageGroup
+from embfact.errors import ConfigError, Fault
+from embfact.factorization.base import BudgetUnit, Factorization, Method
+from embfact.factorization.none import Dense
+from embfact.factorization.registry import build_method, method_class
+from embfact.factorization.target import SizeTarget
+
+
+class RunConfig(Section):
+    """One run: what is trained on what, and where the record goes."""
+
+    data: DataConfig
+    model: ModelConfig
+    factorization: SerializeAsAny[Method]
+    task: TaskConfig
+    trainer: TrainerConfig
+    optimizer: OptimizerConfig
+    evidence: EvidenceConfig
+    refactorize: RefactorizeConfig
+    search: SearchConfig
+    logger: LoggerConfig
+    paths: PathsConfig
+    rank: Whole | None = Field(description="size of the factorization: its inner dimension, or what its page says")
+    budget: float | None = Field(None, gt=0, le=1, description="share of the dense float32 table that may be used")
+    budget_unit: BudgetUnit = Field("bytes", description="what the budget is a share of: bytes or params")
+    energy: float | None = Field(None, gt=0, le=1, description="share of the (weighted) squared norm to retain")
+    storage: StorageFormat = Field(description="how the embedding is kept once it is trained")
+    storage_group: StorageGroup = Field(
+        DEFAULT_GROUP, description="numbers of a row that share a scale in int8 and int4: 32, 64, 128, or row for all"
+    )
+    quantization: Literal["post_training", "aware"] = Field(description="aware: training imitates the storage")
+    trainable: Trainable = Field(
+        description="what is trained besides the head: all, the embedding, its projection, or all but the embedding"
+    )
+    seed: int = Field(ge=0, lt=2**32, description="seed of the head, the factors, dropout and the order of rows")
+    experiment_name: str = Field(pattern=r"^\w[\w.-]*$", max_length=100, description="folder of the runs and W&B group")
+    output_dir: str = Field(min_length=1, description="folder that holds the run directories")
+    tags: list[str] = Field(description="words to find the run by")
+    baseline: bool = Field(description="a sweep adds one dense run per data set, model and seed")
+    force: bool = Field(description="train again what is finished")
+    resume: bool = Field(description="go on with interrupted runs from their last checkpoint")
+    checkpoint_every: Whole | str | None = Field(
+        description="steps, or minutes as in 5min; null: only when interrupted"
+    )
+    fail_fast: bool = Field(description="stop a sweep at its first failed run")
+    output_url: str | None = Field(None, min_length=1, description="fsspec URL that finished runs are copied to")
+    plan: bool = Field(description="print what would be done, and stop")
+    profile: bool = Field(False, description="print where the seconds of each run went")
+    checkpoint: Literal["none", "last", "best"] = Field(description="weights to keep and to report on")
+
+    @field_validator("output_dir")
+    @classmethod
+    def _home_is_meant_by_a_tilde(cls, value: str) -> str:
+        return expand_home(value)
+
+    @field_validator("checkpoint_every", mode="before")
+    @classmethod
+    def _steps_or_minutes(cls, value: Any) -> Any:
+        minutes = isinstance(value, str) and re.fullmatch(r"\d*\.?\d+min", value) and float(value[:-3]) > 0
+        steps = isinstance(value, int) and value > 0
+        if value is not None and not minutes and not steps:
+            raise ValueError("must be a number of steps, e.g. 200, or of minutes, e.g. 5min")
+        return value
+
+    @model_validator(mode="after")
+    def _options_fit_together(self) -> RunConfig:
+        if self.factorization.uses_rank:
+            target = SizeTarget(self.rank, self.budget, self.energy, self.budget_unit)
+            if target.energy is not None and not self.factorization.knows_energy:
+                name = self.factorization.name
+                raise ValueError(f"factorization={name} cannot be sized by energy; set rank or budget")
+        if self.evidence.file and self.factorization.needs - {"token_counts"}:
+            raise ValueError(
+                f"factorization={self.factorization.name} takes gradients, for which the rows need labels: it cannot "
+                f"look at evidence.source={self.evidence.source}; set evidence.source={TRAINING}"
+            )
+        if self.quantization == "aware" and self.storage == "float32":
+            raise ValueError("quantization=aware needs storage=int8, int4 or float16")
+        self._check_what_is_trained()
+        data = self.data
+        if data.train_split in data.report_splits:
+            raise ValueError(f"data.report_splits has the split that is trained on ({data.train_split}); leave it out")
+        if data.source == "files" and data.train_file == data.validation_file:
+            raise ValueError(f"data.validation_file is the file that is trained on ({data.train_file}); give another")
+        if self.checkpoint == "best" and data.selection_size == 0:
+            raise ValueError("checkpoint=best needs a held-out slice; set data.selection_size above 0")
+        if self.trainer.patience and self.data.selection_size == 0:
+            raise ValueError("trainer.patience needs a held-out slice; set data.selection_size above 0")
+        return self
+
+    def _check_what_is_trained(self) -> None:
+        method, refactorize = self.factorization, self.refactorize
+        if self.trainable == "projection" and not method.has_projection:
+            raise ValueError(
+                f"factorization={method.name} keeps no projection to the width of the encoder that could be trained "
+                "alone; use trainable=factors or trainable=all"
+            )
+        if refactorize.every == "never":
+            return
+        if not method.refactorizable:
+            remedy = "leave it out (a sweep adds the dense run by itself)" if method.name == "none" else "use svd"
+            raise ValueError(
+                f"{refactorize.choice} projects the table on its axes again and again, which factorization="
+                f"{method.name} cannot; {remedy}, or set refactorize=never"
+            )
+        if self.trainable not in ("all", "factors"):
+            raise ValueError(
+                f"{refactorize.choice} trains the dense table first, which trainable={self.trainable} would leave as "
+                "it is; use trainable=all or trainable=factors"
+            )
+
+    def dense(self) -> RunConfig:
+        """The run of the whole table, kept in float32, that a sweep compares this one with."""
+        changes: dict[str, Any] = {"factorization": Dense(), "storage": "float32", "quantization": "post_training"}
+        changes["refactorize"] = self.refactorize.model_copy(update={"every": "never", "steps": None})
+        changes["optimizer"] = self.optimizer.model_copy(update={"embedding_lr": 1.0})
+        if self.trainable == "projection":  # a whole table has none
+            changes["trainable"] = "all"
+        return self.model_copy(update=changes)
+
+    @property
+    def trains_replacement(self) -> bool:
+        """Whether anything that replaced the table is trained, so that ``optimizer.embedding_lr`` has an effect."""
+        # A method that rebuilds the whole embedding block leaves more in its place than the token embedding.
+        frozen = self.trainable == "backbone" and isinstance(self.factorization, Factorization)
+        return not frozen and not isinstance(self.factorization, Dense)
+
+    @property
+    def target(self) -> SizeTarget | None:
+        """How large the embedding should be; None for a method without a size."""
+        if not self.factorization.uses_rank:
+            return None
+        return SizeTarget(self.rank, self.budget, self.energy, self.budget_unit)
+
+    @property
+    def size(self) -> str | None:
+        """The size in run names: ``r64``, ``b0.1-int8-g64``, or None for a method without one."""
+        words = [str(self.target)] if self.target else []
+        return "-".join([*words, *([str(self.kept)] if self.kept != FLOAT32 else [])]) or None
+
+    @property
+    def kept(self) -> Storage:
+        """How the embedding is kept; groups are of no effect where it is not quantized."""
+        return Storage(self.storage, self.storage_group)
+
+    def plain(self) -> dict[str, Any]:
+        """The whole configuration as JSON values, from which `parse` makes an equal one."""
+        values = self.model_dump(mode="json")
+        method = type(self.factorization)
+        values["factorization"] = {"_target_": f"{method.__module__}.{method.__qualname__}", **values["factorization"]}
+        return values
+
+    @classmethod
+    def parse(cls, values: dict[str, Any]) -> RunConfig:
+        """The typed configuration of plain values.
+
+        Args:
+            values: The resolved Hydra configuration as plain containers.
+
+        Raises:
+            ConfigError: With every fault found.
+        """
+        faults: list[Fault] = []
+        options = values.get("factorization")
+        if isinstance(options, dict):
+            # Without a method pydantic would also complain that there is none.
+            values = {key: value for key, value in values.items() if key != "factorization"}
+            try:
+                values["factorization"] = build_method(options)
+            except ConfigError as error:
+                faults += error.faults
+            except ValidationError as error:
+                faults += faults_of(error, method_class(options["_target_"]), "factorization.")
+        unknown = bool(faults)
+        try:
+            config = cls.model_validate(values)
+        except ValidationError as error:
+            found = faults_of(error, cls)
+            faults += [fault for fault in found if not (unknown and fault.what.startswith("factorization"))]
+        if faults:
+            raise ConfigError(faults)
+        return config

@@ -1,0 +1,422 @@
+"""The sections of the configuration: what each option may be and what it means.
+
+Light to import: no torch, no Hydra. `conf/` holds the values.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from pathlib import Path, PurePath
+from typing import Annotated, Any, Literal, cast, get_args
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from embfact.errors import nearest
+from embfact.formatting.typed import number
+
+MetricName = Literal["accuracy", "f1", "matthews", "pearson", "spearman"]
+CORRELATIONS = {"pearson", "spearman"}
+TRAINING = "training"
+CACHE_DIR = "~/.cache/embfact"
+TABLE_FILES = (".csv", ".tsv", ".jsonl", ".parquet")
+CORPUS_FILES = (".txt", *TABLE_FILES)
+TargetKind = Literal["class", "float"]
+Collection = Literal["movies", "tweets", "products", "editorials"]
+Whole = Annotated[int, Field(ge=1)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
+Trainable = Literal["all", "factors", "projection", "backbone"]
+Pooling = Literal["cls", "mean", "max", "weighted", "attention", "last"]
+
+
+class Section(BaseModel):
+    """A part of the configuration: unknown keys are refused, values are not changed after validation."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False, coerce_numbers_to_str=True
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _a_switch_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        # pydantic takes true for 1.
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+            raise ValueError("must not be true or false")
+        return value
+
+
+class DataConfig(Section):
+    """Where the rows come from, which columns they have, and how they are split."""
+
+    name: str = Field(min_length=1, max_length=60, description="short name in run names and tables")
+    source: Literal["hub", "files", "vader", "rated_sentences"] = Field(description="where the rows come from")
+    hub: str | None = Field(None, description="data set id on the Hugging Face hub")
+    hub_config: str | None = Field(None, description="configuration of the hub data set, e.g. sst2 of GLUE")
+    revision: str | None = Field(None, description="commit of the hub data set; null takes the newest and records it")
+    mirror: str | None = Field(None, description="folder of the data set under paths.data_dir, used before the hub")
+    train_file: str | None = Field(None, description="CSV, TSV, JSON Lines or Parquet file with the training rows")
+    validation_file: str | None = Field(None, description="file with the rows to report on")
+    collection: Collection | None = Field(None, description="which of the rated sentences")
+    archive: str | None = Field(None, description="your copy of the file with them; null: fetched into the cache")
+    text: list[str] = Field(min_length=1, max_length=2, description="one text column, or two for pairs")
+    label: str = Field(description="column with the label or the target")
+    label_names: list[str] | None = Field(None, description="class names in the order of their codes, from 0")
+    target: TargetKind = Field("class", description="class: classification; float: regression")
+    metrics: list[MetricName] = Field(min_length=1, description="metrics to report; the first one selects")
+    train_split: str = Field("train", description="split to train on")
+    report_splits: list[str] = Field(["validation"], min_length=1, description="splits whose metrics are reported")
+    selection_size: int | float = Field(description="rows (or share) of train held out to select on, never reported")
+    selection_groups: Literal["containing_sentence"] | None = Field(
+        None, description="hold out whole sentences with their phrases (SST-2), not single rows"
+    )
+    split_seed: int = Field(0, ge=0, description="seed of the held-out slice and of the drawn rows")
+    train_size: Whole | None = Field(None, description="train on this many rows, drawn with split_seed")
+    eval_size: Whole | None = Field(None, description="report on this many rows of each split, drawn with split_seed")
+    max_length: int = Field(128, ge=4, description="tokens a text (or pair) is cut to")
+    shares_text_with: list[str] = Field(
+        [], description="data sets with texts of this one: a run on one is not scored on another"
+    )
+    submission: dict[str, str] | None = Field(None, description="GLUE submission file of each hidden test split")
+    note: str | None = Field(None, description="what a reader of the results must know about this data set")
+
+    @field_validator("text", mode="before")
+    @classmethod
+    def _one_text_column(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+    @field_validator("selection_size")
+    @classmethod
+    def _selection_size_is_rows_or_share(cls, value: int | float) -> int | float:
+        if value < 0 or (isinstance(value, float) and value >= 1):
+            raise ValueError("must be a number of rows (0 or more) or a share below 1, e.g. 500 or 0.1")
+        return value
+
+    @field_validator("archive")
+    @classmethod
+    def _home_is_meant_by_a_tilde(cls, value: str | None) -> str | None:
+        return None if value is None else expand_home(value)
+
+    @model_validator(mode="after")
+    def _classes_have_names_of_their_own(self) -> DataConfig:
+        names = self.label_names
+        if names is not None and (len(set(names)) < len(names) or (self.target == "class" and len(names) < 2)):
+            raise ValueError(f"data.label_names needs two or more different names, found {names}")
+        return self
+
+    @model_validator(mode="after")
+    def _source_has_its_options(self) -> DataConfig:
+        if self.source == "files" and not (self.train_file and self.validation_file):
+            raise ValueError("data=files needs data.train_file=FILE and data.validation_file=FILE")
+        if self.source == "files":
+            given = {self.train_file: "data.train_file", self.validation_file: "data.validation_file"}
+            wrong_files = [f"{option}={file}" for file, option in given.items() if not _ends_in(file, TABLE_FILES)]
+            if wrong_files:
+                raise ValueError(
+                    f"{' and '.join(wrong_files)} does not end in {', '.join(TABLE_FILES)}; "
+                    "unpack or convert the file, and name it by what it holds"
+                )
+        if self.source == "hub" and not self.hub:
+            raise ValueError("a hub data set needs data.hub=OWNER/NAME")
+        if self.source == "rated_sentences" and self.collection is None:
+            names = ", ".join(get_args(Collection))
+            raise ValueError(f"rated sentences need data.collection=NAME, one of: {names}")
+        if self.source in ("vader", "rated_sentences") and len(self.text) > 1:
+            raise ValueError(f"data={self.name} has single texts, found data.text={self.text}; give one name")
+        wrong = [m for m in self.metrics if (m in CORRELATIONS) != (self.target == "float")]
+        if wrong:
+            fitting = "pearson, spearman" if self.target == "float" else "accuracy, f1, matthews"
+            raise ValueError(f"metrics {wrong} do not fit data.target={self.target}; use {fitting}")
+        return self
+
+    def shares_text(self, other: DataConfig) -> bool:
+        """Whether another data set has texts of this one, so that nothing learned on one may be scored on the other."""
+        return not (other.aliases.isdisjoint(self.shares_text_with) and self.aliases.isdisjoint(other.shares_text_with))
+
+    @property
+    def aliases(self) -> set[str]:
+        """What this data set is known by: its name, and whatever that is here, what the hub or a mirror calls it."""
+        folders = {Path(file).parent.name for file in (self.train_file, self.validation_file) if file}
+        return {self.name, *filter(None, (self.hub_config, (self.hub or "").rpartition("/")[2], *folders))}
+
+
+class ModelConfig(Section):
+    """The backbone: pretrained from a package, a hub or a directory, or built from a configuration."""
+
+    name: str | None = Field(None, max_length=60, description="name in run names and tables; null: from name_or_path")
+    name_or_path: str | None = Field(None, description="packaged:NAME, a hub id, or a local directory")
+    revision: str | None = Field(None, description="commit of the hub model; null takes the newest and records it")
+    architecture: dict[str, Any] | None = Field(None, description="transformers config of a model with random weights")
+    tokenizer: str | None = Field(None, description="tokenizer to use; null: the backbone's own")
+    static: bool = Field(False, description="take its token table alone, without the layers")
+    lr: float | None = Field(None, gt=0, description="learning rate that suits it; optimizer.lr is this by default")
+    from_run: str | None = Field(
+        None, min_length=1, description="directory of a finished dense run to start from; null: none"
+    )
+
+    @field_validator("from_run")
+    @classmethod
+    def _home_is_meant_by_a_tilde(cls, value: str | None) -> str | None:
+        return None if value is None else expand_home(value)
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> ModelConfig:
+        if (self.name_or_path is None) == (self.architecture is None):
+            raise ValueError("set exactly one of model.name_or_path and model.architecture")
+        if self.architecture is not None and not (self.name and self.tokenizer and "model_type" in self.architecture):
+            raise ValueError("model.architecture needs model.name, model.tokenizer and architecture.model_type")
+        return self
+
+    @property
+    def label(self) -> str:
+        """The name of the backbone in run names and tables, e.g. ``minilm`` or ``bert-base-uncased``."""
+        origin = self.name or str(self.name_or_path).removeprefix("packaged:").rstrip("/").rsplit("/", 1)[-1]
+        return slug(origin if self.name or not self.static else f"{origin}-static")
+
+
+class TaskConfig(Section):
+    """What the model learns to do with a text."""
+
+    name: Literal["sequence_classification"] = Field(description="the kind of task")
+    dropout: float | None = Field(None, ge=0, lt=1, description="dropout of the whole model; null: the backbone's own")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all classes")
+    pooling: Pooling | None = Field(None, description="how tokens become one vector; null: the backbone's own head")
+
+
+class TrainerConfig(Section):
+    """How long and on what to train."""
+
+    epochs: Whole = Field(description="passes over the training rows")
+    max_steps: Whole | None = Field(None, description="stop after this many optimizer steps")
+    batch_size: Whole = Field(description="rows of one step over all devices, before accumulation")
+    batching: Literal["tokens", "rows"] = Field(
+        "rows", description="batches of equally many rows, or of equally many tokens with batch_size rows in the mean"
+    )
+    eval_batch_size: Whole = Field(description="rows scored at once")
+    accumulate: Whole = Field(1, description="batches summed into one optimizer step")
+    gradient_clip: float | None = Field(1.0, gt=0, description="largest gradient norm; null: no clipping")
+    patience: Whole | None = Field(None, description="stop after so many epochs without a better held-out metric")
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field(description="number format")
+    accelerator: Literal["auto", "cpu", "gpu", "mps", "tpu"] = Field(description="device to train on")
+    compile: bool = Field(False, description="torch.compile the model")
+    kernels: Literal["auto", "plain"] = Field("auto", description="cheaper ones that compute the same, or torch's own")
+    attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = Field(
+        "auto", description="implementation of transformers; auto: the model's own"
+    )
+    threads: Whole | None = Field(None, description="CPU threads; null: as many as cores")
+    devices: Whole = Field(1, description="processes of one training, each with a part of every batch (DDP)")
+    strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true"] = Field(
+        "auto", description="how several devices train together"
+    )
+
+    @model_validator(mode="after")
+    def _flash_attention_has_what_it_needs(self) -> TrainerConfig:
+        if self.attention == "flash_attention_2" and (self.precision == "32-true" or self.accelerator == "cpu"):
+            found = f"found trainer.precision={self.precision} and trainer.accelerator={self.accelerator}"
+            raise ValueError(f"trainer.attention=flash_attention_2 needs 16 bits on a GPU ({found}); use trainer=gpu")
+        return self
+
+
+class OptimizerConfig(Section):
+    """AdamW with warm-up and linear decay."""
+
+    name: Literal["adamw"] = Field(description="the optimizer")
+    lr: float = Field(gt=0, description="highest learning rate")
+    embedding_lr: float = Field(1.0, gt=0, description="factor on lr for the weights of what replaced the table")
+    weight_decay: float = Field(ge=0, description="decay of weights; biases and norms are left out")
+    betas: tuple[Decay, Decay] = Field((0.9, 0.999), description="decay of the first and second moments")
+    eps: float = Field(1e-8, gt=0, description="added to the denominator")
+    warmup_ratio: float = Field(ge=0, lt=1, description="share of the steps in which the rate rises to lr")
+
+
+class EvidenceConfig(Section):
+    """What a data-aware factorization may look at."""
+
+    source: str = Field(TRAINING, description="training: the run's own training rows; or a file of texts to count")
+    rows: Whole = Field(description="training rows whose gradients are taken, for methods that ask for gradients")
+    warmup_steps: int = Field(ge=0, description="steps the head is trained for before gradients are taken")
+
+    @field_validator("source")
+    @classmethod
+    def _source_is_known(cls, value: str) -> str:
+        if value != TRAINING and not _ends_in(value, CORPUS_FILES):
+            raise ValueError(f"must be {TRAINING}, or a file that ends in {', '.join(CORPUS_FILES)}")
+        return expand_home(value)
+
+    @property
+    def file(self) -> str | None:
+        """The file of texts to count; None for the run's own training rows."""
+        return None if self.source == TRAINING else self.source
+
+
+class RefactorizeConfig(Section):
+    """Training that starts dense and is projected to ever smaller ranks, until the factors are trained alone."""
+
+    every: Literal["never", "epoch", "steps"] = Field(description="when the table is projected")
+    steps: Whole | None = Field(None, description="optimizer steps between two projections, for every=steps")
+    until: float = Field(gt=0, le=1, description="share of the training after which only the factors are left")
+
+    @model_validator(mode="after")
+    def _steps_are_given(self) -> RefactorizeConfig:
+        if (self.every == "steps") != (self.steps is not None):
+            raise ValueError("refactorize=every_n_steps needs refactorize.steps=NUMBER, and the others take none")
+        return self
+
+    @property
+    def choice(self) -> str:
+        """What the user typed: ``refactorize=every_epoch``."""
+        names = {"never": "never", "epoch": "every_epoch", "steps": "every_n_steps"}
+        return f"refactorize={names[self.every]}"
+
+
+class SearchRange(Section):
+    """The values that a search may choose from."""
+
+    low: float = Field(description="the smallest value")
+    high: float = Field(description="the largest value")
+    log: bool = Field(False, description="draw the logarithm evenly")
+
+    @model_validator(mode="after")
+    def _low_is_below_high(self) -> SearchRange:
+        if self.low >= self.high or (self.log and self.low <= 0):
+            raise ValueError(
+                "a range of search.space needs low < high, and low above 0 where log=true "
+                f"(found {number(self.low)} and {number(self.high)})"
+            )
+        return self
+
+
+class SearchConfig(Section):
+    """Tuning before the runs: the same number of trials for every method, judged by the held-out slice alone."""
+
+    trials: int = Field(ge=0, description="trials for each data set, model, method and size; 0: no search")
+    space: dict[str, SearchRange] = Field(description="options to tune, e.g. optimizer.lr")
+    checks: Whole = Field(description="held-out scores in a trial, at each of which a hopeless one is given up")
+    startup: int = Field(ge=0, description="trials that are drawn at random and never given up, before the others")
+    seed: int = Field(ge=0, lt=2**32, description="seed of the trials: of their runs and of what is drawn")
+
+    @field_validator("space", mode="before")
+    @classmethod
+    def _sections_may_be_nested(cls, value: Any) -> Any:
+        # As Hydra has it: optimizer: {lr: {low: ...}} is optimizer.lr.
+        return _ranges(value) if isinstance(value, dict) else value
+
+    @field_validator("space")
+    @classmethod
+    def _only_what_every_method_has_is_tuned(cls, value: dict[str, SearchRange]) -> dict[str, SearchRange]:
+        for name, found in value.items():
+            if name not in TUNABLE:
+                raise ValueError(f"search.space: {name} cannot be tuned; {nearest(name, TUNABLE)}")
+            for bound in (found.low, found.high):
+                try:
+                    TUNABLE[name].validate_python(bound)
+                except ValidationError as error:
+                    reason = error.errors()[0]["msg"].removeprefix("Input ")
+                    raise ValueError(f"search.space: a bound of {name} {reason} (found {number(bound)})") from None
+        return value
+
+    @model_validator(mode="after")
+    def _there_is_something_to_tune(self) -> SearchConfig:
+        if self.trials and not self.space:
+            raise ValueError("search.trials needs a search.space; use search=lr")
+        return self
+
+
+def _ranges(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Ranges by the dotted names of their options."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict) and value and all(isinstance(inner, dict) for inner in value.values()):
+            flat |= _ranges(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _numbers(name: str, section: type[Section]) -> dict[str, TypeAdapter[Any]]:
+    """What is valid for each option of a section that is a real number, by its dotted name."""
+    return {
+        f"{name}.{key}": TypeAdapter(cast(Any, Annotated[field.annotation, field]))
+        for key, field in section.model_fields.items()
+        if field.annotation in (float, float | None)
+    }
+
+
+# Real numbers that decide a result and that every method has: what may differ from method to method.
+TUNABLE = {
+    **_numbers("optimizer", OptimizerConfig),
+    **_numbers("task", TaskConfig),
+    **_numbers("trainer", TrainerConfig),
+}
+
+
+class LoggerConfig(Section):
+    """Where metrics go besides the local record."""
+
+    mode: Literal["offline", "online", "none"] = Field(description="Weights & Biases mode")
+    project: str = Field("embfact", min_length=1, description="W&B project")
+    entity: str | None = Field(None, description="W&B user or team; null: the default of the key")
+
+    @field_validator("mode", mode="before")
+    @classmethod
+    def _mode_may_be_that_of_wandb(cls, value: Any) -> Any:
+        # The words of WANDB_MODE; an empty variable says nothing.
+        mode = {"": "offline", "dryrun": "offline", "run": "online", "disabled": "none"}.get(value, value)
+        if mode not in ("offline", "online", "none"):
+            raise ValueError("must be offline, online or none, and WANDB_MODE offline, online or disabled")
+        return mode
+
+
+class PathsConfig(Section):
+    """Folders outside the project."""
+
+    data_dir: str | None = Field(None, description="local mirror of data sets (EMBFACT_DATA_DIR)")
+    cache_dir: str = Field(description="tokenised data, shared by all runs (EMBFACT_CACHE_DIR)")
+
+    @field_validator("data_dir", "cache_dir", mode="before")
+    @classmethod
+    def _empty_is_not_set(cls, value: Any, info: ValidationInfo) -> Any:
+        # As a shell has it: EMBFACT_CACHE_DIR= must not scatter caches over the folders that commands are given in.
+        return {"data_dir": None, "cache_dir": CACHE_DIR}[str(info.field_name)] if value == "" else value
+
+    @field_validator("data_dir", "cache_dir")
+    @classmethod
+    def _home_is_meant_by_a_tilde(cls, value: str | None) -> str | None:
+        return None if value is None else expand_home(value)
+
+
+def _ends_in(file: str | None, endings: tuple[str, ...]) -> bool:
+    return PurePath(file or "").suffix.lower() in endings
+
+
+def expand_home(path: str) -> str:
+    """A path with ``~`` replaced by the home directory.
+
+    Raises:
+        ValueError: If there is no such user.
+    """
+    try:
+        return str(Path(path).expanduser())
+    except RuntimeError:
+        raise ValueError("must be a path, and there is no user of the name after ~") from None
+
+
+def slug(text: str) -> str:
+    """Lower-case letters, digits, dots and hyphens only: safe in directory names on every system, and never empty.
+
+    Where letters of another script are lost, or nothing is left, a hash of the text tells it from others.
+    """
+    words = re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")
+    if words and text.isascii():
+        return words
+    digest = hashlib.sha256(unicodedata.normalize("NFC", text).encode()).hexdigest()[:8]
+    return f"{words}-{digest}" if words else digest

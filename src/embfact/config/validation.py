@@ -1,0 +1,72 @@
+"""Pydantic's findings in the words of a person who types options."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from embfact.errors import Fault, nearest
+from embfact.formatting.typed import typed
+
+
+def faults_of(error: ValidationError, model: type[BaseModel], prefix: str = "") -> list[Fault]:
+    """One fault for each finding of a failed validation.
+
+    Args:
+        error: What pydantic raised.
+        model: The model that was validated; its field descriptions become remedies.
+        prefix: Dotted path of the section that was validated, with a trailing dot, or empty.
+    """
+    return [_fault(finding, model, prefix) for finding in error.errors(include_url=False)]
+
+
+def _fault(finding: Any, model: type[BaseModel], prefix: str) -> Fault:
+    location = [str(part) for part in finding["loc"]]
+    key = prefix + ".".join(part for part in location if part not in ("int", "float"))
+    kind, message, found = finding["type"], finding["msg"], _found(finding["input"])
+    if kind == "value_error":
+        text = message.removeprefix("Value error, ")
+        # A fault between options speaks for itself; one of a single option needs its name in front.
+        return Fault(f"{key} {text}", found, _describe(model, location)) if text.startswith("must") else Fault(text)
+    if kind == "extra_forbidden":
+        return Fault(f"{key} is not an option", key, nearest(location[-1], _fields(model, location[:-1])))
+    if kind == "missing":
+        section = len(location) == 1 and _fields(model, location)
+        return Fault(
+            f"{key} is missing", "nothing", f"choose one: {key}=NAME" if section else _describe(model, location)
+        )
+    if kind == "literal_error":
+        allowed = [name.strip("'") for name in finding["ctx"]["expected"].replace(" or ", ", ").split(", ")]
+        return Fault(f"{key} has no such choice", found, nearest(str(finding["input"]), allowed))
+    text = message[0].lower() + message[1:]
+    return Fault(f"{key}: {text.removeprefix('input ')}", found, _describe(model, location))
+
+
+def _found(value: Any) -> str:
+    """A value as it was typed; text in quotes, which tell it from a number."""
+    return repr(value) if isinstance(value, str) else typed(value)
+
+
+def _fields(model: type[BaseModel], location: Iterable[str]) -> list[str]:
+    """Names of the options of the section at this place."""
+    for part in location:
+        annotation = model.model_fields[part].annotation if part in model.model_fields else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return list(model.model_fields)
+
+
+def _describe(model: type[BaseModel], location: list[str]) -> str:
+    """What the option at this place means, from its description."""
+    for part in location:
+        field = model.model_fields.get(part)
+        if field is None:
+            break
+        if field.description:
+            return f"it means: {field.description}"
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            model = field.annotation
+    return "see python train.py --help"

@@ -1,0 +1,76 @@
+"""The model of a finished run, loaded to score rows."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from embfact.data.tokenized import tokenize
+from embfact.errors import UserError
+from embfact.inference.logits import predict
+from embfact.models import checkpoint
+from embfact.runs.finished_run import FinishedRun
+
+
+class Scorer:
+    """Gives the logits of rows.
+
+    Args:
+        run: The run whose weights to load.
+        device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; None: a GPU if there is one.
+
+    Raises:
+        ModelError: If the checkpoint cannot be loaded.
+        UserError: If there is no such device.
+    """
+
+    def __init__(self, run: FinishedRun, device: str | None = None):
+        self.device = choose_device(device)
+        self._model, self._tokenizer = checkpoint.load(run.checkpoint)
+
+    def logits(self, rows: pa.Table, *, max_length: int, batch_size: int, cache_dir: str | Path) -> np.ndarray:
+        """Logits of rows, in their order, float32, shape ``(rows, outputs)``.
+
+        Args:
+            rows: Columns ``id``, ``text``, ``label`` and for pairs ``text_pair``.
+            max_length: Tokens that a text (or pair) is cut to.
+            batch_size: Rows scored at once.
+            cache_dir: Where the token ids are kept.
+        """
+        return predict(
+            self._model,
+            tokenize(rows, self._tokenizer, max_length, cache_dir),
+            pad_token_id=self._tokenizer.pad_token_id,
+            padding_side=self._tokenizer.padding_side,
+            batch_size=batch_size,
+            device=self.device,
+        )
+
+
+def choose_device(name: str | None) -> torch.device:
+    """The device asked for, or a GPU if there is one.
+
+    Raises:
+        UserError: If this machine has no such device.
+    """
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda":
+        here = (device.index or 0) < torch.cuda.device_count()
+    else:
+        here = device.type != "mps" or torch.backends.mps.is_available()
+    if not here:
+        raise UserError(f"there is no device {name} here; use --device cpu, or leave --device out")
+    return device
+
+
+def use_threads_of(run: FinishedRun) -> None:
+    """Compute with as many CPU threads as the run did: another number sums in another order."""
+    threads = run.record.training.threads if run.record.training else None
+    if threads:
+        torch.set_num_threads(min(threads, os.cpu_count() or 1))

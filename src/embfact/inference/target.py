@@ -1,0 +1,159 @@
+"""Which data a finished run is to be scored on, and whether the two go together.
+
+Light to import: no torch, no pyarrow; Hydra only composes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hydra.core.override_parser.types import Override, OverrideType
+from pydantic import BaseModel, ValidationError
+
+from embfact.config.compose import Composer, hydra_session
+from embfact.config.sections import DataConfig, PathsConfig, TrainerConfig
+from embfact.config.validation import faults_of
+from embfact.errors import ConfigError, DataError, Fault
+from embfact.runs.finished_run import FinishedRun
+from embfact.runs.lineage import data_before
+from embfact.tasks.metrics import check_metrics
+
+BATCH = "trainer.eval_batch_size"
+
+Part = TypeVar("Part", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What to score a run on.
+
+    Attributes:
+        data: The data set.
+        data_dir: Folder of the local mirror, or None.
+        cache_dir: Folder of the tokenised data.
+        batch_size: Rows scored at once.
+    """
+
+    data: DataConfig
+    data_dir: str | None
+    cache_dir: str
+    batch_size: int
+
+
+def read_target(run: FinishedRun, conf_dir: Path, words: Sequence[str]) -> Target:
+    """The data set that overrides ask for.
+
+    With ``data=NAME`` it comes from `conf_dir`, as for training; else it is the run's own with the overrides on top.
+
+    Args:
+        run: The run.
+        conf_dir: The folder with ``train.yaml``.
+        words: Overrides as typed, e.g. ``["data=sst2", "data.eval_size=100"]``.
+
+    Raises:
+        ConfigError: With every fault found.
+        DataError: If run and data set do not go together.
+    """
+    with hydra_session(conf_dir) as composer:
+        overrides = _allowed(composer, words)
+        chosen = any(override.key_or_group == "data" for override in overrides)
+        own = [o for o in overrides if o.key_or_group.startswith("data.") and not chosen]
+        values, unset = composer.values([str(o.input_line) for o in overrides if o not in own])
+    if not chosen:
+        changes = {o.key_or_group.removeprefix("data."): o.value() for o in own}
+        values["data"] = run.record.config["data"] | changes
+    faults: list[Fault] = [*unset]
+    data = _part(DataConfig, _without_training_file(values["data"]), "data", faults)
+    paths = _part(PathsConfig, values["paths"], "paths", faults)
+    # Only the batch size is taken of the trainer: the rest is of no use here.
+    trainer = _part(TrainerConfig, values["trainer"], "trainer", faults)
+    if faults or data is None or paths is None or trainer is None:
+        raise ConfigError(faults)
+    batched = any(o.key_or_group == BATCH for o in overrides)
+    batch_size = trainer.eval_batch_size if batched else run.eval_batch_size
+    check_fit(run, data)
+    return Target(data, paths.data_dir or run.data_dir, paths.cache_dir, batch_size)
+
+
+def check_fit(run: FinishedRun, data: DataConfig) -> None:
+    """Refuse a data set whose rows the run cannot be scored on.
+
+    Raises:
+        DataError: If targets, columns, classes or lengths do not go together, or texts of it were learned.
+        UserError: If the metrics do not fit the run's outputs.
+    """
+    name = f"the run {run.record.name}"
+    for learned in (run.data, *data_before(run.record.config.get("model") or {})):
+        if learned.shares_text(data):
+            raise DataError(
+                f"{name} was trained on {learned.name}, which has texts of {data.name}: figures on what a model has "
+                "learned say nothing of new texts; choose other data"
+            )
+    kinds = {"class": "classes", "float": "numbers (data.target=float)"}
+    if data.target != run.data.target:
+        raise DataError(
+            f"{name} predicts {kinds[run.data.target]}, {data.name} has {kinds[data.target]}; choose other data"
+        )
+    sides = {1: "single texts", 2: "pairs"}
+    if len(data.text) != len(run.data.text):
+        here, there = sides[len(run.data.text)], sides[len(data.text)]
+        raise DataError(
+            f"{name} was trained on {here}, {data.name} has {there} (data.text={data.text}); choose other data"
+        )
+    if run.classes and data.label_names and None in run.classes.codes(data.label_names):
+        raise DataError(_other_classes(name, run.classes.names, data))
+    if run.positions and data.max_length > run.positions:
+        raise DataError(f"{name} has room for {run.positions} tokens; set data.max_length={run.positions} or less")
+    check_metrics(data.metrics, run.outputs)
+
+
+def _other_classes(name: str, names: Sequence[str], data: DataConfig) -> str:
+    found = data.label_names or []
+    remedy = "choose data with these classes"
+    if len(found) == len(names):
+        remedy = f'if they mean the same in this order, add "{named(names)}"'
+    return f"{data.name} has the classes {', '.join(found)}, {name} has {', '.join(names)}; {remedy}"
+
+
+def named(names: Sequence[str]) -> str:
+    """The override that gives a data set these classes, in their order."""
+    words = ",".join(word if re.fullmatch(r"[A-Za-z_]\w*", word) else f"'{word}'" for word in names)
+    return f"data.label_names=[{words}]"
+
+
+def _allowed(composer: Composer, words: Sequence[str]) -> list[Override]:
+    """The overrides, if all of them say what to score on."""
+    overrides, faults = composer.read(words)
+    for override in overrides:
+        key, word = override.key_or_group, str(override.input_line)
+        if key != "data" and not key.startswith(("data.", "paths.")) and key != BATCH:
+            remedy = f"only data=, data.*, paths.* and {BATCH} can be changed of a finished run"
+            faults.append(Fault(f"{key} belongs to the training", word, remedy))
+        elif override.is_sweep_override():
+            faults.append(Fault("one data set at a time", word, "give one value, and one command for each"))
+        elif override.type == OverrideType.DEL:
+            faults.append(Fault(f"{key} cannot be left out", word, f"set it: {key}=VALUE"))
+    if faults:
+        raise ConfigError(faults)
+    return overrides
+
+
+def _without_training_file(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Of the user's files only those scored are needed; the training file stands in for what is never read."""
+    if values.get("source") != "files" or values.get("train_file"):
+        return values
+    if not values.get("validation_file"):
+        raise ConfigError([Fault("data=files needs the file to score", "none", "add data.validation_file=FILE")])
+    return {**values, "train_file": values["validation_file"]}
+
+
+def _part(model: type[Part], values: Any, section: str, faults: list[Fault]) -> Part | None:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        faults += faults_of(error, model, f"{section}.")
+        return None

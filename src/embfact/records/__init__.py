@@ -1,1 +1,0 @@
-"""Run records: what is written of a run, and the tables made of it."""

@@ -1,0 +1,137 @@
+"""What the page is told of a sweep: plain values that JSON knows, as few as it needs.
+
+Runs that may be averaged share a group and a data set; `embfact.results.run_table` decides which may.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from embfact.formatting.typed import typed
+from embfact.results.dashboard.curves import read_curves
+from embfact.results.dashboard.facts import flat, share
+from embfact.results.dashboard.sweep import Sweep
+from embfact.results.dashboard.unrecorded import without_record
+from embfact.results.run_table import Row, Table
+from embfact.results.table.notes import sources, warnings
+from embfact.runs.listing import reason
+from embfact.runs.record import RunRecord, Sizes
+from embfact.runs.survey import RunState
+
+Values = dict[str, Any]
+# What the page shows elsewhere, or says twice (the hash is taken over a part of it); and where things lie
+# on one machine, which decides nothing and is not for others to read.
+_LEFT_OUT: Any = {
+    "schema_version": True,
+    "science": True,
+    "selection": {"history"},
+    "hash": True,
+    "config": {"paths", "output_dir", "output_url"},
+}
+_UNDER_WAY = ("pending", "running", "interrupted")
+
+
+def payload(sweep: Sweep) -> Values:
+    """The data of the page.
+
+    Args:
+        sweep: What `read_sweep` read.
+
+    Returns:
+        ``figures`` (split and metric), ``datasets``, ``groups`` (what may be averaged), ``dense`` (sizes of dense
+        models), ``runs``, the shared ``facts`` and the notes. A run refers to its group, its figures and the sizes of
+        its own dense model by their place in these lists.
+    """
+    table = sweep.table
+    figures = list(dict.fromkeys((column.split, column.metric) for column in table.columns))
+    groups = [_group(row) for row in table.rows]
+    states = {state.hash: state for state in sweep.states}
+    recorded = list(_recorded(table))
+    dense = list(dict.fromkeys(tuple(_sizes(run.size.dense)) for run, _, _ in recorded if run.size))
+    runs = [_run(run, place, label, figures, dense, states.get(run.hash)) for run, place, label in recorded]
+    runs += without_record(sweep, {run.hash for run, _, _ in recorded}, groups)
+    _add_curves(runs, table.places)
+    documents = [_document(run) for run, _, _ in recorded]
+    facts = share(documents)
+    for entry, own in zip(runs, facts.own, strict=False):
+        entry["facts"] = own
+    return {
+        "made": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "places": list(sweep.places),
+        "figures": figures,
+        "datasets": [{"label": data.label, "difference": data.difference} for data in table.data],
+        "groups": groups,
+        "dense": dense,
+        "facts": {"keys": facts.keys, "usual": facts.usual},
+        "runs": runs,
+        "sources": sources(table) if table.rows else [],
+        "warnings": warnings(table),
+    }
+
+
+def _document(run: RunRecord) -> Values:
+    """What the page tells of a run; its configuration as one would type it."""
+    document = run.model_dump(mode="json", exclude=_LEFT_OUT)
+    return document | {"config": {name: typed(value) for name, value in flat(document["config"]).items()}}
+
+
+def _recorded(table: Table) -> Iterator[tuple[RunRecord, int, str]]:
+    """Every run of a table with the place of its row and the label of its data."""
+    for place, row in enumerate(table.rows):
+        labels = {run.hash: data.label for data in table.data for run in [*row.failed(data), *row.finished(data)]}
+        for run in row.runs:
+            yield run, place, labels.get(run.hash, run.data.name)
+
+
+def _group(row: Row) -> Values:
+    size = row.target or (row.asked or "").removeprefix("r")
+    return {
+        "model": row.model,
+        "method": row.method,
+        "storage": row.storage or "float32",
+        "size": size if row.size_name == "rank" or not size else f"{row.size_name} {size}",
+        "setting": row.setting,
+        "dense": row.dense,
+    }
+
+
+def _run(
+    run: RunRecord,
+    group: int,
+    label: str,
+    figures: list[tuple[str, str]],
+    dense: list[tuple[int, ...]],
+    seen: RunState | None,
+) -> Values:
+    measured = {(split, metric): value for split, found in run.metrics.items() for metric, value in found.items()}
+    again = seen is not None and run.status != "finished" and seen.state in _UNDER_WAY
+    return {
+        "id": run.hash,
+        "name": run.name,
+        "group": group,
+        "data": label,
+        "seed": run.seed,
+        "rank": run.method.rank,
+        "status": seen.state if seen and again else run.status,
+        "message": reason(seen) if seen and again else run.error.message if run.error else "",
+        "sizes": _sizes(run.size) if run.size else None,
+        "dense_sizes": dense.index(tuple(_sizes(run.size.dense))) if run.size else None,
+        "values": {place: measured[figure] for place, figure in enumerate(figures) if figure in measured},
+        "seconds": run.seconds.total,
+    }
+
+
+def _sizes(size: Sizes) -> list[int]:
+    """In the order in which the page names them."""
+    return [size.embedding.parameters, size.model.parameters, size.embedding.bytes, size.model.bytes]
+
+
+def _add_curves(runs: list[Values], places: Mapping[str, Path]) -> None:
+    for run in runs:
+        directory = run.pop("place", None) or places.get(run["id"])
+        curves = read_curves(Path(directory)) if directory else {}
+        if curves:
+            run["curves"] = curves

@@ -1,0 +1,68 @@
+"""What is left of dense accuracy against how many times smaller the table became."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from embfact.results.plots.names import End, name_ends, room
+from embfact.results.plots.points import MEASURES, Line, Measure, dense_of, lines
+from embfact.results.plots.seeds import column_note, rests_on
+from embfact.results.plots.style import STYLE, heading, look, panels, remark, size_axis
+from embfact.results.run_table import Column, Table
+
+WIDEST = 64  # compression ratio up to which every picture of embeddings goes, so that pictures can be compared
+
+
+@mpl.rc_context(STYLE)
+def draw(table: Table, column: Column, against: Measure = "params") -> Figure:
+    """Draw the share of dense's mean that each method keeps.
+
+    Args:
+        table: What `build_table` made; of one backbone and with dense runs.
+        column: The metric; its means and deviations are divided by the mean of dense.
+        against: Whose compression ratio: dense size divided by size.
+
+    Returns:
+        The figure: ratio on an axis of halvings, dense as a band at 100 %.
+    """
+    found = lines(table, column, against)
+    drawn = [(line, base) for line in found if line.place is not None and (base := dense_of(line, found))]
+    figure, (axes,) = panels(1, 7.2, max(4.2, room(["dense", *(line.name for line, _ in drawn)])))
+    bases = list({base.name: base for _, base in drawn}.values())
+    for base in bases:
+        _band(axes, base)
+    ends = [End(1, 100, "dense", look(None)), *(_line(axes, *pair) for pair in drawn)]
+    ratios = [point.ratio for line, _ in drawn for point in line.points]
+    widest = max(ratios) if against.startswith("model") else max(*ratios, WIDEST)
+    axes.set_xlim(0.93 * min(1, *ratios), 1.07 * widest)
+    size_axis(axes, "x", base=2)
+    counts = [len(point.spread.defined) for line in [*bases, *(line for line, _ in drawn)] for point in line.points]
+    of_what = "dense" if len(bases) == 1 else "the dense runs of the same options"
+    heading(figure, f"{rests_on(counts)}, as a share of the mean of {of_what}")
+    axes.set_xlabel(f"compression ratio: {MEASURES[against][1]}, dense / factorized")
+    axes.set_ylabel(f"{column.metric} on {column.data.label} {column.split} (% of dense)", parse_math=False)
+    alone = [line.name for line in found if line.place is not None and dense_of(line, found) is None]
+    left_out = f"left out, since no dense run has their options: {', '.join(alone)}" if alone else ""
+    remark(figure, [column_note(table, column), left_out])
+    name_ends(figure, [(axes, ends)])
+    return figure
+
+
+def _line(axes: Axes, line: Line, dense: Line) -> End:
+    own = look(line.place)
+    points = line.points[::-1]
+    ratios = [point.ratio for point in points]
+    means = [100 * point.mean / dense.points[0].mean for point in points]
+    errors = [100 * point.std / dense.points[0].mean for point in points]
+    axes.errorbar(ratios, means, errors, color=own.color, marker=own.marker, linestyle=own.dash, elinewidth=0.9)
+    return End(ratios[-1], means[-1], line.name, own)
+
+
+def _band(axes: Axes, dense: Line) -> None:
+    own, point = look(None), dense.points[0]
+    deviation = 100 * point.std / point.mean
+    axes.axhspan(100 - deviation, 100 + deviation, color=own.color, alpha=0.1, linewidth=0)
+    axes.axhline(100, color=own.color, linewidth=0.8, zorder=1)
+    axes.plot([1], [100], color=own.color, marker=own.marker, markersize=8)

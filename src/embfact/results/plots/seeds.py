@@ -1,0 +1,69 @@
+"""What a picture says of its seeds in small words: how many stand behind each point, and what is missing.
+
+Light to import: the standard library only.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+
+from embfact.results.run_table import Column, DataVersion, Row, Table, row_label
+
+_NAMED = 6  # rows named in one group; a list of forty is not read
+
+
+def counted(counts: Iterable[int]) -> str:
+    """A number of seeds, or the fewest and the most: ``3 seeds``, ``2 to 3 seeds``."""
+    fewest, most = min(counts := list(counts)), max(counts)
+    return f"{most} seed{'s' if most > 1 else ''}" if fewest == most else f"{fewest} to {most} seeds"
+
+
+def rests_on(counts: Iterable[int]) -> str:
+    """What a mark of a picture is: ``mean ± standard deviation over 3 seeds``, ``a single seed each``."""
+    counts = list(counts)
+    return f"mean ± standard deviation over {counted(counts)}" if max(counts) > 1 else "a single seed each"
+
+
+def seed_note(table: Table, data: DataVersion, seeds_of: Callable[[Row], int]) -> str:
+    """Which rows have fewer seeds than the others, and which failed; empty if none.
+
+    Args:
+        table: The table of the picture.
+        data: The data set that is drawn.
+        seeds_of: How many seeds are drawn for a row; 0 where it is not drawn.
+
+    Returns:
+        E.g. ``sst2: 3 seeds each, but 2 of svd r=64; failed: 1 run of svd r=64``.
+    """
+    fewer: dict[int, list[str]] = defaultdict(list)
+    failed: dict[int, list[str]] = defaultdict(list)
+    usual = max(map(seeds_of, table.rows), default=0)
+    for row in table.rows:
+        name = "dense" if row.dense and not row.setting else row_label(row, table)
+        if 0 < seeds_of(row) < usual:
+            fewer[seeds_of(row)].append(name)
+        if row.failed(data):
+            failed[len(row.failed(data))].append(name)
+    parts = []
+    if fewer:
+        parts.append(f"{counted([usual])} each, but {_groups(fewer)}")
+    if failed:
+        parts.append(f"failed: {_groups(failed, ' run', ' runs')}")
+    return f"{data.label}: {'; '.join(parts)}" if parts else ""
+
+
+def column_note(table: Table, column: Column) -> str:
+    """The note of a figure: see `seed_note`."""
+    return seed_note(table, column.data, lambda row: len(row.spread(column).defined))
+
+
+def _groups(groups: Mapping[int, list[str]], one: str = "", several: str = "") -> str:
+    return ", ".join(
+        f"{count}{one if count == 1 else several} of {_names(names)}" for count, names in sorted(groups.items())
+    )
+
+
+def _names(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

@@ -1,0 +1,99 @@
+"""Metrics on examples drawn with replacement, the same draws for every run that is compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from embfact.results.statistics.components import Components, components
+from embfact.results.statistics.metrics import metric_of
+from embfact.results.statistics.outcomes import Outcomes, StatisticsError
+
+# Counts held in memory at a time: 32 MB.
+_AT_ONCE = 2**22
+
+
+@dataclass(frozen=True, eq=False)
+class Replicates:
+    """A metric of every run of some outcomes, as measured and on resampled examples.
+
+    Attributes:
+        outcomes: The runs.
+        metric: Name of the metric.
+        values: Shape ``(seeds,)``; NaN where it is undefined.
+        drawn: Shape ``(seeds, resamples)``. Replicates that were made together, or of as many examples, hold the same
+            draws column by column.
+    """
+
+    outcomes: Outcomes
+    metric: str
+    values: np.ndarray
+    drawn: np.ndarray
+
+    def minus(self, other: Replicates) -> Replicates:
+        """The differences of the seeds that both have."""
+        seeds = tuple(sorted(set(self.outcomes.seeds) & set(other.outcomes.seeds)))
+        mine, theirs = ([row.outcomes.seeds.index(seed) for seed in seeds] for row in (self, other))
+        values, drawn = self.values[mine] - other.values[theirs], self.drawn[mine] - other.drawn[theirs]
+        return Replicates(self.outcomes.only(seeds), self.metric, values, drawn)
+
+    @property
+    def mean(self) -> float:
+        """Mean over seeds."""
+        return float(self.values.mean())
+
+    def components(self) -> Components:
+        """Where the uncertainty of the mean comes from, by the resamples in which the metric is defined for all runs.
+
+        Raises:
+            StatisticsError: If it is undefined for a run, or in most resamples.
+        """
+        pairs = zip(self.outcomes.seeds, self.values, strict=True)
+        if undefined := [str(seed) for seed, value in pairs if np.isnan(value)]:
+            raise StatisticsError(
+                f"{self.metric} is undefined for seed {', '.join(undefined)} (constant predictions or labels); "
+                "look at its learning curve"
+            )
+        kept = ~np.isnan(self.drawn).any(axis=0)
+        if kept.sum() * 2 < len(kept):
+            raise StatisticsError(f"{self.metric} is undefined in most resamples of the examples; score more examples")
+        return components(self.values, self.drawn[:, kept])
+
+
+def replicates(rows: Sequence[Outcomes], metric: str, *, resamples: int = 2000, seed: int = 0) -> list[Replicates]:
+    """A metric of the runs of several rows, on their examples and on resamples of them.
+
+    Args:
+        rows: Outcomes of the same examples and labels.
+        metric: Name of the metric.
+        resamples: Resamples of the examples.
+        seed: Of the random numbers.
+    """
+    compute, labels = metric_of(metric), rows[0].labels
+    stacked = np.concatenate([row.predictions for row in rows])
+    values = compute(labels, stacked, np.ones((1, len(labels))))[:, 0]
+    drawn = np.concatenate([compute(labels, stacked, counts) for counts in draws(len(labels), resamples, seed)], axis=1)
+    ends = np.cumsum([len(row.seeds) for row in rows])[:-1]
+    parts = zip(rows, np.split(values, ends), np.split(drawn, ends), strict=True)
+    return [Replicates(row, metric, measured, replicated) for row, measured, replicated in parts]
+
+
+def draws(examples: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """How often each example is drawn in each resample.
+
+    Args:
+        examples: Number of examples n.
+        resamples: Number of resamples.
+        seed: Of the random numbers; equal seeds give equal draws.
+
+    Yields:
+        Counts of some resamples after the others, shape ``(b, n)``; every row sums to n.
+    """
+    generator = np.random.default_rng(seed)
+    most = max(1, _AT_ONCE // examples)
+    for start in range(0, resamples, most):
+        count = min(most, resamples - start)
+        drawn = generator.integers(0, examples, (count, examples)) + examples * np.arange(count)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=count * examples).reshape(count, examples).astype(np.float64)

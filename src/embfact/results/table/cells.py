@@ -1,0 +1,89 @@
+"""The figures of a table as a person reads them: rounded, in percent, with units.
+
+Light to import: the standard library only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import attrgetter
+from statistics import fmean
+from typing import Any
+
+from embfact.results.run_table import Column, Row
+from embfact.results.table.grid import Cell
+from embfact.runs.record import RunRecord
+
+UNDEFINED = "\u2013"  # an en dash, as tables in print have it
+
+
+def rank_range(ranks: Sequence[int]) -> str:
+    """A rank, or the smallest and the largest of several: ``64``, ``57 to 61``; empty for none."""
+    return " to ".join(map(str, dict.fromkeys([*ranks[:1], *ranks[-1:]])))
+
+
+def figure_cell(row: Row, column: Column, usual: int, stat: str, interval: tuple[float, float] | None) -> Cell:
+    """A metric over the seeds of a row, x 100.
+
+    Args:
+        row: The row.
+        column: The metric.
+        usual: Seeds that other rows have of this column; a cell with another number says its own.
+        stat: ``mean±std``, ``ci`` or ``mean``.
+        interval: Of the mean, for ``ci``; None where there is none.
+    """
+    spread = row.spread(column)
+    failed = len(row.failed(column.data))
+    raw: dict[str, Any] = {"mean": spread.mean, "std": spread.std, "n": len(spread.defined), "failed_runs": failed}
+    raw |= {"values": dict(spread.values)} | dict(zip(("low", "high"), interval or (), strict=False))
+    if not spread.values:
+        return Cell("failed", raw=raw) if failed else Cell()
+    if spread.mean is None:
+        return Cell(UNDEFINED, raw=raw)
+    rest = ""
+    if stat == "mean±std" and spread.std is not None:
+        rest = f"± {100 * spread.std:.1f}"
+    elif stat == "ci" and interval:
+        rest = f"[{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
+    count = len(spread.defined)
+    return Cell(f"{100 * spread.mean:.1f}", rest, f"(n={count}) " if count != usual else "", raw=raw)
+
+
+def size_cell(runs: Sequence[RunRecord], path: str) -> Cell:
+    """A size with its share of dense; a range where data sets differ in it by more than is shown."""
+    pairs = sorted({(attrgetter(path)(run.size), attrgetter(path)(run.size.dense)) for run in runs if run.size})
+    unit = "B" if path.endswith("bytes") else ""
+    shown = dict.fromkeys(with_share(size, dense, unit) for size, dense in pairs)
+    texts = list(shown)
+    raw = {"sizes": [size for size, _ in pairs], "dense": [dense for _, dense in pairs]}
+    if len(texts) == 1:
+        size, _, share = texts[0].partition(" ")
+        return Cell(size, share, raw=raw)
+    return Cell(f"{texts[0]} to {texts[-1]}", raw=raw) if texts else Cell()
+
+
+def with_share(size: int | None, dense: int, unit: str = "") -> str:
+    """A size and its share of dense: ``7.91MB (16.9%)``; empty for none."""
+    return "" if size is None else f"{short(size)}{unit} ({100 * size / dense:.1f}%)"
+
+
+def short(count: int) -> str:
+    """Three digits and a decimal prefix: 11720448 is 11.7M."""
+    # The limits are those at which the rounded figure would need a fourth digit.
+    power = next((power for power in range(3) if count < 999.5 * 1000**power), 3)
+    value = count / 1000**power
+    digits = 0 if not power or value >= 99.95 else 1 if value >= 9.995 else 2
+    return f"{value:.{digits}f}{['', 'k', 'M', 'G'][power]}"
+
+
+def mean_seconds(runs: Sequence[RunRecord]) -> float | None:
+    """Mean wall time of whole runs in seconds; None without any."""
+    return fmean(run.seconds.total for run in runs) if runs else None
+
+
+def seconds_cell(runs: Sequence[RunRecord]) -> Cell:
+    """Mean wall time of whole runs in seconds."""
+    seconds = mean_seconds(runs)
+    if seconds is None:
+        return Cell()
+    return Cell(f"{seconds:.1f}" if seconds < 100 else f"{seconds:,.0f}", raw={"seconds": seconds})

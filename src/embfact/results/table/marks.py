@@ -1,0 +1,112 @@
+"""Marks of cells: the best, what differs from a reference, and letters that refer to the notes.
+
+Light to import: the standard library only, unless there are statistics.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from embfact.results.run_table import Column, DataVersion, Table
+from embfact.results.table.grid import Cell, Place
+from embfact.results.table.notes import Remark, remarks
+
+if TYPE_CHECKING:
+    from embfact.results.statistics.table_statistics import TableStatistics
+
+WORSE, BETTER = "†", "*"
+ALPHA = 0.05
+_ALPHABET = "abcdefghijklmnoprstuvwxyz"  # no q: it has no superscript
+
+
+@dataclass(frozen=True)
+class Letters:
+    """Which letter stands for what.
+
+    Attributes:
+        remarks: What a reader must not overlook, each with its letter; none for what is about no cell that is shown.
+        data: The letter of a version of a data set that has namesakes.
+    """
+
+    remarks: tuple[tuple[str, Remark], ...]
+    data: Mapping[DataVersion, str]
+
+    @classmethod
+    def of(cls, table: Table, shown: Collection[tuple[int, Column]]) -> Letters:
+        """The letters of a table of which some cells are shown; remarks about other cells are left out."""
+        letters = _letters()
+        versions = {column.data for _, column in shown}
+        data = {version: next(letters) for version in table.data if version.difference and version in versions}
+        by_cells: dict[frozenset[tuple[int, Column]], str] = {}
+        kept = []
+        for remark in remarks(table):
+            about = remark.cells & frozenset(shown)
+            if about:
+                by_cells.setdefault(about, next(letters) if about not in by_cells else "")
+            if about or not remark.cells:
+                kept.append((by_cells.get(about, ""), replace(remark, cells=about)))
+        return cls(tuple(kept), data)
+
+    def of_cell(self, cell: tuple[int, Column]) -> str:
+        """The letters of a cell, with commas."""
+        return ",".join(dict.fromkeys(letter for letter, remark in self.remarks if cell in remark.cells))
+
+    def of_place(self, place: Place) -> str:
+        """The letter of a line or a heading that is of one version of a data set."""
+        versions = {column.data for column in place.columns}
+        return self.data.get(versions.pop(), "") if len(versions) == 1 else ""
+
+
+def _letters() -> Iterator[str]:
+    length = 1
+    while True:
+        for letter in _ALPHABET:
+            yield letter * length
+        length += 1
+
+
+def best(
+    met: Mapping[tuple[int, int], tuple[int, Column]],
+    lines: Sequence[Sequence[Cell]],
+    table: Table,
+    across: bool,
+    words: int,
+) -> Iterator[tuple[int, int]]:
+    """The cells with the best figure of a column, dense apart; all of those that look the same.
+
+    Args:
+        met: Line and column of figures -> index of the row, and the figure.
+        lines: The cells; the first `words` of each line are no figures.
+        table: The table.
+        across: Whether methods are columns, so that the best of each line is sought.
+        words: Number of leading cells.
+    """
+    rivals: dict[tuple[int, Column, str], list[tuple[float, tuple[int, int]]]] = defaultdict(list)
+    for (line, place), (index, column) in met.items():
+        cell, row = lines[line][words + place], table.rows[index]
+        if cell.raw.get("mean") is not None and not row.dense:
+            rivals[line if across else place, column, row.model].append((float(cell.main), (line, words + place)))
+    for figures in rivals.values():
+        if len(figures) > 1:
+            top = max(value for value, _ in figures)
+            yield from (where for value, where in figures if value == top)
+
+
+def shown_only(statistics: TableStatistics, shown: Collection[tuple[int, Column]]) -> TableStatistics:
+    """The statistics with p-values corrected for the comparisons that are shown, no others."""
+    from embfact.results.statistics.correction import holm
+
+    comparisons = {cell: found for cell, found in statistics.comparisons.items() if cell in shown}
+    adjusted = holm([found.p_value for found in comparisons.values()])
+    return replace(statistics, comparisons=comparisons, adjusted=dict(zip(comparisons, adjusted, strict=True)))
+
+
+def sign(statistics: TableStatistics, cell: tuple[int, Column]) -> str:
+    """What says that a cell is significantly worse or better than its reference; empty if it is neither."""
+    p_value = statistics.adjusted.get(cell)
+    if p_value is None or p_value >= ALPHA:
+        return ""
+    return WORSE if statistics.comparisons[cell].difference < 0 else BETTER

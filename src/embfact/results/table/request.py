@@ -1,0 +1,98 @@
+"""What is asked of a table: its rows and columns, what stands in its cells, and its marks.
+
+Light to import: the standard library only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from embfact.errors import Fault, nearest
+from embfact.results.run_table import Table
+from embfact.results.table.fields import FIGURE_FIELDS, MEAN, ROW_FIELDS, SIZE_FIELDS, SYNONYMS
+from embfact.results.table.layouts import LAYOUTS
+
+_NOT_IN_LABELS = frozenset("\\{}%#$&~^\n\r")  # LaTeX would take them for something else
+STATS = ("mean±std", "ci", "mean")
+BOLD = ("best", "none")
+
+
+@dataclass(frozen=True)
+class Request:
+    """How a table is laid out; without any choice it is the whole table, a line for each method and size.
+
+    Attributes:
+        rows: Fields that make the lines; empty for the usual ones.
+        columns: Fields that make the columns, sizes among them; empty for the usual ones.
+        layout: Name of a published table's layout, which has its own columns; empty for none.
+        metrics: The metrics to show; empty for all.
+        stat: What stands behind a mean: ``mean±std`` (sample standard deviation), ``ci`` (95 % interval), ``mean``.
+        against: What the others are compared with: ``none``, ``svd int8``; ``svd-r64`` for one size.
+        bold: ``best`` or ``none``; empty for best, but in the whole table none.
+        significance: Whether to mark what differs from `against`.
+        caption: Of LaTeX and HTML; empty for the legend.
+        label: LaTeX's.
+    """
+
+    rows: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    layout: str = ""
+    metrics: tuple[str, ...] = ()
+    stat: str = STATS[0]
+    against: str = "none"
+    bold: str = ""
+    significance: bool = False
+    caption: str = ""
+    label: str = "tab:embfact"
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is the whole table, every row and figure by itself."""
+        return not (self.rows or self.columns or self.layout)
+
+    @property
+    def marks_best(self) -> bool:
+        """Whether the best figures are set in bold."""
+        return self.bold == "best" or (not self.bold and not self.whole)
+
+    @property
+    def tested(self) -> bool:
+        """Whether statistics are needed, which take longer to import and to compute."""
+        return self.significance or self.stat == "ci"
+
+
+def faults(request: Request, table: Table) -> Iterator[Fault]:
+    """Every name in a request that this table does not have, and every choice that excludes another."""
+    yield from _wrong_fields(request)
+    named = [("metric", metric, {column.metric for column in table.columns}) for metric in request.metrics]
+    named += [("layout", request.layout, set(LAYOUTS))] if request.layout else []
+    references = {name for row in table.rows for name in (row.label, f"{row.label}-{row.asked}")}
+    named += [("row to compare against,", request.against, references)] if request.significance else []
+    for name, value, valid in named:
+        if value not in valid:
+            yield Fault(f"there is no {name} {value!r}", remedy=nearest(value, valid))
+    if wrong := sorted(set(request.label) & _NOT_IN_LABELS):
+        yield Fault(f"--label cannot hold {' '.join(map(repr, wrong))}", request.label, "e.g. --label tab:sst2")
+    if request.layout and (request.columns or request.metrics):
+        yield Fault("a layout has its own columns", remedy="leave out --columns and --metric, or --layout")
+
+
+def _wrong_fields(request: Request) -> Iterator[Fault]:
+    fields = [*ROW_FIELDS, *FIGURE_FIELDS, *SYNONYMS]
+    valid = {"--rows": fields, "--columns": [*fields, *SIZE_FIELDS, MEAN]}
+    given = {"--rows": request.rows, "--columns": request.columns}
+    for option, names in given.items():
+        for name in names:
+            if name in valid[option]:
+                continue
+            if name == "seed":
+                remedy = "seeds are summed up in a cell; --format json holds the value of each"
+            elif name in SIZE_FIELDS:
+                remedy = "a size is a figure of its line: give it to --columns"
+            else:
+                remedy = nearest(name, valid[option])
+            yield Fault(f"{option} cannot be made of {name!r}", remedy=remedy)
+    everything = [SYNONYMS.get(name, name) for names in given.values() for name in names]
+    for name in dict.fromkeys(name for name in everything if everything.count(name) > 1):
+        yield Fault(f"{name} is given more than once", remedy="name a field once, in --rows or in --columns")

@@ -1,0 +1,1 @@
+"""What one run leaves on disk, and what is known of it: identity, status, record, predictions."""

@@ -1,0 +1,126 @@
+"""Everything that is known of one run, in words.
+
+Light to import: no torch.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import time
+from pathlib import Path
+
+from embfact.errors import ModelError
+from embfact.results.table.cells import short, with_share
+from embfact.runs.listing import age, reason
+from embfact.runs.record import CHECKPOINT, RunRecord, read
+from embfact.runs.status import LOCK, read_status
+from embfact.runs.survey import RunState
+from embfact.sweep.planner import duration
+from embfact.system.disk import bytes_below
+from embfact.system.lock import holder
+
+LOG = "log.txt"
+LOG_BYTES = 2**18  # of the end of a log, in which its last traceback is looked for
+LOG_LINES = 12  # of that traceback
+_LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ")
+_TRACEBACK = "Traceback (most recent call last):"
+
+
+def details(run: RunState) -> list[str]:
+    """A run in lines: how it stands, what came out, what went wrong, what is on disk, and how to go on."""
+    facts = {
+        "state": f"{run.state}" + (f", attempt {run.attempt}" if run.attempt else ""),
+        "reason" if run.state != "running" else "does": reason(run),
+        "changed": age(run.changed, time.time()),
+        "duration": "" if run.seconds is None else duration(run.seconds),
+        "where": run.place,
+        "process": _process(run),
+        "hash": run.hash,
+        **_results(run),
+        "on disk": _contents(run.directory),
+        "log": _log(run),
+        "to go on": _remedy(run),
+    }
+    width = max(map(len, facts))
+    lines = [run.name]
+    for name, text in facts.items():
+        first, *others = text.splitlines() or [""]
+        lines += [f"  {name:<{width}}  {first}", *(f"  {'':<{width}}  {line}" for line in others)] if text else []
+    return lines
+
+
+def _process(run: RunState) -> str:
+    status = read_status(run.directory)
+    if run.state == "running" and (owner := holder(run.directory / LOCK)):
+        return f"{owner.pid} on {owner.host}"
+    return f"was {status.pid} on {status.host}" if status and status.pid else ""
+
+
+def _results(run: RunState) -> dict[str, str]:
+    """Metrics and sizes of a finished run."""
+    if run.state != "finished":
+        return {}
+    try:
+        record = read(run.directory)
+    except ModelError as error:
+        return {"record": str(error)}
+    return {"metrics": _metrics(record), "sizes": _sizes(record)}
+
+
+def _metrics(record: RunRecord) -> str:
+    return "\n".join(
+        f"{split}: "
+        + ", ".join(
+            f"{name} " + ("undefined" if value is None else f"{100 * value:.1f}") for name, value in found.items()
+        )
+        for split, found in record.metrics.items()
+    )
+
+
+def _sizes(record: RunRecord) -> str:
+    if record.size is None:
+        return ""
+    rows = []
+    for part in ("embedding", "model"):
+        size, dense = getattr(record.size, part), getattr(record.size.dense, part)
+        parameters = with_share(size.parameters, dense.parameters)
+        rows.append(f"{part}: {parameters} parameters, {with_share(size.bytes, dense.bytes, 'B')} of dense")
+    return "\n".join(rows)
+
+
+def _contents(directory: Path) -> str:
+    sizes = {path.name + "/" * path.is_dir(): bytes_below(path) for path in sorted(directory.iterdir())}
+    files = ", ".join(f"{name} {short(size)}B" for name, size in sizes.items() if not name.endswith(".lock"))
+    return f"{short(sum(sizes.values()))}B: {files}"
+
+
+def _log(run: RunState) -> str:
+    """The end of the last traceback in the log of a run that did not end well."""
+    if run.state in ("finished", "running", "pending"):
+        return ""
+    try:
+        with (run.directory / LOG).open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - LOG_BYTES))
+            text = file.read().decode("utf-8", errors="replace")
+    except OSError:
+        return ""
+    if _TRACEBACK not in text:
+        return ""
+    lines = text[text.rindex(_TRACEBACK) :].splitlines()
+    # It ends where the log goes on with another entry.
+    end = next((number for number, line in enumerate(lines) if _LOG_LINE.match(line)), len(lines))
+    shown = [line for line in lines[:end] if line.strip()][-LOG_LINES:]
+    return "\n".join([f"end of the traceback in {run.directory / LOG}:", *shown])
+
+
+def _remedy(run: RunState) -> str:
+    place = shlex.quote(run.place)
+    if run.state == "running":
+        return "wait for it; the same train.py command elsewhere waits too, and does not do it twice"
+    if run.state == "finished":
+        kept = (run.directory / CHECKPOINT).is_dir()
+        return f"python scripts/{'evaluate.py' if kept else 'table.py'} {place}"
+    chosen = "" if run.state in ("failed", "diverged") else f" --status {run.state}"
+    return f"python scripts/runs.py retry {place}{chosen}"

@@ -1,0 +1,91 @@
+"""The life of one run as it is told while it lives: its status file, written at every change.
+
+Light to import: no torch.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+import time
+from pathlib import Path
+
+from embfact.runs.identity import Identity
+from embfact.runs.status import Phase, State, Status, read_status, write_status
+from embfact.training.distributed import rank
+
+log = logging.getLogger(__name__)
+
+EVERY = 2.0  # seconds between two reports of steps: often enough to watch, too seldom to cost anything
+
+
+def pending(identity: Identity) -> Status:
+    """The status of a run that is planned."""
+    return Status(name=identity.name, hash=identity.hash, state="pending", science=identity.science)
+
+
+class Life:
+    """Tells how far a run is. Only the process that holds the lock of the run directory may have one.
+
+    Args:
+        identity: The run.
+        afresh: Do not go on with what an earlier attempt has left.
+
+    Attributes:
+        status: The status as it was last written.
+    """
+
+    def __init__(self, identity: Identity, *, afresh: bool = False) -> None:
+        self.directory: Path = identity.directory
+        found = read_status(self.directory)
+        if found is None or found.hash != identity.hash or (afresh and found.state != "pending"):
+            found = pending(identity)
+        self._before = found.seconds
+        self._start = self._written = time.monotonic()
+        self.status = found.now(
+            state="running",
+            phase="loading",
+            attempt=found.attempt + 1,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            message=None,
+            published=None,  # what comes out now is not there yet
+            # The same id in every attempt: W&B goes on with the curve.
+            wandb_id=found.wandb_id or secrets.token_hex(4),
+        )
+        self._write()
+
+    def enter(self, phase: Phase) -> None:
+        """Begin a phase."""
+        log.info("%s", phase)
+        self._write(phase=phase)
+
+    def use(self, threads: int) -> None:
+        """Note the number of threads, which the attempts after this one keep."""
+        self._write(threads=threads)
+
+    def step(self, step: int, steps: int | None, *, now: bool = False) -> None:
+        """Note how many optimizer steps are done, of how many; written every `EVERY` seconds, or now."""
+        # Known to whatever is written next, a checkpoint's phase for one.
+        self.status = self.status.model_copy(update={"step": step, "steps": steps})
+        if now or time.monotonic() - self._written >= EVERY:
+            self._write()
+
+    def end(self, state: State, message: str | None = None) -> None:
+        """Say how the attempt ended; where that cannot be written, the record and the free lock tell it."""
+        self._write(state=state, message=message)
+
+    def _set(self, **changes: object) -> None:
+        self._written = time.monotonic()
+        self.status = self.status.now(**changes, seconds=round(self._before + self._written - self._start, 3))
+
+    def _write(self, **changes: object) -> None:
+        self._set(**changes)
+        if rank():  # another process of the same training, which has been handed a copy
+            return
+        try:
+            write_status(self.status, self.directory)
+        except OSError as error:  # a full disk stops the run where it needs the room, not where it tells of itself
+            log.warning("the status could not be written: %s", error)

@@ -1,0 +1,245 @@
+"""What can be checked of a valid configuration before anything heavy is imported: files, folders, sizes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from embfact.config.rank_schedule import fault_of_schedule
+from embfact.config.run_config import RunConfig
+from embfact.config.sections import DataConfig, ModelConfig
+from embfact.data.sentence_archive import provide
+from embfact.errors import ConfigError, DataError, Fault, ModelError
+from embfact.models.backbones import (
+    TableShape,
+    largest_token_id,
+    origin_of,
+    read_config,
+    refuse_compressed,
+    table_shape,
+    usable_positions,
+)
+from embfact.models.size import saved_bytes
+from embfact.models.tokenizer_files import fault_of_ids
+from embfact.models.weight_files import weight_files
+from embfact.runs.starting_point import check_start
+from embfact.system.cores import usable_cores
+from embfact.system.disk import may_write
+from embfact.system.remote import fault_of_url
+
+# The options that name files, of each source that has some.
+OWN_FILES = {"files": ("train_file", "validation_file"), "rated_sentences": ("archive",)}
+
+
+def check(configs: Iterable[RunConfig]) -> None:
+    """Refuse configurations that are sure to fail.
+
+    Raises:
+        ConfigError: With the faults of all of them, each once.
+    """
+    faults = [fault for config in configs for fault in faults_of_run(config)]
+    if sys.flags.optimize > 1:
+        what = "Python runs without docstrings, and transformers needs its own"
+        faults.append(Fault(what, f"PYTHONOPTIMIZE={sys.flags.optimize}", "unset PYTHONOPTIMIZE, or leave out -OO"))
+    if faults:
+        raise ConfigError(faults)
+
+
+def check_downloads(configs: Iterable[RunConfig]) -> None:
+    """Fetch the rated sentences where they are wanted and not yet in the cache.
+
+    Apart from `check`, for whoever only asks what a command means; and once a folder, since an index may be slow.
+
+    Raises:
+        ConfigError: If they cannot be had, with what would help.
+    """
+    wanted = (config for config in configs if config.data.source == "rated_sentences" and config.data.archive is None)
+    faults = []
+    for cache_dir in dict.fromkeys(config.paths.cache_dir for config in wanted):
+        try:
+            provide(Path(cache_dir))
+        except DataError as error:
+            faults.append(Fault(str(error)))
+    if faults:
+        raise ConfigError(faults)
+
+
+def faults_of_run(config: RunConfig) -> list[Fault]:
+    """Every fault of one configuration that the disk can show."""
+    schedule = fault_of_schedule(config.refactorize, config.trainer, aware=config.quantization == "aware")
+    faults = [*_data_faults(config), *_model_faults(config), *([schedule] if schedule else [])]
+    url = fault_of_url("output_url", config.output_url) if config.output_url else None
+    return [*faults, *_device_faults(config), *_output_faults(config), *([url] if url else [])]
+
+
+def _data_faults(config: RunConfig) -> list[Fault]:
+    faults = []
+    for key in OWN_FILES.get(config.data.source, ()):
+        file = getattr(config.data, key)
+        if file and not _is_readable(file, folder=False):
+            faults.append(
+                Fault(f"data.{key} is not a file that can be read", file, "give the path of an existing file")
+            )
+    if config.data.source == "files" and config.data.target == "class" and not faults:
+        faults += _faults_of_labels(config.data)
+    data_dir = config.paths.data_dir
+    if data_dir and not _is_readable(data_dir, folder=True):
+        remedy = "set paths.data_dir (or EMBFACT_DATA_DIR) to an existing folder"
+        faults.append(Fault("paths.data_dir is not a folder", data_dir, remedy))
+    corpus = config.evidence.file
+    if corpus is not None and not _is_readable(corpus, folder=False):
+        remedy = "give the path of an existing file, or evidence.source=training"
+        faults.append(Fault("evidence.source is not a file that can be read", corpus, remedy))
+    elif corpus is not None and (whose := _data_of(corpus, config)):
+        what = f"evidence.source is a file of {whose}, with rows that are held out or reported"
+        faults.append(Fault(what, corpus, "use evidence.source=training, the rows that are trained on"))
+    return faults
+
+
+def _faults_of_labels(data: DataConfig) -> list[Fault]:
+    """Files whose labels do not go together: every run would score classes that it was not trained on."""
+    stamps = [Path(str(file)).expanduser().stat() for file in (data.train_file, data.validation_file)]
+    told = _label_error(data.model_dump_json(), tuple((stamp.st_size, stamp.st_mtime_ns) for stamp in stamps))
+    return [Fault(told)] if told else []
+
+
+# Read once for all runs of a sweep, and again in a later command of the same process if the files have changed.
+@lru_cache(maxsize=16)
+def _label_error(document: str, _version: tuple[tuple[int, int], ...]) -> str | None:
+    from embfact.data.labels import LabelError  # Arrow only where there are files to read
+    from embfact.data.text import check_labels
+
+    try:
+        check_labels(DataConfig.model_validate_json(document))
+    except LabelError as error:
+        return str(error)
+    except DataError:  # of a row: the run itself will say so, the others go on
+        return None
+    return None
+
+
+def _data_of(corpus: str, config: RunConfig) -> str | None:
+    """Whether a file holds texts of the data set: in words, or None as far as its place tells."""
+    data, data_dir, place = config.data, config.paths.data_dir, _place(corpus)
+    own = {_place(file) for file in (data.train_file, data.validation_file) if file}
+    mirror = _place(str(Path(data_dir) / data.mirror)) if data_dir and data.mirror else None
+    if (data.source == "files" and place in own) or place.parent == mirror:
+        return "the data itself"
+    name = place.parent.name  # as the mirror has it: glue/sst2/train.parquet
+    return f"{name}, which has texts of {data.name}" if name in data.shares_text_with else None
+
+
+def _model_faults(config: RunConfig) -> list[Fault]:
+    name = f"model {config.model.label}"
+    try:
+        check_start(config)
+        shape, values, largest = _backbone(config.model.model_dump_json())
+        refuse_compressed(values, name)
+        origin = origin_of(config.model)
+        if isinstance(origin, Path):
+            files = weight_files(origin)
+            # Headers of a run's own checkpoint, which somebody may have cut; others are read when they are loaded.
+            for file in files if config.model.from_run else []:
+                saved_bytes(file)
+    except ModelError as error:
+        start = config.model.from_run
+        return [Fault(str(error), f"model.from_run={start}" if start else "")]
+    except DataError:  # of data that is not there: the run itself will say so, the others go on
+        return []
+    faults = [fault_of_length(config, values), _fault_of_size(config, shape)]
+    ids = fault_of_ids(largest, shape.vocab_size, name) if shape and largest is not None else None
+    return [*(fault for fault in faults if fault), *([Fault(ids)] if ids else []), *_faults_of_padding(name, values)]
+
+
+def _faults_of_padding(name: str, backbone: Mapping[str, Any]) -> list[Fault]:
+    """Ids that a model puts beside those of a text, and that its table has no row for."""
+    rows = backbone.get("vocab_size")
+    ids = {key: backbone.get(key) for key in ("pad_token_id", "decoder_start_token_id")}
+    return [
+        Fault(
+            f"{key} of {name} is beyond the {rows} rows of its table", str(number), f"set it to one of 0 to {rows - 1}"
+        )
+        for key, number in ids.items()
+        if isinstance(rows, int) and isinstance(number, int) and number >= rows
+    ]
+
+
+def fault_of_length(config: RunConfig, backbone: Mapping[str, Any]) -> Fault | None:
+    """Texts that are cut to more tokens than the backbone has positions for would fail in the middle of a training.
+
+    Args:
+        config: The run.
+        backbone: The values of the backbone's config.json; empty where they are not known yet.
+    """
+    positions = usable_positions(backbone)
+    if positions is None or config.data.max_length <= positions:
+        return None
+    what = f"data.max_length is more than the {positions} positions of {config.model.label}"
+    return Fault(what, str(config.data.max_length), f"use at most {positions}")
+
+
+def _fault_of_size(config: RunConfig, shape: TableShape | None) -> Fault | None:
+    method = config.factorization
+    if shape is None or method.name == "none":
+        return None
+    if shape.already_factorized and not method.refactorize_existing:
+        what = f"{config.model.label} keeps its table factorized already ({shape.vocab_size} x {shape.embedding_size})"
+        remedy = "use factorization=none, or set factorization.refactorize_existing=true"
+        return Fault(what, f"factorization={method.name}", remedy)
+    try:
+        if config.target:
+            config.target.check(method, shape.vocab_size, shape.embedding_size, config.kept)
+    except ValueError as error:
+        return Fault(str(error))
+    return None
+
+
+# A sweep has one or two backbones and hundreds of runs.
+@lru_cache(maxsize=16)
+def _backbone(document: str) -> tuple[TableShape | None, Mapping[str, Any], int | None]:
+    """The shape of the table, the values of config.json, and the largest id of the tokenizer, as far as known."""
+    model = ModelConfig.model_validate_json(document)
+    return table_shape(model), read_config(model) or {}, largest_token_id(model)
+
+
+def _device_faults(config: RunConfig) -> list[Fault]:
+    """What several devices cannot do together."""
+    options, faults = config.trainer, []
+    if options.devices == 1:
+        return []
+    found = f"trainer.devices={options.devices}"
+    if config.refactorize.every != "never":
+        what = f"{config.refactorize.choice} replaces the table while it trains, which several devices cannot"
+        faults.append(Fault(what, found, "use trainer.devices=1 or refactorize=never"))
+    if options.accelerator in ("mps", "tpu"):
+        what = f"trainer.accelerator={options.accelerator} trains on one device"
+        faults.append(Fault(what, found, "use trainer.devices=1, or trainer.accelerator=cpu or gpu"))
+    cores = usable_cores()
+    if options.accelerator in ("auto", "cpu") and options.devices > cores:
+        what = f"trainer.devices is more than the {cores} CPU cores of this machine"
+        remedy = f"use at most {cores}, or trainer.accelerator=gpu where there are as many GPUs"
+        faults.append(Fault(what, str(options.devices), remedy))
+    return faults
+
+
+def _output_faults(config: RunConfig) -> list[Fault]:
+    if may_write(Path(config.output_dir)):
+        return []
+    return [Fault("output_dir cannot be written to", config.output_dir, "give a folder that you may write to")]
+
+
+def _place(path: str) -> Path:
+    return Path(path).expanduser().resolve()
+
+
+def _is_readable(path: str, *, folder: bool) -> bool:
+    """Whether a path leads to a file (or folder) that may be read; a path that the system refuses does not."""
+    try:
+        place = Path(path).expanduser()
+        return (place.is_dir() if folder else place.is_file()) and os.access(place, os.R_OK)
+    except (OSError, RuntimeError):
+        return False

@@ -1,0 +1,252 @@
+"""What state runs are really in: records, statuses and locks of many run directories, read at once.
+
+A status says what its process knew last; a process that was killed says nothing any more, but its lock is free.
+Light to import: no torch. Nothing is validated field by field, so that 20,000 runs are read in a second.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pydantic_core import from_json
+
+from embfact.runs.record import FILE_NAME as RECORD
+from embfact.runs.record import SCHEMA_VERSION
+from embfact.runs.status import FILE_NAME as STATUS
+from embfact.runs.status import LOCK
+from embfact.system.lock import holder
+
+Seen = Literal["pending", "running", "finished", "failed", "diverged", "interrupted", "damaged"]
+STATES: tuple[Seen, ...] = get_args(Seen)
+Values = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """A run as it stands on disk.
+
+    Attributes:
+        place: Its directory as text: a path object takes as long to make as all the rest.
+        state: That of its status or record; ``damaged`` if these cannot be read or do not fit together.
+        name: Its name; that of the directory if nothing can be read.
+        hash: Its identity, SHA-256 in hex; empty if nothing can be read.
+        changed: When it last changed, in seconds since 1970.
+        message: Why it is not finished, in words; empty where there is nothing to say.
+        phase: What it does, or did when it stopped; None if that is not known.
+        step: Optimizer steps done.
+        steps: Optimizer steps in all, or None before training.
+        attempt: How often it was started; 0 if it was not, or that is not known.
+        seconds: Wall time that it took, or has taken until now; None if that is not known.
+        metric: Name of the first metric of the first reported split; empty if it has none.
+        value: Its value times 100; None if it is undefined.
+    """
+
+    place: str
+    state: Seen
+    name: str
+    hash: str
+    changed: float
+    message: str = ""
+    phase: str | None = None
+    step: int = 0
+    steps: int | None = None
+    attempt: int = 0
+    seconds: float | None = None
+    metric: str = ""
+    value: float | None = None
+
+    @property
+    def directory(self) -> Path:
+        """Its directory."""
+        return Path(self.place)
+
+    @property
+    def progress(self) -> str:
+        """Where it is, or where it stopped: ``training, step 120 of 400``; empty if that is not known."""
+        if not self.phase or not self.step:
+            return self.phase or ""
+        return f"{self.phase}, step {self.step}" + (f" of {self.steps}" if self.steps else "")
+
+
+class _UnreadableError(ValueError):
+    """A file that is not what it should be; the text says which and why."""
+
+
+def survey(paths: Iterable[Path | str]) -> list[RunState]:
+    """Every run below some directories, at any depth, by name.
+
+    Hidden folders (what is being deleted) are passed over, and so is what is inside a run directory.
+
+    Args:
+        paths: Directories of runs, of sweeps, or of many sweeps; they may overlap.
+
+    Raises:
+        OSError: If a folder cannot be read.
+    """
+    found: dict[str, RunState] = {}
+    for path in dict.fromkeys(str(Path(path)) for path in paths):
+        real = os.path.realpath(path)
+        for directory, entries in _run_directories(path):
+            key = real + directory[len(path) :]
+            if key not in found:
+                found[key] = _look(directory, entries)
+    return sorted(found.values(), key=lambda run: (run.name, run.place))
+
+
+def look(directory: Path, *, lock_is_ours: bool = False) -> RunState | None:
+    """One run as it stands, or None if there is no run in this directory.
+
+    Args:
+        directory: The run directory.
+        lock_is_ours: The caller holds its lock, so that no other process is at work in it.
+    """
+    try:
+        entries = set(os.listdir(directory))  # noqa: PTH208 (names are all that is needed)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if not entries & {RECORD, STATUS}:
+        return None
+    return _look(str(directory), entries - {LOCK} if lock_is_ours else entries)
+
+
+def _run_directories(path: str) -> Iterator[tuple[str, Collection[str]]]:
+    """Directories that hold a record or a status, and the names of what is in them."""
+    waiting = [path]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            # Names alone: entries are needed of the few folders only that hold other folders.
+            names = os.listdir(folder)  # noqa: PTH208
+            if RECORD in names or STATUS in names:
+                yield folder, names
+                continue
+            with os.scandir(folder) as entries:
+                below = [entry for entry in entries if not entry.name.startswith(".")]
+        except FileNotFoundError:  # removed since its parent was read
+            continue
+        waiting += [entry.path for entry in below if entry.is_dir(follow_symlinks=False)]
+
+
+def _look(directory: str, entries: Collection[str]) -> RunState:
+    status: Values | None = None
+    try:
+        problem = f"there is no whole {STATUS}"
+        try:
+            status = _read(directory, STATUS) if STATUS in entries else None
+        except _UnreadableError as error:
+            problem = str(error)
+        if status and status["state"] == "running" and LOCK in entries and holder(Path(directory, LOCK)):
+            return _of_status(directory, status, "running")
+        record = _read(directory, RECORD) if RECORD in entries else None
+        if record and not (status and _is_older(directory, record, status)):
+            return _of_record(directory, record, status)
+        if status:
+            return _at_rest(directory, status)
+    except _UnreadableError as error:
+        problem = str(error)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        problem = f"{RECORD} or {STATUS} is not as a run writes it ({type(error).__name__}: {error})"
+    name, digest = (str((status or {}).get(key) or "") for key in ("name", "hash"))
+    changed = max(_changed(directory, file) for file in (RECORD, STATUS))
+    return RunState(directory, "damaged", name or Path(directory).name, digest, changed, problem)
+
+
+def _is_older(directory: str, record: Values, status: Values) -> bool:
+    """Whether a record tells of an attempt before the one that the status tells of; a finished run stays finished."""
+    if record["status"] == "finished" or status["state"] not in ("pending", "running", "interrupted"):
+        return False
+    return _changed(directory, STATUS) > _changed(directory, RECORD)
+
+
+def _at_rest(directory: str, status: Values) -> RunState:
+    """The state of a run that nobody is doing and that has no record."""
+    state = status["state"]
+    if state == "finished":
+        raise _UnreadableError(f"{STATUS} says finished, and {RECORD} is missing")
+    if state != "running":
+        return _of_status(directory, status, state)
+    return _of_status(directory, status, "interrupted", "its process died without a word")
+
+
+def _of_status(directory: str, status: Values, state: str, message: str | None = None) -> RunState:
+    if state not in STATES:
+        raise _UnreadableError(f"{STATUS} has the state {state!r}, which this embfact does not know")
+    return RunState(
+        directory,
+        state,
+        str(status["name"]),
+        str(status["hash"]),
+        _time(status["updated"]),
+        message or status.get("message") or "",
+        seconds=float(status.get("seconds") or 0.0),
+        **_progress_of(status),
+    )
+
+
+def _of_record(directory: str, record: Values, status: Values | None) -> RunState:
+    state, total = record["status"], float(record["seconds"]["total"])
+    if record["schema_version"] != SCHEMA_VERSION or state not in ("finished", "failed", "diverged"):
+        raise _UnreadableError(f"{RECORD} is of another version of embfact (schema_version {record['schema_version']})")
+    metric, value = next((pair for split in record["metrics"].values() for pair in split.items()), ("", None))
+    return RunState(
+        directory,
+        state,
+        str(record["name"]),
+        str(record["hash"]),
+        _time(status["updated"]) if status else _time(record["started"]) + total,
+        record["error"]["message"] if record.get("error") else "",
+        seconds=total,
+        metric=metric,
+        value=None if value is None else 100 * float(value),
+        **_progress_of(status or {}),
+    )
+
+
+def _progress_of(status: Values) -> dict[str, Any]:
+    names = {"phase": None, "step": 0, "steps": None, "attempt": 0}
+    return {name: status.get(name, usual) for name, usual in names.items()}
+
+
+def _read(directory: str, name: str) -> Values:
+    """The values of a file.
+
+    Raises:
+        _UnreadableError: If it cannot be read, was cut off, or is no JSON object.
+    """
+    try:
+        values = from_json(_content(f"{directory}/{name}"), cache_strings="keys")
+    except OSError as error:
+        raise _UnreadableError(f"{name} cannot be read ({error.strerror})") from None
+    except ValueError as error:
+        raise _UnreadableError(f"{name} is cut off or is not JSON ({error})") from None
+    if not isinstance(values, dict):
+        raise _UnreadableError(f"{name} is not an object of JSON")
+    return values
+
+
+def _content(path: str) -> bytes:
+    # Twice as fast as a file object, of which thousands would be made.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        parts = []
+        while part := os.read(descriptor, 2**16):
+            parts.append(part)
+        return b"".join(parts)
+    finally:
+        os.close(descriptor)
+
+
+def _changed(directory: str, name: str) -> float:
+    try:
+        return os.stat(f"{directory}/{name}").st_mtime  # noqa: PTH116
+    except OSError:
+        return 0.0
+
+
+def _time(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()

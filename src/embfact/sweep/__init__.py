@@ -1,0 +1,1 @@
+"""Many runs: planned, prepared, handed to a launcher, and reported."""

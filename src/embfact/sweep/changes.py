@@ -1,0 +1,78 @@
+"""Why a run is done anew where one of its name is there already: what decides its result has changed.
+
+Light to import: no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from embfact.errors import ModelError
+from embfact.formatting.typed import typed
+from embfact.runs.record import read
+from embfact.runs.status import read_status
+from embfact.sweep.planner import PlannedRun
+
+DIGITS = 8  # of the hash, at the end of a run's name
+# Changes that nobody has typed: they are always told.
+_UNTYPED = ("data_fingerprint", "model_fingerprint", "versions", "results_version")
+_MOST = 3
+
+
+def changes(plan: Sequence[PlannedRun]) -> list[str]:
+    """One line for each change that makes runs new although runs of their names are there.
+
+    A changed option is told where the earlier run was left unfinished: whoever gives the command again expects it to go
+    on. Changed data, weights, libraries and versions of embfact are told in any case.
+    """
+    found: dict[str, list[str]] = {}
+    for run in plan:
+        if run.identity is None or run.record or (run.status and run.status.attempt):
+            continue
+        for directory in _namesakes(run.identity.directory):
+            science, finished = _science(directory)
+            differences = list(_differences(science, run.identity.science)) if science else []
+            told = [words for key, words in differences if not finished or key.startswith(_UNTYPED)]
+            if told:
+                words = "; ".join(told[:_MOST]) + ("; ..." if len(told) > _MOST else "")
+                found.setdefault(words, []).append(directory.name)
+    return [
+        f"{len(names)} run{'s are' if len(names) > 1 else ' is'} new beside earlier ones ({names[0]}"
+        f"{', ...' if len(names) > 1 else ''}), from which they differ in: {words}"
+        for words, names in found.items()
+    ]
+
+
+def _namesakes(directory: Path) -> list[Path]:
+    """Directories of runs of the same name and another hash."""
+    stem = directory.name[:-DIGITS]
+    return sorted(path for path in directory.parent.glob(f"{stem}{'[0-9a-f]' * DIGITS}") if path != directory)
+
+
+def _science(directory: Path) -> tuple[Mapping[str, Any], bool]:
+    """What decided the result of an earlier run, and whether it is finished."""
+    try:
+        record = read(directory)
+        if record.status == "finished":
+            return record.science, True
+    except ModelError:
+        pass
+    status = read_status(directory)
+    # A run that was only planned has nothing that could be gone on with.
+    return (status.science, False) if status and status.attempt else ({}, False)
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key in sorted({*before, *now}):
+        old, new = before.get(key), now.get(key)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            yield from _differences(old, new, f"{prefix}{key}.")
+        elif old != new:
+            yield f"{prefix}{key}", f"{prefix}{key} {_short(old)} -> {_short(new)}"
+
+
+def _short(value: Any) -> str:
+    text = typed(value)
+    return text if len(text) <= 20 else f"{text[:8]}..."

@@ -1,0 +1,198 @@
+"""What a sweep has to do: which runs, which of them are finished, how long the others will take.
+
+Light to import: a sweep whose runs are all finished never imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import mean
+
+from embfact.config.run_config import RunConfig
+from embfact.errors import ModelError, UserError
+from embfact.results.collect import find_records
+from embfact.runs.identity import Identity, identify
+from embfact.runs.record import CHECKPOINT, RunRecord, read
+from embfact.runs.status import LOCK, Status, read_status
+from embfact.system.lock import holder
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run of a plan.
+
+    Attributes:
+        config: Its configuration.
+        identity: Its name and directory, or None if its data or backbone is not there.
+        record: Its record, if it is finished (or has diverged, which it would again) and need not be done again.
+        status: How far an earlier attempt came.
+        problem: Why it cannot start, in words.
+        elsewhere: Whether the record was found at the URL that runs are published to, not here.
+        planned: When; what ended after that needs not be done again, not even a failure.
+    """
+
+    config: RunConfig
+    identity: Identity | None
+    record: RunRecord | None = None
+    problem: str | None = None
+    status: Status | None = None
+    elsewhere: bool = False
+    planned: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def pending(self) -> bool:
+        """Whether it is still to be done."""
+        return self.identity is not None and self.record is None
+
+    @property
+    def key(self) -> str:
+        """What tells it from all other runs of a plan."""
+        return str(self.identity.directory) if self.identity else f"{self.title}: {self.problem}"
+
+    def on_threads(self, threads: int) -> PlannedRun:
+        """This run with so many CPU threads; its hash stays the same."""
+        trainer = self.config.trainer.model_copy(update={"threads": threads})
+        return replace(self, config=self.config.model_copy(update={"trainer": trainer}))
+
+    def ended_since(self) -> RunRecord | None:
+        """The record of the run if it was begun after it was planned and has ended: another sweep has done it."""
+        if self.identity is None:
+            return None
+        try:
+            record = read(self.identity.directory)
+        except ModelError:
+            return None
+        return record if record.hash == self.identity.hash and record.started >= self.planned else None
+
+    @property
+    def title(self) -> str:
+        """Its name, or what is known of it."""
+        config = self.config
+        words = (config.data.name, config.model.label, config.factorization.name, config.size or "", f"s{config.seed}")
+        return self.identity.name if self.identity else " ".join(word for word in words if word)
+
+
+def with_baselines(configs: Sequence[RunConfig]) -> list[RunConfig]:
+    """The runs of a sweep with the dense run of every data set, model and seed in front (where ``baseline=true``)."""
+    return [*(config.dense() for config in configs if config.baseline), *configs]
+
+
+def make_plan(configs: Sequence[RunConfig]) -> list[PlannedRun]:
+    """The runs of some configurations, each once, in their order.
+
+    Two that differ only in what decides nothing (the rank of a method without one) are one run.
+
+    Args:
+        configs: The configurations of a command.
+    """
+    runs: dict[str, PlannedRun] = {}
+    for config in configs:
+        run = _planned(config)
+        key = run.key
+        # Of two that differ only in whether the weights are kept, the one that keeps them serves both.
+        if key not in runs or runs[key].config.checkpoint == "none":
+            runs[key] = run
+    return list(runs.values())
+
+
+def _planned(config: RunConfig) -> PlannedRun:
+    try:
+        identity = identify(config)
+    except (UserError, OSError) as error:
+        return PlannedRun(config, None, problem=str(error))
+    record = None if config.force else finished_record(identity, config)
+    return PlannedRun(config, identity, record, status=None if record else _status(identity))
+
+
+def finished_record(identity: Identity, config: RunConfig) -> RunRecord | None:
+    """The record of a run that needs not be done again.
+
+    It is finished and has kept the weights that are asked for; or it has diverged, which the same options would again.
+    """
+    try:
+        record = read(identity.directory)
+    except ModelError:
+        return None
+    if record.hash != identity.hash or record.status == "failed":
+        return None
+    weights = identity.directory / CHECKPOINT / "model.safetensors"
+    return record if record.status == "diverged" or config.checkpoint == "none" or weights.is_file() else None
+
+
+def _status(identity: Identity) -> Status | None:
+    status = read_status(identity.directory)
+    return status if status and status.hash == identity.hash else None
+
+
+def describe(plan: Sequence[PlannedRun]) -> list[str]:
+    """A plan in lines: every run, whether it is finished, and the time that the others will take."""
+    width = max((len(run.title) for run in plan), default=0)
+    lines = [f"{run.title:<{width}}  {_state(run)}" for run in plan]
+    pending = [run for run in plan if run.pending]
+    done = sum(run.record is not None and run.record.status == "finished" for run in plan)
+    diverged = sum(run.record is not None for run in plan) - done
+    stuck = sum(run.problem is not None for run in plan)
+    counts = [
+        f"{len(plan)} run{'s' if len(plan) > 1 else ''}",
+        f"{done} finished",
+        *([f"{diverged} diverged"] if diverged else []),
+        *([f"{stuck} cannot start"] if stuck else []),
+    ]
+    return [*lines, f"{', '.join(counts)}, {len(pending)} to do: {estimate(pending)}"]
+
+
+def _state(run: PlannedRun) -> str:
+    if run.record:
+        return run.record.status
+    if run.problem or run.identity is None:
+        return f"cannot start: {run.problem}"
+    at_it = holder(run.identity.directory / LOCK)
+    if at_it:
+        return f"running (process {at_it.pid} on {at_it.host})"
+    if run.status is None or run.status.state == "pending":
+        return "to do"
+    state = "interrupted" if run.status.state == "running" else run.status.state
+    where = f" at step {run.status.step} of {run.status.steps}" if run.status.steps else ""
+    return f"to do ({state}{where})"
+
+
+def estimate(pending: Sequence[PlannedRun]) -> str:
+    """How long some runs will take, from finished runs of the same data, size and backbone in the same folder."""
+    if not pending:
+        return "nothing to wait for"
+    records = [record for folder in {run.config.output_dir for run in pending} for record in _records_in(folder)]
+    seconds = [_likely_seconds(run, records) for run in pending]
+    known = [value for value in seconds if value is not None]
+    if not known:
+        return "no estimate, since no run of this data and backbone is finished"
+    unknown = len(seconds) - len(known)
+    return f"about {duration(sum(known))}" + (f", and {unknown} runs of unknown length" if unknown else "")
+
+
+def _records_in(folder: str) -> list[RunRecord]:
+    return list(find_records([folder]).records) if Path(folder).is_dir() else []
+
+
+def _likely_seconds(run: PlannedRun, records: Iterable[RunRecord]) -> float | None:
+    config = run.config
+    sizes = config.data.model_dump(mode="json", include={"name", "train_size", "eval_size", "max_length"})
+    times = [
+        record.seconds.total
+        for record in records
+        if record.status == "finished"
+        and record.model.name == config.model.label
+        and {key: record.config["data"].get(key) for key in sizes} == sizes
+        and record.config["trainer"].get("epochs") == config.trainer.epochs
+    ]
+    return mean(times) if times else None
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: ``45 s``, ``12 min``, ``3 h 20 min``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,1 @@
+"""Primitives that know nothing of runs: locks, files written whole, signals, caches, cores, memory."""

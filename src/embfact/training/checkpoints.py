@@ -1,0 +1,162 @@
+"""A callback of Lightning that keeps the state of a training so that it can be gone on with to the same bits.
+
+Lightning's own checkpoints lack the state of the random numbers and the place within an epoch; both are added here.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.plugins import TorchCheckpointIO
+from pytorch_lightning.callbacks import Callback
+
+from embfact.runs.life import Life
+from embfact.runs.resume import Resumable, random_state, restore_random
+from embfact.system import signals as interruption
+from embfact.training.distributed import agree, gather, rank, world_size
+
+log = logging.getLogger(__name__)
+
+ASK_EVERY = 10  # steps on GPUs between two questions to the other devices, whether one of them was told to stop
+
+
+class StateFiles(TorchCheckpointIO):
+    """Writes what Lightning hands over as a resumable state, straight to the file.
+
+    Args:
+        states: Where states are kept.
+        notes: What belongs to one, asked when it is written.
+    """
+
+    def __init__(self, states: Resumable, notes: Callable[[], dict[str, Any]]) -> None:
+        super().__init__()
+        self._states = states
+        self._notes = notes
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Keep a state; the path that Lightning wants to have is not used."""
+        try:
+            self._states.save(checkpoint, self._notes())
+            log.info("state of the training kept after step %d", checkpoint["global_step"])
+        except OSError as error:
+            # A disk that is full costs the checkpoint, not the run; the other devices, which wait, know nothing of it.
+            log.warning("no checkpoint after step %d: %s", checkpoint["global_step"], error)
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = True) -> dict[str, Any]:
+        """Read a state; no code of the file is run."""
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+class Checkpoints(Callback):
+    """Saves every so often and when a signal asks to stop, always after a whole optimizer step within an epoch.
+
+    The last step of an epoch is passed over, since Lightning's loops cannot be taken up there exactly; what is due then
+    is done before the first step of the next one. After the last step of all nothing is: the weights are saved next.
+
+    Args:
+        every: Steps, minutes as in ``5min``, or None: only when interrupted.
+        life: Told of every step.
+    """
+
+    def __init__(self, every: int | str | None, life: Life) -> None:
+        self._steps = every if isinstance(every, int) else None
+        self._seconds = 60 * float(every.removesuffix("min")) if isinstance(every, str) else None
+        self._life = life
+        self._saved = (0, time.monotonic())
+        self._stepped = self._total = 0
+        self._random: Mapping[str, Any] | None = None
+        self._batches = 0
+        self._before_step = False
+
+    def state_dict(self) -> dict[str, Any]:
+        """What Lightning does not keep."""
+        return {"random": gather(random_state()), "batches": self._batches}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take it back; the random numbers wait for the first batch, since setting up draws some as well."""
+        generators = state_dict["random"]
+        self._random = generators[rank()] if rank() < len(generators) else None
+        self._batches = int(state_dict["batches"])
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """A batch that was fetched and not trained on is not behind us."""
+        if self._before_step:
+            progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+            for counts in (progress["total"], progress["current"]):
+                counts["ready"] -= 1
+            progress["is_last_batch"] = False
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Go on within the epoch; signals are ours again, which Lightning has taken over."""
+        interruption.take_over()
+        self._saved = (trainer.global_step, time.monotonic())
+        self._stepped, self._total = trainer.global_step, int(trainer.estimated_stepping_batches)
+        if self._random is not None:
+            log.info("going on after step %d", trainer.global_step)
+            cast(Any, trainer.train_dataloader).sampler.skip(self._batches)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The last step is told, however short the time since the one before."""
+        self._life.step(trainer.global_step, self._total, now=True)
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """The last moment before random numbers are drawn; and the first one of an epoch to save at.
+
+        Raises:
+            Interrupted: After it was saved, if a signal asked to stop.
+        """
+        if self._random is not None:
+            restore_random(self._random)
+            self._random = None
+        elif batch_idx == 0 and trainer.global_step:
+            self._before_step = True
+            self._answer(trainer, batches=0)
+            self._before_step = False
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
+        """Save if it is time to.
+
+        Raises:
+            Interrupted: After it was saved, if a signal asked to stop.
+        """
+        stepped, self._stepped = trainer.global_step > self._stepped, trainer.global_step
+        self._life.step(trainer.global_step, self._total)
+        # Gradients that are being summed up, and the end of an epoch, are no state that can be taken up again.
+        if stepped and not trainer.is_last_batch and not trainer.should_stop:
+            self._answer(trainer, trainer.fit_loop.epoch_loop.batch_progress.current.ready)
+
+    def _answer(self, trainer: pl.Trainer, batches: int) -> None:
+        """Save if that is due or a signal asks to stop; and stop if it does."""
+        stop, due = interruption.requested() is not None, self._due(trainer.global_step)
+        if world_size() > 1:
+            # To ask takes a millisecond; a GPU would have to be waited for as well.
+            if trainer.strategy.root_device.type != "cpu" and trainer.global_step % ASK_EVERY and batches:
+                return
+            stop, due = agree(stop), agree(due)
+        if stop or due:
+            self._save(trainer, batches)
+        if stop:
+            interruption.answer()
+
+    def _due(self, step: int) -> bool:
+        last_step, last_time = self._saved
+        if self._steps is not None:
+            return step - last_step >= self._steps
+        return self._seconds is not None and time.monotonic() - last_time >= self._seconds
+
+    def _save(self, trainer: pl.Trainer, batches: int) -> None:
+        self._life.enter("checkpointing")
+        self._batches = batches
+        trainer.save_checkpoint(Path(self._life.directory) / "unused")
+        self._saved = (trainer.global_step, time.monotonic())
+        self._life.enter("training")

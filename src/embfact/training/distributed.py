@@ -1,0 +1,287 @@
+"""One training by several processes: what they know of each other, and how a run starts its other ones.
+
+Lightning would start them by typing the command again, with all that it plans, locks and prints. Here the process of
+the run, rank 0, has come to the training with a model and its rows; it hands these to the other ranks through a pipe.
+They share every batch with it, write nothing but a log, and end with it, however that ends.
+
+Light to import: torch comes with the first use.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Event, Thread
+from typing import IO, Any, cast
+
+from embfact.errors import UserError
+from embfact.system.signals import Interrupted, end_process
+from embfact.system.terminal import open_streams
+
+RANK, WORLD = "EMBFACT_RANK", "EMBFACT_WORLD_SIZE"
+GRACE = 20.0  # seconds that rank 0 has to notice a lost rank by itself, before it is ended
+SIZE = 8  # bytes that tell the length of what is handed over
+# What Lightning seeds every rank alike with: their dropout must differ.
+_SEEDS = ("PL_GLOBAL_SEED", "PL_SEED_WORKERS")
+
+
+class RankLostError(UserError):
+    """Another process of a training has died; the message says how, and holds its last words."""
+
+
+def rank() -> int:
+    """The number of this process among those of its training; 0 where it trains alone."""
+    return int(os.environ.get(RANK, "0"))
+
+
+def world_size() -> int:
+    """Processes of the training of this process; 1 where it trains alone."""
+    return int(os.environ.get(WORLD, "1"))
+
+
+def gather(value: Any) -> list[Any]:
+    """A picklable value of every rank, in their order, for all of them; every rank must call it."""
+    from torch import distributed
+
+    if not _grouped():
+        return [value]
+    values: list[Any] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(values, value)
+    return values
+
+
+def agree(wish: bool) -> bool:
+    """Whether any rank wishes it, the same answer for all of them; every rank must call it."""
+    if not _grouped():
+        return wish
+    import torch
+    from torch import distributed
+
+    device = torch.device("cuda", torch.cuda.current_device()) if distributed.get_backend() == "nccl" else "cpu"
+    wishes = torch.tensor(int(wish), device=device)
+    distributed.all_reduce(wishes, op=distributed.ReduceOp.MAX)
+    return bool(wishes.item())
+
+
+def _grouped() -> bool:
+    from torch import distributed
+
+    return distributed.is_available() and distributed.is_initialized()
+
+
+@contextmanager
+def other_ranks(work: Callable[[], object], *, devices: int, directory: Path, seed: int) -> Iterator[None]:
+    """Have the other ranks of a training do their part, while this process does its own in the block.
+
+    The threads of this process are divided among all of them. With one device nothing happens.
+
+    Args:
+        work: The part of another rank: the same training, with all it needs; it is pickled.
+        devices: Processes of the training, this one counted.
+        directory: Where ``rank1.txt`` and so on are written, the logs of the others.
+        seed: Seed of the run, from which each of the others draws its own for dropout.
+
+    Raises:
+        RankLostError: If one of the others dies.
+    """
+    if devices == 1:
+        yield
+        return
+    import torch
+
+    threads, port = torch.get_num_threads(), _free_port()
+    share = max(1, threads // devices)
+    others: list[_Rank] = []
+    try:
+        message = _packed(work, seed)
+        for number in range(1, devices):
+            others.append(_Rank(number, directory, _place(number, devices, port) | {"OMP_NUM_THREADS": str(share)}))
+        for other in others:
+            other.hand_over(message)
+        for other in others:
+            other.await_ready()
+        del message
+        torch.set_num_threads(share)
+        with _environment(_place(0, devices, port)):
+            yield
+    except RuntimeError as error:
+        # What a collective says when the other side is gone; the cause is there.
+        if lost := [other for other in others if other.lost(within=3)]:
+            raise RankLostError(lost[0].last_words()) from error
+        raise
+    finally:
+        torch.set_num_threads(threads)
+        for other in others:
+            other.end()
+        if _grouped():
+            torch.distributed.destroy_process_group()
+
+
+class _Rank:
+    """Another process of the training, as rank 0 sees it."""
+
+    def __init__(self, number: int, directory: Path, place: Mapping[str, str]) -> None:
+        self.number = number
+        self.file = directory / f"rank{number}.txt"
+        self._over = Event()
+        environment = {name: value for name, value in os.environ.items() if name not in _SEEDS}
+        # A factorization of the user's own is found where this process found it.
+        environment |= {**place, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        with self.file.open("ab") as log:
+            self._start = log.tell()
+            self._process = subprocess.Popen(
+                [sys.executable, "-u", "-m", __spec__.name],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=environment,
+            )
+        Thread(target=self._watch, name=f"rank {number}", daemon=True).start()
+
+    def hand_over(self, message: bytes) -> None:
+        pipe = cast(IO[bytes], self._process.stdin)
+        try:
+            pipe.write(len(message).to_bytes(SIZE, "big") + message)
+            pipe.flush()
+        except BrokenPipeError:
+            self._raise()
+
+    def await_ready(self) -> None:
+        if not cast(IO[bytes], self._process.stdout).readline():
+            self._raise()
+
+    def lost(self, within: float) -> bool:
+        """Whether it has ended before it was told to, or does so within some seconds."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(within)
+        return self._process.returncode is not None
+
+    def last_words(self) -> str:
+        code, who = self._process.returncode, f"process {self.number} of this training"
+        if code < 0:
+            reason = ", perhaps for want of memory" if -code == signal.SIGKILL else ""
+            return f"{who} was ended by {signal.Signals(-code).name}{reason}; its log is {self.file.name}"
+        try:
+            lines = self.file.read_bytes()[self._start :].decode(errors="replace").split("\n")
+        except OSError:
+            lines = []
+        words = next((line.strip() for line in reversed(lines) if line.strip()), f"exit code {code}")
+        return f"{who} has failed: {words}; its log is {self.file.name}"
+
+    def end(self) -> None:
+        """Let it go, or have it killed: it keeps nothing that anybody needs."""
+        self._over.set()
+        with suppress(OSError):
+            cast(IO[bytes], self._process.stdin).close()
+        try:
+            self._process.wait(2)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        cast(IO[bytes], self._process.stdout).close()
+
+    def _raise(self) -> None:
+        self._process.wait()
+        raise RankLostError(self.last_words())
+
+    def _watch(self) -> None:
+        self._process.wait()
+        # With gloo, a collective fails at once; one of NCCL, or a first meeting, would wait for half an hour.
+        if not self._over.wait(GRACE):
+            print(self.last_words(), file=sys.stderr, flush=True)
+            end_process(1, self.last_words())
+
+
+def _place(number: int, devices: int, port: int) -> dict[str, str]:
+    """What tells a process, and Lightning in it, which rank it is and where the others are."""
+    return {
+        RANK: str(number),
+        WORLD: str(devices),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "WORLD_SIZE": str(devices),
+        "NODE_RANK": "0",
+        "LOCAL_RANK": str(number),
+        "RANK": str(number),
+    }
+
+
+@contextmanager
+def _environment(changes: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _packed(work: Callable[[], object], seed: int) -> bytes:
+    import torch
+
+    # `torch.save`, not `pickle`: tensors that share memory, such as tied weights, still do so afterwards.
+    file = io.BytesIO()
+    torch.save((work, seed), file)
+    return file.getvalue()
+
+
+def _be_another_rank() -> None:
+    """The life of another rank: take the work, do it, and wait until rank 0 lets go."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # rank 0 hears them, and the ranks agree on what follows
+    open_streams()
+    # All that is printed goes to the log.
+    ready = os.dup(1)
+    os.dup2(2, 1)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.captureWarnings(True)
+    size = int.from_bytes(sys.stdin.buffer.read(SIZE), "big")
+    message = sys.stdin.buffer.read(size)
+    if not message or len(message) < size:
+        return  # rank 0 is gone
+    leash = Thread(target=_follow, daemon=True)
+    leash.start()
+    import numpy as np
+    import torch
+
+    work, seed = torch.load(io.BytesIO(message), weights_only=False)
+    del message
+    torch.manual_seed(int(np.random.SeedSequence([seed, rank()]).generate_state(1)[0]))
+    os.write(ready, b"ready\n")
+    # What stops rank 0 stops all ranks, and rank 0 tells of it.
+    with suppress(Interrupted):
+        work()
+    leash.join()
+
+
+def _follow() -> None:
+    """End with rank 0, whose end of the pipe the system closes, whatever it died of."""
+    sys.stdin.buffer.read()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    try:
+        _be_another_rank()
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)

@@ -1,0 +1,274 @@
+"""Fine-tuning of one model with Lightning's Trainer."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.plugins.environments import LightningEnvironment
+from pytorch_lightning.callbacks import Callback, EarlyStopping, TQDMProgressBar
+from pytorch_lightning.callbacks.progress.tqdm_progress import Tqdm
+from pytorch_lightning.loggers import Logger
+from transformers import PreTrainedModel
+
+from embfact.config.rank_schedule import Projection
+from embfact.config.run_config import RunConfig
+from embfact.config.sections import TrainerConfig
+from embfact.data.datamodule import TextDataModule
+from embfact.kernels.swap import for_training
+from embfact.models.trainable import freeze
+from embfact.profiling.profile import Profile
+from embfact.runs.attempt import Attempt
+from embfact.system.resources import trim_memory
+from embfact.system.signals import held_back
+from embfact.tasks.sequence_classification import BestWeights, SequenceClassification
+from embfact.training.checkpoints import Checkpoints, StateFiles
+from embfact.training.learning_curve import Divergence, LearningCurve
+from embfact.training.refactorization import Refactorization
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a training did.
+
+    Attributes:
+        steps: Optimizer steps.
+        epochs: Epochs, the last one counted by its share.
+        device: Device it ran on, e.g. ``cpu``.
+        history: Held-out metrics of every epoch.
+        best_epoch: The epoch whose weights the model has now, or None for the last ones.
+        value: The held-out metric of that epoch, if it was chosen by it.
+        projections: When the table was projected to which rank, for a training that starts dense.
+        batch_rows: Fewest, mean and most rows of a batch.
+    """
+
+    steps: int
+    epochs: float
+    device: str
+    history: list[dict[str, Any]]
+    best_epoch: int | None
+    value: float | None
+    projections: list[Projection] | None = None
+    batch_rows: dict[str, float] | None = None
+
+
+def fit(
+    model: PreTrainedModel,
+    data: TextDataModule,
+    config: RunConfig,
+    loggers: list[Logger],
+    directory: Path,
+    title: str,
+    refactorization: Refactorization | None = None,
+    attempt: Attempt | None = None,
+    watching: Sequence[Callback] = (),
+    profile: Profile | None = None,
+) -> Fitted:
+    """Fine-tune a model in place; with ``checkpoint=best`` it ends with the weights of its best epoch.
+
+    Where a training starts with the dense table, only the epochs that ended with factors are chosen from.
+
+    Args:
+        model: The compressed (or dense) sequence classifier.
+        data: Training rows and the held-out slice.
+        config: The run's configuration.
+        loggers: Where losses and metrics go.
+        directory: The run directory.
+        title: What the progress bar calls the run.
+        refactorization: Puts factors in the place of the dense table while it trains; None for a model that has them.
+        attempt: Keeps the state of the training, and has that of an earlier attempt; None to keep nothing.
+        watching: Whatever else is to see its steps.
+        profile: Tells where its seconds go; None where nobody asks.
+
+    Raises:
+        DivergedError: If the loss is no finite number.
+        Interrupted: If a signal asked to stop; what was reached until then is kept.
+    """
+    state = attempt.state if attempt else None
+    if refactorization and state:
+        refactorization.catch_up(torch.load(state, map_location="cpu", mmap=True, weights_only=True))
+    freeze(model, config.trainable)
+    module = SequenceClassification(
+        model,
+        config.optimizer,
+        config.data.metrics,
+        config.task.label_smoothing,
+        fused=config.trainer.precision == "32-true" or config.trainer.gradient_clip is None,
+    )
+    best, callbacks = _choice(config, refactorization)
+    # A bar is for a person: in a file or a pipe it would be thousands of lines.
+    if sys.stderr.isatty():
+        callbacks.append(_Bar(title))
+    callbacks += [LearningCurve(directory), Divergence(config.optimizer.lr), *watching]
+    if profile:
+        profile.count(model, data.train.row(0))
+        callbacks.append(profile.throughput)
+    # Last, so that the states of all others are as after the step.
+    callbacks += [Checkpoints(config.checkpoint_every, attempt.life)] if attempt else []
+    trainer = _trainer(config, loggers, callbacks, directory, attempt, profile)
+    if config.trainer.compile:
+        model.compile()
+    device = str(trainer.strategy.root_device)  # Lightning moves the model to the CPU when it is done
+    watched = profile.training(loggers) if profile else nullcontext()
+    with held_back(), _kernels(model, config.trainer, trainer.strategy.root_device), watched:
+        trainer.fit(module, datamodule=data, ckpt_path=state)
+    epochs = (trainer.fit_loop.total_batch_idx + 1) / max(1, len(data.train_dataloader()))
+    if best:
+        best.restore(module)
+    return Fitted(
+        trainer.global_step,
+        round(epochs, 4),
+        device,
+        module.history,
+        best.epoch if best else None,
+        _value_of(module.history, best.epoch, config.data.metrics[0]) if best else None,
+        refactorization.done if refactorization else None,
+        data.batch_rows(),
+    )
+
+
+def _kernels(model: PreTrainedModel, options: TrainerConfig, device: torch.device) -> AbstractContextManager[None]:
+    """The attention that is asked for, and cheaper kernels where they apply."""
+    asked_for = options.attention != "auto"
+    if asked_for:
+        model.set_attn_implementation(options.attention)
+    # A compiler fuses better what it knows.
+    cheaper = options.kernels == "auto" and not options.compile
+    return for_training(model, device, attend=not asked_for) if cheaper else nullcontext()
+
+
+def _choice(config: RunConfig, refactorization: Refactorization | None) -> tuple[BestWeights | None, list[Callback]]:
+    """What chooses the epoch, if anything does, and all that watches the training."""
+    metric = config.data.metrics[0]
+
+    def counts() -> bool:
+        return refactorization is None or not refactorization.dense
+
+    best = BestWeights(metric, counts) if config.checkpoint == "best" else None
+    patience = _Patience(f"selection/{metric}", config.trainer.patience, counts) if config.trainer.patience else None
+    watching = (_LastStep(), _Trim(), refactorization, best, patience)
+    return best, [callback for callback in watching if callback]
+
+
+def _value_of(history: list[dict[str, Any]], epoch: int | None, metric: str) -> float | None:
+    """The held-out metric of an epoch; None if it is undefined there."""
+    return next((entry[metric] for entry in history if entry["epoch"] == epoch), None)
+
+
+def _trainer(
+    config: RunConfig,
+    loggers: list[Logger],
+    callbacks: list[Callback],
+    directory: Path,
+    attempt: Attempt | None,
+    profile: Profile | None,
+) -> pl.Trainer:
+    options = config.trainer
+    # Within a job of Slurm Lightning would take the places of the job's tasks for devices of this training.
+    plugins: list[Any] = [LightningEnvironment(), *([StateFiles(attempt.states, attempt.notes)] if attempt else [])]
+    trainer = pl.Trainer(
+        accelerator=options.accelerator,
+        devices=options.devices,
+        strategy=_strategy(options),
+        precision=options.precision,
+        max_epochs=options.epochs,
+        max_steps=options.max_steps or -1,
+        accumulate_grad_batches=options.accumulate,
+        gradient_clip_val=options.gradient_clip,
+        callbacks=callbacks,
+        plugins=plugins,
+        logger=loggers,
+        profiler=profile.timeline if profile else None,
+        log_every_n_steps=10,
+        default_root_dir=directory,
+        # The run writes its own weights, and prints its own line.
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=any(isinstance(callback, TQDMProgressBar) for callback in callbacks),
+        num_sanity_val_steps=0,
+        # The data module's batches are what the seed says; Lightning must not wrap them.
+        use_distributed_sampler=False,
+        deterministic="warn",
+    )
+    # Deterministic mode would also fill all fresh memory, for programs that read it before they write it.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    return trainer
+
+
+def _strategy(options: TrainerConfig) -> str:
+    """What Lightning calls the way the devices train together; one device alone has none."""
+    if options.devices == 1:
+        return "auto"
+    return "ddp" if options.strategy == "auto" else options.strategy
+
+
+class _LastStep(Callback):
+    """Has the held-out slice scored where ``max_steps`` ends an epoch early, which Lightning would not do."""
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
+        """A trainer that is told to stop scores first."""
+        if 0 < trainer.max_steps <= trainer.global_step:
+            trainer.should_stop = True
+
+
+class _Trim(Callback):
+    """Gives back the gaps that batches of many shapes leave in the memory of a CPU: a tenth of a run's peak."""
+
+    EVERY = 25  # steps: less often saves less, more often takes time
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """GPUs have their own allocator."""
+        if batch_idx % self.EVERY == 0 and pl_module.device.type == "cpu":
+            trim_memory()
+
+
+class _Patience(EarlyStopping):
+    """Ends a training that gets no better, judged by the epochs that count."""
+
+    def __init__(self, monitor: str, patience: int, counts: Callable[[], bool]) -> None:
+        super().__init__(monitor, patience=patience, mode="max", check_on_train_epoch_end=True)
+        self._counts = counts
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """A table that is still dense says nothing about its factors."""
+        if self._counts():
+            super().on_train_epoch_end(trainer, pl_module)
+
+
+class _Bar(TQDMProgressBar):
+    """One line with the name of the run, gone when it ends."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__(refresh_rate=5)
+        self._title = title
+
+    def init_train_tqdm(self) -> Any:
+        """The bar of an epoch."""
+        bar = super().init_train_tqdm()
+        bar.set_description(self._title)
+        bar.leave = False
+        return bar
+
+    def init_validation_tqdm(self) -> Any:
+        """No bar: the held-out slice is short, and a second bar leaves an empty line behind."""
+        return Tqdm(disable=True)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, *args: Any) -> None:
+        """Lightning's own title is ``Epoch 0``."""
+        super().on_train_epoch_start(trainer, *args)
+        epochs = f" {trainer.current_epoch + 1}/{trainer.max_epochs}" if (trainer.max_epochs or 1) > 1 else ""
+        self.train_progress_bar.set_description(self._title + epochs)
+
+    def get_metrics(self, *args: Any) -> dict[str, Any]:
+        """The loss; not Lightning's version number."""
+        metrics = super().get_metrics(*args)
+        metrics.pop("v_num", None)
+        return {name.removeprefix("train/"): value for name, value in metrics.items()}

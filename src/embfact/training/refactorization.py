@@ -1,0 +1,137 @@
+"""Training that starts with the dense table and is projected to ever smaller ranks, until only factors are left.
+
+Between two projections the dense table is free to leave the subspace that it was put on, so that the loss has a say in
+which subspace is kept, as in the alternation of training and truncation of TRP (Xu et al., 2020, "Trained Rank
+Pruning for Efficient Deep Neural Networks").
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import pytorch_lightning as pl
+import torch
+from torch import nn
+
+from embfact.config.rank_schedule import Projection, rank_schedule
+from embfact.config.sections import RefactorizeConfig
+from embfact.embeddings.low_rank import LowRankEmbedding
+from embfact.factorization.base import Evidence, Factorization
+from embfact.models.table import dense_table
+from embfact.training.moments import carry_over
+
+log = logging.getLogger(__name__)
+
+
+class Refactorization(pl.Callback):
+    """Projects the table of the model in training after some optimizer steps, and replaces it by factors at the last.
+
+    A projection leaves the optimizer's state as it is: moments are means of gradients with respect to the entries of
+    the table, which is still held dense and in the same coordinates. The swap to factors translates them; see
+    `embfact.training.moments`.
+
+    Args:
+        options: When to project.
+        method: A refactorizable method, the same at every projection.
+        rank: The final rank r.
+        swap: Puts the factors of that rank in the place of the table of the model.
+        evidence: What the method asks for, the same at every projection.
+        seed: For methods that draw random numbers.
+
+    Attributes:
+        done: The projections so far.
+        dense: Whether the table has not been replaced yet.
+    """
+
+    def __init__(
+        self,
+        options: RefactorizeConfig,
+        method: Factorization,
+        rank: int,
+        swap: Callable[[], None],
+        *,
+        evidence: Evidence | None = None,
+        seed: int = 0,
+    ):
+        self.options = options
+        self.method = method
+        self.rank = rank
+        self.swap = swap
+        self.evidence = evidence
+        self.seed = seed
+        self.done: list[Projection] = []
+        self.dense = True
+        self._due: list[Projection] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        """The projections so far."""
+        return {"dense": self.dense, "done": [[projection.step, projection.rank] for projection in self.done]}
+
+    def catch_up(self, checkpoint: Mapping[str, Any]) -> None:
+        """Bring a dense model into the shape that it had when a state of its training was kept.
+
+        Its weights are then taken from there; what the factors are fitted to here is of no account.
+
+        Args:
+            checkpoint: A checkpoint of Lightning's, of a training with this callback.
+        """
+        state = checkpoint["callbacks"][self.state_key]
+        self.done = [Projection(step, rank) for step, rank in state["done"]]
+        if not state["dense"]:
+            self.swap()
+            self.dense = False
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Plan the projections, or refuse a training that is too short for them."""
+        if not self.dense:
+            return
+        steps_per_epoch = -(-int(trainer.num_training_batches) // trainer.accumulate_grad_batches)
+        steps = int(trainer.estimated_stepping_batches)
+        table = dense_table(pl_module.model)
+        self.method.check_size(table.num_embeddings, table.embedding_dim, self.rank)
+        length = {"steps": steps, "steps_per_epoch": steps_per_epoch}
+        schedule = rank_schedule(self.options, **length, width=table.embedding_dim, rank=self.rank)
+        self._due = [projection for projection in schedule if projection.step > trainer.global_step]
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
+        """Project after the optimizer step that is due; an epoch's last one comes before its held-out rows."""
+        # The count of steps stands still while gradients are accumulated.
+        if self._due and trainer.global_step == self._due[0].step:
+            projection = self._due.pop(0)
+            (self._project if self._due else self._replace)(trainer, pl_module, projection)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Whatever ended the training early: no dense table is left where a rank was asked for."""
+        if self.dense:
+            self._due.clear()
+            self._replace(trainer, pl_module, Projection(trainer.global_step, self.rank))
+
+    @torch.no_grad()
+    def _project(self, trainer: pl.Trainer, module: pl.LightningModule, projection: Projection) -> None:
+        table = _table(module)
+        fitted = self.method.fit(
+            table.weight, projection.rank, evidence=self.evidence, padding_idx=table.padding_idx, seed=self.seed
+        )
+        table.weight.copy_(fitted.dense())
+        self._note(projection, "held dense")
+
+    def _replace(self, trainer: pl.Trainer, module: pl.LightningModule, projection: Projection) -> None:
+        table = cast(nn.Parameter, _table(module).weight)
+        self.swap()
+        (optimizer,) = trainer.optimizers
+        carry_over(optimizer, table, cast(LowRankEmbedding, _table(module)))
+        # As an optimizer is made for the model as it is now, so that a resumed training finds its states.
+        for group, now in zip(optimizer.param_groups, cast(Any, module).parameter_groups(), strict=True):
+            group["params"] = now["params"]
+        self.dense = False
+        self._note(projection, "its factors are trained from now on")
+
+    def _note(self, projection: Projection, words: str) -> None:
+        log.info("step %d: the table has rank %d, %s", projection.step, projection.rank, words)
+        self.done.append(projection)
+
+
+def _table(module: pl.LightningModule) -> nn.Embedding:
+    return cast(Any, module.model).get_input_embeddings()
