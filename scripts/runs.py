@@ -172,7 +172,7 @@ def _conduct(configs: Sequence[RunConfig]) -> int:
 
 
 def _prune(options: argparse.Namespace) -> int:
-    from embfact.results.table.cells import short
+    from embfact.formatting.numbers import short
     from embfact.runs.prune import is_ours, leftovers, prune, weights
     from embfact.system.disk import bytes_below
 
@@ -212,7 +212,7 @@ def _each(runs: Iterable[RunState], remove: Callable[[RunState], str | None]) ->
 
 
 def _caches(options: argparse.Namespace) -> int:
-    from embfact.results.table.cells import short
+    from embfact.formatting.numbers import short
     from embfact.runs.caches import caches, default_cache_dir, empty
 
     found = caches(options.cache_dir or default_cache_dir())

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from embfact.config.sections import CHECKPOINT
 from embfact.runs.outcome import Outcome
-from embfact.runs.record import CHECKPOINT, RunRecord, write
+from embfact.runs.planned import PlannedRun
+from embfact.runs.record import RunRecord, write
 from embfact.runs.status import LOCK
 from embfact.sweep import runner as conduct
-from embfact.sweep.planner import PlannedRun
 from embfact.sweep.runner import _wait
 from embfact.system.signals import Interrupted, interruptible
 from tests.launchers.stand_in import planned

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from torch import distributed
 
 from embfact.data.batches import share_of
-from embfact.training.distributed import RankLostError, agree, gather, other_ranks, rank, world_size
+from embfact.system.ranks import rank, world_size
+from embfact.training.distributed import RankLostError, agree, gather, other_ranks
 
 
 def group() -> None:
@@ -34,7 +35,8 @@ def ask_for_a_minute() -> None:
 JOIN = """
 import os, signal, time, torch
 from torch import distributed
-from embfact.training.distributed import agree, gather, rank, world_size
+from embfact.system.ranks import rank, world_size
+from embfact.training.distributed import agree, gather
 distributed.init_process_group("gloo", rank=rank(), world_size=world_size())
 """
 

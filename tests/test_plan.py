@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from embfact.config.compose import read_request
-from embfact.sweep.planner import duration, make_plan, with_baselines
+from embfact.formatting.numbers import duration
+from embfact.sweep.planner import make_plan, with_baselines
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from embfact.cli.train import main
 from embfact.runs.life import Life
-from embfact.system import signals as interruption
+from embfact.system import signals
 from embfact.system.signals import leave
 
 WRITING = ("caching", "checkpointing", "evaluating", "recording")
@@ -33,7 +33,7 @@ def pause_in(phase: str, marker: Path) -> None:
         marker.touch()
         deadline = time.monotonic() + 120
         # A signal that is held back until the step is done lets it go on; any other ends it here.
-        while interruption.requested() is None and time.monotonic() < deadline:
+        while signals.requested() is None and time.monotonic() < deadline:
             time.sleep(0.02)
 
     def entering(life: Life, name: Any) -> None:

@@ -6,11 +6,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embfact.embeddings.hashed import hash_ids
+from embfact.embeddings.hashed import PRIME, hash_functions, hash_ids
 from embfact.embeddings.layout import Storage
 from embfact.factorization.base import Evidence
 from embfact.factorization.bucket_fitting import STEPS, fit_buckets
-from embfact.factorization.hashed import PRIME, Hashed, hash_functions
+from embfact.factorization.hashed import Hashed
 
 
 def table_of(vocab_size, hidden_size, seed=0):

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 
+from embfact.embeddings.layout import sub_vectors
 from embfact.factorization.base import Evidence
-from embfact.factorization.product_quantization import ProductQuantization, sub_vectors
+from embfact.factorization.product_quantization import ProductQuantization
 
 ALIKE = 1e9  # beside so much smoothing all counts are alike
 

@@ -17,8 +17,9 @@ from embfact.launchers.parallel import Pool
 from embfact.launchers.slots import Slot
 from embfact.launchers.sweep_task import SweepTask
 from embfact.runs.outcome import Outcome
+from embfact.runs.planned import PlannedRun
 from embfact.runs.status import LOCK, Status, write_status
-from embfact.sweep.planner import PlannedRun, make_plan
+from embfact.sweep.planner import make_plan
 from embfact.system.lock import acquire
 from embfact.system.signals import Interrupted, held_back, interruptible, last_words
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from embfact.launchers.lost import lost
+from embfact.runs.planned import PlannedRun
 from embfact.runs.record import RunRecord, write
 from embfact.runs.status import LOCK, read_status
-from embfact.sweep.planner import PlannedRun
 from embfact.system.lock import acquire
 from tests.launchers.stand_in import planned, tell
 from tests.records.conftest import make_values

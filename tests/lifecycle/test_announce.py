@@ -11,9 +11,9 @@ import pytest
 
 from embfact.runs.config_file import read_config
 from embfact.runs.identity import Identity
+from embfact.runs.planned import PlannedRun
 from embfact.runs.record import RunRecord
 from embfact.runs.status import LOCK, RESUME, Status, read_status
-from embfact.sweep.planner import PlannedRun
 from embfact.sweep.prepare import announce
 from tests.launchers.stand_in import planned
 from tests.lifecycle.made_up import held_elsewhere, write_record, write_state

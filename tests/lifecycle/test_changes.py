@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from embfact.runs.identity import Identity
+from embfact.runs.planned import PlannedRun
 from embfact.runs.record import RunRecord
 from embfact.runs.status import Status
 from embfact.sweep.changes import changes
-from embfact.sweep.planner import PlannedRun
 from tests.launchers.stand_in import planned
 from tests.lifecycle.made_up import NAME, write_record, write_state
 from tests.records.conftest import make_values

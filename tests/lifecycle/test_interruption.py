@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import embfact
-from embfact.system import signals as interruption
+from embfact.system import signals
 from embfact.system.signals import (
     SIGNALS,
     Interrupted,
@@ -34,7 +34,7 @@ BOTH = pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signa
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """This very process would be ended if a test took longer than is promised."""
-    monkeypatch.setattr(interruption, "GRACE", 120.0)
+    monkeypatch.setattr(signals, "GRACE", 120.0)
 
 
 def handlers() -> list[object]:
@@ -51,10 +51,10 @@ def start(code: str, *, grace: float = 4.0, stdout: int = subprocess.PIPE) -> su
     """A process of its own that says ``ready`` on its standard error when the signal may come."""
     before = (
         "import atexit, hashlib, os, sys, threading, time\n"
-        "from embfact.lifecycle import interruption\n"
+        "from embfact.system import signals\n"
         "from embfact.system.signals import *\n"
         "def ready(): print('ready', file=sys.stderr, flush=True)\n"
-        f"interruption.GRACE = {grace}\n"
+        f"signals.GRACE = {grace}\n"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", before + code],

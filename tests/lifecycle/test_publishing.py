@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from embfact.runs.life import Life
+from embfact.runs.planned import PlannedRun
 from embfact.runs.publishing import send, with_published
 from embfact.runs.record import RunRecord, write
 from embfact.runs.status import read_status
-from embfact.sweep.planner import PlannedRun
 from tests.launchers.stand_in import planned
 from tests.lifecycle.made_up import write_state
 from tests.records.conftest import make_values

@@ -8,9 +8,10 @@ import re
 
 import pytest
 
+from embfact.formatting.numbers import short
 from embfact.results.collect import Collected
 from embfact.results.run_table import build_table
-from embfact.results.table.cells import UNDEFINED, rank_range, short
+from embfact.results.table.cells import UNDEFINED, rank_range
 from embfact.results.table.render import render
 from embfact.results.table.request import Request
 

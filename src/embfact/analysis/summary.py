@@ -9,8 +9,9 @@ from embfact.analysis.analyse import Analysis
 from embfact.analysis.clusters import CLUSTERS
 from embfact.analysis.figures import GroupFigures
 from embfact.analysis.measure import QUERIES
-from embfact.results.table.cells import UNDEFINED, short
-from embfact.results.table.markdown import markdown_grid
+from embfact.formatting.markdown import markdown_grid
+from embfact.formatting.numbers import short
+from embfact.results.table.cells import UNDEFINED
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
 from embfact.embeddings.layout import Size
-from embfact.results.table.cells import UNDEFINED, with_share
-from embfact.results.table.markdown import markdown_grid
+from embfact.formatting.markdown import markdown_grid
+from embfact.formatting.numbers import with_share
+from embfact.results.table.cells import UNDEFINED
 from embfact.results.table.numbers import csv_of
 
 

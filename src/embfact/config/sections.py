@@ -28,6 +28,7 @@ from embfact.formatting.typed import number
 MetricName = Literal["accuracy", "f1", "matthews", "pearson", "spearman"]
 CORRELATIONS = {"pearson", "spearman"}
 TRAINING = "training"
+CHECKPOINT = "checkpoint"  # folder of the weights in a run directory
 CACHE_DIR = "~/.cache/embfact"
 TABLE_FILES = (".csv", ".tsv", ".jsonl", ".parquet")
 CORPUS_FILES = (".txt", *TABLE_FILES)

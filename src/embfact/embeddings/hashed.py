@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from random import Random
 from typing import Any
 
 import torch
@@ -10,7 +11,8 @@ from torch.nn import functional
 
 from embfact.embeddings.base import TokenEmbedding
 from embfact.embeddings.rows import Rows
-from embfact.factorization.hashed import PRIME
+
+PRIME = 2**31 - 1
 
 
 class HashedEmbedding(TokenEmbedding):
@@ -88,3 +90,12 @@ def hash_ids(ids: torch.Tensor, functions: Sequence[Sequence[int]], buckets: int
     """Buckets ``(..., k)`` of ids ``(...)``: ((a v + b) mod p) mod B for each function (a, b)."""
     wide = ids.long()  # a v + b is below 2^62
     return torch.stack([(wide * a + b) % PRIME % buckets for a, b in functions], dim=-1)
+
+
+def hash_functions(count: int, seed: int) -> list[tuple[int, int]]:
+    """Pairs (a, b) of as many functions ((a x + b) mod p) mod B with p = 2^31 - 1.
+
+    Drawn from a universal family: two tokens meet with a probability of about 1 / B (Carter and Wegman, 1979).
+    """
+    draw = Random(seed)
+    return [(draw.randrange(1, PRIME), draw.randrange(PRIME)) for _ in range(count)]

@@ -157,3 +157,9 @@ def size_of(parts: Iterable[Part], storage: Storage = FLOAT32, weight_bytes: int
     """
     parts = tuple(parts)
     return Size(sum(part.parameters for part in parts), sum(part.bytes(storage, weight_bytes) for part in parts))
+
+
+def sub_vectors(hidden_size: int, count: int) -> list[tuple[int, int]]:
+    """H columns in m parts of nearly equal width: how many parts have which width, the wider ones first."""
+    width, wider = divmod(hidden_size, count)
+    return [(parts, columns) for parts, columns in ((wider, width + 1), (count - wider, width)) if parts]

@@ -11,9 +11,8 @@ from torch import nn
 from torch.nn import functional
 
 from embfact.embeddings.base import BLOCK_TOKENS, TokenEmbedding
-from embfact.embeddings.layout import Storage
+from embfact.embeddings.layout import Storage, sub_vectors
 from embfact.embeddings.rows import Rows
-from embfact.factorization.product_quantization import sub_vectors
 
 
 class ProductQuantizedEmbedding(TokenEmbedding):

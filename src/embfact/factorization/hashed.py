@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from random import Random
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
     import torch
 
     from embfact.embeddings.hashed import HashedEmbedding
-
-PRIME = 2**31 - 1
 
 
 class Hashed(Factorization):
@@ -62,7 +59,7 @@ class Hashed(Factorization):
         """Shared vectors and weights that are near the table; see `Factorization.fit`."""
         import torch
 
-        from embfact.embeddings.hashed import HashedEmbedding, hash_ids
+        from embfact.embeddings.hashed import HashedEmbedding, hash_functions, hash_ids
         from embfact.factorization.bucket_fitting import fit_buckets
         from embfact.factorization.decomposition import check_table
         from embfact.factorization.token_counts import checked_counts
@@ -75,12 +72,3 @@ class Hashed(Factorization):
         fitted = fit_buckets(table, places, weights / weights.sum(), rank or 1, self.rounds)
         vectors, importance = fitted.vectors.to(table), fitted.importance.to(table)
         return HashedEmbedding.from_buckets(vectors, importance, functions, padding_idx)
-
-
-def hash_functions(count: int, seed: int) -> list[tuple[int, int]]:
-    """Pairs (a, b) of as many functions ((a x + b) mod p) mod B with p = 2^31 - 1.
-
-    Drawn from a universal family: two tokens meet with a probability of about 1 / B (Carter and Wegman, 1979).
-    """
-    draw = Random(seed)
-    return [(draw.randrange(1, PRIME), draw.randrange(PRIME)) for _ in range(count)]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from embfact.embeddings.layout import Part
+from embfact.embeddings.layout import Part, sub_vectors
 from embfact.factorization.base import Evidence, EvidenceKind, Factorization
 
 if TYPE_CHECKING:
@@ -72,9 +72,3 @@ class ProductQuantization(Factorization):
         codes, codebooks = fit_codebooks(table, weights, widths, centroids, self.iterations, seed)
         latents = table if self.fine_tuning == "straight_through" else None
         return ProductQuantizedEmbedding.from_codebooks(codes, codebooks, padding_idx, latents)
-
-
-def sub_vectors(hidden_size: int, count: int) -> list[tuple[int, int]]:
-    """H columns in m parts of nearly equal width: how many parts have which width, the wider ones first."""
-    width, wider = divmod(hidden_size, count)
-    return [(parts, columns) for parts, columns in ((wider, width + 1), (count - wider, width)) if parts]

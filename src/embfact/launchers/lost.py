@@ -11,9 +11,9 @@ from contextlib import suppress
 from typing import Literal
 
 from embfact.runs.outcome import Outcome
+from embfact.runs.planned import PlannedRun
 from embfact.runs.record import is_finished, read
 from embfact.runs.status import LOCK, read_status, write_status
-from embfact.sweep.planner import PlannedRun
 from embfact.system.lock import acquire
 from embfact.system.signals import SIGNALS
 

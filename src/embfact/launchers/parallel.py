@@ -27,8 +27,8 @@ from embfact.launchers.work import do_run
 from embfact.launchers.worker import Work, Worker
 from embfact.runs.accelerators import visible_gpus
 from embfact.runs.outcome import Outcome
+from embfact.runs.planned import PlannedRun
 from embfact.runs.status import read_status
-from embfact.sweep.planner import PlannedRun
 from embfact.system.cores import usable_cores
 from embfact.system.signals import Interrupted
 

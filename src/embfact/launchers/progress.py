@@ -12,8 +12,9 @@ from statistics import mean
 
 from tqdm import tqdm
 
+from embfact.formatting.numbers import duration
+from embfact.runs.planned import PlannedRun
 from embfact.runs.status import read_status
-from embfact.sweep.planner import PlannedRun, duration
 
 EVERY = 1.0  # seconds between two looks at the statuses
 _BAR, _EMPTY = "{desc} |{bar}|", "{desc}"

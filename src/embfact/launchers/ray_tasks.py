@@ -28,7 +28,7 @@ from embfact.launchers.work import do_run
 from embfact.launchers.worker import Work
 from embfact.log import say
 from embfact.runs.outcome import Outcome
-from embfact.sweep.planner import PlannedRun
+from embfact.runs.planned import PlannedRun
 from embfact.system.signals import Interrupted, held_back, interruptible
 
 if TYPE_CHECKING:

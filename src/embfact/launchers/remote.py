@@ -16,8 +16,8 @@ from embfact.config.sections import Section
 from embfact.config.validation import faults_of
 from embfact.errors import Fault
 from embfact.runs.outcome import Outcome
+from embfact.runs.planned import PlannedRun, finished_record
 from embfact.runs.status import Status, read_status
-from embfact.sweep.planner import PlannedRun, finished_record
 from embfact.system.terminal import open_streams
 
 PATIENCE = 3.0  # seconds an interrupted sweep waits for its runs; it is ended itself after 4

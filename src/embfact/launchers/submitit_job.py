@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from embfact.launchers.remote import enter
 from embfact.launchers.worker import Work
 from embfact.runs.outcome import Outcome
-from embfact.sweep.planner import PlannedRun
+from embfact.runs.planned import PlannedRun
 from embfact.system.signals import Interrupted, interruptible
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from embfact.launchers.submitit_job import Job, handler
 from embfact.launchers.sweep_task import SweepTask
 from embfact.launchers.work import do_run
 from embfact.runs.outcome import Outcome
-from embfact.sweep.planner import PlannedRun
+from embfact.runs.planned import PlannedRun
 from embfact.system.cores import usable_cores
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from embfact.launchers.work import do_run
 from embfact.log import say
 from embfact.runs.outcome import Outcome
-from embfact.sweep.planner import PlannedRun
+from embfact.runs.planned import PlannedRun
 
 
 class SweepTask:

@@ -11,8 +11,7 @@ from functools import cache
 from importlib import import_module
 
 from embfact.runs.outcome import Outcome
-from embfact.runs.record import RunRecord
-from embfact.sweep.planner import PlannedRun, finished_record
+from embfact.runs.planned import PlannedRun
 
 
 def do_run(run: PlannedRun) -> Outcome:
@@ -43,16 +42,3 @@ def import_once() -> None:
         gc.freeze()
         gc.enable()
         logging.disable(logging.NOTSET)
-
-
-def ended_elsewhere(run: PlannedRun) -> Outcome | None:
-    """What came of a run that another process has done since it was planned; None if it is still to be done."""
-    record = run.ended_since()
-    if record is None and run.identity and not run.config.force:
-        record = finished_record(run.identity, run.config)
-    return None if record is None else outcome_of(record)
-
-
-def outcome_of(record: RunRecord) -> Outcome:
-    """What a record says of its run."""
-    return Outcome(record.status, record.error.message if record.error else "", record)

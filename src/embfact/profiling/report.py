@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from embfact.formatting.markdown import markdown_grid
 from embfact.profiling.parts import WORDS, Part
-from embfact.results.table.markdown import markdown_grid
 from embfact.system.atomic import write_text
 
 FILE_NAME = "profile.json"

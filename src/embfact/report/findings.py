@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import fmean
 
+from embfact.formatting.markdown import escape, markdown_grid
+from embfact.formatting.numbers import short
 from embfact.results.plots.points import Line, dense_of, line_name, lines
 from embfact.results.run_table import Column, Table, row_label
 from embfact.results.statistics.compare import Comparison
 from embfact.results.statistics.noninferiority import noninferior
 from embfact.results.statistics.summary import common_reach, curve_area, smallest_within
 from embfact.results.statistics.table_statistics import TableStatistics
-from embfact.results.table.cells import UNDEFINED, short
-from embfact.results.table.markdown import escape, markdown_grid
+from embfact.results.table.cells import UNDEFINED
 
 TOLERANCE = 0.01  # one point
 

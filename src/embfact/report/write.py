@@ -10,6 +10,7 @@ from embfact.analysis.files import PAGE, write_analysis
 from embfact.analysis.request import read_analysis_request
 from embfact.config.sections import slug
 from embfact.errors import UserError
+from embfact.formatting.markdown import escape
 from embfact.report.findings import TOLERANCE, findings
 from embfact.results.dashboard.html import page as dashboard
 from embfact.results.dashboard.payload import payload
@@ -19,7 +20,6 @@ from embfact.results.plots.style import save
 from embfact.results.plots.wish import KINDS, Wish
 from embfact.results.run_table import DataVersion, Row, Table
 from embfact.results.statistics.table_statistics import table_statistics
-from embfact.results.table.markdown import escape
 from embfact.results.table.render import render
 from embfact.results.table.request import Request
 from embfact.system.atomic import replacing

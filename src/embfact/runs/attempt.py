@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from embfact.config.sections import CHECKPOINT
 from embfact.runs.identity import Identity
 from embfact.runs.life import Life
-from embfact.runs.record import CHECKPOINT
 from embfact.runs.resume import Resumable, checksums
 from embfact.runs.status import Phase
 from embfact.system.atomic import wait_for_disk

@@ -11,13 +11,13 @@ import shlex
 import time
 from pathlib import Path
 
+from embfact.config.sections import CHECKPOINT
 from embfact.errors import ModelError
-from embfact.results.table.cells import short, with_share
+from embfact.formatting.numbers import duration, short, with_share
 from embfact.runs.listing import age, reason
-from embfact.runs.record import CHECKPOINT, RunRecord, read
+from embfact.runs.record import RunRecord, read
 from embfact.runs.status import LOCK, read_status
 from embfact.runs.survey import RunState
-from embfact.sweep.planner import duration
 from embfact.system.disk import bytes_below
 from embfact.system.lock import holder
 

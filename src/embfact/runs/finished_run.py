@@ -12,12 +12,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from embfact.config.sections import DataConfig
+from embfact.config.sections import CHECKPOINT, DataConfig
 from embfact.data.classes import Classes
 from embfact.errors import ModelError
 from embfact.models.backbones import usable_positions
 from embfact.models.tokenizer_files import fault_of_ids, largest_id_in
-from embfact.runs.record import CHECKPOINT, FILE_NAME, RunRecord, read
+from embfact.runs.record import FILE_NAME, RunRecord, read
 
 
 @dataclass(frozen=True)

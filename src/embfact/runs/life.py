@@ -14,7 +14,7 @@ from pathlib import Path
 
 from embfact.runs.identity import Identity
 from embfact.runs.status import Phase, State, Status, read_status, write_status
-from embfact.training.distributed import rank
+from embfact.system.ranks import rank
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from embfact.config.sections import DataConfig, expand_home
+from embfact.config.sections import CHECKPOINT, DataConfig, expand_home
 from embfact.errors import ModelError
-from embfact.runs.record import CHECKPOINT, FILE_NAME, read
+from embfact.runs.record import FILE_NAME, read
 
 
 def data_before(model: Mapping[str, Any]) -> Iterator[DataConfig]:

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from embfact.formatting.numbers import duration
 from embfact.runs.survey import STATES, RunState
-from embfact.sweep.planner import duration
 
 HEAD = ("status", "name", "age", "duration", "metric", "message")
 LEAST_MESSAGE = 20  # columns of a message, however narrow the terminal is

@@ -26,3 +26,8 @@ class Outcome:
     message: str = ""
     record: RunRecord | None = None
     unpublished: str = ""
+
+
+def outcome_of(record: RunRecord) -> Outcome:
+    """What a record says of its run."""
+    return Outcome(record.status, record.error.message if record.error else "", record)

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from shutil import rmtree
 
-from embfact.runs.record import CHECKPOINT
+from embfact.config.sections import CHECKPOINT
 from embfact.runs.status import LOCK, RESUME
 from embfact.runs.survey import RunState, look
 from embfact.system.lock import acquire

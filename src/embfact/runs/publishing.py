@@ -11,9 +11,9 @@ from dataclasses import replace
 from embfact.config.run_config import RunConfig
 from embfact.errors import UserError
 from embfact.runs.identity import Identity
+from embfact.runs.planned import PlannedRun
 from embfact.runs.record import RunRecord
 from embfact.runs.status import read_status, write_status
-from embfact.sweep.planner import PlannedRun
 
 
 def send(config: RunConfig, identity: Identity) -> str:

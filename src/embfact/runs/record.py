@@ -18,7 +18,6 @@ from embfact.system.atomic import write_text
 
 SCHEMA_VERSION: Literal[1] = 1
 FILE_NAME = "record.json"
-CHECKPOINT = "checkpoint"  # folder of the weights beside the record
 PREDICTIONS = "predictions.parquet"  # what the model said of every example, beside the record
 
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from shutil import rmtree
 
-from embfact.runs.record import CHECKPOINT
+from embfact.config.sections import CHECKPOINT
 from embfact.runs.status import LOCK, RESUME
 from embfact.system.lock import acquire
 

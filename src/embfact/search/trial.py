@@ -19,7 +19,7 @@ from embfact.inference.logits import predict
 from embfact.runs.attempt import Attempt
 from embfact.runs.identity import identify
 from embfact.search.study import Report
-from embfact.system import signals as interruption
+from embfact.system import signals
 from embfact.system.resources import release_memory
 from embfact.tasks.metrics import score
 from embfact.tasks.sequence_classification import WORST
@@ -70,7 +70,7 @@ class _Untold(Attempt):
 
     @contextmanager
     def phase(self, *_: object) -> Iterator[None]:
-        interruption.check()
+        signals.check()
         yield
 
 
@@ -102,7 +102,7 @@ class _Judge(Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Plan the checks; signals are ours again, which Lightning has taken over."""
-        interruption.take_over()
+        signals.take_over()
         self._due = checkpoints(int(trainer.estimated_stepping_batches), self._checks)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
@@ -112,8 +112,8 @@ class _Judge(Callback):
             Interrupted: If a signal asked to stop.
             Exception: What the report raises to give the trial up.
         """
-        if interruption.requested() is not None:
-            interruption.answer()
+        if signals.requested() is not None:
+            signals.answer()
         # The count of steps stands still while gradients are accumulated.
         if not self._due or trainer.global_step < self._due[0][0]:
             return

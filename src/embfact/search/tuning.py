@@ -12,8 +12,9 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from embfact.config.run_config import RunConfig
+from embfact.formatting.numbers import duration
+from embfact.runs.planned import PlannedRun
 from embfact.search.plan import PlannedStudy, in_words, studies_of, with_options
-from embfact.sweep.planner import PlannedRun, duration
 from embfact.system.lock import holder
 from embfact.system.signals import interruptible
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from embfact.errors import ModelError
 from embfact.formatting.typed import typed
+from embfact.runs.planned import PlannedRun
 from embfact.runs.record import read
 from embfact.runs.status import read_status
-from embfact.sweep.planner import PlannedRun
 
 DIGITS = 8  # of the hash, at the end of a run's name
 # Changes that nobody has typed: they are always told.

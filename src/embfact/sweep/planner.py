@@ -6,73 +6,18 @@ Light to import: a sweep whose runs are all finished never imports torch.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import mean
 
 from embfact.config.run_config import RunConfig
-from embfact.errors import ModelError, UserError
+from embfact.errors import UserError
+from embfact.formatting.numbers import duration
 from embfact.results.collect import find_records
 from embfact.runs.identity import Identity, identify
-from embfact.runs.record import CHECKPOINT, RunRecord, read
+from embfact.runs.planned import PlannedRun, finished_record
+from embfact.runs.record import RunRecord
 from embfact.runs.status import LOCK, Status, read_status
 from embfact.system.lock import holder
-
-
-@dataclass(frozen=True)
-class PlannedRun:
-    """One run of a plan.
-
-    Attributes:
-        config: Its configuration.
-        identity: Its name and directory, or None if its data or backbone is not there.
-        record: Its record, if it is finished (or has diverged, which it would again) and need not be done again.
-        status: How far an earlier attempt came.
-        problem: Why it cannot start, in words.
-        elsewhere: Whether the record was found at the URL that runs are published to, not here.
-        planned: When; what ended after that needs not be done again, not even a failure.
-    """
-
-    config: RunConfig
-    identity: Identity | None
-    record: RunRecord | None = None
-    problem: str | None = None
-    status: Status | None = None
-    elsewhere: bool = False
-    planned: datetime = field(default_factory=lambda: datetime.now(UTC))
-
-    @property
-    def pending(self) -> bool:
-        """Whether it is still to be done."""
-        return self.identity is not None and self.record is None
-
-    @property
-    def key(self) -> str:
-        """What tells it from all other runs of a plan."""
-        return str(self.identity.directory) if self.identity else f"{self.title}: {self.problem}"
-
-    def on_threads(self, threads: int) -> PlannedRun:
-        """This run with so many CPU threads; its hash stays the same."""
-        trainer = self.config.trainer.model_copy(update={"threads": threads})
-        return replace(self, config=self.config.model_copy(update={"trainer": trainer}))
-
-    def ended_since(self) -> RunRecord | None:
-        """The record of the run if it was begun after it was planned and has ended: another sweep has done it."""
-        if self.identity is None:
-            return None
-        try:
-            record = read(self.identity.directory)
-        except ModelError:
-            return None
-        return record if record.hash == self.identity.hash and record.started >= self.planned else None
-
-    @property
-    def title(self) -> str:
-        """Its name, or what is known of it."""
-        config = self.config
-        words = (config.data.name, config.model.label, config.factorization.name, config.size or "", f"s{config.seed}")
-        return self.identity.name if self.identity else " ".join(word for word in words if word)
 
 
 def with_baselines(configs: Sequence[RunConfig]) -> list[RunConfig]:
@@ -105,21 +50,6 @@ def _planned(config: RunConfig) -> PlannedRun:
         return PlannedRun(config, None, problem=str(error))
     record = None if config.force else finished_record(identity, config)
     return PlannedRun(config, identity, record, status=None if record else _status(identity))
-
-
-def finished_record(identity: Identity, config: RunConfig) -> RunRecord | None:
-    """The record of a run that needs not be done again.
-
-    It is finished and has kept the weights that are asked for; or it has diverged, which the same options would again.
-    """
-    try:
-        record = read(identity.directory)
-    except ModelError:
-        return None
-    if record.hash != identity.hash or record.status == "failed":
-        return None
-    weights = identity.directory / CHECKPOINT / "model.safetensors"
-    return record if record.status == "diverged" or config.checkpoint == "none" or weights.is_file() else None
 
 
 def _status(identity: Identity) -> Status | None:
@@ -188,11 +118,3 @@ def _likely_seconds(run: PlannedRun, records: Iterable[RunRecord]) -> float | No
         and record.config["trainer"].get("epochs") == config.trainer.epochs
     ]
     return mean(times) if times else None
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words: ``45 s``, ``12 min``, ``3 h 20 min``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

@@ -10,13 +10,14 @@ from contextlib import suppress
 from pathlib import Path
 from shutil import rmtree
 
+from embfact.config.sections import CHECKPOINT
 from embfact.errors import ModelError
 from embfact.runs.config_file import write_config
 from embfact.runs.life import pending
-from embfact.runs.record import CHECKPOINT, FILE_NAME, RunRecord, read
+from embfact.runs.planned import PlannedRun
+from embfact.runs.record import FILE_NAME, RunRecord, read
 from embfact.runs.status import LOCK, RESUME, read_status, write_status
 from embfact.runs.tidy import tidy, tidy_caches
-from embfact.sweep.planner import PlannedRun
 from embfact.system.lock import acquire
 
 

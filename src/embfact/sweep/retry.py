@@ -16,12 +16,12 @@ from embfact.runs.config_file import FILE_NAME as CONFIG
 from embfact.runs.config_file import read_config
 from embfact.runs.identity import Identity, identify
 from embfact.runs.life import pending
+from embfact.runs.planned import PlannedRun
 from embfact.runs.record import FILE_NAME as RECORD
 from embfact.runs.record import read
 from embfact.runs.status import LOCK, RESUME, write_status
 from embfact.runs.survey import RunState, look
 from embfact.sweep.changes import changes
-from embfact.sweep.planner import PlannedRun
 from embfact.system.lock import acquire
 
 WIDTH = 300  # of why a run cannot be done again: one that is from another version may have a hundred faults

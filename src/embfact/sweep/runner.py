@@ -13,14 +13,14 @@ from embfact.config.compose import Request
 from embfact.errors import UserError
 from embfact.launchers.choice import launch
 from embfact.launchers.sweep_task import SweepTask
-from embfact.launchers.work import ended_elsewhere
 from embfact.log import say, say_error
 from embfact.results.wandb.sync import sync_line
 from embfact.runs.outcome import Outcome
+from embfact.runs.planned import PlannedRun, ended_elsewhere
 from embfact.runs.publishing import send, with_published
 from embfact.runs.status import LOCK
 from embfact.sweep.changes import changes
-from embfact.sweep.planner import PlannedRun, describe, make_plan, with_baselines
+from embfact.sweep.planner import describe, make_plan, with_baselines
 from embfact.sweep.prepare import announce
 from embfact.system.lock import holder
 from embfact.system.signals import Interrupted, check, in_words, interruptible

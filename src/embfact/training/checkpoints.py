@@ -18,8 +18,9 @@ from pytorch_lightning.callbacks import Callback
 
 from embfact.runs.life import Life
 from embfact.runs.resume import Resumable, random_state, restore_random
-from embfact.system import signals as interruption
-from embfact.training.distributed import agree, gather, rank, world_size
+from embfact.system import signals
+from embfact.system.ranks import rank, world_size
+from embfact.training.distributed import agree, gather
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +97,7 @@ class Checkpoints(Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Go on within the epoch; signals are ours again, which Lightning has taken over."""
-        interruption.take_over()
+        signals.take_over()
         self._saved = (trainer.global_step, time.monotonic())
         self._stepped, self._total = trainer.global_step, int(trainer.estimated_stepping_batches)
         if self._random is not None:
@@ -137,7 +138,7 @@ class Checkpoints(Callback):
 
     def _answer(self, trainer: pl.Trainer, batches: int) -> None:
         """Save if that is due or a signal asks to stop; and stop if it does."""
-        stop, due = interruption.requested() is not None, self._due(trainer.global_step)
+        stop, due = signals.requested() is not None, self._due(trainer.global_step)
         if world_size() > 1:
             # To ask takes a millisecond; a GPU would have to be waited for as well.
             if trainer.strategy.root_device.type != "cpu" and trainer.global_step % ASK_EVERY and batches:
@@ -146,7 +147,7 @@ class Checkpoints(Callback):
         if stop or due:
             self._save(trainer, batches)
         if stop:
-            interruption.answer()
+            signals.answer()
 
     def _due(self, step: int) -> bool:
         last_step, last_time = self._saved

@@ -24,10 +24,10 @@ from threading import Event, Thread
 from typing import IO, Any, cast
 
 from embfact.errors import UserError
+from embfact.system.ranks import RANK, WORLD, rank
 from embfact.system.signals import Interrupted, end_process
 from embfact.system.terminal import open_streams
 
-RANK, WORLD = "EMBFACT_RANK", "EMBFACT_WORLD_SIZE"
 GRACE = 20.0  # seconds that rank 0 has to notice a lost rank by itself, before it is ended
 SIZE = 8  # bytes that tell the length of what is handed over
 # What Lightning seeds every rank alike with: their dropout must differ.
@@ -36,16 +36,6 @@ _SEEDS = ("PL_GLOBAL_SEED", "PL_SEED_WORKERS")
 
 class RankLostError(UserError):
     """Another process of a training has died; the message says how, and holds its last words."""
-
-
-def rank() -> int:
-    """The number of this process among those of its training; 0 where it trains alone."""
-    return int(os.environ.get(RANK, "0"))
-
-
-def world_size() -> int:
-    """Processes of the training of this process; 1 where it trains alone."""
-    return int(os.environ.get(WORLD, "1"))
 
 
 def gather(value: Any) -> list[Any]:

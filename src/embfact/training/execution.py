@@ -11,19 +11,19 @@ from shutil import rmtree
 from typing import Any
 
 from embfact.config.run_config import RunConfig
+from embfact.config.sections import CHECKPOINT
 from embfact.errors import DivergedError, UserError
-from embfact.launchers.work import ended_elsewhere, outcome_of
 from embfact.log import run_log
 from embfact.runs import record as records
 from embfact.runs.attempt import Attempt
 from embfact.runs.config_file import write_config
 from embfact.runs.frame import frame_of
 from embfact.runs.identity import Identity, identify
-from embfact.runs.outcome import Outcome
+from embfact.runs.outcome import Outcome, outcome_of
+from embfact.runs.planned import PlannedRun, ended_elsewhere
 from embfact.runs.publishing import send
 from embfact.runs.record import RunRecord
 from embfact.runs.status import LOCK, State
-from embfact.sweep.planner import PlannedRun
 from embfact.system.lock import Lock, acquire
 from embfact.system.resources import release_memory
 from embfact.system.signals import Interrupted, interruptible, last_words
@@ -124,7 +124,7 @@ def _keep(record: RunRecord, config: RunConfig, identity: Identity, attempt: Att
     if finished or record.status == "diverged":
         attempt.states.clear()
     if finished and config.checkpoint == "none":
-        rmtree(identity.directory / records.CHECKPOINT, ignore_errors=True)
+        rmtree(identity.directory / CHECKPOINT, ignore_errors=True)
 
 
 def _failure(frame: dict[str, Any], error: Exception, seconds: dict[str, float]) -> RunRecord:

@@ -18,7 +18,7 @@ from embfact.errors import DivergedError
 from embfact.formatting.typed import number
 from embfact.runs.curve import FILE_NAME
 from embfact.system.atomic import write_text
-from embfact.training.distributed import rank
+from embfact.system.ranks import rank
 
 log = logging.getLogger(__name__)
 

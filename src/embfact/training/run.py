@@ -17,6 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from embfact import evidence
 from embfact.config.run_config import RunConfig
+from embfact.config.sections import CHECKPOINT
 from embfact.data.datamodule import TextDataModule
 from embfact.data.text import TextData, load_text
 from embfact.data.tokenized import Tokenized, tokenize
@@ -33,7 +34,6 @@ from embfact.models.size import model_size, saved_bytes
 from embfact.models.storage import imitate, store
 from embfact.models.weight_files import WEIGHTS
 from embfact.profiling.profile import Profile
-from embfact.runs import record as records
 from embfact.runs.attempt import Attempt
 from embfact.runs.identity import Identity
 from embfact.runs.predictions import write_predictions
@@ -107,7 +107,7 @@ def run(
     trained = Trained(**known) if known else train(start, config, identity, attempt, loggers, threads, profile)
     text, splits = start.text, start.splits
     del start  # and the model in it: it is read again from its files
-    directory = identity.directory / records.CHECKPOINT
+    directory = identity.directory / CHECKPOINT
     with attempt.phase("evaluating", "evaluation"):
         # What is reported are the weights as saved, not those in memory.
         saved, tokenizer = checkpoint.load(directory)
@@ -157,7 +157,7 @@ def train(
     profile: Profile | None = None,
 ) -> Trained:
     """Make the embedding smaller, fine-tune, and save the weights."""
-    model, directory = start.model, identity.directory / records.CHECKPOINT
+    model, directory = start.model, identity.directory / CHECKPOINT
     dense = {"embedding": model_size(model, embedding_tensors(model)), "model": model_size(model)}
     rank, refactorization = factorize(start, config, identity, attempt)
     with attempt.phase("training", "training"):

@@ -10,6 +10,7 @@ from operator import attrgetter
 from statistics import fmean
 from typing import Any
 
+from embfact.formatting.numbers import with_share
 from embfact.results.run_table import Column, Row
 from embfact.results.table.grid import Cell
 from embfact.runs.record import RunRecord
@@ -60,20 +61,6 @@ def size_cell(runs: Sequence[RunRecord], path: str) -> Cell:
         size, _, share = texts[0].partition(" ")
         return Cell(size, share, raw=raw)
     return Cell(f"{texts[0]} to {texts[-1]}", raw=raw) if texts else Cell()
-
-
-def with_share(size: int | None, dense: int, unit: str = "") -> str:
-    """A size and its share of dense: ``7.91MB (16.9%)``; empty for none."""
-    return "" if size is None else f"{short(size)}{unit} ({100 * size / dense:.1f}%)"
-
-
-def short(count: int) -> str:
-    """Three digits and a decimal prefix: 11720448 is 11.7M."""
-    # The limits are those at which the rounded figure would need a fourth digit.
-    power = next((power for power in range(3) if count < 999.5 * 1000**power), 3)
-    value = count / 1000**power
-    digits = 0 if not power or value >= 99.95 else 1 if value >= 9.995 else 2
-    return f"{value:.{digits}f}{['', 'k', 'M', 'G'][power]}"
 
 
 def mean_seconds(runs: Sequence[RunRecord]) -> float | None:

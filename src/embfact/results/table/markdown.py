@@ -5,9 +5,9 @@ Light to import: the standard library only.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
+from embfact.formatting.markdown import aligned, escape
 from embfact.results.table.grid import Cell, Grid, Heading
 
 _RAISED = str.maketrans("abcdefghijklmnoprstuvwxyz", "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻ")
@@ -20,29 +20,7 @@ def markdown(grid: Grid) -> str:
     words = sum(heading.kind == "words" for heading in grid.headings)
     notes = [f"- {f'{_raised(note.mark)} ' if note.mark else ''}{escape(note.text)}" for note in grid.notes]
     title = [escape(grid.caption), ""] if grid.caption != grid.notes[0].text else []
-    return "\n".join([*title, *_grid(header, lines, words), "", *notes]) + "\n"
-
-
-def markdown_grid(header: Sequence[str], lines: Sequence[Sequence[str]], texts: int) -> list[str]:
-    """The lines of an aligned Markdown table.
-
-    Args:
-        header: Names of the columns.
-        lines: Cells, as many a line as there are columns.
-        texts: How many leading columns hold words; the others hold figures, aligned to the right.
-    """
-    return _grid([escape(cell) for cell in header], [[escape(cell) for cell in line] for line in lines], texts)
-
-
-def _grid(header: Sequence[str], lines: Sequence[Sequence[str]], texts: int) -> list[str]:
-    cells = [header, *lines]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    rule = ["-" * width if column < texts else "-" * (width - 1) + ":" for column, width in enumerate(widths)]
-    aligned = [
-        [cell.ljust(width) if column < texts else cell.rjust(width) for column, (cell, width) in enumerate(pairs)]
-        for pairs in (list(zip(line, widths, strict=True)) for line in cells)
-    ]
-    return ["| " + " | ".join(line) + " |" for line in [aligned[0], rule, *aligned[1:]]]
+    return "\n".join([*title, *aligned(header, lines, words), "", *notes]) + "\n"
 
 
 def _column(heading: Heading, cells: Sequence[Cell]) -> list[str]:
@@ -63,10 +41,3 @@ def _joined(main: str, cell: Cell) -> str:
 
 def _raised(letters: str) -> str:
     return letters.translate(_RAISED)
-
-
-def escape(text: str) -> str:
-    """Text on one line, none of which ends a cell."""
-    line = " ".join(text.splitlines())
-    # A backslash in front of a bar would take the one that is put there for its own.
-    return re.sub(r"(\\*)\|", r"\1\1\|", line)

@@ -1,0 +1,1 @@
+"""How numbers, sizes and plain tables are written for a person."""

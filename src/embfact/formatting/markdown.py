@@ -1,0 +1,36 @@
+"""Plain tables in Markdown, which is also what the terminal shows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+
+def markdown_grid(header: Sequence[str], lines: Sequence[Sequence[str]], texts: int) -> list[str]:
+    """The lines of an aligned Markdown table.
+
+    Args:
+        header: Names of the columns.
+        lines: Cells, as many a line as there are columns.
+        texts: How many leading columns hold words; the others hold figures, aligned to the right.
+    """
+    return aligned([escape(cell) for cell in header], [[escape(cell) for cell in line] for line in lines], texts)
+
+
+def aligned(header: Sequence[str], lines: Sequence[Sequence[str]], texts: int) -> list[str]:
+    """The lines of an aligned Markdown table whose cells are escaped already; see `markdown_grid`."""
+    cells = [header, *lines]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    rule = ["-" * width if column < texts else "-" * (width - 1) + ":" for column, width in enumerate(widths)]
+    aligned = [
+        [cell.ljust(width) if column < texts else cell.rjust(width) for column, (cell, width) in enumerate(pairs)]
+        for pairs in (list(zip(line, widths, strict=True)) for line in cells)
+    ]
+    return ["| " + " | ".join(line) + " |" for line in [aligned[0], rule, *aligned[1:]]]
+
+
+def escape(text: str) -> str:
+    """Text on one line, none of which ends a cell."""
+    line = " ".join(text.splitlines())
+    # A backslash in front of a bar would take the one that is put there for its own.
+    return re.sub(r"(\\*)\|", r"\1\1\|", line)
