@@ -23,21 +23,18 @@ class Workload:
 
     Attributes:
         config: The configuration of the run.
-        start: Rows and backbone of `embfact.training.run.load`; the table is replaced as the configuration says.
+        start: Rows and backbone of `embfact.training.start.load`; the table is replaced as the configuration says.
     """
 
     config: RunConfig
     start: Any
 
+    def in_folder(self, folder: str) -> Any:
+        """The `RunContext` of a training that writes its learning curve into a folder and leaves nothing else."""
+        from embfact.runs.identity import Identity
+        from embfact.training.context import RunContext
 
-class NoAttempt:
-    """A stand-in for the life of a run, for steps that are measured by themselves."""
-
-    def phase(self, *_: str) -> Any:
-        """Nobody is told."""
-        from contextlib import nullcontext
-
-        return nullcontext()
+        return RunContext(self.config, Identity("", "", Path(folder), "", "", {}))
 
 
 def compose(words: Sequence[str]) -> RunConfig:
@@ -55,16 +52,15 @@ def compose(words: Sequence[str]) -> RunConfig:
 
 def prepare(words: Sequence[str]) -> Workload:
     """Load rows and backbone of a run, tokenised, and make its embedding smaller."""
-    from typing import cast
-
-    from embfact.runs.attempt import Attempt
     from embfact.runs.identity import identify
-    from embfact.training.run import factorize, load
+    from embfact.training.context import RunContext
+    from embfact.training.factorize import factorize
+    from embfact.training.start import load
 
     config = compose(words)
-    identity, attempt = identify(config), cast(Attempt, NoAttempt())
-    start = load(config, identity, attempt)
-    factorize(start, config, identity, attempt)
+    context = RunContext(config, identify(config))
+    start = load(context)
+    factorize(start, context)
     return Workload(config, start)
 
 

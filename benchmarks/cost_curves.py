@@ -147,7 +147,7 @@ def train(work: Workload, folder: Path) -> tuple[float, int]:
     import pytorch_lightning as pl
 
     from embfact.training.fit import fit
-    from embfact.training.run import data_module
+    from embfact.training.start import data_module
 
     class Clock(pl.Callback):
         """When the first step began and the last one ended."""
@@ -163,7 +163,7 @@ def train(work: Workload, folder: Path) -> tuple[float, int]:
     clock = Clock()
     pl.seed_everything(work.config.seed, verbose=False)
     model = copy.deepcopy(work.start.model)
-    fitted = fit(model, data_module(work.start, work.config), work.config, [], folder, "", watching=[clock])
+    fitted = fit(model, data_module(work.start, work.config), work.in_folder(folder), watching=[clock])
     return clock.ended - clock.begun, fitted.steps
 
 

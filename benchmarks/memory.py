@@ -28,7 +28,7 @@ TRAIN = Path(__file__).resolve().parents[1] / "train.py"
 MEGABYTE = 1e6
 TRAINER, DENSE, SMALL = "Trainer, dense, grouped by length", "embfact, dense", "embfact, svd, rank 64"
 IMPORTS = {
-    "imports of embfact alone": "import embfact.training.execution",
+    "imports of embfact alone": "import embfact.training.run",
     "imports of the Trainer alone": "import datasets; from transformers import BertForSequenceClassification, Trainer",
 }
 

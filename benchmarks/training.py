@@ -170,7 +170,7 @@ def bare(work: Workload, steps: int) -> tuple[float, list[int]]:
     import torch
 
     from embfact.kernels.swap import for_training
-    from embfact.training.run import data_module
+    from embfact.training.start import data_module
 
     torch.manual_seed(work.config.seed)
     model, data, options = deepcopy(work.start.model).train(), data_module(work.start, work.config), work.config
@@ -201,8 +201,9 @@ def embfact(work: Workload, steps: int) -> tuple[float, list[int]]:
     import pytorch_lightning as pl
 
     from embfact.runs.identity import identify
+    from embfact.training.context import RunContext
     from embfact.training.fit import fit
-    from embfact.training.run import data_module
+    from embfact.training.start import data_module
     from embfact.training.wandb_logger import Tracker
 
     lengths: list[int] = []
@@ -224,7 +225,8 @@ def embfact(work: Workload, steps: int) -> tuple[float, list[int]]:
         identity = identify(config.model_copy(update={"output_dir": folder}))
         identity.directory.mkdir()
         tracker = Tracker(config, identity)
-        fit(deepcopy(work.start.model), data, config, tracker.loggers, identity.directory, "run", watching=[clock])
+        context = RunContext(config, identity, loggers=tracker.loggers)
+        fit(deepcopy(work.start.model), data, context, watching=[clock])
         tracker.close("finished")
     return clock.end - clock.start, lengths
 

@@ -153,19 +153,19 @@ def _retry(options: argparse.Namespace) -> int:
     for retry in retries:
         if retry.run.state == "diverged" and retry.same and not start_afresh(retry):
             print(f"{retry.run.name} is not started afresh: another process is at work in its directory")
-    return max(_conduct([retry.config for retry in retries if retry.config]), int(bool(left_out)))
+    return max(_run([retry.config for retry in retries if retry.config]), int(bool(left_out)))
 
 
-def _conduct(configs: Sequence[RunConfig]) -> int:
+def _run(configs: Sequence[RunConfig]) -> int:
     """Do runs as train.py does; a run that is several processes is no part of a sweep."""
+    from embfact.cli.train import run_request
     from embfact.config.compose import Request
-    from embfact.sweep.runner import conduct
 
     if len(configs) > 1 and all(config.trainer.devices == 1 for config in configs):
-        return conduct(Request(tuple(configs), multirun=True), CONF)
+        return run_request(Request(tuple(configs), multirun=True), CONF)
     code = 0
     for config in configs:
-        code = max(code, conduct(Request((config,), multirun=False), CONF))
+        code = max(code, run_request(Request((config,), multirun=False), CONF))
         if code > 1:  # interrupted
             break
     return code

@@ -18,8 +18,8 @@ from embfact.runs.outcome import Outcome
 from embfact.runs.planned import PlannedRun
 from embfact.runs.record import RunRecord, write
 from embfact.runs.status import LOCK
-from embfact.sweep import runner as conduct
-from embfact.sweep.runner import _wait
+from embfact.sweep import waiting
+from embfact.sweep.waiting import wait_for
 from embfact.system.signals import Interrupted, interruptible
 from tests.launchers.stand_in import planned
 from tests.lifecycle.made_up import held_elsewhere
@@ -28,7 +28,7 @@ from tests.records.conftest import make_values
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conduct, "LOOK_EVERY", 0.02)
+    monkeypatch.setattr(waiting, "LOOK_EVERY", 0.02)
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_a_run_that_another_process_finishes_is_waited_for_and_not_done_again(
             process.kill()
 
         later(end)
-        assert _wait([run], outcomes) == []
+        assert wait_for([run], outcomes) == []
     assert outcomes[run.key].state == "finished"
     assert outcomes[run.key].record is not None
     assert capsys.readouterr().out == "waiting for 1 run that another process is at\n"
@@ -87,7 +87,7 @@ def test_a_run_that_diverged_elsewhere_would_diverge_here(tmp_path: Path) -> Non
     (run,) = planned(tmp_path, "")
     finish(run, "diverged", "the loss became nan at step 7")
     outcomes = busy(run)
-    assert _wait([run], outcomes) == []
+    assert wait_for([run], outcomes) == []
     assert (outcomes[run.key].state, outcomes[run.key].message) == ("diverged", "the loss became nan at step 7")
 
 
@@ -98,14 +98,14 @@ def test_a_run_whose_process_is_killed_is_done_here_at_once(tmp_path: Path, late
     with held_elsewhere(place(first) / LOCK) as killed, held_elsewhere(place(second) / LOCK):
         finish(third)
         later(killed.kill)
-        assert _wait(runs, outcomes) == [first, second]
+        assert wait_for(runs, outcomes) == [first, second]
     assert [outcomes[run.key].state for run in runs] == ["busy", "busy", "finished"]
 
 
 def test_a_run_that_was_left_unfinished_is_done_here(tmp_path: Path) -> None:
     (run,) = planned(tmp_path, "")
     outcomes = busy(run)
-    assert _wait([run], outcomes) == [run]
+    assert wait_for([run], outcomes) == [run]
     assert outcomes[run.key].state == "busy"
 
 
@@ -113,14 +113,14 @@ def test_a_run_that_has_just_failed_elsewhere_is_not_tried_again(tmp_path: Path)
     (run,) = planned(tmp_path, "")
     finish(run, "failed", "out of memory")
     outcomes = busy(run)
-    assert _wait([run], outcomes) == []
+    assert wait_for([run], outcomes) == []
     assert (outcomes[run.key].state, outcomes[run.key].message) == ("failed", "out of memory")
 
 
 def test_a_failure_of_an_earlier_day_is_tried_again(tmp_path: Path) -> None:
     (run,) = planned(tmp_path, "")
     finish(run, "failed", "out of memory", begun=-86400)
-    assert _wait([run], busy(run)) == [run]
+    assert wait_for([run], busy(run)) == [run]
 
 
 @pytest.mark.parametrize(("force", "begun", "again"), [(False, -60, False), (True, -60, True), (True, 1, False)])
@@ -130,7 +130,7 @@ def test_what_was_finished_before_counts_unless_it_is_to_be_done_anew(
     (run,) = planned(tmp_path, "")
     run = replace(run, config=run.config.model_copy(update={"force": force}))
     finish(run, begun=begun)
-    assert _wait([run], busy(run)) == ([run] if again else [])
+    assert wait_for([run], busy(run)) == ([run] if again else [])
 
 
 def test_a_signal_ends_the_waiting(tmp_path: Path, later: Callable[..., None]) -> None:
@@ -139,10 +139,10 @@ def test_a_signal_ends_the_waiting(tmp_path: Path, later: Callable[..., None]) -
         later(lambda: os.kill(os.getpid(), signal.SIGTERM), 0.1)
         began = time.monotonic()
         with pytest.raises(Interrupted):
-            _wait([run], busy(run))
+            wait_for([run], busy(run))
         assert time.monotonic() - began < 3
 
 
 def test_where_nobody_is_busy_nothing_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    assert _wait([], {}) == []
+    assert wait_for([], {}) == []
     assert capsys.readouterr().out == ""

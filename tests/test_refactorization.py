@@ -26,8 +26,10 @@ from embfact.factorization.base import Evidence
 from embfact.models.compress import compress
 from embfact.tasks import sequence_classification
 from embfact.tasks.sequence_classification import SequenceClassification
+from embfact.training.context import RunContext
 from embfact.training.fit import Fitted, fit
 from embfact.training.refactorization import Refactorization
+from tests.lifecycle.made_up import identity_in
 
 V, WIDTH, RANK = 40, 16, 4
 COUNTS = Evidence(token_counts=torch.arange(1.0, V + 1, dtype=torch.float64))
@@ -77,7 +79,7 @@ def train_dense(config: Callable[..., RunConfig], tmp_path: Path) -> Callable[..
         swap = partial(compress, model, method, RANK, evidence=evidence)
         refactorization = Refactorization(options.refactorize, method, RANK, swap, evidence=evidence)
         try:
-            return model, fit(model, data, options, [], tmp_path, "a run", refactorization)
+            return model, fit(model, data, RunContext(options, identity_in(tmp_path)), refactorization)
         finally:
             torch.use_deterministic_algorithms(False)
 

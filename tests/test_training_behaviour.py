@@ -25,7 +25,9 @@ from embfact.models.compress import compress
 from embfact.models.loading import load_backbone
 from embfact.tasks import sequence_classification
 from embfact.tasks.sequence_classification import SequenceClassification
+from embfact.training.context import RunContext
 from embfact.training.fit import Fitted, fit
+from tests.lifecycle.made_up import identity_in
 
 V, WIDTH = 40, 16
 OPTIMIZER = OptimizerConfig(name="adamw", lr=1e-3, weight_decay=0.01, warmup_ratio=0.1)
@@ -72,7 +74,7 @@ def fine_tune(config: Callable[..., RunConfig], tmp_path: Path) -> Callable[...,
         )
         model = encoder() if model is None else model
         try:
-            return fit(model, data, config(*words), [], tmp_path, "a run")
+            return fit(model, data, RunContext(config(*words), identity_in(tmp_path)))
         finally:
             torch.use_deterministic_algorithms(False)
 

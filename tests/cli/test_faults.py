@@ -16,12 +16,11 @@ from typing import Any
 
 import pytest
 
-from embfact.cli.train import main
+from embfact.cli.train import main, run_request
 from embfact.config.compose import Request, read_request
 from embfact.factorization.random import Random
 from embfact.runs.record import read
 from embfact.runs.status import read_status
-from embfact.sweep.runner import conduct
 
 ROOT = Path(__file__).resolve().parents[2]
 NOBODY = 65534
@@ -269,7 +268,7 @@ def test_three_runs_that_end_badly_cost_only_themselves(
 
     with monkeypatch.context() as patch:
         patch.setattr(Random, "fit", fails)
-        assert conduct(Request(tuple(six), multirun=True), conf) == 1
+        assert run_request(Request(tuple(six), multirun=True), conf) == 1
     ended = [line.split(":", 1)[0] for line in capsys.readouterr().err.splitlines() if "traceback in" in line]
     assert sorted(ended) == ["diverged", "failed", "failed"]
     before = finished_at(tmp_path)

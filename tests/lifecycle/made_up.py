@@ -12,10 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import embfact
+from embfact.runs.identity import Identity
 from embfact.runs.status import Status, write_status
 from tests.records.conftest import make_values
 
 NAME = "sst2-minilm-svd-r64-s0-"
+
+
+def identity_in(directory: Path) -> Identity:
+    """The identity of a run that is trained in a directory without a plan."""
+    return Identity("0" * 64, "a run", directory, "", "", {})
 
 
 def write_record(directory: Path, status: str = "finished", message: str = "out of memory", **options: Any) -> Path:

@@ -14,7 +14,7 @@ from embfact.runs.identity import Identity
 from embfact.runs.planned import PlannedRun
 from embfact.runs.record import RunRecord
 from embfact.runs.status import LOCK, RESUME, Status, read_status
-from embfact.sweep.prepare import announce
+from embfact.sweep.prepare import prepare
 from tests.launchers.stand_in import planned
 from tests.lifecycle.made_up import held_elsewhere, write_record, write_state
 from tests.records.conftest import make_values
@@ -50,7 +50,7 @@ def run(tmp_path: Path) -> PlannedRun:
 
 def test_new_runs_are_pending_and_can_be_done_from_their_directories(tmp_path: Path) -> None:
     runs = planned(tmp_path, "", "", "")
-    assert announce(runs) == []
+    assert prepare(runs) == []
     for run in runs:
         identity = identity_of(run)
         status = status_of(run)
@@ -64,19 +64,19 @@ def test_what_an_earlier_attempt_says_stays(run: PlannedRun) -> None:
     directory = identity_of(run).directory
     write_state(directory, "interrupted", hash=identity_of(run).hash, attempt=2, seconds=60.0)
     before = read_status(directory)
-    assert announce([replace(run, status=before)]) == []
+    assert prepare([replace(run, status=before)]) == []
     assert read_status(directory) == before
 
 
 def test_a_run_that_cannot_start_is_passed_over(run: PlannedRun, tmp_path: Path) -> None:
-    assert announce([replace(run, identity=None, problem="no data")]) == []
+    assert prepare([replace(run, identity=None, problem="no data")]) == []
     assert list(tmp_path.iterdir()) == []
 
 
 def test_nothing_is_said_for_a_run_that_another_process_is_at(run: PlannedRun) -> None:
     directory = identity_of(run).directory
     with held_elsewhere(directory / LOCK):
-        assert announce([run]) == []
+        assert prepare([run]) == []
         assert names(directory) == [LOCK]
 
 
@@ -94,7 +94,7 @@ def test_a_run_whose_process_died_after_its_record_is_settled(
     (directory / ".record.json.7.tmp").write_text("")
     done = finished(run, **values)
     record = replace(done, record=done.record.model_copy(update={"status": state}) if done.record else None)
-    assert announce([record]) == []
+    assert prepare([record]) == []
     assert names(directory) == ["status.json"]
     status = status_of(run)
     assert (status.state, status.message, status.attempt) == (state, values.get("error"), 2)
@@ -104,12 +104,12 @@ def test_a_finished_run_is_not_written_to(run: PlannedRun) -> None:
     directory = identity_of(run).directory
     write_state(directory, "finished", hash=identity_of(run).hash)
     before = (directory / "status.json").stat().st_mtime_ns, directory.stat().st_mtime_ns
-    assert announce([finished(run)]) == []
+    assert prepare([finished(run)]) == []
     assert ((directory / "status.json").stat().st_mtime_ns, directory.stat().st_mtime_ns) == before
 
 
 def test_a_finished_run_that_is_kept_elsewhere_gets_no_directory(run: PlannedRun) -> None:
-    assert announce([finished(run)]) == []
+    assert prepare([finished(run)]) == []
     assert not identity_of(run).directory.exists()
 
 
@@ -117,7 +117,7 @@ def test_a_finished_run_under_the_hands_of_another_process_is_left_alone(run: Pl
     directory = identity_of(run).directory
     write_state(directory, "running", hash=identity_of(run).hash)
     with held_elsewhere(directory / LOCK):
-        announce([finished(run)])
+        prepare([finished(run)])
         assert status_of(run).state == "running"
 
 
@@ -125,18 +125,18 @@ def test_a_damaged_record_is_told_since_its_run_is_done_again(run: PlannedRun) -
     directory = write_record(identity_of(run).directory)
     record = directory / "record.json"
     record.write_bytes(record.read_bytes()[:-20])
-    (line,) = announce([run])
+    (line,) = prepare([run])
     assert line.startswith(f"{run.title} is done again: {record} is cut off or is not JSON")
 
 
 def test_the_record_of_a_failure_is_no_damage(run: PlannedRun) -> None:
     write_record(identity_of(run).directory, "failed")
-    assert announce([run]) == []
+    assert prepare([run]) == []
 
 
 def test_a_directory_that_cannot_be_made_fails_its_run_when_its_turn_comes(run: PlannedRun, tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("a file where the folder should be")
-    assert announce([run]) == []
+    assert prepare([run]) == []
 
 
 def test_a_directory_that_somebody_else_has_closed_stops_no_sweep(run: PlannedRun, tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_a_directory_that_somebody_else_has_closed_stops_no_sweep(run: PlannedRu
         with suppress(BaseException):
             if os.getuid() == 0:
                 os.setuid(65534)
-            code = len(announce([run]))
+            code = len(prepare([run]))
         os._exit(code)
     _, status = os.waitpid(child, 0)
     (tmp_path / "runs").chmod(0o700)
@@ -160,5 +160,5 @@ def test_what_killed_processes_have_left_in_the_caches_goes(run: PlannedRun, tmp
     tokens.mkdir(parents=True)
     for suffix in (".arrow", ".lock", "x1.tmp"):
         (tokens / f"{'ab' * 32}{suffix}").write_text("")
-    announce([run])
+    prepare([run])
     assert names(tokens) == [f"{'ab' * 32}.arrow"]

@@ -104,7 +104,7 @@ class TestShow:
         assert f"python scripts/table.py {place(sweep, 0)}" in text
 
     def test_a_failed_run_with_the_end_of_its_traceback(self, run, sweep):
-        entry = "2026-01-02 03:04:05,678 ERROR embfact.training.execution: the run failed:\n"
+        entry = "2026-01-02 03:04:05,678 ERROR embfact.training.run: the run failed:\n"
         other = "Traceback (most recent call last):\n  an older one\nValueError: older\n"
         frames = "".join(f'  File "a.py", line {number}, in f\n' for number in range(50))
         last = f"Traceback (most recent call last):\n{frames}RuntimeError: out of memory\n"
@@ -139,14 +139,14 @@ class TestRetry:
 
     @pytest.fixture
     def conducted(self):
-        with mock.patch("embfact.sweep.runner.conduct", return_value=0) as conduct:
+        with mock.patch("embfact.cli.train.run_request", return_value=0) as conduct:
             yield conduct
 
     @pytest.fixture
     def planned(self, tmp_path):
         """Real runs that are planned and not done, by seed."""
         out = tmp_path / "outputs"
-        with mock.patch("embfact.sweep.runner.launch", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+        with mock.patch("embfact.cli.train.launch", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
             train(ROOT / "conf", [*TINY, "data=vader", "debug=fast", f"output_dir={out}", "seed=0,1,2", "-m"])
         return {
             json.loads(path.read_text())["name"].split("-")[-2]: path.parent for path in out.glob("*-svd-*/status.json")

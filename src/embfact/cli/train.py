@@ -1,4 +1,4 @@
-"""The command line: refuse what is wrong, leave questions to Hydra, and have the rest done.
+"""`train.py`: parse the command line, plan its runs, run what is missing.
 
 Imports nothing heavy: torch and Lightning come with the first run that has to be done.
 """
@@ -8,16 +8,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from embfact.config.compose import read_request
+from embfact.config.compose import Request, read_request
 from embfact.config.questions import ask, is_question, parse
-from embfact.errors import ConfigError
-from embfact.launchers.choice import check_launch, trains_here
-from embfact.log import say_error
+from embfact.errors import ConfigError, UserError
+from embfact.launchers.choice import check_launch, launch, trains_here
+from embfact.launchers.sweep_task import SweepTask
+from embfact.launchers.work import import_once
+from embfact.log import say, say_error
 from embfact.results.wandb.access import check_home
 from embfact.runs.accelerators import check_accelerators
 from embfact.runs.preflight import check, check_downloads
 from embfact.search import check_search
-from embfact.sweep.runner import conduct
+from embfact.sweep.changes import changes
+from embfact.sweep.planner import describe, known_outcomes, plan_request
+from embfact.sweep.prepare import prepare
+from embfact.sweep.report import report
+from embfact.sweep.waiting import wait_for
+from embfact.system.signals import Interrupted, in_words, interruptible
 
 
 def main(conf_dir: Path, words: Sequence[str]) -> int:
@@ -28,7 +35,7 @@ def main(conf_dir: Path, words: Sequence[str]) -> int:
         words: What was typed after ``train.py``.
 
     Returns:
-        Exit code: 0, 1 if a run failed, 2 if the command was refused, 130 or 143 if it was interrupted.
+        Exit code: 0, 1 if a run is not finished, 2 if the command was refused, 130 or 143 if it was interrupted.
     """
     try:
         arguments = parse(words)
@@ -52,4 +59,52 @@ def main(conf_dir: Path, words: Sequence[str]) -> int:
         count = len(error.faults)
         say_error(f"embfact: nothing was started; {count} configuration error{'s' if count > 1 else ''}:\n{error}")
         return 2
-    return conduct(request, conf_dir)
+    return run_request(request, conf_dir)
+
+
+def run_request(request: Request, conf_dir: Path) -> int:
+    """Plan what a valid request asks for, run what is missing, and print what came of it.
+
+    Args:
+        request: Configurations, and the launcher of a sweep.
+        conf_dir: The folder with ``train.yaml``.
+
+    Returns:
+        Exit code: 0, 1 if a run is not finished, 130 or 143 if it was interrupted.
+    """
+    first = request.configs[0]
+    try:
+        with interruptible():
+            plan = plan_request(request)
+            if first.plan:
+                say("\n".join([*(describe(plan) if plan else []), *changes(plan)]))
+                return int(any(planned.problem for planned in plan))
+            outcomes = known_outcomes(plan)
+            if outcomes:
+                hint = "; with force=true they are trained again, and profiled" if first.profile else ""
+                done = sum(one.state == "finished" for one in outcomes.values())
+                say(f"{done} of {len(plan)} runs are finished already{hint}")
+            for line in [*prepare(plan), *changes(plan)]:
+                say(line)
+            pending = [planned for planned in plan if planned.pending]
+            while pending:
+                sweep = SweepTask(pending, fail_fast=first.fail_fast)
+                if request.multirun:
+                    launch(conf_dir, request, sweep)
+                else:
+                    import_once()
+                    from embfact.training.run import run
+
+                    sweep.report(0, run(pending[0]))
+                outcomes |= {planned.key: sweep.outcomes[number] for number, planned in enumerate(pending)}
+                if sweep.stopped:
+                    break
+                pending = wait_for([one for one in pending if outcomes[one.key].state == "busy"], outcomes)
+            return report(plan, outcomes, request.multirun)
+    except Interrupted as interrupted:
+        again = "; with force=true it begins again from the start" if first.force else ""
+        say_error(f"embfact: {in_words(interrupted.signum)}{again}")
+        return interrupted.exit_code
+    except UserError as error:  # of a place that all runs share: the URL, the study
+        say_error(f"embfact: {error}")
+        return 1

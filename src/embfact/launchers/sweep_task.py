@@ -43,10 +43,6 @@ class SweepTask:
         self.report(number, outcome)
         return outcome
 
-    def do_one(self) -> None:
-        """Do the only run, here."""
-        self.report(0, do_run(self.runs[0]))
-
     def report(self, number: int, outcome: Outcome) -> None:
         """Take note of what came of a run, and print its line."""
         self.outcomes[number] = outcome

@@ -21,12 +21,9 @@ def do_run(run: PlannedRun) -> Outcome:
         Interrupted: If a signal ended it; its status says so.
     """
     import_once()
-    from embfact.training.execution import execute
+    from embfact.training.run import run as train
 
-    try:
-        return execute(run)
-    except Exception as error:  # of the program itself: it costs this run, not the sweep
-        return Outcome("failed", f"{type(error).__name__}: {error}")
+    return train(run)
 
 
 @cache
@@ -36,7 +33,7 @@ def import_once() -> None:
     logging.disable(logging.WARNING)
     gc.disable()
     try:
-        import_module("embfact.training.execution")
+        import_module("embfact.training.run")
     finally:
         # What was imported stays to the end: later searches, one after every run, pass over it.
         gc.freeze()

@@ -159,13 +159,12 @@ class ErrorPart(Part):
     message: str = Field(description="readable by itself: what a table says of the run")
 
 
-class RunRecord(Part):
-    """The record of one run; field by field what `record.json` holds."""
+class RunFacts(Part):
+    """What a record says of a run before anything is done: the same for one that finishes and one that fails."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
     name: str
     hash: str = Field(pattern=r"^[0-9a-f]{64}$", description="identity of the run: equal hashes, equal results")
-    status: Literal["finished", "failed", "diverged"]
     experiment: str
     tags: list[str] = []
     started: AwareDatetime
@@ -175,6 +174,23 @@ class RunRecord(Part):
     data: DataPart
     model: ModelPart
     method: MethodPart
+    versions: dict[str, str] = {}
+    git: GitPart | None = None
+
+    def ended(self, status: Literal["finished", "failed", "diverged"], **fields: Any) -> RunRecord:
+        """The record of the run, once it has ended.
+
+        Args:
+            status: How.
+            fields: The other fields of `RunRecord`; one that is a field of these facts takes its place.
+        """
+        return RunRecord(**{**dict(self), **fields}, status=status)
+
+
+class RunRecord(RunFacts):
+    """The record of one run; field by field what `record.json` holds."""
+
+    status: Literal["finished", "failed", "diverged"]
     size: SizePart | None = None
     metrics: dict[str, dict[str, Measured]] = Field({}, description="split -> metric -> value; null is undefined")
     baselines: dict[str, dict[str, dict[str, Measured]]] = Field(
@@ -185,8 +201,6 @@ class RunRecord(Part):
     seconds: Seconds = Seconds()
     peak_memory_bytes: int | None = None
     attempts: int = Field(1, description="how often it was started; seconds are those of the work that counts")
-    versions: dict[str, str] = {}
-    git: GitPart | None = None
     error: ErrorPart | None = None
 
     @model_validator(mode="after")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,16 +15,17 @@ from embfact.config.run_config import RunConfig
 from embfact.data.datamodule import TextDataModule
 from embfact.data.fingerprint import fingerprint
 from embfact.inference.logits import predict
-from embfact.runs.attempt import Attempt
 from embfact.runs.identity import identify
 from embfact.search.study import Report
 from embfact.system import signals
 from embfact.system.resources import release_memory
 from embfact.tasks.metrics import score
 from embfact.tasks.sequence_classification import WORST
+from embfact.training.context import RunContext
+from embfact.training.factorize import factorize
 from embfact.training.fit import fit
 from embfact.training.refactorization import Refactorization
-from embfact.training.run import data_module, factorize, load
+from embfact.training.start import data_module, load
 from embfact.training.threads import USUAL
 
 
@@ -47,31 +47,20 @@ def train(config: RunConfig, title: str, directory: Path, report: Report) -> flo
         Interrupted: If a signal asked to stop.
     """
     release_memory()  # of the trial before
-    identity, attempt = identify(config), _Untold()
+    identity = identify(config)
     # What is not there can be neither predicted nor scored.
     config = config.model_copy(update={"data": config.data.model_copy(update={"report_splits": []})})
-    mark = fingerprint(config.data, config.paths.data_dir, config.paths.cache_dir)
-    identity = replace(identity, data_fingerprint=mark)
+    seen = fingerprint(config.data, config.paths.data_dir, config.paths.cache_dir)
+    context = RunContext(config, replace(identity, name=title, directory=directory, data_fingerprint=seen))
     torch.set_num_threads(config.trainer.threads or USUAL)
     pl.seed_everything(config.seed, workers=True, verbose=False)
-    start = load(config, identity, attempt)
-    _, refactorization = factorize(start, config, identity, attempt)
+    start = load(context)
+    _, refactorization = factorize(start, context)
     data, metric = data_module(start, config), config.data.metrics[0]
     judge = _Judge(config.search.checks, metric, data, report, refactorization)
-    fitted = fit(start.model, data, config, [], directory, title, refactorization=refactorization, watching=[judge])
+    fitted = fit(start.model, data, context, refactorization, watching=[judge])
     value = fitted.value if config.checkpoint == "best" else fitted.history[-1][metric]
     return WORST if value is None else float(value)
-
-
-class _Untold(Attempt):
-    """The attempt of a trial: nothing of it is told or kept."""
-
-    def __init__(self) -> None: ...
-
-    @contextmanager
-    def phase(self, *_: object) -> Iterator[None]:
-        signals.check()
-        yield
 
 
 class _Judge(Callback):

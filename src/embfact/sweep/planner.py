@@ -9,15 +9,45 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import mean
 
+from embfact.config.compose import Request
 from embfact.config.run_config import RunConfig
 from embfact.errors import UserError
 from embfact.formatting.numbers import duration
+from embfact.log import say
 from embfact.results.collect import find_records
 from embfact.runs.identity import Identity, identify
+from embfact.runs.outcome import Outcome
 from embfact.runs.planned import PlannedRun, finished_record
+from embfact.runs.publishing import send, with_published
 from embfact.runs.record import RunRecord
 from embfact.runs.status import LOCK, Status, read_status
 from embfact.system.lock import holder
+
+
+def plan_request(request: Request) -> list[PlannedRun]:
+    """The runs that a command asks for, and what is known of each already.
+
+    Options that are searched for are found first; with ``plan=true`` nothing is searched, and the runs are those whose
+    options are known by now.
+
+    Args:
+        request: The configurations of a command.
+
+    Raises:
+        Interrupted: If a signal asked to stop.
+        UserError: If a place that all runs share cannot be used: the URL, the study.
+    """
+    configs = with_baselines(request.configs) if request.multirun else list(request.configs)
+    if not any(config.search.trials for config in configs):
+        return with_published(make_plan(configs))
+    from embfact import search
+
+    if request.configs[0].plan:
+        for line in search.describe(configs):
+            say(line)
+        return with_published(make_plan(search.known(configs)))
+    tuned = search.tune(configs, say)
+    return with_published([*make_plan(tuned.configs), *tuned.stuck])
 
 
 def with_baselines(configs: Sequence[RunConfig]) -> list[RunConfig]:
@@ -55,6 +85,19 @@ def _planned(config: RunConfig) -> PlannedRun:
 def _status(identity: Identity) -> Status | None:
     status = read_status(identity.directory)
     return status if status and status.hash == identity.hash else None
+
+
+def known_outcomes(plan: Sequence[PlannedRun]) -> dict[str, Outcome]:
+    """What came of the runs that need not be done again, by key; those that are not at their URL yet are sent there."""
+    return {run.key: _known(run) for run in plan if run.record}
+
+
+def _known(run: PlannedRun) -> Outcome:
+    record = run.record
+    if record is None or record.status == "finished":
+        here = None if run.elsewhere else run.identity
+        return Outcome("finished", record=record, unpublished=send(run.config, here) if here else "")
+    return Outcome("diverged", record.error.message if record.error else "", record)
 
 
 def describe(plan: Sequence[PlannedRun]) -> list[str]:

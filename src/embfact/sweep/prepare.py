@@ -21,7 +21,7 @@ from embfact.runs.tidy import tidy, tidy_caches
 from embfact.system.lock import acquire
 
 
-def announce(plan: Sequence[PlannedRun]) -> list[str]:
+def prepare(plan: Sequence[PlannedRun]) -> list[str]:
     """Write the status of runs that are done for the first time, and settle those that ended in the last moment.
 
     Args:
@@ -47,7 +47,7 @@ def announce(plan: Sequence[PlannedRun]) -> list[str]:
             if (directory / FILE_NAME).exists():
                 lines += [f"{run.title} is done again: {fault}" for fault in _damage(directory)]
             elif run.status is None:
-                _announce(run, directory)
+                _mark_pending(run, directory)
     return lines
 
 
@@ -79,7 +79,7 @@ def _settle(record: RunRecord, directory: Path) -> None:
                     write_status(status.now(state=record.status, message=message), directory)
 
 
-def _announce(run: PlannedRun, directory: Path) -> None:
+def _mark_pending(run: PlannedRun, directory: Path) -> None:
     lock = acquire(directory / LOCK)
     if lock is None or run.identity is None:
         return

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -14,7 +13,6 @@ import torch
 from lightning_fabric.plugins.environments import LightningEnvironment
 from pytorch_lightning.callbacks import Callback, EarlyStopping, TQDMProgressBar
 from pytorch_lightning.callbacks.progress.tqdm_progress import Tqdm
-from pytorch_lightning.loggers import Logger
 from transformers import PreTrainedModel
 
 from embfact.config.rank_schedule import Projection
@@ -23,12 +21,11 @@ from embfact.config.sections import TrainerConfig
 from embfact.data.datamodule import TextDataModule
 from embfact.kernels.swap import for_training
 from embfact.models.trainable import freeze
-from embfact.profiling.profile import Profile
-from embfact.runs.attempt import Attempt
 from embfact.system.resources import trim_memory
 from embfact.system.signals import held_back
 from embfact.tasks.sequence_classification import BestWeights, SequenceClassification
 from embfact.training.checkpoints import Checkpoints, StateFiles
+from embfact.training.context import RunContext
 from embfact.training.learning_curve import Divergence, LearningCurve
 from embfact.training.refactorization import Refactorization
 
@@ -55,20 +52,15 @@ class Fitted:
     best_epoch: int | None
     value: float | None
     projections: list[Projection] | None = None
-    batch_rows: dict[str, float] | None = None
+    batch_rows: dict[str, int | float] | None = None
 
 
 def fit(
     model: PreTrainedModel,
     data: TextDataModule,
-    config: RunConfig,
-    loggers: list[Logger],
-    directory: Path,
-    title: str,
+    context: RunContext,
     refactorization: Refactorization | None = None,
-    attempt: Attempt | None = None,
     watching: Sequence[Callback] = (),
-    profile: Profile | None = None,
 ) -> Fitted:
     """Fine-tune a model in place; with ``checkpoint=best`` it ends with the weights of its best epoch.
 
@@ -77,19 +69,15 @@ def fit(
     Args:
         model: The compressed (or dense) sequence classifier.
         data: Training rows and the held-out slice.
-        config: The run's configuration.
-        loggers: Where losses and metrics go.
-        directory: The run directory.
-        title: What the progress bar calls the run.
+        context: The run; its attempt keeps the state of the training, and has that of an earlier attempt.
         refactorization: Puts factors in the place of the dense table while it trains; None for a model that has them.
-        attempt: Keeps the state of the training, and has that of an earlier attempt; None to keep nothing.
         watching: Whatever else is to see its steps.
-        profile: Tells where its seconds go; None where nobody asks.
 
     Raises:
         DivergedError: If the loss is no finite number.
         Interrupted: If a signal asked to stop; what was reached until then is kept.
     """
+    config, attempt, profile = context.config, context.attempt, context.profile
     state = attempt.state if attempt else None
     if refactorization and state:
         refactorization.catch_up(torch.load(state, map_location="cpu", mmap=True, weights_only=True))
@@ -104,18 +92,18 @@ def fit(
     best, callbacks = _choice(config, refactorization)
     # A bar is for a person: in a file or a pipe it would be thousands of lines.
     if sys.stderr.isatty():
-        callbacks.append(_Bar(title))
-    callbacks += [LearningCurve(directory), Divergence(config.optimizer.lr), *watching]
+        callbacks.append(_Bar(context.identity.name))
+    callbacks += [LearningCurve(context.directory), Divergence(config.optimizer.lr), *watching]
     if profile:
         profile.count(model, data.train.row(0))
         callbacks.append(profile.throughput)
     # Last, so that the states of all others are as after the step.
     callbacks += [Checkpoints(config.checkpoint_every, attempt.life)] if attempt else []
-    trainer = _trainer(config, loggers, callbacks, directory, attempt, profile)
+    trainer = _trainer(context, callbacks)
     if config.trainer.compile:
         model.compile()
     device = str(trainer.strategy.root_device)  # Lightning moves the model to the CPU when it is done
-    watched = profile.training(loggers) if profile else nullcontext()
+    watched = profile.training(context.loggers) if profile else nullcontext()
     with held_back(), _kernels(model, config.trainer, trainer.strategy.root_device), watched:
         trainer.fit(module, datamodule=data, ckpt_path=state)
     epochs = (trainer.fit_loop.total_batch_idx + 1) / max(1, len(data.train_dataloader()))
@@ -161,15 +149,8 @@ def _value_of(history: list[dict[str, Any]], epoch: int | None, metric: str) -> 
     return next((entry[metric] for entry in history if entry["epoch"] == epoch), None)
 
 
-def _trainer(
-    config: RunConfig,
-    loggers: list[Logger],
-    callbacks: list[Callback],
-    directory: Path,
-    attempt: Attempt | None,
-    profile: Profile | None,
-) -> pl.Trainer:
-    options = config.trainer
+def _trainer(context: RunContext, callbacks: list[Callback]) -> pl.Trainer:
+    options, attempt, profile = context.config.trainer, context.attempt, context.profile
     # Within a job of Slurm Lightning would take the places of the job's tasks for devices of this training.
     plugins: list[Any] = [LightningEnvironment(), *([StateFiles(attempt.states, attempt.notes)] if attempt else [])]
     trainer = pl.Trainer(
@@ -183,10 +164,10 @@ def _trainer(
         gradient_clip_val=options.gradient_clip,
         callbacks=callbacks,
         plugins=plugins,
-        logger=loggers,
+        logger=context.loggers,
         profiler=profile.timeline if profile else None,
         log_every_n_steps=10,
-        default_root_dir=directory,
+        default_root_dir=context.directory,
         # The run writes its own weights, and prints its own line.
         enable_checkpointing=False,
         enable_model_summary=False,

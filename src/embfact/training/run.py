@@ -1,131 +1,188 @@
-"""One run, start to end: data, evidence, factorization, training, record. No step reaches back."""
+"""One run, start to end: locked, logged, trained, scored, and its record written whatever happens."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+import errno
+import logging
+import traceback
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from functools import partial
-from pathlib import Path
-from typing import Any, cast
+from shutil import rmtree
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.loggers import Logger
-from torch import nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from pydantic import TypeAdapter
 
-from embfact import evidence
 from embfact.config.run_config import RunConfig
 from embfact.config.sections import CHECKPOINT
-from embfact.data.datamodule import TextDataModule
-from embfact.data.text import TextData, load_text
-from embfact.data.tokenized import Tokenized, tokenize
 from embfact.embeddings.layout import Size
-from embfact.errors import DataError, ModelError, UserError
-from embfact.factorization.base import Evidence, Factorization
-from embfact.factorization.decomposition_cache import kept_in
-from embfact.inference.logits import predict
+from embfact.errors import DivergedError, UserError
+from embfact.log import run_log
 from embfact.models import checkpoint
-from embfact.models.compress import compress, embedding_tensors
-from embfact.models.loading import load_backbone
-from embfact.models.pooled import count_tokens
-from embfact.models.size import model_size, saved_bytes
-from embfact.models.storage import imitate, store
-from embfact.models.weight_files import WEIGHTS
+from embfact.models.compress import embedding_tensors
+from embfact.models.size import model_size
+from embfact.models.storage import store
 from embfact.profiling.profile import Profile
+from embfact.runs import record as records
 from embfact.runs.attempt import Attempt
-from embfact.runs.identity import Identity
-from embfact.runs.predictions import write_predictions
-from embfact.runs.preflight import fault_of_length
-from embfact.runs.record import RunRecord
-from embfact.system.resources import release_memory, trim_memory
-from embfact.tasks.metrics import check_metrics, score
+from embfact.runs.config_file import write_config
+from embfact.runs.facts import facts_of
+from embfact.runs.identity import Identity, identify
+from embfact.runs.outcome import Outcome, outcome_of
+from embfact.runs.planned import PlannedRun, ended_elsewhere
+from embfact.runs.publishing import send
+from embfact.runs.record import ErrorPart, RunFacts, RunRecord, SelectionPart, TrainingPart
+from embfact.runs.status import LOCK, State
+from embfact.system.lock import Lock, acquire
+from embfact.system.resources import release_memory
+from embfact.system.signals import Interrupted, interruptible, last_words
 from embfact.tasks.reference import baselines
+from embfact.training.context import RunContext
 from embfact.training.distributed import other_ranks
+from embfact.training.factorize import factorize
 from embfact.training.fit import Fitted, fit
-from embfact.training.refactorization import Refactorization
+from embfact.training.score import score_saved
+from embfact.training.start import Splits, Start, data_module, load, outputs_of
 from embfact.training.threads import use_threads
+from embfact.training.wandb_logger import Tracker
 
+log = logging.getLogger(__name__)
 
-@dataclass(frozen=True)
-class Splits:
-    """The tokenised rows of a run; the selection slice may be missing, the reports are by split name."""
-
-    train: Tokenized
-    selection: Tokenized | None
-    reports: Mapping[str, Tokenized]
-
-    @property
-    def rows(self) -> dict[str, int]:
-        """Rows of train, of selection and of each reported split."""
-        held_out = {} if self.selection is None else {"selection": len(self.selection)}
-        return {"train": len(self.train), **held_out, **{name: len(rows) for name, rows in self.reports.items()}}
-
-
-@dataclass(frozen=True)
-class Start:
-    """What a run starts from: the rows, and the backbone with its dense table."""
-
-    text: TextData
-    splits: Splits
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
+_NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What is known once the weights are saved; JSON values, so that a run can go on from here."""
+    """What is known once the weights are saved; kept as JSON, so that a run can go on from here.
+
+    Attributes:
+        rank: The rank, None for a method without one.
+        dense: Sizes of ``embedding`` and ``model`` before anything was replaced.
+        threads: CPU threads.
+        fitted: What the training did.
+    """
 
     rank: int | None
-    dense: dict[str, Any]
+    dense: dict[str, Size]
     threads: int
-    fitted: dict[str, Any]
+    fitted: Fitted
 
 
-def run(
-    config: RunConfig, identity: Identity, attempt: Attempt, loggers: list[Logger], frame: dict[str, Any]
-) -> RunRecord:
-    """The way of the data, from its source to the record of a finished run.
+_TRAINED = TypeAdapter(Trained)
+
+
+def run(planned: PlannedRun) -> Outcome:
+    """Do a run and write its record; a failure is a record too.
 
     Args:
-        config: What to do.
-        identity: Its hash, name and directory.
-        attempt: How far an earlier attempt came, and where this one says how far it is.
-        loggers: Where losses and metrics go.
-        frame: What the record says of the run already.
+        planned: What to do, under which name.
+
+    Returns:
+        What came of it; ``busy`` if another process is at it.
 
     Raises:
-        Exception: Whatever goes wrong; `embfact.training.execution` makes a record of it.
-        Interrupted: If a signal asked to stop.
+        Interrupted: If a signal asked to stop; what can be gone on with is kept, and the status says so.
     """
-    profile = Profile(attempt.watch) if config.profile else None
+    config, identity = planned.config, planned.identity or identify(planned.config)
+    try:
+        lock = acquire(identity.directory / LOCK)
+        if lock is None:
+            return Outcome("busy")
+        with lock:
+            if done := ended_elsewhere(planned):
+                return done
+            with interruptible(), run_log(identity.directory):
+                return _run_locked(config, identity, lock)
+    except OSError as error:
+        # The run directory cannot be made or written to: nothing of this run stays, the others go on.
+        return outcome_of(_failure(facts_of(config, identity), error, {}))
+    except Exception as error:  # of the program itself: it costs this run, not the sweep
+        return Outcome("failed", f"{type(error).__name__}: {error}")
+    finally:
+        release_memory()
+
+
+def _run_locked(config: RunConfig, identity: Identity, lock: Lock) -> Outcome:
+    """Train, score and keep the record, with status and W&B told how it ended."""
+    log.info("embfact %s", identity.name)
+    facts = facts_of(config, identity)
+    attempt = Attempt(identity, resume=config.resume and not config.force)
+    life = attempt.life
+    ended: State = "interrupted"
+    with last_words(lambda reason: life.end("interrupted", reason)):
+        try:
+            write_config(config, identity.directory)
+            tracker = Tracker(config, identity, life.status.wandb_id)
+            profile = Profile(attempt.watch) if config.profile else None
+            try:
+                context = RunContext(config, identity, attempt, tracker.loggers, profile)
+                record = _train_and_score(context, attempt, facts)
+                tracker.summarize(record)
+                _keep(record, config, identity, attempt, lock)
+                ended = "finished"
+            except Interrupted as interrupted:
+                # Told before W&B is closed, which may take longer than there is time.
+                life.end("interrupted", str(interrupted))
+                raise
+            except Exception as error:
+                ended = "failed"
+                log.error("the run failed:\n%s", traceback.format_exc())
+                record = _failure(facts, error, attempt.watch.seconds())
+                with suppress(OSError):  # of a disk that is full: the status says what it can
+                    _keep(record, config, identity, attempt, lock)
+                tracker.summarize(record)
+            finally:
+                tracker.close(ended)
+        except Interrupted as interrupted:
+            life.end("interrupted", str(interrupted))
+            raise
+        outcome = outcome_of(record)
+        if lock.is_held():  # or another machine has the directory, and tells of itself there
+            life.end(record.status, outcome.message or None)
+    unpublished = send(config, identity) if record.status == "finished" else ""
+    return replace(outcome, unpublished=unpublished)
+
+
+def _train_and_score(context: RunContext, attempt: Attempt, facts: RunFacts) -> RunRecord:
+    """The way of the data: rows and backbone, factors, training, weights, scores, record. No step reaches back."""
+    config = context.config
     threads = use_threads(config, attempt)
     pl.seed_everything(config.seed, workers=True, verbose=False)
-    start = load(config, identity, attempt)
+    start = load(context)
+    # By an attempt that was interrupted after it had saved the weights.
     known = attempt.trained()
-    trained = Trained(**known) if known else train(start, config, identity, attempt, loggers, threads, profile)
-    text, splits = start.text, start.splits
+    if known:
+        trained = _TRAINED.validate_python(known)
+    else:
+        dense = {"embedding": model_size(start.model, embedding_tensors(start.model)), "model": model_size(start.model)}
+        rank, refactorization = factorize(start, context)
+        with context.phase("training", "training"):
+            data = data_module(start, config)
+            others = partial(fit, start.model, data, replace(context, loggers=[], profile=None))
+            with other_ranks(others, devices=config.trainer.devices, directory=context.directory, seed=config.seed):
+                fitted = fit(start.model, data, context, refactorization)
+            del data, others, refactorization
+            _save(start, context)
+            trained = Trained(rank, dense, threads, fitted)
+            attempt.note_trained(asdict(trained))
+    text, splits, fitted = start.text, start.splits, trained.fitted
     del start  # and the model in it: it is read again from its files
-    directory = identity.directory / CHECKPOINT
-    with attempt.phase("evaluating", "evaluation"):
-        # What is reported are the weights as saved, not those in memory.
-        saved, tokenizer = checkpoint.load(directory)
-        metrics = _evaluate(saved, tokenizer, splits, config, identity.directory, trained.fitted["device"])
-        weights = directory / WEIGHTS
-        size = {"embedding": _size(saved, weights, embedding_tensors(saved)), "model": _size(saved, weights)}
-    if profile:
-        profile.report(identity.name, trained.fitted["device"], config.trainer.devices).write(identity.directory)
-    return RunRecord(
-        **frame
-        | {"data": frame["data"] | {"origin": text.origin, "rows": splits.rows}}
-        | {"method": frame["method"] | {"rank": trained.rank}},
-        status="finished",
-        size={**size, "dense": trained.dense},
-        metrics=metrics,
+    with context.phase("evaluating", "evaluation"):
+        scored = score_saved(context, splits.reports, fitted.device)
+    if context.profile:
+        context.profile.report(context.identity.name, fitted.device, config.trainer.devices).write(context.directory)
+    return facts.ended(
+        "finished",
+        data=facts.data.model_copy(update={"origin": text.origin, "rows": splits.rows}),
+        method=facts.method.model_copy(update={"rank": trained.rank}),
+        size={"embedding": scored.size.embedding, "model": scored.size.model, "dense": trained.dense},
+        metrics=scored.metrics,
         # Once a sweep, and in none of its phases: the seconds of the first run are not more for it.
-        baselines=baselines(splits.train, splits.reports, config.data.metrics, _outputs(text), config.paths.cache_dir),
-        selection=_selection(splits, config, trained.fitted),
+        baselines=baselines(
+            splits.train, splits.reports, config.data.metrics, outputs_of(text), config.paths.cache_dir
+        ),
+        selection=_selection(splits, config, fitted),
         training=_training(config, trained),
         seconds=attempt.watch.seconds(),
         peak_memory_bytes=attempt.peak_memory,
@@ -133,188 +190,77 @@ def run(
     )
 
 
-def load(config: RunConfig, identity: Identity, attempt: Attempt) -> Start:
-    """The rows, tokenised, and the backbone as it is before anything is replaced in it."""
-    with attempt.phase("loading", "data"):
-        text = load_text(config.data, config.paths.data_dir, config.paths.cache_dir)
-        trim_memory()  # of the rows that a few were drawn from
-        if text.fingerprint != identity.data_fingerprint:
-            raise DataError(f"{config.data.name} changed while the sweep was running; start the sweep again")
-        model, tokenizer = _backbone(text, config)
-    with attempt.phase("caching", "data"):
-        splits = _tokenize(text, tokenizer, config)
-        count_tokens(model, splits.train)
-        return Start(text, splits, model, tokenizer)
+def _save(start: Start, context: RunContext) -> None:
+    """Write the trained weights, stored as asked for, with what was only needed to train them let go before."""
+    start.model.zero_grad()
+    release_memory()  # of gradients and the optimizer's state: saving and scoring shall not come on top of them
+    store(start.model, context.config.kept)
+    checkpoint.save(start.model.cpu(), start.tokenizer, context.weights)
 
 
-def train(
-    start: Start,
-    config: RunConfig,
-    identity: Identity,
-    attempt: Attempt,
-    loggers: list[Logger],
-    threads: int,
-    profile: Profile | None = None,
-) -> Trained:
-    """Make the embedding smaller, fine-tune, and save the weights."""
-    model, directory = start.model, identity.directory / CHECKPOINT
-    dense = {"embedding": model_size(model, embedding_tensors(model)), "model": model_size(model)}
-    rank, refactorization = factorize(start, config, identity, attempt)
-    with attempt.phase("training", "training"):
-        fitted = _tune(start, config, identity, attempt, loggers, refactorization, profile)
-        model.zero_grad()
-        release_memory()  # of gradients and the optimizer's state: saving and scoring shall not come on top of them
-        store(model, config.kept)
-        checkpoint.save(model.cpu(), start.tokenizer, directory)
-        trained = Trained(rank, {name: asdict(size) for name, size in dense.items()}, threads, asdict(fitted))
-        attempt.note_trained(asdict(trained))
-    return trained
+def _keep(record: RunRecord, config: RunConfig, identity: Identity, attempt: Attempt, lock: Lock) -> None:
+    """Write the record; what a finished run needs no more goes after it, not before.
 
-
-def _tune(
-    start: Start,
-    config: RunConfig,
-    identity: Identity,
-    attempt: Attempt,
-    loggers: list[Logger],
-    refactorization: Refactorization | None,
-    profile: Profile | None,
-) -> Fitted:
-    """Fine-tune on all devices; what was made for it, Lightning's trainer above all, is garbage afterwards."""
-    data, place = data_module(start, config), identity.directory
-    tune = partial(fit, start.model, data, config, directory=place, title=identity.name, attempt=attempt)
-    other = partial(tune, loggers=[])
-    with other_ranks(other, devices=config.trainer.devices, directory=place, seed=config.seed):
-        return tune(loggers=loggers, refactorization=refactorization, profile=profile)
-
-
-def factorize(
-    start: Start, config: RunConfig, identity: Identity, attempt: Attempt
-) -> tuple[int | None, Refactorization | None]:
-    """Put the smaller embedding in the place of the table, or say when the training is to do so.
-
-    Returns:
-        The rank, and what makes the embedding smaller in the course of the training, if that is asked for.
+    Raises:
+        OSError: If there is no room for it, or the run is another machine's by now.
     """
-    with attempt.phase("caching", "evidence"):
-        seen = evidence.collect(config, identity.model_fingerprint, start.model, start.tokenizer, start.splits.train)
-    with attempt.phase("factorizing", "factorization"), kept_in(Path(config.paths.cache_dir) / "decompositions"):
-        rank = _rank(start.model, seen, config)
-        swap = partial(_shrink, start.model, rank, seen, config)
-        if config.refactorize.every == "never":
-            swap()
-            return rank, None
-        method = cast(Factorization, config.factorization)
-        return rank, Refactorization(config.refactorize, method, int(rank or 0), swap, evidence=seen, seed=config.seed)
+    attempt.life.enter("recording")
+    if not lock.is_held():
+        raise OSError(f"another machine has taken over {identity.name}, since this one gave no sign of life")
+    finished = record.status == "finished"
+    # A forced run that fails does not take the place of one that finished.
+    if finished or not records.is_finished(identity.directory, identity.hash):
+        records.write(record, identity.directory)
+    if finished or record.status == "diverged":
+        attempt.states.clear()
+    if finished and config.checkpoint == "none":
+        rmtree(identity.directory / CHECKPOINT, ignore_errors=True)
 
 
-def data_module(start: Start, config: RunConfig) -> TextDataModule:
-    """The batches of a training."""
-    return TextDataModule(
-        train=start.splits.train,
-        selection=start.splits.selection,
-        batch_size=config.trainer.batch_size,
-        batching=config.trainer.batching,
-        eval_batch_size=config.trainer.eval_batch_size,
-        seed=config.seed,
-        pad_token_id=cast(int, start.tokenizer.pad_token_id),
-        padding_side=start.tokenizer.padding_side,
-    )
-
-
-def _backbone(text: TextData, config: RunConfig) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    outputs = _outputs(text)
-    check_metrics(config.data.metrics, outputs)
-    model, tokenizer = load_backbone(
-        config.model,
-        num_labels=outputs,
-        label_names=text.label_names,
-        dropout=config.task.dropout,
-        seed=config.seed,
-        pooling=config.task.pooling,
-    )
-    if fault := fault_of_length(config, model.config.to_dict()):
-        raise ModelError(str(fault))
-    return model, tokenizer
-
-
-def _outputs(text: TextData) -> int:
-    """Classes, or 1 for a regression."""
-    return 1 if text.label_names is None else len(text.label_names)
-
-
-def _tokenize(text: TextData, tokenizer: PreTrainedTokenizerBase, config: RunConfig) -> Splits:
-    def tokens(table: Any) -> Tokenized:
-        return tokenize(table, tokenizer, config.data.max_length, config.paths.cache_dir)
-
-    selection = None if text.selection is None else tokens(text.selection)
-    return Splits(tokens(text.train), selection, {name: tokens(table) for name, table in text.reports.items()})
-
-
-def _rank(model: PreTrainedModel, seen: Evidence, config: RunConfig) -> int | None:
-    if config.target is None:
-        return None
-    table = cast(nn.Embedding, model.get_input_embeddings()).weight
-    return config.target.rank_of(config.factorization, table, seen, config.kept)
-
-
-def _shrink(model: PreTrainedModel, rank: int | None, seen: Evidence, config: RunConfig) -> None:
-    """Put the smaller embedding in the place of the table, as it will be trained."""
-    compress(model, config.factorization, rank, evidence=seen, seed=config.seed, storage=config.kept)
-    if config.quantization == "aware":
-        imitate(model, config.kept)
-
-
-def _evaluate(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    splits: Splits,
-    config: RunConfig,
-    directory: Path,
-    device: str,
-) -> dict[str, dict[str, float | None]]:
-    """Write the predictions of every reported split and score them."""
-    logits: dict[str, np.ndarray] = {}
-    metrics: dict[str, dict[str, float | None]] = {}
-    for split, rows in splits.reports.items():
-        logits[split] = predict(
-            model,
-            rows,
-            pad_token_id=tokenizer.pad_token_id,
-            padding_side=tokenizer.padding_side,
-            batch_size=config.trainer.eval_batch_size,
-            device=torch.device(device),
-        )
-        if rows.labels is None:
-            raise UserError(f"{config.data.name} has no labels in {split}; report on a split that has them")
-        metrics[split] = score(config.data.metrics, logits[split], rows.labels)
-    write_predictions(directory, splits.reports, logits)
-    return metrics
-
-
-def _size(model: PreTrainedModel, weights: Path, names: list[str] | None = None) -> Size:
-    return Size(model_size(model, names).parameters, saved_bytes(weights, names))
-
-
-def _selection(splits: Splits, config: RunConfig, fitted: dict[str, Any]) -> dict[str, Any] | None:
+def _selection(splits: Splits, config: RunConfig, fitted: Fitted) -> SelectionPart | None:
     if splits.selection is None:
         return None
-    return {
-        "rows": len(splits.selection),
-        "metric": config.data.metrics[0],
-        **{name: fitted[name] for name in ("best_epoch", "value", "history")},
-    }
+    return SelectionPart(
+        rows=len(splits.selection),
+        metric=config.data.metrics[0],
+        best_epoch=fitted.best_epoch,
+        value=fitted.value,
+        history=fitted.history,
+    )
 
 
-def _training(config: RunConfig, trained: Trained) -> dict[str, Any]:
+def _training(config: RunConfig, trained: Trained) -> TrainingPart:
     fitted = trained.fitted
-    return {
-        "steps": fitted["steps"],
-        "epochs": fitted["epochs"],
-        "threads": trained.threads,
-        "device": torch.device(fitted["device"]).type,
-        "devices": config.trainer.devices,
-        "precision": config.trainer.precision,
-        "batch_rows": fitted.get("batch_rows"),
-        "refactorize": None if fitted["projections"] is None else [dict(entry) for entry in fitted["projections"]],
-    }
+    return TrainingPart(
+        steps=fitted.steps,
+        epochs=fitted.epochs,
+        threads=trained.threads,
+        device=torch.device(fitted.device).type,
+        devices=config.trainer.devices,
+        precision=config.trainer.precision,
+        batch_rows=fitted.batch_rows,
+        refactorize=fitted.projections,
+    )
+
+
+def _failure(facts: RunFacts, error: Exception, seconds: dict[str, float]) -> RunRecord:
+    failure = ErrorPart(type=type(error).__name__, message=_in_words(error))
+    return facts.ended("diverged" if isinstance(error, DivergedError) else "failed", error=failure, seconds=seconds)
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, UserError):
+        return str(error)
+    if _lacks_room(error):
+        return f"there is no room to write in ({error}); free some, and give the same command again: it goes on"
+    return f"{type(error).__name__}: {error}"
+
+
+def _lacks_room(error: BaseException | None) -> bool:
+    """Whether a disk was full; libraries written in Rust tell it in words alone, others as the cause of an error."""
+    if error is None:
+        return False
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return True
+    told = any(f"(os error {number})" in str(error) for number in _NO_ROOM)
+    return told or _lacks_room(error.__cause__ or error.__context__)

@@ -1,0 +1,110 @@
+"""What a run starts from: rows, tokenised, and a backbone whose table is still dense."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import pyarrow as pa
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from embfact.config.run_config import RunConfig
+from embfact.data.datamodule import TextDataModule
+from embfact.data.text import TextData, load_text
+from embfact.data.tokenized import Tokenized, tokenize
+from embfact.errors import DataError, ModelError
+from embfact.models.loading import load_backbone
+from embfact.models.pooled import count_tokens
+from embfact.runs.preflight import fault_of_length
+from embfact.system.resources import trim_memory
+from embfact.tasks.metrics import check_metrics
+from embfact.training.context import RunContext
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The tokenised rows of a run; the selection slice may be missing, the reports are by split name."""
+
+    train: Tokenized
+    selection: Tokenized | None
+    reports: Mapping[str, Tokenized]
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """Rows of train, of selection and of each reported split."""
+        held_out = {} if self.selection is None else {"selection": len(self.selection)}
+        return {"train": len(self.train), **held_out, **{name: len(rows) for name, rows in self.reports.items()}}
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a run starts from: the rows, and the backbone with its dense table."""
+
+    text: TextData
+    splits: Splits
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+
+
+def load(context: RunContext) -> Start:
+    """The rows, tokenised, and the backbone as it is before anything is replaced in it.
+
+    Raises:
+        DataError: If the rows cannot be used, or are not those that the run was planned with.
+        ModelError: If the backbone cannot be used.
+    """
+    config = context.config
+    with context.phase("loading", "data"):
+        text = load_text(config.data, config.paths.data_dir, config.paths.cache_dir)
+        trim_memory()  # of the rows that a few were drawn from
+        if text.fingerprint != context.identity.data_fingerprint:
+            raise DataError(f"{config.data.name} changed while the sweep was running; start the sweep again")
+        model, tokenizer = _backbone(text, config)
+    with context.phase("caching", "data"):
+        splits = _tokenize(text, tokenizer, config)
+        count_tokens(model, splits.train)
+        return Start(text, splits, model, tokenizer)
+
+
+def data_module(start: Start, config: RunConfig) -> TextDataModule:
+    """The batches of a training."""
+    return TextDataModule(
+        train=start.splits.train,
+        selection=start.splits.selection,
+        batch_size=config.trainer.batch_size,
+        batching=config.trainer.batching,
+        eval_batch_size=config.trainer.eval_batch_size,
+        seed=config.seed,
+        pad_token_id=cast(int, start.tokenizer.pad_token_id),
+        padding_side=start.tokenizer.padding_side,
+    )
+
+
+def outputs_of(text: TextData) -> int:
+    """Classes, or 1 for a regression."""
+    return 1 if text.label_names is None else len(text.label_names)
+
+
+def _backbone(text: TextData, config: RunConfig) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    outputs = outputs_of(text)
+    check_metrics(config.data.metrics, outputs)
+    model, tokenizer = load_backbone(
+        config.model,
+        num_labels=outputs,
+        label_names=text.label_names,
+        dropout=config.task.dropout,
+        seed=config.seed,
+        pooling=config.task.pooling,
+    )
+    if fault := fault_of_length(config, model.config.to_dict()):
+        raise ModelError(str(fault))
+    return model, tokenizer
+
+
+def _tokenize(text: TextData, tokenizer: PreTrainedTokenizerBase, config: RunConfig) -> Splits:
+    def tokens(table: pa.Table) -> Tokenized:
+        return tokenize(table, tokenizer, config.data.max_length, config.paths.cache_dir)
+
+    selection = None if text.selection is None else tokens(text.selection)
+    return Splits(tokens(text.train), selection, {name: tokens(table) for name, table in text.reports.items()})
