@@ -3,7 +3,7 @@
     EMBFACT_DATA_DIR=... python benchmarks/cost_curves.py --output cost.svg    # SST-2 and IMDB: ten minutes
     python benchmarks/cost_curves.py --quick                                   # tiny: shows that it works
 
-Seconds are those from the first step to the end of the last one of an epoch of `embfact.training.fit.fit`, called directly:
+Seconds are those from the first step to the end of the last one of an epoch of `embfact.training.fit.fit`:
 no scoring, no checkpoints, no start-up. Expected are the matrix products of the rows without padding, at the speed of
 a matrix product measured here, and 44 bytes for each trained weight and step, at the speed of memory measured here:
 float32 gradients, clipping and AdamW read and write a weight, its gradient and two moments eleven times. Only its slope

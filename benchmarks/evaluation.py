@@ -1,4 +1,4 @@
-"""How fast is scoring a whole split? `embfact.inference.logits.predict` against the loop over batches that one writes first.
+"""How fast is scoring a whole split? `embfact.inference.logits.predict` against the loop that one writes first.
 
     EMBFACT_DATA_DIR=... python benchmarks/evaluation.py    # the 872 rows of SST-2's validation: two minutes
     python benchmarks/evaluation.py --quick                 # a few short texts and a tiny model: shows that it works

@@ -1,79 +1,13 @@
-"""One interactive page of a sweep that opens from a file, without a network; or a server that follows it.
+"""`embfact dashboard` from a checkout: see `python scripts/dashboard.py --help`."""
 
-Examples:
-  python scripts/dashboard.py outputs/methods_sst2 -o sweep.html
-  python scripts/dashboard.py outputs/methods_sst2 --watch
-"""
-
-from __future__ import annotations
-
-import os
-import signal
 import sys
 
-if __name__ == "__main__" and any(len(word) > 2 and "--watch".startswith(word) for word in sys.argv):
-    # Ctrl-C and SIGTERM are how following ends, and it writes nothing: at any moment they end it quietly. So this comes
-    # before the other imports, which take longer than a person who has mistyped.
-    def _leave(*_: object) -> None:
-        try:
-            if os.isatty(1):
-                os.write(1, b"\n")  # the prompt begins a line
-        finally:
-            os._exit(0)
-
-    for _number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(_number) is not signal.SIG_IGN:  # what is ignored from the start is for others
-            signal.signal(_number, _leave)
-
-import argparse
-from collections.abc import Sequence
-from pathlib import Path
-
-from embfact.cli.command_line import Parser, answer, check_output, write_output
-from embfact.errors import UserError
-from embfact.system.terminal import as_command
-
-OUTPUT, PORT = Path("sweep.html"), 8000
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; gives the exit code: 0, or 2 if the input or the output cannot be used."""
-    parser = Parser("dashboard.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "directories", nargs="+", metavar="DIR", help="directory of runs at any depth, or URL of published ones"
-    )
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help=f"the page (default: {OUTPUT})")
-    parser.add_argument("--watch", action="store_true", help="serve the page to this machine, and follow the sweep")
-    parser.add_argument("--port", type=_port, help=f"port of --watch (default: {PORT}); 0 takes a free one")
-    options = parser.parse_args(arguments)
-    return answer("dashboard.py", lambda: _watch(options) if options.watch else _write(options))
-
-
-def _write(options: argparse.Namespace) -> None:
-    from embfact.results.dashboard.html import page
-    from embfact.results.dashboard.payload import payload
-    from embfact.results.dashboard.sweep import read_sweep
-
-    if options.port is not None:
-        raise UserError("--port is for --watch; leave it out, or say --watch")
-    path = options.output or OUTPUT
-    check_output(path)
-    write_output(path, page(payload(read_sweep(options.directories))))
-
-
-def _watch(options: argparse.Namespace) -> None:
-    from embfact.results.dashboard.server import serve
-
-    if options.output is not None:
-        raise UserError("--watch serves the page and writes no file; leave out --output, or --watch")
-    serve(options.directories, PORT if options.port is None else options.port)
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port; give a number from 0 to 65535")
-    return int(text)
-
+from embfact.system.quiet import end_quietly, watches
 
 if __name__ == "__main__":
+    if watches(sys.argv):
+        end_quietly()  # before the other imports, which take longer than a person who has mistyped
+    from embfact.cli.dashboard import main
+    from embfact.system.terminal import as_command
+
     as_command(main)

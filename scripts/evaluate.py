@@ -1,54 +1,7 @@
-"""Score a finished run on its own data set, or on any other.
+"""`embfact evaluate` from a checkout: see `python scripts/evaluate.py --help`."""
 
-Examples:
-  python scripts/evaluate.py outputs/default/NAME
-  python scripts/evaluate.py outputs/default/NAME data=sst2 data.eval_size=500 --output sst2.json
-  python scripts/evaluate.py outputs/default/NAME data=files data.validation_file=mine.csv data.text=review
-"""
-
-from __future__ import annotations
-
-import argparse
-from collections.abc import Sequence
-from pathlib import Path
-
-from embfact.cli.command_line import Parser, add_run, answer, check_output, write_output
-from embfact.runs.finished_run import open_run
+from embfact.cli.evaluate import main
 from embfact.system.terminal import as_command
-
-CONF = Path(__file__).resolve().parents[1] / "conf"
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; gives the exit code: 0, or 2 if the command was refused."""
-    parser = Parser("evaluate.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_run(parser)
-    parser.add_argument(
-        "overrides",
-        nargs="*",
-        metavar="KEY=VALUE",
-        help="data=NAME, data.*, paths.* or trainer.eval_batch_size, as for train.py; without data= the run's own data",
-    )
-    parser.add_argument("--output", type=Path, metavar="FILE.json", help="write the figures to this file as well")
-    options = parser.parse_intermixed_args(arguments)
-    return answer(parser.prog, lambda: _evaluate(options))
-
-
-def _evaluate(options: argparse.Namespace) -> None:
-    run = open_run(options.run)
-    if options.output:
-        check_output(options.output)
-    # Hydra and Arrow only once the command line holds.
-    from embfact.inference.target import read_target
-
-    target = read_target(run, CONF, options.overrides)
-    from embfact.inference.evaluation import evaluate
-
-    evaluation = evaluate(run, target, options.device)
-    print("\n".join(evaluation.lines()))
-    if options.output:
-        write_output(options.output, evaluation.json())
-
 
 if __name__ == "__main__":
     as_command(main)

@@ -1,0 +1,61 @@
+"""What a token table holds, and what factorizing or training leaves of it: one page, its pictures, and all figures.
+
+Examples:
+  python scripts/analyze.py model=minilm data=sst2 factorization=svd,weighted_svd rank=32,64,128 --output analysis
+  python scripts/analyze.py outputs/default/NAME --output analysis --words good,bad,film
+  python scripts/analyze.py outputs/methods_sst2/*weighted_svd*-s0-* --output analysis
+
+A model is given in the words of scripts/factorize.py; lists a,b,c compare. Its pretrained table is compared with what
+each method makes of it. A finished run says itself what it was trained on; its trained table is compared with the
+pretrained one of its backbone, beside what its method made of that before training. See docs/analysis.md.
+
+The exit code is 0; 1 if a method could not be analysed; 2 if the command was refused, and then nothing was written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from embfact.cli.command_line import Parser, answer
+from embfact.config.places import CONF
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; gives the exit code: 0, 1 if a method could not be analysed, or 2 if it was refused."""
+    parser = Parser("analyze.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "subjects", nargs="+", metavar="RUN or KEY=VALUE", help="finished runs, or a model and methods as above"
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="folder to write; an older one is replaced"
+    )
+    parser.add_argument("--words", metavar="A,B,...", help="words whose neighbours and places are shown")
+    options = parser.parse_intermixed_args(arguments)
+    problems: list[str] = []
+    return answer(parser.prog, lambda: problems.extend(_analyse(options))) or int(bool(problems))
+
+
+def _analyse(options: argparse.Namespace) -> Sequence[str]:
+    """Do what is asked for; gives the problems of single methods."""
+    # Hydra and torch only once the command line holds.
+    from embfact.analysis.request import read_analysis_request
+    from embfact.runs.preflight import check_downloads
+
+    request = read_analysis_request(CONF, options.subjects, options.output, options.words)
+    check_downloads([request.config])
+    from embfact.analysis.analyse import analyse
+    from embfact.analysis.files import write_analysis
+    from embfact.analysis.summary import markdown
+
+    analysis = analyse(request, lambda line: print(line, file=sys.stderr, flush=True))
+    write_analysis(analysis, options.output)
+    sys.stdout.write(markdown(analysis))
+    print(f"wrote {options.output}", file=sys.stderr)
+    for line in request.skipped:
+        print(line, file=sys.stderr)
+    for problem in analysis.problems:
+        print(f"analyze.py: {problem}", file=sys.stderr)
+    return analysis.problems

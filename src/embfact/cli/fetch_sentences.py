@@ -1,0 +1,34 @@
+"""Fetch the rated sentences (data=movie_sentences and its siblings) into the cache now, not on first use.
+
+They are one file of the source distribution vaderSentiment 0.5, found through the package index that pip is configured
+for; none of its code is run. `make install` does this once. See docs/data.md.
+
+Examples:
+  python scripts/fetch_sentences.py
+  EMBFACT_CACHE_DIR=/shared/cache python scripts/fetch_sentences.py
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from embfact.cli.command_line import Parser, answer
+from embfact.config.places import CONF
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; gives the exit code: 0, or 2 if they cannot be had."""
+    parser = Parser("fetch_sentences.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("words", nargs="*", metavar="KEY=VALUE", help="paths.cache_dir=DIR, as for train.py")
+    options = parser.parse_intermixed_args(arguments)
+    return answer(parser.prog, lambda: _fetch(options.words))
+
+
+def _fetch(words: Sequence[str]) -> None:
+    from embfact.config.compose import read_request
+    from embfact.data.sentence_archive import provide
+
+    (config,) = read_request(CONF, ["data=movie_sentences", *words], multirun=False).configs
+    print(f"rated sentences: {provide(Path(config.paths.cache_dir))}")

@@ -1,0 +1,81 @@
+"""Draw a sweep: a metric against size, what is left of dense, learning curves, every task.
+
+Example: ``python scripts/plot.py outputs/methods_sst2 --output sweep.svg``
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from embfact.cli.command_line import Parser
+from embfact.errors import UserError
+from embfact.results.collect import find_records
+from embfact.results.plots.points import MEASURES
+from embfact.results.plots.wish import KINDS, Wish, choose
+from embfact.results.run_table import Table, build_table
+from embfact.results.table.notes import warnings
+from embfact.system.remote import is_url
+
+FORMATS = (".svg", ".png", ".pdf")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; gives the exit code: 0, or 2 if the input or the output cannot be used."""
+    options = _parser().parse_args(arguments)
+    try:
+        table = _table(options.directories, options.output)
+        _draw(table, Wish(options.kind, options.data, options.metric, options.against), options.output)
+    except UserError as error:
+        print("\n".join(f"plot.py: {line}" for line in str(error).splitlines()), file=sys.stderr)
+        return 2
+    for line in warnings(table):
+        print(f"plot.py: {line}", file=sys.stderr)
+    print(f"wrote {options.output}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser("plot.py", description="Picture of the runs below one or more directories.")
+    parser.add_argument(
+        "directories", nargs="+", metavar="DIR", help="directory of runs at any depth, or URL of published ones"
+    )
+    kinds = "; ".join(f"{kind}: {words}" for kind, words in KINDS.items())
+    parser.add_argument("--kind", choices=list(KINDS), default="pareto", help=kinds.replace("%", "%%"))
+    parser.add_argument("--output", type=Path, default=Path("sweep.svg"), metavar="FILE", help=", ".join(FORMATS))
+    parser.add_argument("--data", help="data set to draw, where there are several")
+    parser.add_argument(
+        "--metric", help="metric to draw, or a column of metrics.csv for curves; the first one if not given"
+    )
+    parser.add_argument(
+        "--against",
+        choices=list(MEASURES),
+        help="size to draw against; params, or bytes where some tables are quantized or coded, if not given",
+    )
+    return parser
+
+
+def _table(directories: Sequence[str], output: Path) -> Table:
+    faults = []
+    if output.suffix not in FORMATS or not output.parent.is_dir() or output.is_dir():
+        faults.append(f"cannot write {output}; give a file ending in {', '.join(FORMATS)} in a folder that exists")
+    for directory in directories:
+        if not is_url(directory) and not Path(directory).is_dir():
+            faults.append(f"{directory} is not a directory; give the output directory of a sweep")
+    if faults:
+        raise UserError("\n".join(faults))
+    return build_table(find_records(directories))
+
+
+def _draw(table: Table, wish: Wish, output: Path) -> None:
+    chosen = choose(table, wish)
+    # Half a second to import, so only once the words of the command are in order.
+    from embfact.results.plots.draw import draw
+    from embfact.results.plots.style import save
+
+    try:
+        save(draw(table, wish, chosen), output)
+    except OSError as error:
+        raise UserError(f"cannot write {output} ({error.strerror}); give --output another place") from None

@@ -1,0 +1,85 @@
+"""Label new text with a finished run, or write GLUE's submission file for it.
+
+Examples:
+  python scripts/predict.py outputs/default/NAME --text "a fine film" --text "a dull one"
+  python scripts/predict.py outputs/default/NAME --file reviews.csv --text-column review --output labels.csv
+  python scripts/predict.py outputs/default/NAME --glue
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from embfact.cli.command_line import Parser, add_run, answer, check_output, write_output
+from embfact.errors import UserError
+from embfact.runs.finished_run import FinishedRun, open_run
+
+OUTPUTS = (".csv", ".jsonl")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; gives the exit code: 0, or 2 if the command was refused."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.pair and not options.text:
+        parser.error("--pair is the second half of a --text; give both")
+    if options.text_column and not options.file:
+        parser.error("--text-column is a column of --file; give both")
+    return answer(parser.prog, lambda: _glue(options) if options.glue else _label(options))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser("predict.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_run(parser)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--text", action="append", metavar="TEXT", help="a text to label; may be given again")
+    what.add_argument("--file", type=Path, help="texts to label: .txt (one a line), .csv, .tsv, .jsonl or .parquet")
+    what.add_argument("--glue", action="store_true", help="write the submission file of the run's GLUE task")
+    parser.add_argument(
+        "--pair", action="append", metavar="TEXT", help="the second text of a pair, one for each --text"
+    )
+    parser.add_argument(
+        "--text-column",
+        action="append",
+        metavar="COLUMN",
+        help="text column of --file, given twice for pairs; without it as in training",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        help="write labels to this .csv or .jsonl file; with --glue the folder, else RUN/submission",
+    )
+    return parser
+
+
+def _label(options: argparse.Namespace) -> None:
+    run = open_run(options.run)
+    if options.output:
+        if options.output.suffix.lower() not in OUTPUTS:
+            raise UserError(f"--output {options.output} has no known ending; use {' or '.join(OUTPUTS)}")
+        check_output(options.output)
+    # Arrow only once the command line holds.
+    from embfact.inference.labelling import FORMATS, file_rows, given_rows, label_rows
+
+    if options.file:
+        rows = file_rows(run, options.file, options.text_column or [])
+    else:
+        rows = given_rows(run, options.text, options.pair or [])
+    labelled = label_rows(run, rows, options.device)
+    if options.output:
+        write_output(options.output, FORMATS[options.output.suffix.lower()](labelled))
+    else:
+        print("\n".join(labelled.lines()))
+
+
+def _glue(options: argparse.Namespace) -> None:
+    run: FinishedRun = open_run(options.run)
+    folder = options.output or run.directory / "submission"
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"--output {folder} is a file; with --glue give a folder")
+    from embfact.inference.submission import make_submission, write_submission
+
+    for path in write_submission(make_submission(run, options.device), folder):
+        print(f"wrote {path}")

@@ -1,0 +1,82 @@
+"""Turn a sweep into a folder: table, statistics, pictures, dashboard and analysis.
+
+Example: ``python scripts/report.py outputs/methods_sst2`` writes ``outputs/methods_sst2/report``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from embfact.cli.command_line import Parser, answer
+from embfact.config.places import CONF
+from embfact.errors import ConfigError, Fault
+from embfact.results.dashboard.sweep import Sweep, read_sweep
+from embfact.system.remote import is_url
+
+MARKER = "table.csv"  # by which an older report is known
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; gives the exit code: 0, or 2 if the input or the output cannot be used."""
+    parser = Parser("report.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "directories", nargs="+", metavar="DIR", help="directory of runs at any depth, or URL of published ones"
+    )
+    parser.add_argument("--output", type=Path, metavar="DIR", help="folder to write; an older report is replaced")
+    parser.add_argument(
+        "--tolerance", type=_points, default=1.0, metavar="POINTS", help="loss against dense to tolerate (default: 1)"
+    )
+    parser.add_argument("--no-analysis", action="store_true", help="leave out the look into the trained tables")
+    options = parser.parse_args(arguments)
+    return answer("report.py", lambda: _report(options))
+
+
+def _report(options: argparse.Namespace) -> None:
+    output = options.output or Path(options.directories[0]) / "report"
+    sweep = _check(options.directories, output)
+    # Half a second to import, so only once the words of the command are in order.
+    from embfact.report.write import write_report
+
+    problems = write_report(
+        sweep,
+        output,
+        CONF,
+        lambda line: print(line, file=sys.stderr, flush=True),
+        tolerance=options.tolerance / 100,
+        analysis=not options.no_analysis,
+    )
+    for problem in [*sweep.table.problems, *problems]:
+        print(f"report.py: {problem}", file=sys.stderr)
+    print(f"wrote {output}: begin with README.md")
+
+
+def _check(directories: Sequence[str], output: Path) -> Sweep:
+    faults = [
+        Fault("not a directory", directory, "give the output directory of a run or a sweep")
+        for directory in directories
+        if not is_url(directory) and not Path(directory).is_dir()
+    ]
+    sweep = read_sweep([] if faults else directories, may_be_empty=True)
+    if not faults and not any(row.finished() for row in sweep.table.rows):
+        faults.append(Fault("no finished runs there", ", ".join(directories), "run train.py first"))
+    foreign = output.is_dir() and any(output.iterdir()) and not (output / MARKER).is_file()
+    if output.exists() and (foreign or not output.is_dir()):
+        faults.append(Fault("--output holds something else than a report", str(output), "name a new folder"))
+    if not output.absolute().parent.is_dir():
+        faults.append(Fault("--output is in no folder that exists", str(output), "make the folder, or name another"))
+    if faults:
+        raise ConfigError(faults)
+    return sweep
+
+
+def _points(text: str) -> float:
+    try:
+        points = float(text)
+    except ValueError:
+        points = -1.0
+    if not 0 < points <= 100:
+        raise argparse.ArgumentTypeError(f"must be points above 0 and up to 100 (found {text})")
+    return points

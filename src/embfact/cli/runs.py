@@ -1,0 +1,273 @@
+"""See how runs stand, do failed ones again, and remove what is no longer wanted.
+
+Examples:
+  python scripts/runs.py list outputs/methods_sst2 --status failed,interrupted
+  python scripts/runs.py show outputs/methods_sst2/NAME
+  python scripts/runs.py retry outputs/methods_sst2
+  python scripts/runs.py prune outputs/methods_sst2 --status failed --older 7d
+  python scripts/runs.py caches --empty tokens
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from embfact.cli.command_line import Parser, answer
+from embfact.config.places import CONF
+from embfact.errors import UserError, nearest
+from embfact.runs.listing import ORDERS, as_json, counts, table
+from embfact.runs.survey import STATES, RunState, look, survey
+
+if TYPE_CHECKING:
+    from embfact.config.run_config import RunConfig
+
+_UNITS = {"min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; gives the exit code: 0, 1 if a run failed or was left out, 2 if the command was refused."""
+    options = _parser().parse_args(arguments)
+    codes: list[int] = []
+    return answer("runs.py", lambda: codes.append(options.command(options))) or codes[0]
+
+
+def _parser() -> Parser:
+    parser = Parser("runs.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
+
+    listing = _command(commands, "list", "a line for each run, and how many there are of each status", _list)
+    _add_directories(listing)
+    _add_states(listing, None, "only these")
+    listing.add_argument("--sort", choices=list(ORDERS), default="name", help="name, age (newest first) or duration")
+    listing.add_argument("--json", action="store_true", help="everything that is known of each run, as JSON")
+
+    show = _command(commands, "show", "everything that is known of one run", _show)
+    show.add_argument("run", type=Path, metavar="RUN", help="run directory")
+
+    retry = _command(commands, "retry", "do runs again, from the configuration in their directories", _retry)
+    _add_directories(retry)
+    _add_states(
+        retry, "failed,diverged", "which to do again (default: failed,diverged)", without=("running", "finished")
+    )
+    retry.add_argument("--plan", action="store_true", help="print what would be done, and stop")
+
+    prune = _command(commands, "prune", "remove run directories, after asking", _prune)
+    _add_directories(prune)
+    _add_states(prune, None, "which to remove", without=("running",), required=True)
+    prune.add_argument(
+        "--older", type=_seconds, default=0.0, metavar="7d", help="unchanged for so long: 30min, 12h, 7d, 2w"
+    )
+    prune.add_argument("--checkpoints", action="store_true", help="remove weights alone: records and tables stay")
+    prune.add_argument("--yes", action="store_true", help="do not ask")
+
+    caches = _command(commands, "caches", "where the shared caches are and how large, and empty them", _caches)
+    caches.add_argument(
+        "--cache-dir", type=Path, metavar="DIR", help="without it EMBFACT_CACHE_DIR, or ~/.cache/embfact"
+    )
+    caches.add_argument(
+        "--empty", nargs="*", metavar="NAME", help="tokens, evidence, decompositions; alone: all of them"
+    )
+    caches.add_argument("--yes", action="store_true", help="do not ask")
+    return parser
+
+
+def _command(commands: Any, name: str, help_text: str, work: Callable[[argparse.Namespace], int]) -> Parser:
+    parser: Parser = commands.add_parser(name, help=help_text, description=help_text)
+    parser.set_defaults(command=work)
+    return parser
+
+
+def _add_directories(parser: Parser) -> None:
+    parser.add_argument("directories", nargs="+", type=Path, metavar="DIR", help="directory of runs, at any depth")
+
+
+def _add_states(
+    parser: Parser, default: str | None, help_text: str, without: Sequence[str] = (), required: bool = False
+) -> None:
+    allowed = [state for state in STATES if state not in without]
+
+    def read(text: str) -> set[str]:
+        chosen = {word.strip() for word in text.split(",")}
+        for word in sorted(chosen - set(allowed)):
+            raise argparse.ArgumentTypeError(f"{word!r} cannot be chosen; {nearest(word, allowed)}")
+        return chosen
+
+    words = f"{help_text}: {', '.join(allowed)}"
+    parser.add_argument("--status", type=read, default=default, metavar="STATUS,...", help=words, required=required)
+
+
+def _seconds(text: str) -> float:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(min|h|d|w)", text)
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} is no length of time; write it as 30min, 12h, 7d or 2w")
+    return float(found[1]) * _UNITS[found[2]]
+
+
+def _list(options: argparse.Namespace) -> int:
+    runs = _found(options.directories)
+    shown = sorted(_chosen(runs, options.status), key=ORDERS[options.sort])
+    if options.json:
+        print(as_json(shown))
+        return 0
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    last = counts(runs) if len(shown) == len(runs) else f"{len(shown):,} of {counts(runs)}"
+    print("\n".join([*(table(shown, width) if shown else []), last]))
+    return 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    from embfact.runs.details import details
+
+    run = look(options.run) if options.run.is_dir() else None
+    if run is None:
+        _check([options.run])
+        raise UserError(f"{options.run} is not a run directory; see python scripts/runs.py list {options.run}")
+    print("\n".join(details(run)))
+    return 0
+
+
+def _retry(options: argparse.Namespace) -> int:
+    chosen = _chosen(_found(options.directories), options.status)
+    if not chosen:
+        print(f"nothing to do: no run is {_either(options.status)}")
+        return 0
+    from embfact.runs.accelerators import check_accelerators
+    from embfact.sweep.retry import plan_retry, start_afresh, what_changed
+
+    retries = [plan_retry(run) for run in chosen]
+    for retry in retries:
+        print(f"{retry.run.state:<11}  {retry.run.name}  {retry.words}")
+    left_out = [retry for retry in retries if retry.config is None]
+    if options.plan:
+        print("\n".join([*what_changed(retries), counts([retry.run for retry in retries if retry.config])]))
+        return int(bool(left_out))
+    check_accelerators([retry.config.trainer for retry in retries if retry.config], ask_torch=True)
+    for retry in retries:
+        if retry.run.state == "diverged" and retry.same and not start_afresh(retry):
+            print(f"{retry.run.name} is not started afresh: another process is at work in its directory")
+    return max(_run([retry.config for retry in retries if retry.config]), int(bool(left_out)))
+
+
+def _run(configs: Sequence[RunConfig]) -> int:
+    """Do runs as train.py does; a run that is several processes is no part of a sweep."""
+    from embfact.cli.train import run_request
+    from embfact.config.compose import Request
+
+    if len(configs) > 1 and all(config.trainer.devices == 1 for config in configs):
+        return run_request(Request(tuple(configs), multirun=True), CONF)
+    code = 0
+    for config in configs:
+        code = max(code, run_request(Request((config,), multirun=False), CONF))
+        if code > 1:  # interrupted
+            break
+    return code
+
+
+def _prune(options: argparse.Namespace) -> int:
+    from embfact.formatting.numbers import short
+    from embfact.runs.prune import is_ours, leftovers, prune, weights
+    from embfact.system.disk import bytes_below
+
+    runs = _found(options.directories)
+    for folder in leftovers({*options.directories, *(run.directory.parent for run in runs)}):
+        shutil.rmtree(folder)
+        print(f"removed {folder}, with which an earlier prune had begun")
+    old = [run for run in _chosen(runs, options.status) if time.time() - run.changed >= options.older]
+    parts = {run: weights(run) if options.checkpoints else [run.directory] for run in old if is_ours(run)}
+    sizes = {run: sum(map(bytes_below, paths)) for run, paths in parts.items() if paths}
+    lines = [f"{run.state:<11}  {short(size) + 'B':>6}  {run.place}" for run, size in sizes.items()]
+    print("\n".join([*lines, *(f"left alone: {run.place} is no run directory" for run in old if run not in parts)]))
+    if not sizes:
+        print(f"nothing to remove: no such run is {_either(options.status)}")
+        return 0
+    what = ("the weights of " if options.checkpoints else "") + counts(list(sizes))
+    if options.checkpoints and any(run.state == "finished" for run in sizes):
+        print("train.py will do finished runs without weights again, except with checkpoint=none")
+    if not _agreed(f"remove {what}; {short(sum(sizes.values()))}B in all", options.yes):
+        return 0
+    return _each(sizes, lambda run: prune(run, weights_only=options.checkpoints))
+
+
+def _each(runs: Iterable[RunState], remove: Callable[[RunState], str | None]) -> int:
+    """Remove one run after another; one that cannot be removed is told, and the others are not kept for it."""
+    runs, kept = list(runs), 0
+    for run in runs:
+        try:
+            problem = remove(run)
+        except OSError as error:
+            problem = f"{error.filename} cannot be removed ({error.strerror})"
+        if problem:
+            print(f"runs.py: {run.place} is kept: {problem}", file=sys.stderr)
+            kept += 1
+    print(f"removed {len(runs) - kept} of {len(runs)}")
+    return int(kept > 0)
+
+
+def _caches(options: argparse.Namespace) -> int:
+    from embfact.formatting.numbers import short
+    from embfact.runs.caches import caches, default_cache_dir, empty
+
+    found = caches(options.cache_dir or default_cache_dir())
+    names = [cache.name for cache in found]
+    chosen = None if options.empty is None else options.empty or names
+    for name in chosen or ():
+        if name not in names:
+            raise UserError(f"there is no cache {name!r}; {nearest(name, names)}")
+    width = max(len(str(cache.folder)) for cache in found)
+    for cache in found:
+        files = f"{cache.files:,} file{'' if cache.files == 1 else 's'}"
+        print(f"{cache.name:<14}  {cache.folder!s:<{width}}  {files:>12}  {short(cache.bytes) + 'B':>6}")
+    full = [cache for cache in found if cache.name in (chosen or ()) and cache.files]
+    if chosen is None or not full:
+        return 0
+    size = short(sum(cache.bytes for cache in full))
+    if _agreed(
+        f"empty {', '.join(cache.name for cache in full)}; {size}B in all, computed anew when needed", options.yes
+    ):
+        for cache in full:
+            removed, busy = empty(cache)
+            print(f"{cache.name}: removed {removed:,}" + (f", kept {busy:,} being written" if busy else ""))
+    return 0
+
+
+def _found(directories: Sequence[Path]) -> list[RunState]:
+    _check(directories)
+    return survey(directories)
+
+
+def _check(directories: Sequence[Path]) -> None:
+    for directory in directories:
+        if not directory.is_dir():
+            raise UserError(f"{directory} is not a directory; give the output directory of a run or a sweep")
+
+
+def _chosen(runs: Sequence[RunState], states: set[str] | None) -> list[RunState]:
+    return [run for run in runs if states is None or run.state in states]
+
+
+def _either(states: set[str]) -> str:
+    return " or ".join(state for state in STATES if state in states)
+
+
+def _agreed(what: str, yes: bool) -> bool:
+    """Whether the person at the terminal wants it.
+
+    Raises:
+        UserError: If there is nobody to ask.
+    """
+    print(what)
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise UserError("there is no terminal to ask at; say --yes to remove that")
+    if input("go on? [y/N] ").strip().lower() in ("y", "yes"):
+        return True
+    print("nothing was removed")
+    return False

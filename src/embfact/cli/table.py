@@ -1,0 +1,132 @@
+"""Print the table of one or more sweeps, or write it to a file.
+
+Examples:
+    python scripts/table.py outputs/methods_sst2 --format latex --output table.tex
+    python scripts/table.py outputs/glue --rows method --columns dataset --significance
+    python scripts/table.py outputs/glue --layout albert_table3
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from embfact.cli.command_line import Parser
+from embfact.errors import UserError
+from embfact.results.collect import Collected, find_records
+from embfact.results.run_table import Table, build_table
+from embfact.results.table.fields import FIGURE_FIELDS, MEAN, ROW_FIELDS, SIZE_FIELDS
+from embfact.results.table.layouts import LAYOUTS
+from embfact.results.table.notes import sources, warnings
+from embfact.results.table.render import FORMATS, render
+from embfact.results.table.request import BOLD, STATS, Request
+from embfact.system.atomic import write_text
+from embfact.system.remote import is_url
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; gives the exit code: 0, or 2 if the input or the output cannot be used."""
+    options = _parser().parse_args(arguments)
+    try:
+        table = _table(options.directories, options.source)
+        text = render(table, options.format, _request(options))
+        if options.output is None:
+            sys.stdout.write(text)
+        else:
+            _write(options.output, text)
+    except UserError as error:
+        print(f"table.py: {error}", file=sys.stderr)
+        return 2
+    # A CSV file has no room for words, and what is in a file is not seen now.
+    if options.format == "csv" or options.output is not None:
+        apart = [line for data, line in zip(table.data, sources(table), strict=False) if data.difference]
+        for line in [*apart, *warnings(table)]:
+            print(f"table.py: {line}", file=sys.stderr)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser("table.py", description="Table of the runs below one or more directories.")
+    parser.add_argument(
+        "directories", nargs="*", metavar="DIR", help="directory of runs at any depth, or URL of published ones"
+    )
+    parser.add_argument("--from", dest="source", metavar="wandb:ENTITY/PROJECT", help="runs of a W&B project instead")
+    fields = ", ".join([*ROW_FIELDS, *FIGURE_FIELDS])
+    parser.add_argument("--rows", type=_names, default=(), metavar="FIELDS", help=f"what makes the lines: {fields}")
+    sizes = ", ".join([*SIZE_FIELDS, MEAN])
+    parser.add_argument("--columns", type=_names, default=(), metavar="FIELDS", help=f"the same, and {sizes}")
+    parser.add_argument("--layout", default="", metavar="NAME", help=f"of a published table: {', '.join(LAYOUTS)}")
+    parser.add_argument("--metric", type=_names, default=(), metavar="NAMES", help="show these metrics only")
+    parser.add_argument("--stat", type=_stat, choices=STATS, default=STATS[0], help="what stands behind a mean")
+    parser.add_argument("--bold", choices=BOLD, default="", help="best: also in the whole table; none: nowhere")
+    parser.add_argument("--significance", action="store_true", help="mark what differs from the reference")
+    parser.add_argument(
+        "--against", default="none", metavar="METHOD", help="the reference, e.g. svd-r64; none is dense"
+    )
+    parser.add_argument("--format", choices=list(FORMATS), default="md", help="csv and json hold raw numbers")
+    parser.add_argument("--caption", default="", help="instead of how to read the table")
+    parser.add_argument("--label", default="tab:embfact", help="LaTeX's, tab:embfact")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write to this file instead of the terminal")
+    return parser
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _stat(text: str) -> str:
+    return text.replace("+-", "±")
+
+
+def _request(options: argparse.Namespace) -> Request:
+    return Request(
+        rows=options.rows,
+        columns=options.columns,
+        layout=options.layout,
+        metrics=options.metric,
+        stat=options.stat,
+        against=options.against,
+        bold=options.bold,
+        significance=options.significance,
+        caption=options.caption,
+        label=options.label,
+    )
+
+
+def _table(directories: Sequence[str], source: str | None) -> Table:
+    if bool(directories) == bool(source):
+        raise UserError("give either DIR, the output directory of a run or a sweep, or --from wandb:ENTITY/PROJECT")
+    found = _from_wandb(source) if source else _below(directories)
+    if not found.records:
+        unread = "".join(f"\n{problem}" for problem in found.problems)
+        places = source or ", ".join(directories)
+        raise UserError(
+            f"no readable run records below {places}; run train.py first, or give another directory{unread}"
+        )
+    return build_table(found)
+
+
+def _below(directories: Sequence[str]) -> Collected:
+    for directory in directories:
+        if not is_url(directory) and not Path(directory).is_dir():
+            raise UserError(f"{directory} is not a directory; give the output directory of a run or a sweep")
+    return find_records(directories)
+
+
+def _from_wandb(source: str) -> Collected:
+    if not source.startswith("wandb:"):
+        raise UserError(f"--from cannot read {source!r}; give wandb:ENTITY/PROJECT")
+    from embfact.results.wandb.runs import collected
+
+    return collected(source)
+
+
+def _write(path: Path, text: str) -> None:
+    if not path.parent.is_dir() or path.is_dir():
+        raise UserError(f"cannot write {path}: give a file name in a folder that exists")
+    try:
+        write_text(path, text)
+    except OSError as error:
+        raise UserError(f"cannot write {path} ({error.strerror}); give --output another place") from None

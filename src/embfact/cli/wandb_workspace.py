@@ -1,0 +1,35 @@
+"""Make the workspace and the report of a W&B project: accuracy against size, method, rank and seed, learning curves.
+
+Example: ``python scripts/wandb_workspace.py me/embfact --dry-run``
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from embfact.cli.command_line import Parser, answer
+from embfact.results.wandb import layout
+from embfact.results.wandb.access import project_of
+from embfact.results.wandb.values import SCORE
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; gives the exit code: 0, or 2 if something is to be mended first."""
+    parser = Parser(prog="wandb_workspace.py", description="Workspace and report of a W&B project.")
+    parser.add_argument("project", metavar="ENTITY/PROJECT", help="the W&B project, as in the address of its page")
+    parser.add_argument(
+        "--metric", default=SCORE, help="summary value to plot, e.g. validation/accuracy; without it each run's score"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="print what would be sent as JSON: no network, no key")
+    options = parser.parse_args(arguments)
+
+    def work() -> None:
+        project = project_of(options.project)
+        if options.dry_run:
+            print(json.dumps(layout.specification(project, options.metric), indent=2, sort_keys=True))
+            return
+        for name, address in zip(("workspace", "report"), layout.save(project, options.metric), strict=True):
+            print(f"{name}: {address}")
+
+    return answer(parser.prog, work)
