@@ -45,10 +45,11 @@ test-slow: $(INSTALLED)  ## run what is slow by nature
 benchmarks: $(INSTALLED)  ## run every benchmark in its quick mode, which measures nothing
 	$(TESTING) $(BIN)/python -m pytest -m benchmark
 
-lint: $(INSTALLED)  ## check style and types
+lint: $(INSTALLED)  ## check style, types and what may import what
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 format: $(INSTALLED)  ## put the code into its style
 	$(BIN)/ruff check --fix .
