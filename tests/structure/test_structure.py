@@ -1,4 +1,4 @@
-"""The code hangs together as docs/architecture.md says: no circles, nothing imports upward, a short way to the training."""
+"""The code hangs together as docs/architecture.md says: no circles, nothing imports upward."""
 
 from __future__ import annotations
 
