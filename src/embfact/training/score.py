@@ -13,9 +13,9 @@ from embfact.data.tokenized import Tokenized
 from embfact.errors import UserError
 from embfact.inference.logits import predict
 from embfact.models import checkpoint
-from embfact.models.weight_files import WEIGHTS
 from embfact.models.compress import embedding_tensors
 from embfact.models.size import model_size, saved_bytes
+from embfact.models.weight_files import WEIGHTS
 from embfact.runs.predictions import write_predictions
 from embfact.runs.record import Amount, Sizes
 from embfact.tasks.metrics import score
