@@ -28,7 +28,7 @@ import numpy as np
 from baselines import Workload, prepare
 from side_by_side import ROUNDS, gemm_speed, in_turn, machine, repeats, table
 
-from embfact.profiling.flops import row_flops
+from embfact.profiling.profile import row_flops
 
 BYTES = (
     44  # of a weight and step: zeros, gradient, norm, scaling (2), and AdamW: four numbers read, three written; 4 each

@@ -112,7 +112,7 @@ def ways(work: Workload, arguments: argparse.Namespace, *, padded: bool) -> dict
 
 def flops_of(work: Workload) -> Callable[[Sequence[int]], float]:
     """FLOPs that the model takes, as it is written down, to train on rows of these lengths."""
-    from embfact.profiling.flops import row_flops
+    from embfact.profiling.profile import row_flops
 
     cost = row_flops(work.start.model, work.start.splits.train.row(0))
     return lambda lengths: cost.of(len(lengths), sum(lengths), sum(length**2 for length in lengths))

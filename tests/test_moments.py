@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from embfact.embeddings.low_rank import LowRankEmbedding
-from embfact.training.moments import carry_over
+from embfact.training.refactorization import carry_over
 
 BETAS, EPS, LR, DECAY = (0.8, 0.95), 1e-8, 1e-2, 0.1
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embfact.analysis.frequency import UNSEEN, frequency_groups, relative_error
-from embfact.compression.factorize_model import squared_errors
+from embfact.compression.factorize import squared_errors
 from embfact.embeddings.dense import DenseEmbedding
 
 

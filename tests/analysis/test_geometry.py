@@ -11,7 +11,7 @@ from scipy.stats import ortho_group
 from sklearn.decomposition import PCA
 from sklearn.metrics.pairwise import cosine_similarity
 
-from embfact.analysis.geometry import anisotropy, principal_plane
+from embfact.analysis.measure import anisotropy, principal_plane
 from embfact.embeddings.low_rank import LowRankEmbedding
 
 

@@ -12,8 +12,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.metrics.pairwise import cosine_similarity
 
 from embfact.analysis.clusters import cluster
-from embfact.analysis.measure import Measurement
-from embfact.analysis.neighbours import unit_rows
+from embfact.analysis.measure import Measurement, unit_rows
 from embfact.embeddings.low_rank import LowRankEmbedding
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cosine
 from scipy.stats import ortho_group
 
-from embfact.analysis.neighbours import nearest, recall
+from embfact.analysis.measure import nearest, recall
 
 
 def one_by_one(table: np.ndarray, query: int, candidates: np.ndarray, most: int) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from embfact.results.dashboard.curves import MOST_POINTS, read_curves
+from embfact.results.dashboard.payload import MOST_POINTS, read_curves
 from embfact.runs.curve import FILE_NAME
 
 HEADER = "epoch,step,train/loss,selection/accuracy\n"

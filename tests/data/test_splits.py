@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embfact.data.sentences import containing_sentences
-from embfact.data.splits import draw, hold_out
+from embfact.data.splits import containing_sentences, draw, hold_out
 from embfact.errors import DataError
 
 phrases = st.lists(st.lists(st.sampled_from("abc"), min_size=1, max_size=5).map(" ".join), min_size=1, max_size=25)

@@ -11,7 +11,7 @@ import pytest
 from embfact.config.sections import CORPUS_FILES
 from embfact.data.readers import READERS
 from embfact.errors import DataError
-from embfact.evidence.corpus import read_corpus
+from embfact.evidence.collection import read_corpus
 
 TEXTS = ["a fine film", 'dull, "very" dull', "größer"]
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embfact.config.sections import Pooling
-from embfact.models.pooling import TokenPooling
+from embfact.models.pooled import TokenPooling
 
 V, H = 7, 5
 KINDS = get_args(Pooling)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from embfact.analysis.pictures import spectrum
 from embfact.results.collect import find_records
 from embfact.results.plots.draw import draw
-from embfact.results.plots.spectra import spectrum
 from embfact.results.plots.style import look, panels, save, size_axis
 from embfact.results.plots.wish import KINDS, Wish
 from embfact.results.run_table import build_table

@@ -14,7 +14,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 from embfact.config.compose import read_request
 from embfact.models.compress import compress
 from embfact.models.trainable import freeze
-from embfact.profiling.flops import row_flops
+from embfact.profiling.profile import row_flops
 
 LAYERS, H, INNER, V, CLASSES, RANK = 3, 16, 40, 50, 2, 4
 ROW = np.array([2, 7, 8, 9, 3])

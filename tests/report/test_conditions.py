@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from embfact.report.findings import findings
+from embfact.report.write import findings
 from embfact.results.dashboard.payload import payload
 from embfact.results.dashboard.sweep import Sweep as DashboardSweep
 from embfact.results.plots import pareto, retention

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from embfact.report.findings import findings
+from embfact.report.write import findings
 from embfact.results.statistics.table_statistics import table_statistics
 from tests.statistics.made_up import Sweep
 

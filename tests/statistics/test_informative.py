@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from embfact.results.statistics.informative import informative
 from embfact.results.statistics.outcomes import Outcomes
+from embfact.results.statistics.table_statistics import informative
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from embfact.results.wandb.sync import sync_line
 from embfact.runs.status import Status, write_status
+from embfact.sweep.report import sync_line
 
 
 def offline(run: Path, attempt: str = "1", *, sent: bool = False) -> Path:

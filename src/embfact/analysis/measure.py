@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import torch
 
 from embfact.analysis.clusters import SEED, Clusters, agreement, cluster
 from embfact.analysis.figures import ClusterFigures, GroupFigures, TableFigures, TextFigures
 from embfact.analysis.frequency import UNSEEN, frequency_groups, relative_error
-from embfact.analysis.geometry import Plane, anisotropy, principal_plane
-from embfact.analysis.neighbours import nearest, recall, unit_rows
 from embfact.analysis.spectrum import spectrum
 from embfact.analysis.texts import Texts, token_means
 from embfact.analysis.variants import Variant
 from embfact.analysis.vocabulary import Vocabulary
+
+NEIGHBOURS = 10
+_BLOCK = 512  # queries at once: their scores are some ten megabytes
 
 QUERIES = 300  # tokens of each group whose neighbours are looked for
 BACKGROUND = 200  # tokens whose place on the plane is kept, to see named words among others
@@ -150,3 +152,105 @@ class Measurement:
 
 def _drawn(tokens: np.ndarray, most: int, draw: np.random.Generator) -> np.ndarray:
     return tokens if len(tokens) <= most else np.sort(draw.choice(tokens, most, replace=False))
+
+
+def unit_rows(vectors: np.ndarray) -> np.ndarray:
+    """Rows at length one, float32; a row of zeros stays."""
+    lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
+    return (vectors / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+
+
+def nearest(table: np.ndarray, queries: np.ndarray, candidates: np.ndarray, most: int = NEIGHBOURS) -> np.ndarray:
+    """The candidates of the largest cosine to each query, the query itself left out.
+
+    Args:
+        table: Vectors, shape ``(V, H)``.
+        queries: Ids of the rows whose neighbours are looked for, shape ``(q,)``.
+        candidates: Ids of the rows that may be neighbours, shape ``(c,)``.
+        most: How many of them.
+
+    Returns:
+        Ids, the nearest first, shape ``(q, k)``; k is `most`, or less where there are not so many candidates.
+    """
+    rows = torch.from_numpy(unit_rows(table[candidates]))
+    asked = torch.from_numpy(unit_rows(table[queries]))
+    places = torch.full((len(table),), -1)
+    places[candidates] = torch.arange(len(candidates))
+    found = []
+    for block, ids in zip(asked.split(_BLOCK), torch.from_numpy(queries).split(_BLOCK), strict=True):
+        scores = block @ rows.T
+        own = places[ids]
+        among = (own >= 0).nonzero().squeeze(1)
+        scores[among, own[among]] = -torch.inf
+        found.append(scores.topk(min(most, len(candidates) - 1)).indices)
+    return candidates[torch.cat(found).numpy()]
+
+
+def recall(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Share of the neighbours before that are neighbours after, for each query.
+
+    Args:
+        before: Ids, shape ``(q, k)``, each once in a line.
+        after: Ids, shape ``(q, k)``.
+
+    Returns:
+        Shares from 0 to 1, shape ``(q,)``.
+    """
+    return (before[:, :, None] == after[:, None, :]).any(axis=2).mean(axis=1)
+
+
+def anisotropy(vectors: np.ndarray) -> float | None:
+    """Mean cosine of two different vectors (Ethayarajh, "How contextual are contextualized word representations?").
+
+    Over all pairs, not a sample of them: Σ_{i≠j} u_i u_j = |Σ u_i|² - n for unit vectors u. Vectors of length zero have
+    no direction and are left out. The paper (EMNLP 2019) takes a sample.
+
+    Args:
+        vectors: Shape ``(n, H)``.
+
+    Returns:
+        The mean, from about 0 (no common direction) to 1; None where fewer than two vectors have a direction.
+    """
+    rows = vectors.astype(np.float64)
+    lengths = np.linalg.norm(rows, axis=1)
+    rows = rows[lengths > 0] / lengths[lengths > 0, None]
+    count = len(rows)
+    if count < 2:
+        return None
+    return float((np.square(rows.sum(axis=0)).sum() - count) / (count * (count - 1)))
+
+
+@dataclass(frozen=True)
+class Plane:
+    """Vectors projected on their first two principal components.
+
+    Attributes:
+        scores: Coordinates, shape ``(n, 2)``.
+        explained: Share of the variance along each.
+    """
+
+    scores: np.ndarray
+    explained: tuple[float, float]
+
+
+def principal_plane(vectors: np.ndarray, like: np.ndarray | None = None) -> Plane:
+    """Principal component analysis in two dimensions.
+
+    A component may as well point the other way: it is turned so that its scores are skewed to the right, or to agree
+    with those of another plane. So equal vectors in other coordinates get equal scores.
+
+    Args:
+        vectors: Shape ``(n, H)``, H at least 2.
+        like: Scores of the same n tokens elsewhere, shape ``(n, 2)``.
+
+    Raises:
+        ValueError: If there are no two dimensions.
+    """
+    centred = vectors - vectors.mean(axis=0, dtype=np.float64)
+    if min(centred.shape) < 2:
+        raise ValueError(f"a plane takes two vectors of two dimensions (found {centred.shape[0]} x {centred.shape[1]})")
+    variances, axes = np.linalg.eigh(centred.T @ centred)
+    scores = centred @ axes[:, [-1, -2]]
+    signs = np.sign((scores**3).sum(axis=0) if like is None else (scores * like).sum(axis=0))
+    first, second = (variances[[-1, -2]] / max(variances.sum(), np.finfo(float).tiny)).tolist()
+    return Plane(scores * np.where(signs < 0, -1, 1), (first, second))

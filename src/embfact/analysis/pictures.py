@@ -16,7 +16,6 @@ from embfact.analysis.analyse import Analysis
 from embfact.analysis.figures import GroupFigures, TableFigures
 from embfact.analysis.frequency import UNSEEN
 from embfact.results.plots.names import End, name_ends, room
-from embfact.results.plots.spectra import spectrum as draw_spectrum
 from embfact.results.plots.style import DASHES, DENSE, SMALL, STYLE, Look, look, panels
 
 # Of a word from its point, in points; further away it would seem to belong to another one.
@@ -28,7 +27,7 @@ def pictures(analysis: Analysis) -> dict[str, Figure]:
     dense, *compared = analysis.tables
     kinds = {"every row alike": dense.spectrum, "rows weighted by count": dense.weighted_spectrum}
     drawn = {
-        "spectrum": draw_spectrum({name: np.array(found.values) for name, found in kinds.items()}),
+        "spectrum": spectrum({name: np.array(found.values) for name, found in kinds.items()}),
         "plane": plane(analysis),
         "anisotropy": dots(analysis, {"anisotropy (mean cosine)": _anisotropy}),
     }
@@ -177,3 +176,48 @@ def _name_points(axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
 def _move(text: Annotation, place: tuple[int, int]) -> None:
     text.set_position(place)
     text.set_horizontalalignment("left" if place[0] > 0 else "right" if place[0] < 0 else "center")
+
+
+@mpl.rc_context(STYLE)
+def spectrum(values: Mapping[str, np.ndarray]) -> Figure:
+    """Draw singular values, and the share of the energy that the largest of them hold.
+
+    Args:
+        values: Name -> singular values (n,) of a table, in any order; none negative and the largest above 0.
+
+    Returns:
+        The figure: to the left each value divided by the largest one, to the right the share of the sum of squares
+        that the best approximation of each rank keeps (Eckart and Young, 1936), named with the rank that keeps 90 %.
+
+    Raises:
+        ValueError: If there is nothing to draw, or a spectrum holds no positive value.
+    """
+    if not values or any(not np.max(found, initial=0.0) > 0 for found in values.values()):
+        raise ValueError(f"nothing to draw: each spectrum needs a value above 0 (found {', '.join(values) or 'none'})")
+    figure, (left, right) = panels(2, 4.6, max(3.4, room(_with_rank(name, 100) for name in values)))
+    ends: dict[Axes, list[End]] = {left: [], right: []}
+    for place, (name, found) in enumerate(values.items()):
+        falling = np.sort(np.asarray(found, dtype=float))[::-1]
+        kept = 100 * np.cumsum(np.square(falling)) / np.square(falling).sum()
+        positive = falling[falling > 0] / falling[0]  # a logarithmic axis has no place for 0
+        ends[left].append(_line(left, positive, name, look(place)))
+        enough = 1 + int(np.searchsorted(kept, 90))
+        ends[right].append(_line(right, kept, _with_rank(name, enough), look(place)))
+    left.set_yscale("log")
+    left.set_ylabel("singular value / largest")
+    right.set_ylabel("share of the sum of squares kept (%)")
+    left.set_xlabel("index of the singular value")
+    right.set_xlabel("rank")
+    name_ends(figure, list(ends.items()))
+    return figure
+
+
+def _with_rank(name: str, enough: int) -> str:
+    return f"{name}: 90\xa0%\xa0by\xa0{enough}"  # as one word, so that it is not torn apart
+
+
+def _line(axes: Axes, ys: np.ndarray, name: str, own: Look) -> End:
+    marks = max(1, len(ys) // 6)
+    ranks = np.arange(1, len(ys) + 1)
+    axes.plot(ranks, ys, color=own.color, linestyle=own.dash, marker=own.marker, markevery=marks, markersize=4)
+    return End(float(ranks[-1]), float(ys[-1]), name, own)

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import cast
+from typing import Any, cast
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from embfact.config.run_config import RunConfig
+from embfact.data.columns import column_of
+from embfact.data.readers import read_file
+from embfact.data.rows import TEXT_COLUMNS
+from embfact.data.source import Source
+from embfact.data.text_lines import utf8_lines
 from embfact.data.tokenized import Tokenized, tokenize
-from embfact.evidence.cache import cache_path, read, write
-from embfact.evidence.corpus import read_corpus
+from embfact.errors import DataError
 from embfact.evidence.gradients import SEED, Calibration, Moments
 from embfact.factorization.base import Evidence
 from embfact.models.loading import load_backbone
 from embfact.models.pooled import count_tokens
 from embfact.system.lock import built_once
+from embfact.system.tensor_files import read_tensors, write_tensors
 from embfact.tasks.sequence_classification import SequenceClassification
+
+FORMAT = 2  # raise it when the way the moments are taken changes: it is part of the file names
 
 log = logging.getLogger(__name__)
 
@@ -123,3 +136,80 @@ def _device(config: RunConfig) -> torch.device:
     """A GPU where the training takes one; else the CPU."""
     wanted = config.trainer.accelerator in ("auto", "gpu") and torch.cuda.is_available()
     return torch.device("cuda" if wanted else "cpu")
+
+
+def cache_path(cache_dir: str | os.PathLike[str], decisive: Sequence[Any], rows: Tokenized) -> Path:
+    """The file of some moments: ``evidence/<sha256>.safetensors``.
+
+    The rows are known by their tokens and labels: whatever chose or changed them (the data, its splits, the tokenizer,
+    the longest length) is in these.
+
+    Args:
+        cache_dir: Folder of the cache.
+        decisive: JSON values of everything else that decides the moments.
+        rows: The rows that the run trains on.
+    """
+    digest = hashlib.sha256(json.dumps([FORMAT, *decisive], sort_keys=True).encode())
+    for values in (rows.lengths, rows.tokens, rows.types, rows.labels):
+        digest.update(b"none" if values is None else f"{values.dtype} {values.shape}".encode())
+        digest.update(b"" if values is None else values.tobytes())
+    return Path(cache_dir).expanduser() / "evidence" / f"{digest.hexdigest()}.safetensors"
+
+
+def read(path: Path, vocab_size: int, width: int) -> Moments | None:
+    """The moments of a cache file, or None if it is missing, damaged or of another shape.
+
+    Args:
+        path: The file.
+        vocab_size: Rows V of the table.
+        width: Columns H of the table.
+    """
+    found = read_tensors(path) or {}
+    shapes = {"row_gradients": (vocab_size,), "gradient_metric": (width, width)}
+    fits = {name: tuple(tensor.shape) for name, tensor in found.items()} == shapes
+    return Moments(**found) if fits else None
+
+
+def write(path: Path, moments: Moments) -> None:
+    """Keep the moments for other runs; see `write_tensors`."""
+    write_tensors(path, {"row_gradients": moments.row_gradients, "gradient_metric": moments.gradient_metric})
+
+
+def read_corpus(path: Path, columns: Sequence[str]) -> pa.Table:
+    """The texts of a file; empty and missing ones are passed over, since there is nothing to count in them.
+
+    Args:
+        path: A ``.txt`` file with a text on each line; or CSV, TSV, JSON Lines or Parquet.
+        columns: The text column of such a table, or the two of a pair; plain text has none.
+
+    Returns:
+        Columns ``id``, ``text``, ``text_pair`` (pairs only) and ``label`` (all null), as `embfact.data.text` has them.
+
+    Raises:
+        DataError: If the file cannot be read, lacks a column, or holds no text.
+    """
+    if path.suffix.lower() == ".txt":
+        texts = {"text": pa.array(_lines(path), pa.string())}
+    else:
+        source = read_file(path, columns)
+        texts = {name: _strings(source, column) for name, column in zip(TEXT_COLUMNS, columns, strict=False)}
+    filled = [pc.not_equal(pc.utf8_trim_whitespace(column), "") for column in texts.values()]
+    rows = pa.table(texts).filter(filled[0] if len(filled) == 1 else pc.or_(*filled))
+    if not rows.num_rows:
+        raise DataError(f"{path.name} holds no text to count; give a file that does, or evidence.source=training")
+    ids = pa.array(range(rows.num_rows), pa.int64())
+    return rows.append_column("id", ids).append_column("label", pa.nulls(rows.num_rows, pa.int64()))
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return list(utf8_lines(path, path.name))
+    except OSError as error:
+        raise DataError(f"{path.name} cannot be read: {error.strerror or error}") from error
+
+
+def _strings(source: Source, column: str) -> pa.Array:
+    values = column_of(source, column)
+    if not pa.types.is_string(values.type):
+        raise DataError(f"{source.name}: {column!r} holds {values.type}, not text; name the text column in data.text")
+    return pc.fill_null(values, "")

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from statistics import median
+from typing import Any, cast
 
 import numpy as np
+import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
+from torch.utils.flop_counter import FlopCounterMode
 from transformers import PreTrainedModel
 
-from embfact.profiling.flops import RowFlops, row_flops
 from embfact.profiling.parts import Part
 from embfact.profiling.report import Report, Steps
-from embfact.profiling.throughput import Throughput
 from embfact.profiling.timeline import ASIDE, Timeline
 from embfact.system.resources import Stopwatch
+
+EVERY = 20  # optimizer steps between two looks at the speed of the machine
+PRODUCTS = 5  # matrix products at each
+CPU_SHAPE = (512, 384, 1536)  # 512 tokens through the first matrix of MiniLM's feed-forward part
+GPU_SHAPE = (4096, 4096, 4096)  # large enough to keep all of it busy
+_DTYPES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+
+# The shortest rows that every model takes: the polynomial through them is exact, whatever the lengths.
+_LENGTHS = (2, 3, 4)
 
 log = logging.getLogger(__name__)
 
@@ -104,3 +118,138 @@ class Profile:
             machine_flops=seen.machine_speed,
             product=seen.product,
         )
+
+
+@dataclass(frozen=True)
+class RowFlops:
+    """Operations of forward and backward pass over a row of n tokens: ``constant + linear n + quadratic n^2``.
+
+    Attributes:
+        constant: Those of a row of whatever length: pooler and head.
+        linear: Those of a token: the matrices of the encoder.
+        quadratic: Those of a pair of tokens: attention.
+    """
+
+    constant: float
+    linear: float
+    quadratic: float
+
+    def of(self, rows: int, tokens: int, squares: int) -> float:
+        """Operations of many rows.
+
+        Args:
+            rows: How many.
+            tokens: The sum of their lengths.
+            squares: The sum of the squares of their lengths.
+        """
+        return self.constant * rows + self.linear * tokens + self.quadratic * squares
+
+
+def row_flops(model: PreTrainedModel, row: np.ndarray) -> RowFlops:
+    """Count the matrix products of a step: a multiplication and an addition are two operations.
+
+    It is done on a copy on the CPU with plain attention, which hides nothing in a kernel: the model, its gradients and
+    the random numbers stay as they are. Only what needs a gradient has one, so a frozen part costs less. A table that
+    is projected in the course of the training is counted as it is now.
+
+    Args:
+        model: The classifier as it will be trained.
+        row: Token ids of any row with its special tokens, of which the first and the last are taken.
+
+    Returns:
+        The polynomial, exact for an encoder whose tokens all attend to each other.
+    """
+    twin = copy.deepcopy(model).cpu().eval()
+    cast(Any, twin).set_attn_implementation("eager")
+    short, middle, long = (_count(twin, [int(row[0])] * (n - 1) + [int(row[-1])]) for n in _LENGTHS)
+    quadratic = (long - 2 * middle + short) / 2
+    linear = middle - short - quadratic * (_LENGTHS[0] + _LENGTHS[1])
+    return RowFlops(short - linear * _LENGTHS[0] - quadratic * _LENGTHS[0] ** 2, linear, quadratic)
+
+
+def _count(model: PreTrainedModel, tokens: list[int]) -> int:
+    with torch.enable_grad(), FlopCounterMode(display=False) as counter:
+        ids = torch.tensor([tokens])
+        model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits.sum().backward()
+    model.zero_grad(set_to_none=True)
+    return int(counter.get_total_flops())
+
+
+class Throughput(Callback):
+    """Counts rows, tokens and padding of every batch, and times a matrix product between the steps.
+
+    The product is timed then and not before, since what a machine gives changes while it works. `Timeline` leaves out
+    what this takes.
+
+    Args:
+        timeline: Told of the device.
+
+    Attributes:
+        rows: Rows trained on.
+        tokens: Their tokens, without padding.
+        squares: The sum of the squares of their lengths.
+        cells: Their tokens with padding.
+        per_step: Rows of every optimizer step.
+        product: What is multiplied, in words.
+    """
+
+    def __init__(self, timeline: Timeline) -> None:
+        self.rows = self.tokens = self.squares = self.cells = 0
+        self.per_step: list[int] = []
+        self.product = ""
+        self._timeline = timeline
+        self._open = 0
+        self._operations = 0
+        self._matrices: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None = None
+        self._times: list[float] = []
+
+    @property
+    def machine_speed(self) -> float | None:
+        """Operations a second of the matrix product, the median of all; None before the first."""
+        return self._operations / median(self._times) if self._times else None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Make the matrices: on a CPU of float32, elsewhere in the precision of the training."""
+        device = trainer.strategy.root_device
+        self._timeline.on_device(device)
+        n, k, m = CPU_SHAPE if device.type == "cpu" else GPU_SHAPE
+        dtype = torch.float32 if device.type == "cpu" else _DTYPES.get(str(trainer.precision), torch.float32)
+        # No random numbers: those of the training stay as they are.
+        left, right, product = (torch.ones(shape, dtype=dtype, device=device) for shape in ((n, k), (k, m), (n, m)))
+        self._matrices = left, right, product
+        self._operations = 2 * n * k * m
+        self.product = f"{n} x {k} x {m} {str(dtype).removeprefix('torch.')}"
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Count a batch, and look at the machine if it is time to."""
+        mask = batch["attention_mask"]
+        lengths = mask.sum(dim=1)
+        self.rows += len(mask)
+        self.cells += mask.numel()
+        self.tokens += int(lengths.sum())
+        self.squares += int((lengths * lengths).sum())
+        self._open += len(mask)
+        if trainer.fit_loop._should_accumulate():
+            return
+        self.per_step.append(self._open)
+        self._open = 0
+        if len(self.per_step) % EVERY == 1:
+            self._look()
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Let go of the matrices."""
+        self._matrices = None
+
+    @torch.no_grad()
+    def _look(self) -> None:
+        if self._matrices is None:
+            return
+        left, right, product = self._matrices
+        with torch.autocast(left.device.type, enabled=False):
+            torch.mm(left, right, out=product)  # the first one finds other things in the caches
+            for _ in range(PRODUCTS):
+                start = self._timeline.now()
+                torch.mm(left, right, out=product)
+                self._times.append(self._timeline.now() - start)

@@ -20,7 +20,6 @@ from embfact.config.sections import RefactorizeConfig
 from embfact.embeddings.low_rank import LowRankEmbedding
 from embfact.factorization.base import Evidence, Factorization
 from embfact.models.table import dense_table
-from embfact.training.moments import carry_over
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +29,7 @@ class Refactorization(pl.Callback):
 
     A projection leaves the optimizer's state as it is: moments are means of gradients with respect to the entries of
     the table, which is still held dense and in the same coordinates. The swap to factors translates them; see
-    `embfact.training.moments`.
+    `embfact.training.refactorization`.
 
     Args:
         options: When to project.
@@ -135,3 +134,29 @@ class Refactorization(pl.Callback):
 
 def _table(module: pl.LightningModule) -> nn.Embedding:
     return cast(Any, module.model).get_input_embeddings()
+
+
+@torch.no_grad()
+def carry_over(optimizer: torch.optim.Optimizer, table: nn.Parameter, embedding: LowRankEmbedding) -> None:
+    """Give an AdamW the moments of the factors that take the place of a table; in its groups the caller puts them.
+
+    Args:
+        optimizer: An AdamW that trains `table`.
+        table: The table W, shape ``(V, H)``; the optimizer forgets it.
+        embedding: Its factors, in the dtype and on the device of the table.
+
+    Raises:
+        ValueError: If the optimizer does not train the table.
+    """
+    a, b, mean = embedding.factors.weight, embedding.projection.weight, embedding.mean
+    if not any(parameter is table for group in optimizer.param_groups for parameter in group["params"]):
+        raise ValueError("the optimizer does not train the table; leave it trainable until its factors take its place")
+    state = optimizer.state.pop(table, {})
+    if not state:  # a step that was skipped, as with the first scale of 16-bit gradients, has left nothing
+        return
+    m, v = state["exp_avg"], state["exp_avg_sq"]
+    moments = {a: (m @ b.T, v @ b.square().T), b: (a.T @ m, a.square().T @ v)}
+    if mean is not None:
+        moments[mean] = (m.sum(dim=0), v.sum(dim=0))
+    for parameter, (first, second) in moments.items():
+        optimizer.state[parameter] = {"step": state["step"].clone(), "exp_avg": first, "exp_avg_sq": second}

@@ -5,21 +5,29 @@ Runs that may be averaged share a group and a data set; `embfact.results.run_tab
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from embfact.formatting.typed import typed
-from embfact.results.dashboard.curves import read_curves
-from embfact.results.dashboard.facts import flat, share
 from embfact.results.dashboard.sweep import Sweep
 from embfact.results.dashboard.unrecorded import without_record
 from embfact.results.run_table import Row, Table
 from embfact.results.table.notes import sources, warnings
+from embfact.runs import curve
 from embfact.runs.listing import reason
 from embfact.runs.record import RunRecord, Sizes
 from embfact.runs.survey import RunState
+
+Leaf = tuple[Any, ...]  # (value,), or () where a run has no such key: null is a value too
+
+MOST_POINTS = 100
+Curve = tuple[list[int], list[float]]  # steps and values, equally many
 
 Values = dict[str, Any]
 # What the page shows elsewhere, or says twice (the hash is taken over a part of it); and where things lie
@@ -135,3 +143,78 @@ def _add_curves(runs: list[Values], places: Mapping[str, Path]) -> None:
         curves = read_curves(Path(directory)) if directory else {}
         if curves:
             run["curves"] = curves
+
+
+def read_curves(directory: Path) -> dict[str, Curve]:
+    """The curves of a run: ``train/loss``, ``selection/accuracy``.
+
+    Args:
+        directory: The run directory.
+
+    Returns:
+        Name -> at most `MOST_POINTS` points, evenly taken, the last one among them. Empty where there is no such file;
+        a line that is being written, and what is no number, is passed over.
+    """
+    # Thinned before they are read as numbers, which takes most of the time of 2,000 runs.
+    thinned = {name: _curve(filled) for name, filled in curve.read_curves(directory).items()}
+    return {name: found for name, found in thinned.items() if found}
+
+
+def _curve(filled: Sequence[tuple[str, str]]) -> Curve | None:
+    """One column against the steps; None where nothing of it is a number."""
+    stride = (len(filled) - 1) / (MOST_POINTS - 1)
+    kept = filled if stride <= 1 else [filled[round(point * stride)] for point in range(MOST_POINTS)]
+    points = [(int(step), value) for step, text in kept if step.isdecimal() and (value := _number(text)) is not None]
+    return ([step for step, _ in points], [value for _, value in points]) if points else None
+
+
+def _number(text: str) -> float | None:
+    """A number with the digits that a screen shows."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return float(f"{value:.4g}") if math.isfinite(value) else None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Documents as differences from what is usual.
+
+    Attributes:
+        keys: Dotted names.
+        usual: The commonest value of each key, in a list of its own; an empty list where most have no such key.
+        own: For each document the keys, by their place in `keys`, in which it is unlike the usual ones.
+    """
+
+    keys: tuple[str, ...]
+    usual: tuple[list[Any], ...]
+    own: tuple[dict[int, list[Any]], ...]
+
+
+def share(documents: Sequence[Mapping[str, Any]]) -> Facts:
+    """Take what is common out of documents.
+
+    Args:
+        documents: Nested mappings of values that JSON knows.
+    """
+    flats = [flat(document) for document in documents]
+    keys = tuple(dict.fromkeys(key for known in flats for key in known))
+    usual, own = [], tuple[dict[int, list[Any]], ...]({} for _ in flats)
+    for place, key in enumerate(keys):
+        leaves: list[Leaf] = [(known[key],) if key in known else () for known in flats]
+        texts = [json.dumps(leaf, sort_keys=True) for leaf in leaves]
+        commonest = Counter(texts).most_common(1)[0][0]
+        usual.append(json.loads(commonest))
+        for kept, text, leaf in zip(own, texts, leaves, strict=True):
+            if text != commonest:
+                kept[place] = list(leaf)
+    return Facts(keys, tuple(usual), own)
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Leaves of a nested mapping by dotted name; lists and empty mappings are leaves."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) and value else {prefix + name: value}
+    return found
