@@ -44,9 +44,9 @@ def compose(words: Sequence[str]) -> RunConfig:
         ConfigError: If it is not valid.
     """
     with hydra_session(CONF) as composer:
-        configs, faults = composer.configs([list(words)])
-    if faults:
-        raise ConfigError(faults)
+        configs, errors = composer.configs([list(words)])
+    if errors:
+        raise ConfigError(errors)
     return configs[0]
 
 

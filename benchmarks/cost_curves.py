@@ -100,7 +100,7 @@ def main() -> None:
     for measured in found:
         report(measured)
     if arguments.output:
-        from cost_picture import draw
+        from cost_plot import draw
 
         from embfact.results.plots.style import save
 

@@ -65,7 +65,7 @@ def signed(numbers: torch.Tensor, bits: int) -> torch.Tensor:
 def symmetric(numbers: torch.Tensor, scales: Iterable[torch.Tensor], low: int, high: int) -> torch.Tensor:
     """Codes times the best of some scales."""
     ways = []
-    for scale in (wish.half().float() for wish in scales):
+    for scale in (spec.half().float() for spec in scales):
         ways.append((numbers / torch.where(scale == 0, 1, scale)).round_().clamp_(low, high).mul_(scale))
     return best(numbers, ways)
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from embfact.system.quiet import end_quietly, watches
+from embfact.system.terminal import end_quietly, watches
 
 if __name__ == "__main__":
     if watches(sys.argv):

@@ -100,6 +100,6 @@ def test_whatever_is_typed_is_a_job_or_refused_in_words(words: list[str]) -> Non
     try:
         found = read_request(CONF, words, multirun=False).configs
     except ConfigError as error:
-        found = error.faults
+        found = error.errors
     assert found
     assert all(str(thing) for thing in found)

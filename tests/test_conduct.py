@@ -18,8 +18,8 @@ from embfact.runs.outcome import Outcome
 from embfact.runs.planned import PlannedRun
 from embfact.runs.record import RunRecord, write
 from embfact.runs.status import LOCK
-from embfact.sweep import waiting
-from embfact.sweep.waiting import wait_for
+from embfact.sweep import report as sweep_report
+from embfact.sweep.report import wait_for
 from embfact.system.signals import Interrupted, interruptible
 from tests.launchers.stand_in import planned
 from tests.lifecycle.made_up import held_elsewhere
@@ -28,7 +28,7 @@ from tests.records.conftest import make_values
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "LOOK_EVERY", 0.02)
+    monkeypatch.setattr(sweep_report, "LOOK_EVERY", 0.02)
 
 
 @pytest.fixture

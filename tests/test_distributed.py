@@ -134,10 +134,10 @@ class Unreadable:
 @pytest.mark.slow
 def test_what_fails_in_rank_0_is_not_blamed_on_others(tmp_path: Path) -> None:
     with (
-        pytest.raises(RuntimeError, match="my own fault"),
+        pytest.raises(RuntimeError, match="my own detail"),
         other_ranks(partial(time.sleep, 600), devices=2, directory=tmp_path, seed=0),
     ):
-        raise RuntimeError("my own fault")
+        raise RuntimeError("my own detail")
 
 
 LEADER = """

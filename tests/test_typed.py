@@ -19,11 +19,11 @@ from embfact.results.collect import Collected
 from embfact.results.dashboard.payload import payload
 from embfact.results.dashboard.sweep import Sweep
 from embfact.results.plots.points import lines
-from embfact.results.run_table import Table, build_table
+from embfact.results.result_table import ResultTable, build_table
 from embfact.results.table.render import FORMATS, render
-from embfact.results.table.request import Request
+from embfact.results.table.request import TableRequest
 from embfact.runs.record import RunRecord
-from embfact.search.plan import in_words
+from embfact.search.plan import describe_options
 from tests.records.conftest import make_values
 
 
@@ -74,15 +74,15 @@ def test_other_values_are_typed_too(value: Any, text: str) -> None:
 
 
 @pytest.fixture
-def clipped() -> Table:
+def clipped() -> ResultTable:
     """Runs that differ in an option of 1e10."""
     values = [make_values("svd", 64, options={"trainer": {"gradient_clip": clip}}) for clip in (1e10, 1.0)]
     return build_table(Collected(tuple(map(RunRecord.model_validate, values))))
 
 
-def test_tables_pictures_and_pages_print_it(clipped: Table) -> None:
+def test_tables_pictures_and_pages_print_it(clipped: ResultTable) -> None:
     for form in FORMATS:
-        for request in (Request(), Request(rows=("method", "setting"))):
+        for request in (TableRequest(), TableRequest(rows=("method", "setting"))):
             text = render(clipped, form, request).replace(r"\_", "_").replace(r"\allowbreak{}", "")
             assert "gradient_clip=1e10" in text
             assert "10000000000" not in text
@@ -98,10 +98,10 @@ def test_tables_pictures_and_pages_print_it(clipped: Table) -> None:
     ]
 
 
-def test_sizes_in_names_of_runs_and_answers_of_a_search(clipped: Table) -> None:
+def test_sizes_in_names_of_runs_and_answers_of_a_search(clipped: ResultTable) -> None:
     assert [str(SizeTarget(budget=share)) for share in (1.0, 0.1, 1e-05)] == ["b1.0", "b0.1", "b1e-05"]
     assert str(SizeTarget(energy=0.1 + 0.2)) == "e0.30000000000000004"
-    assert in_words({"optimizer.lr": 1.23456789e-4}) == "optimizer.lr=0.000123456789"
+    assert describe_options({"optimizer.lr": 1.23456789e-4}) == "optimizer.lr=0.000123456789"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import torch
 from pydantic import ValidationError
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from embfact.config.validation import faults_of
+from embfact.config.validation import errors_of
 from embfact.embeddings.layout import DEFAULT_GROUP, Storage, StorageFormat, StorageGroup
 from embfact.errors import UserError, nearest
 from embfact.factorization.base import BudgetUnit, Evidence, EvidenceKind, Method
@@ -154,7 +154,7 @@ def _method(method: str | Method, options: dict[str, Any]) -> Method:
     try:
         return kind.model_validate(options)
     except ValidationError as error:
-        raise UserError(f"{method}: " + ", and ".join(map(str, faults_of(error, kind)))) from None
+        raise UserError(f"{method}: " + ", and ".join(map(str, errors_of(error, kind)))) from None
 
 
 def _target(method: Method, size: dict[str, Any], unit: BudgetUnit) -> SizeTarget | None:

@@ -28,7 +28,7 @@ class DivergedError(UserError):
 
 
 @dataclass(frozen=True)
-class Fault:
+class ErrorDetail:
     """One thing wrong in a configuration.
 
     Attributes:
@@ -47,11 +47,11 @@ class Fault:
 
 
 class ConfigError(UserError):
-    """Every fault of a configuration, or of all configurations of a sweep, at once."""
+    """Every error of a configuration, or of all configurations of a sweep, at once."""
 
-    def __init__(self, faults: Iterable[Fault]):
-        self.faults: Sequence[Fault] = tuple(dict.fromkeys(faults))
-        super().__init__("\n".join(f"- {fault}" for fault in self.faults))
+    def __init__(self, errors: Iterable[ErrorDetail]):
+        self.errors: Sequence[ErrorDetail] = tuple(dict.fromkeys(errors))
+        super().__init__("\n".join(f"- {detail}" for detail in self.errors))
 
 
 def nearest(name: str, valid: Iterable[str], most: int = 3) -> str:

@@ -23,9 +23,9 @@ class Bad:
     """A kind of bad input.
 
     Attributes:
-        words: Overrides with one fault; they come after good ones.
+        words: Overrides with one error; they come after good ones.
         told: What the message must hold: the option, and what is valid.
-        sweep: Words that make it a sweep, where the fault may be one of the values; none where a sweep mends it.
+        sweep: Words that make it a sweep, where the detail may be one of the values; none where a sweep mends it.
     """
 
     words: tuple[str, ...]
@@ -308,11 +308,11 @@ def test_all_faults_are_told_at_once_and_each_once(train: Any, folder: Path) -> 
     words = ["seed=-1", "trainer.epochs=0", "task.dropout=2", "data=sst", "tags=[a,b]"]
     answer = train(*GOOD, *words, "rank=16,0", "factorization=svd,randm", "-m", cwd=folder)
     assert answer.code == 2
-    faults = [line for line in answer.err.splitlines() if line.startswith("- ")]
+    errors = [line for line in answer.err.splitlines() if line.startswith("- ")]
     assert "6 configuration errors" in answer.err
-    assert len(faults) == 6
+    assert len(errors) == 6
     for option in ("seed", "trainer.epochs", "task.dropout", "data has", "rank", "factorization has"):
-        assert sum(fault.startswith(f"- {option}") for fault in faults) == 1, option
+        assert sum(detail.startswith(f"- {option}") for detail in errors) == 1, option
     for remedy in ("sst2", "'random'"):
         assert remedy in answer.err
 

@@ -1,4 +1,4 @@
-"""Faults of the machine, made for real: each gives a clear line, loses no finished run, and a rerun completes."""
+"""Errors of the machine, made for real: each gives a clear line, loses no finished run, and a rerun completes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from embfact.cli.train import main, run_request
-from embfact.config.compose import Request, read_request
+from embfact.config.compose import RunRequest, read_request
 from embfact.factorization.random import Random
 from embfact.runs.record import read
 from embfact.runs.status import read_status
@@ -268,7 +268,7 @@ def test_three_runs_that_end_badly_cost_only_themselves(
 
     with monkeypatch.context() as patch:
         patch.setattr(Random, "fit", fails)
-        assert run_request(Request(tuple(six), multirun=True), conf) == 1
+        assert run_request(RunRequest(tuple(six), multirun=True), conf) == 1
     ended = [line.split(":", 1)[0] for line in capsys.readouterr().err.splitlines() if "traceback in" in line]
     assert sorted(ended) == ["diverged", "failed", "failed"]
     before = finished_at(tmp_path)

@@ -46,14 +46,14 @@ def fault_of(code: int, out: str, err: str, left: list[Path]) -> str:
 @pytest.mark.parametrize("seed", range(10))
 def test_thirty_words_alone_and_in_a_sweep(seed: int, conf: Path, train: Any, tmp_path: Path) -> None:
     grammar = Grammar(conf, seed)
-    faults: dict[str, str] = {}
+    errors: dict[str, str] = {}
     for _ in range(30):
         line = [grammar.word()]
         for words in (line, [*line, "-m"]):
             answer = train(*GOOD, *words, "plan=true", cwd=tmp_path)
-            if fault := fault_of(answer.code, answer.out, answer.err, list(tmp_path.iterdir())):
-                faults[" ".join(words)] = fault
-    assert faults == {}
+            if detail := fault_of(answer.code, answer.out, answer.err, list(tmp_path.iterdir())):
+                errors[" ".join(words)] = detail
+    assert errors == {}
 
 
 @pytest.mark.slow
@@ -79,5 +79,5 @@ def test_three_thousand_words_through_processes(conf: Path, tmp_path: Path) -> N
         return fault_of(done.returncode, done.stdout, done.stderr, list(folder.iterdir()))
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        faults = dict(zip(map(tuple, lines), pool.map(answer, range(len(lines))), strict=True))
-    assert {line: fault for line, fault in faults.items() if fault} == {}
+        errors = dict(zip(map(tuple, lines), pool.map(answer, range(len(lines))), strict=True))
+    assert {line: detail for line, detail in errors.items() if detail} == {}

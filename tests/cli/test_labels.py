@@ -13,7 +13,7 @@ import pytest
 
 from embfact.config.compose import read_request
 from embfact.data.text import load_text
-from embfact.runs.preflight import faults_of_run
+from embfact.runs.preflight import run_errors
 
 FILES = ["data=files", "data.selection_size=0", "checkpoint=last", "data.train_size=null", "data.eval_size=null"]
 SMALL = [*FILES, "factorization=none", "trainer.max_steps=1", "output_dir=runs"]
@@ -78,7 +78,7 @@ def test_equal_labels_are_one_class_in_every_file(given: Any, conf: Path, case: 
     *files, names, codes = SAME[case]
     words = given.words(*files)
     (config,) = read_request(conf, words, multirun=False).configs
-    assert faults_of_run(config) == []
+    assert run_errors(config) == []
     text = load_text(config.data, None)
     assert text.label_names == tuple(names)
     assert text.reports["validation"].column("label").to_pylist() == codes
@@ -166,7 +166,7 @@ def test_named_classes_have_the_order_of_their_names(
 ) -> None:
     words = [*given.words("csv", training, "csv", reported), f"data.label_names={names}"]
     (config,) = read_request(conf, words, multirun=False).configs
-    assert faults_of_run(config) == []
+    assert run_errors(config) == []
     assert load_text(config.data, None).reports["validation"].column("label").to_pylist() == codes
 
 
@@ -179,8 +179,8 @@ def test_a_sweep_over_files_is_refused_for_the_one_pair_that_does_not_go_togethe
     files = ["data.train_file=words.csv,codes.csv", "data.validation_file=valid.csv"]
     answer = train(*tiny, *SMALL, *files, "seed=0,1", "-m", cwd=tmp_path)
     assert (answer.code, answer.out) == (2, "")
-    (fault,) = answer.err.splitlines()[1:]
-    assert all(labels in fault for labels in ("0, 1, 2", "bad, good"))
+    (detail,) = answer.err.splitlines()[1:]
+    assert all(labels in detail for labels in ("0, 1, 2", "bad, good"))
     assert not (tmp_path / "runs").exists()
     # The same command goes on once the file is mended.
     write(tmp_path / "codes.csv", WORDS[::-1])
@@ -210,6 +210,6 @@ def test_a_file_of_an_unknown_kind_is_refused_before_a_sweep_starts(
     words = ["factorization=weighted_svd", "rank=8", "output_dir=runs", "seed=0,1", "-m"]
     answer = train(*tiny, *FILES, *files, *words, cwd=tmp_path)
     assert (answer.code, answer.out) == (2, "")
-    (fault,) = answer.err.splitlines()[1:]
-    assert all(part in fault for part in (option, name, told)), fault
+    (detail,) = answer.err.splitlines()[1:]
+    assert all(part in detail for part in (option, name, told)), detail
     assert not (tmp_path / "runs").exists()

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from embfact.profiling import profile as profiling
-from embfact.profiling.parts import Part
+from embfact.profiling.activities import Activity
 
-WORDS = ["rank=8", "trainer.max_steps=null", "trainer.epochs=2", "trainer.batch_size=20", "output_dir=runs"]
+DESCRIPTIONS = ["rank=8", "trainer.max_steps=null", "trainer.epochs=2", "trainer.batch_size=20", "output_dir=runs"]
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def run(train: Any, tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -
 
     def do(*words: str) -> tuple[str, Path]:
         folder = tmp_path_factory.mktemp("profile")
-        answer = train(*tiny, *WORDS, *words, cwd=folder)
+        answer = train(*tiny, *DESCRIPTIONS, *words, cwd=folder)
         assert answer.code == 0, answer
         (directory,) = folder.glob("runs/*/")
         return answer.out, directory
@@ -52,7 +52,7 @@ def shares_in(text: str) -> dict[str, float]:
 
 def test_the_table_is_printed_and_its_shares_make_a_whole(profiled: tuple[str, Path]) -> None:
     shares = shares_in(profiled[0])
-    assert list(shares) == [*Part, "total"]
+    assert list(shares) == [*Activity, "total"]
     assert shares.pop("total") == 100
     assert sum(shares.values()) == pytest.approx(100, abs=0.05 * len(shares))
     assert "tokens a second" in profiled[0]
@@ -64,10 +64,10 @@ def test_the_file_holds_seconds_shares_and_counts(profiled: tuple[str, Path]) ->
     assert content["schema_version"] == 1
     assert content["name"] == profiled[1].name
     seconds = content["seconds"]
-    assert seconds.keys() == {*Part, "total"}
-    assert sum(seconds[part] for part in Part) == pytest.approx(seconds["total"])
+    assert seconds.keys() == {*Activity, "total"}
+    assert sum(seconds[part] for part in Activity) == pytest.approx(seconds["total"])
     assert sum(content["shares"].values()) == pytest.approx(1)
-    for part in set(Part) - {Part.EVIDENCE, Part.LOGGING}:  # svd looks at nothing, and nobody logs
+    for part in set(Activity) - {Activity.EVIDENCE, Activity.LOGGING}:  # svd looks at nothing, and nobody logs
         assert seconds[part] > 0, part
     # Of the same run, but for the profiling itself.
     assert seconds["total"] <= record["seconds"]["total"]
@@ -110,7 +110,7 @@ def test_workers_leave_the_terminal_to_the_command(train: Any, tiny: list[str], 
     words = ["output_dir=runs", "rank=8", "baseline=false", "profile=true", "hydra/launcher=parallel", "-m"]
     answer = train(*tiny, *words, cwd=tmp_path)
     assert answer.code == 0, answer
-    assert list(shares_in(answer.out)) == [*Part, "total"]
+    assert list(shares_in(answer.out)) == [*Activity, "total"]
 
 
 def test_accumulated_batches_are_one_step(run: Callable[..., tuple[str, Path]]) -> None:

@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 from embfact.config.run_config import RunConfig
 from embfact.embeddings.layout import Storage
 from embfact.results.collect import Collected
-from embfact.results.run_table import build_table
+from embfact.results.result_table import build_table
 from embfact.runs.record import RunRecord, read
 
 V, H, RANK = 30522, 128, 8

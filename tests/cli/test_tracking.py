@@ -1,4 +1,4 @@
-"""Every run is a Weights & Biases run of its own, marked as it ended; a fault of W&B never stops a training."""
+"""Every run is a Weights & Biases run of its own, marked as it ended; an error of W&B never stops a training."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from embfact.results.dashboard.html import page
 from embfact.results.dashboard.payload import payload
 from embfact.results.dashboard.server import make_server
 from embfact.results.dashboard.sweep import read_sweep
-from embfact.results.table.latex_text import escape
+from embfact.results.table.latex import escape
 from tests.dashboard.made_up import HOSTILE, write_hostile, write_large, write_rates, write_run, write_small
 from tests.records.conftest import make_values
 

@@ -104,9 +104,9 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_what_goes_wrong_is_told_with_the_place(index: Index, fault: str) -> None:
-    path, reply, told = FAULTS[fault]
+@pytest.mark.parametrize("detail", FAULTS)
+def test_what_goes_wrong_is_told_with_the_place(index: Index, detail: str) -> None:
+    path, reply, told = FAULTS[detail]
     index.serve(CONTENT)
     index.replies[path] = reply
     message = reason(PipSettings(indexes=(index.url,)))

@@ -62,9 +62,9 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_what_is_no_such_release_leaves_nothing_behind(index: Index, tmp_path: Path, fault: str) -> None:
-    make, told = FAULTS[fault]
+@pytest.mark.parametrize("detail", FAULTS)
+def test_what_is_no_such_release_leaves_nothing_behind(index: Index, tmp_path: Path, detail: str) -> None:
+    make, told = FAULTS[detail]
     content, release = make()
     index.serve(content)
     with pytest.raises(DataError) as refused:

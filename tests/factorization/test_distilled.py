@@ -10,8 +10,7 @@ from scipy.optimize import minimize
 from embfact.embeddings.decoder import DecoderEmbedding
 from embfact.embeddings.layout import Part
 from embfact.embeddings.low_rank import LowRankEmbedding
-from embfact.factorization.distillation import distill, row_losses, starting_point
-from embfact.factorization.distilled import Distilled
+from embfact.factorization.distilled import Distilled, distill, row_losses, starting_point
 from embfact.factorization.svd import SVD
 from embfact.models.size import model_size
 from tests.storages import STORAGES

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
 from embfact.factorization.base import Evidence
-from embfact.factorization.group_svd import GroupSVD, doubling_sizes
-from embfact.factorization.grouping import exchange, group_by_order, refine, share_ranks
+from embfact.factorization.group_svd import GroupSVD, doubling_sizes, exchange, group_by_order, refine, share_ranks
 from embfact.factorization.token_counts import by_frequency
 from embfact.factorization.weighted_svd import WeightedSVD
 from embfact.models.size import model_size

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from embfact.embeddings.hashed import PRIME, hash_functions, hash_ids
 from embfact.embeddings.layout import Storage
 from embfact.factorization.base import Evidence
-from embfact.factorization.bucket_fitting import STEPS, fit_buckets
-from embfact.factorization.hashed import Hashed
+from embfact.factorization.hashed import STEPS, Hashed, fit_buckets
 
 
 def table_of(vocab_size, hidden_size, seed=0):

@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import adjusted_rand_score
 
-from embfact.factorization.projective_clustering import ProjectiveClustering
-from embfact.factorization.subspaces import assign, cluster_rows
+from embfact.factorization.projective_clustering import ProjectiveClustering, assign, cluster_rows
 from embfact.factorization.svd import SVD
 
 

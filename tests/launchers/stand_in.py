@@ -21,7 +21,7 @@ from embfact.runs.planned import PlannedRun
 from embfact.runs.status import LOCK, Status, write_status
 from embfact.sweep.planner import make_plan
 from embfact.system.lock import acquire
-from embfact.system.signals import Interrupted, held_back, interruptible, last_words
+from embfact.system.signals import Interrupted, held_back, interruptible, last_lines
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 NOTES = "notes.txt"
@@ -87,7 +87,7 @@ def _running(run: PlannedRun) -> ExitStack:
     tell(run)
     stack = ExitStack()
     stack.enter_context(lock)
-    stack.enter_context(last_words(lambda reason: tell(run, state="interrupted", message=reason)))
+    stack.enter_context(last_lines(lambda reason: tell(run, state="interrupted", message=reason)))
     return stack
 
 

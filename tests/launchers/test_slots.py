@@ -10,7 +10,7 @@ import pytest
 
 from embfact.config.compose import read_request
 from embfact.config.run_config import RunConfig
-from embfact.launchers.slots import Slot, faults, lay_out
+from embfact.launchers.slots import Slot, errors, lay_out
 from embfact.runs.accelerators import visible_gpus
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -44,7 +44,7 @@ def test_cores_are_divided_among_the_runs(
     slots = lay_out(runs, asked, cores, ())
     assert slots == [Slot(threads)] * count
     assert sum(slot.threads for slot in slots) <= cores
-    assert not faults({"runs": runs}, asked, cores, ())
+    assert not errors({"runs": runs}, asked, cores, ())
 
 
 def test_each_run_has_a_gpu_of_its_own():
@@ -76,8 +76,8 @@ def test_runs_on_the_cpu_leave_gpus_alone():
 def test_too_much_is_refused_with_the_remedy(
     options: dict[str, Any], words: list[str], cores: int, gpus: tuple[str, ...], parts: list[str]
 ):
-    (fault,) = faults(options, configs(2, *words), cores, gpus)
-    assert all(part in str(fault) for part in parts), str(fault)
+    (detail,) = errors(options, configs(2, *words), cores, gpus)
+    assert all(part in str(detail) for part in parts), str(detail)
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,10 @@ from embfact.system.signals import (
     Interrupted,
     answer,
     check,
+    describe_signal,
     held_back,
-    in_words,
     interruptible,
-    last_words,
+    last_lines,
     leave,
     requested,
     take_over,
@@ -91,7 +91,7 @@ def test_a_signal_is_raised_where_the_program_is(signum: int, code: int) -> None
     assert reached == []
     assert (caught.value.signum, caught.value.exit_code) == (signum, code)
     assert str(caught.value) == f"interrupted by {signal.Signals(signum).name}"
-    assert in_words(signum).startswith(str(caught.value))
+    assert describe_signal(signum).startswith(str(caught.value))
     # No handler of failures takes it for one.
     assert not isinstance(caught.value, Exception)
 
@@ -239,7 +239,7 @@ def test_what_a_library_has_installed_is_replaced_within_a_block_alone() -> None
 
 def test_last_words_are_for_a_process_that_has_to_be_ended() -> None:
     said: list[str] = []
-    with interruptible(), pytest.raises(Interrupted), last_words(said.append):
+    with interruptible(), pytest.raises(Interrupted), last_lines(said.append):
         signal.raise_signal(signal.SIGTERM)
     assert said == []
 
@@ -257,7 +257,7 @@ def test_a_program_that_does_not_come_back_is_ended_in_time(signum: int, code: i
         "def fail(reason): raise RuntimeError\n"
         "def say(reason): print(reason, flush=True)\n"
         "threading.Timer(0.3, ready).start()\n"  # when it is stuck already
-        f"with interruptible(), last_words(say), last_words(fail):\n    {STUCK[signum]}\n",
+        f"with interruptible(), last_lines(say), last_lines(fail):\n    {STUCK[signum]}\n",
         grace=1.0,
     )
     process.send_signal(signum)
@@ -267,7 +267,7 @@ def test_a_program_that_does_not_come_back_is_ended_in_time(signum: int, code: i
     assert 0.9 < time.monotonic() - began < 3.0
     # The words of one that fails cost the other ones nothing.
     assert out == f"interrupted: ended by 1 seconds after {signal.Signals(signum).name}\n"
-    assert f"embfact: {in_words(signum)}" in err
+    assert f"embfact: {describe_signal(signum)}" in err
     assert "Traceback" not in err
 
 
@@ -281,7 +281,7 @@ def test_five_seconds_are_promised() -> None:
 
 
 TWICE = (
-    "with interruptible(), last_words(lambda reason: print(reason, flush=True)), held_back():\n"
+    "with interruptible(), last_lines(lambda reason: print(reason, flush=True)), held_back():\n"
     "    ready()\n"
     "    while requested() is None: time.sleep(0.01)\n"
     "    ready(); time.sleep(60)\n"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from embfact.profiling.parts import Part
+from embfact.profiling.activities import Activity
 from embfact.profiling.report import FILE_NAME, Report, Steps, read_report
 
 STEPS = Steps(
@@ -26,7 +26,7 @@ STEPS = Steps(
     machine_flops=6e10,
     product="512 x 384 x 1536 float32",
 )
-SECONDS = dict.fromkeys(Part, 0.0) | {Part.FORWARD: 10.0, Part.BACKWARD: 5.0, Part.LOADING: 25.0}
+SECONDS = dict.fromkeys(Activity, 0.0) | {Activity.FORWARD: 10.0, Activity.BACKWARD: 5.0, Activity.LOADING: 25.0}
 REPORT = Report("a-run", SECONDS, STEPS)
 
 
@@ -41,7 +41,7 @@ def test_the_text_says_them() -> None:
     lines = REPORT.as_text().split("\n")
     assert [cell.strip() for cell in lines[0].split("|")] == ["", "part", "what is in it", "seconds", "share", ""]
     cells = {line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[3:5]] for line in lines[2:14]}
-    assert list(cells) == [*Part, "total"]
+    assert list(cells) == [*Activity, "total"]
     assert cells["loading"] == ["25.00", "62.5%"]
     assert cells["total"] == ["40.00", "100.0%"]
     assert "450 tokens a second without padding (9,000 tokens in 20.0 s, 10 steps)" in REPORT.as_text()

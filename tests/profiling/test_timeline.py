@@ -10,7 +10,7 @@ import pytest
 import torch
 from pytorch_lightning.loggers import CSVLogger
 
-from embfact.profiling.parts import Part
+from embfact.profiling.activities import Activity
 from embfact.profiling.timeline import ASIDE, EPOCH, Timeline
 
 
@@ -47,7 +47,7 @@ class Played(Timeline):
             pass
 
     @property
-    def found(self) -> dict[Part, float]:
+    def found(self) -> dict[Activity, float]:
         return {part: seconds for part, seconds in self.seconds.items() if seconds}
 
 
@@ -70,12 +70,12 @@ def test_the_own_time_of_an_action_is_without_that_of_those_within_it(timeline: 
             timeline.play("[LightningModule]SequenceClassification.configure_gradient_clipping", 1024)
         timeline.play("[Callback]LearningCurve.on_train_batch_end", 2048)
     assert timeline.found == {
-        Part.OTHER: 1 + 2 + 4,
-        Part.DATA: 8 + 16,
-        Part.OPTIMIZER: 32 + 64 + 1024,
-        Part.FORWARD: 128,
-        Part.BACKWARD: 256,
-        Part.LOGGING: 512 + 2048,
+        Activity.OTHER: 1 + 2 + 4,
+        Activity.DATA: 8 + 16,
+        Activity.OPTIMIZER: 32 + 64 + 1024,
+        Activity.FORWARD: 128,
+        Activity.BACKWARD: 256,
+        Activity.LOGGING: 512 + 2048,
     }
     assert timeline.step_seconds == 4 + 8 + 16 + 32 + 64 + 128 + 256 + 512 + 1024 + 2048
 
@@ -92,14 +92,14 @@ def test_all_that_happens_while_held_out_rows_are_scored_belongs_to_that(timelin
         timeline.play("[Callback]_Patience{'monitor': 'selection/f1', 'mode': 'max'}.on_validation_end", 128)
         timeline.play("[Strategy]SingleDeviceStrategy.on_validation_end", 256)
         timeline.tick(512)
-    assert timeline.found == {Part.HELD_OUT: 511, Part.OTHER: 512}
+    assert timeline.found == {Activity.HELD_OUT: 511, Activity.OTHER: 512}
     assert timeline.step_seconds == 512
 
 
 def test_projections_are_factorization_and_no_step(timeline: Played) -> None:
     with timeline.within("fit"), timeline.within(EPOCH):
         timeline.play("[Callback]Refactorization.on_train_batch_end", 1)
-    assert timeline.found == {Part.FACTORIZATION: 1}
+    assert timeline.found == {Activity.FACTORIZATION: 1}
     assert timeline.step_seconds == 0
 
 
@@ -108,7 +108,7 @@ def test_profiling_itself_is_left_out(timeline: Played) -> None:
     counting = timeline.within("[Callback]Throughput.on_train_batch_end", before=4)
     with timeline.within("fit"), timeline.within(EPOCH, before=2), counting:
         timeline.play("[Strategy]SingleDeviceStrategy.backward", 8)
-    assert timeline.found == {Part.OTHER: 2}
+    assert timeline.found == {Activity.OTHER: 2}
     assert timeline.left_out == 1 + 4 + 8
 
 
@@ -116,7 +116,7 @@ def test_time_outside_of_all_actions_is_nobodys(timeline: Played) -> None:
     timeline.play("fit", 1)
     timeline.tick(2)
     timeline.play("fit", 4)
-    assert timeline.found == {Part.OTHER: 5}
+    assert timeline.found == {Activity.OTHER: 5}
 
 
 def test_an_action_that_fails_is_closed(timeline: Played) -> None:
@@ -125,7 +125,7 @@ def test_an_action_that_fails_is_closed(timeline: Played) -> None:
         raise KeyError
     timeline.tick(2)
     timeline.play("fit", 4)
-    assert timeline.found == {Part.BACKWARD: 1, Part.OTHER: 4}
+    assert timeline.found == {Activity.BACKWARD: 1, Activity.OTHER: 4}
 
 
 def test_loggers_are_counted_and_afterwards_as_they_were(timeline: Played, tmp_path: Any) -> None:
@@ -138,7 +138,7 @@ def test_loggers_are_counted_and_afterwards_as_they_were(timeline: Played, tmp_p
         for step in range(3):
             logger.log_metrics({"loss": 1.0}, step=step)
     logger.log_metrics({}, 3)
-    assert timeline.found == {Part.LOGGING: 9}
+    assert timeline.found == {Activity.LOGGING: 9}
     assert timeline.step_seconds == 6  # without the first, which may have had to open something
     assert "log_metrics" not in vars(logger)
 
@@ -154,7 +154,7 @@ def test_the_device_is_waited_for_at_every_look_at_the_clock(timeline: Played, m
     with timeline.within("fit"):
         timeline.play("[Strategy]SingleDeviceStrategy.training_step", 0)
     # What was still to be done when an action began, or ended, belongs to what was going on until then.
-    assert timeline.found == {Part.OTHER: 2, Part.FORWARD: 1}
+    assert timeline.found == {Activity.OTHER: 2, Activity.FORWARD: 1}
     timeline.on_device(torch.device("cpu"))
     timeline.play("fit", 0)
-    assert timeline.found == {Part.OTHER: 2, Part.FORWARD: 1}
+    assert timeline.found == {Activity.OTHER: 2, Activity.FORWARD: 1}

@@ -12,7 +12,7 @@ from embfact.config.compose import read_request
 from embfact.config.run_config import RunConfig
 from embfact.results.collect import Collected
 from embfact.results.comparable import OWN, group_of, terms
-from embfact.results.run_table import Row, Table, build_table
+from embfact.results.result_table import ResultTable, Row, build_table
 from embfact.results.table.notes import sources, warnings
 from embfact.runs.identity import science
 from embfact.runs.record import RunRecord
@@ -45,11 +45,11 @@ def tuned(run: RunRecord, lr: float, trials: int = 12) -> RunRecord:
     return run.model_copy(update=chosen | {"hash": f"{abs(hash((run.hash, lr, trials))):064x}"[-64:]})
 
 
-def table_of(*runs: RunRecord) -> Table:
+def table_of(*runs: RunRecord) -> ResultTable:
     return build_table(Collected(tuple(runs)))
 
 
-def dense_of(table: Table, row: Row) -> Row | None:
+def dense_of(table: ResultTable, row: Row) -> Row | None:
     return table.dense_of(row, table.columns[0])
 
 

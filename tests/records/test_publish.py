@@ -9,7 +9,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from embfact.results.collect import find_records
 from embfact.runs.publish import publish, published_records
 from embfact.runs.record import read, write
-from embfact.system.remote import RemoteError, fault_of_url
+from embfact.system.remote import RemoteError, url_error
 
 
 class Flaky(MemoryFileSystem):
@@ -161,8 +161,8 @@ def test_records_are_collected_from_urls_and_directories_together(make, url, tmp
     ],
 )
 def test_a_url_that_cannot_work_is_told_before_anything_is_started(url, words):
-    assert words in str(fault_of_url("output_url", url))
+    assert words in str(url_error("output_url", url))
 
 
 def test_a_url_that_works_has_no_fault(url):
-    assert fault_of_url("output_url", url) is None
+    assert url_error("output_url", url) is None

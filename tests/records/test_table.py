@@ -8,7 +8,7 @@ import pytest
 
 from embfact.embeddings.layout import Storage
 from embfact.results.collect import Collected
-from embfact.results.run_table import build_table
+from embfact.results.result_table import build_table
 from embfact.results.table.notes import sources, warnings
 
 

@@ -12,7 +12,7 @@ from embfact.report.write import findings
 from embfact.results.dashboard.payload import payload
 from embfact.results.dashboard.sweep import Sweep as DashboardSweep
 from embfact.results.plots import pareto, retention
-from embfact.results.run_table import Table
+from embfact.results.result_table import ResultTable
 from embfact.results.statistics.outcomes import Outcomes
 from embfact.results.statistics.table_statistics import table_statistics
 from embfact.results.table.cells import UNDEFINED
@@ -76,7 +76,7 @@ def test_each_method_is_held_against_the_dense_runs_of_its_kind_in_every_view(tw
     assert sorted(group["setting"] for group in groups if group["dense"]) == sorted(methods)
 
 
-def write_lone(folder: Path) -> Table:
+def write_lone(folder: Path) -> ResultTable:
     """Dense at one learning rate, and svd at another one."""
     made = Sweep(folder)
     made.add(scored(0.542), **DENSE, options=OPTIONS["lr"][0])

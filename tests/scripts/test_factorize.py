@@ -371,7 +371,7 @@ BAD = {
 
 @pytest.fixture
 def folder(bert: Path, tmp_path: Path) -> Path:
-    """Files and model directories with one fault each."""
+    """Files and model directories with one error each."""
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "notes.txt").write_text("mine")

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from embfact.results.collect import Collected
-from embfact.results.run_table import Table, build_table
+from embfact.results.result_table import ResultTable, build_table
 from embfact.results.statistics.compare import Comparison
 from embfact.results.statistics.components import Components
 from embfact.results.statistics.metrics import plain_metric
@@ -73,6 +73,6 @@ class Sweep:
         return place
 
     @property
-    def table(self) -> Table:
+    def table(self) -> ResultTable:
         """The table of all runs."""
         return build_table(Collected(tuple(self.records), (), self.places))

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from embfact.results.collect import find_records
-from embfact.results.run_table import build_table
+from embfact.results.result_table import build_table
 from embfact.results.statistics.outcomes import outcomes
 
 FILE = Path(__file__).with_name("real_seeds.npz")

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from embfact.results.collect import Collected
-from embfact.results.run_table import build_table
+from embfact.results.result_table import build_table
 from embfact.results.table.render import render
-from embfact.results.table.request import Request
+from embfact.results.table.request import TableRequest
 from embfact.runs.record import RunRecord
 from tests.records.conftest import make_values
 
@@ -37,7 +37,7 @@ class Page(HTMLParser):
 def page(request=None, **values):
     runs = [make_values("none", None, **values), *(make_values("svd", 64, seed, **values) for seed in range(2))]
     table = build_table(Collected(tuple(map(RunRecord.model_validate, runs))))
-    return Page(render(table, "html", request or Request()))
+    return Page(render(table, "html", request or TableRequest()))
 
 
 @given(st.text(min_size=1).filter(str.strip))
@@ -48,13 +48,15 @@ def test_a_name_from_a_configuration_is_text(name):
 
 def test_a_script_in_a_name_or_a_caption_is_text():
     evil = "<img src=x onerror=alert(1)>"
-    found = page(Request(rows=("method",), caption=evil, label='"><script>'), data=evil)
+    found = page(TableRequest(rows=("method",), caption=evil, label='"><script>'), data=evil)
     assert not {"img", "script"} & set(found.tags)
     assert evil in found.words
 
 
 def test_every_line_fills_every_column():
-    found = page(Request(rows=("method", "rank"), columns=("params", "bytes", "model_params", "dataset", "metric")))
+    found = page(
+        TableRequest(rows=("method", "rank"), columns=("params", "bytes", "model_params", "dataset", "metric"))
+    )
     assert len(set(found.rows)) == 1
     assert len(found.rows) == 2 + 2
 

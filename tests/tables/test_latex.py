@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from embfact.errors import ConfigError
 from embfact.results.collect import Collected
-from embfact.results.run_table import build_table
+from embfact.results.result_table import build_table
 from embfact.results.table.latex import escape
 from embfact.results.table.render import render
-from embfact.results.table.request import Request
+from embfact.results.table.request import TableRequest
 from embfact.runs.record import RunRecord
 from tests.records.conftest import make_values
 
@@ -49,14 +49,14 @@ def sweep(tasks):
 @pytest.mark.parametrize(
     ("tasks", "request_"),
     [
-        (["sst2"], Request()),
-        (["sst2", "cola"], Request()),
-        (list(TASKS), Request()),
-        (["sst2"], Request(rows=("method",), columns=("rank",), caption="Accuracy on SST-2.")),
-        (list(TASKS), Request(rows=("method", "rank"), columns=("params", "dataset"), stat="mean")),
-        (list(TASKS), Request(rows=("method", "rank"), columns=("model_bytes", "dataset", "metric", "glue"))),
-        (list(TASKS), Request(layout="albert_table3")),
-        (list(TASKS), Request(layout="bert_table1")),
+        (["sst2"], TableRequest()),
+        (["sst2", "cola"], TableRequest()),
+        (list(TASKS), TableRequest()),
+        (["sst2"], TableRequest(rows=("method",), columns=("rank",), caption="Accuracy on SST-2.")),
+        (list(TASKS), TableRequest(rows=("method", "rank"), columns=("params", "dataset"), stat="mean")),
+        (list(TASKS), TableRequest(rows=("method", "rank"), columns=("model_bytes", "dataset", "metric", "glue"))),
+        (list(TASKS), TableRequest(layout="albert_table3")),
+        (list(TASKS), TableRequest(layout="bert_table1")),
     ],
 )
 def test_it_compiles_to_one_page(tmp_path, tasks, request_):
@@ -74,7 +74,7 @@ def test_it_compiles_to_one_page(tmp_path, tasks, request_):
 
 
 def test_deviations_stand_in_a_column_of_their_own_beside_aligned_figures():
-    lines = render(sweep({"sst2": "accuracy"}), "latex", Request(rows=("method",), columns=("rank",))).splitlines()
+    lines = render(sweep({"sst2": "accuracy"}), "latex", TableRequest(rows=("method",), columns=("rank",))).splitlines()
     assert r"\begin{tabular}{@{}lS[table-format=2.1]@{}lS[table-format=2.1]@{}lS[table-format=2.1]@{}l@{}}" in lines
     assert r"method & \multicolumn{2}{c}{r=32} & \multicolumn{2}{c}{r=64} & \multicolumn{2}{c}{r=128} \\" in lines
 
@@ -132,7 +132,7 @@ def test_no_row_begins_with_what_a_rule_or_the_end_of_a_row_takes_for_its_argume
     runs += [make_values("svd", 64, data="sst2", options={"optimizer": {"lr": name}})]
     table = build_table(Collected(tuple(map(RunRecord.model_validate, runs))))
     columns = tuple(field for field in ("dataset", "method", "setting") if field not in rows)
-    lines = tex_lines(render(table, "latex", Request(rows=rows, columns=columns)))
+    lines = tex_lines(render(table, "latex", TableRequest(rows=rows, columns=columns)))
     assert not [line for line in lines if line.lstrip().startswith(("[", "*"))]
     assert any(line.lstrip().startswith(r"{}" + name.strip()[0]) or name.strip() in line for line in lines)
 
@@ -156,9 +156,9 @@ def test_characters_that_pdflatex_does_not_print_are_told_in_a_comment(name, tol
 def test_a_label_that_latex_would_take_for_something_else_is_refused(label):
     table = build_table(Collected((RunRecord.model_validate(make_values()),)))
     with pytest.raises(ConfigError, match="--label"):
-        render(table, "latex", Request(label=label))
-    assert r"\label{tab:sst-2_a.b}" in render(table, "latex", Request(label="tab:sst-2_a.b"))
-    assert r"\label" not in render(table, "latex", Request(label=""))
+        render(table, "latex", TableRequest(label=label))
+    assert r"\label{tab:sst-2_a.b}" in render(table, "latex", TableRequest(label="tab:sst-2_a.b"))
+    assert r"\label" not in render(table, "latex", TableRequest(label=""))
 
 
 HOSTILE = ["[draft] 50% & more", "*a_b^c~d\\e{f}$g#h", "say \"a\" -- ``b'' ,,c", "a|b <c> ?`d", "naïve \u2013 Größe"]
@@ -175,7 +175,7 @@ GERMAN = DOCUMENT.replace(
 def test_names_that_begin_with_a_bracket_or_a_star_are_printed_whole(tmp_path, document, rows):
     runs = [make_values(method, 64, data=data) for method in ("[mine]", "*best", "svd") for data in HOSTILE]
     table = build_table(Collected(tuple(map(RunRecord.model_validate, runs))))
-    text = render(table, "latex", Request(rows=rows, columns=("metric",), caption=" ".join(HOSTILE)))
+    text = render(table, "latex", TableRequest(rows=rows, columns=("metric",), caption=" ".join(HOSTILE)))
     (tmp_path / "table.tex").write_text(document % text)
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "table.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from embfact.results.collect import Collected
-from embfact.results.run_table import build_table
+from embfact.results.result_table import build_table
 from embfact.results.table.cells import UNDEFINED
 from embfact.results.table.fields import SIZE_FIELDS
 from embfact.results.table.layouts import LAYOUTS, Task
 from embfact.results.table.render import render
-from embfact.results.table.request import Request
+from embfact.results.table.request import TableRequest
 
 CONF = Path(__file__).parents[2] / "conf" / "data"
 ELSEWHERE = {"squad", "squad_v2", "race"}  # of ALBERT's table; embfact does not train them
@@ -27,7 +27,7 @@ def glue(make):
 
 
 def lines(runs, layout):
-    text = render(build_table(Collected(tuple(runs))), request=Request(layout=layout, bold="none"))
+    text = render(build_table(Collected(tuple(runs))), request=TableRequest(layout=layout, bold="none"))
     return [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line[:1] == "|"], text
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from embfact.results.collect import Collected
-from embfact.results.run_table import build_table
+from embfact.results.result_table import build_table
 from embfact.results.table.notes import sources, warnings
 from embfact.results.table.render import render
 

@@ -6,11 +6,11 @@ import pytest
 
 from embfact.errors import ConfigError
 from embfact.results.collect import Collected
-from embfact.results.run_table import build_table
+from embfact.results.result_table import build_table
 from embfact.results.table.cells import UNDEFINED
 from embfact.results.table.fill import fill
 from embfact.results.table.plan import plan
-from embfact.results.table.request import Request
+from embfact.results.table.request import TableRequest
 
 
 def accuracy(value, split="validation", metric="accuracy"):
@@ -32,14 +32,14 @@ def sweep(make):
 
 def shown(table, **request):
     """The printed words: heading, then lines."""
-    request = Request(bold="none", **request)
+    request = TableRequest(bold="none", **request)
     grid = fill(table, plan(table, request), request)
     return [heading.text for heading in grid.headings], [[cell.main for cell in line] for line in grid.lines]
 
 
 def refused(table, **request):
     with pytest.raises(ConfigError) as told:
-        plan(table, Request(**request))
+        plan(table, TableRequest(**request))
     return str(told.value)
 
 

@@ -10,10 +10,10 @@ import pytest
 
 from embfact.formatting.numbers import short
 from embfact.results.collect import Collected
-from embfact.results.run_table import build_table
+from embfact.results.result_table import build_table
 from embfact.results.table.cells import UNDEFINED, rank_range
 from embfact.results.table.render import render
-from embfact.results.table.request import Request
+from embfact.results.table.request import TableRequest
 
 
 @pytest.fixture
@@ -145,7 +145,7 @@ def test_splits_are_named_where_there_are_several(make):
     assert row[-3:-1] == ["80.0", "70.0"]
 
 
-BY_DATA = Request(rows=("dataset", "method"), columns=("metric",), bold="none")
+BY_DATA = TableRequest(rows=("dataset", "method"), columns=("metric",), bold="none")
 
 
 def test_names_cannot_break_out_of_markdown_or_latex(make):
@@ -170,7 +170,7 @@ FORMULAS = ['=HYPERLINK("http://x","y")', "+1+cmd", "-2+3", "@SUM(A1)", "\t=1", 
 
 
 @pytest.mark.parametrize("name", FORMULAS)
-@pytest.mark.parametrize("request_", [Request(), Request(rows=("dataset", "method"), columns=("metric",))])
+@pytest.mark.parametrize("request_", [TableRequest(), TableRequest(rows=("dataset", "method"), columns=("metric",))])
 def test_no_name_is_a_formula_of_a_spreadsheet(make, name, request_):
     metrics = {"validation": {"matthews": -0.25}}
     table = build_table(Collected((make("svd", data=name, metrics=metrics),)))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from embfact.errors import UserError
-from embfact.results.run_table import build_table
+from embfact.results.result_table import build_table
 from embfact.results.wandb import runs
 from embfact.results.wandb.runs import collected
 from embfact.results.wandb.values import RECORD, outcome

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from embfact.analysis.analyse import Analysis
 from embfact.analysis.figures import TableFigures
-from embfact.analysis.pictures import pictures
+from embfact.analysis.plots import pictures
 from embfact.analysis.request import JSON_FILE
 from embfact.analysis.summary import Grid, grids, markdown, notes
 from embfact.results.plots.style import save
@@ -79,7 +79,7 @@ def page(analysis: Analysis, pictures: Mapping[str, str]) -> str:
 
     Args:
         analysis: The figures.
-        pictures: SVG documents by the names that `embfact.analysis.pictures` gives them.
+        pictures: SVG documents by the names that `embfact.analysis.plots` gives them.
     """
     title = f"{analysis.model}: what factorizations leave of its token table"
     first, *others = grids(analysis)

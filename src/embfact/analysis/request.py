@@ -13,10 +13,10 @@ from typing import Any
 
 from embfact.compression.factorize_request import Job, read_factorize_request
 from embfact.config.run_config import RunConfig
-from embfact.errors import ConfigError, Fault, UserError
+from embfact.errors import ConfigError, ErrorDetail, UserError
 from embfact.factorization.base import Factorization
 from embfact.runs.finished_run import FinishedRun, open_run
-from embfact.runs.preflight import faults_of_run
+from embfact.runs.preflight import run_errors
 
 JSON_FILE = "analysis.json"
 
@@ -63,13 +63,13 @@ def read_analysis_request(conf_dir: Path, subjects: Sequence[str], output: Path,
         words: Words to name, with commas between them, or None.
 
     Raises:
-        ConfigError: With every fault found.
+        ConfigError: With every error found.
     """
-    faults = _faults_of_output(output)
+    errors = _output_errors(output)
     named = None if words is None else tuple(dict.fromkeys(filter(None, map(str.strip, words.split(",")))))
     if named == ():
-        faults.append(
-            Fault("--words names no word", repr(words), "give words with commas between them, or leave it out")
+        errors.append(
+            ErrorDetail("--words names no word", repr(words), "give words with commas between them, or leave it out")
         )
     directories = [Path(subject) for subject in subjects if "=" not in subject]
     jobs: tuple[Job, ...] = ()
@@ -80,47 +80,49 @@ def read_analysis_request(conf_dir: Path, subjects: Sequence[str], output: Path,
             jobs, skipped = _read_jobs(conf_dir, subjects)
         elif extra := " ".join(subject for subject in subjects if "=" in subject):
             remedy = "leave this out, or give the words of a model alone"
-            faults.append(Fault("a finished run has its own model, method and data", extra, remedy))
+            errors.append(ErrorDetail("a finished run has its own model, method and data", extra, remedy))
         else:
             runs = _read_runs(directories)
     except ConfigError as error:
-        faults += error.faults
-    if faults:
-        raise ConfigError(faults)
+        errors += error.errors
+    if errors:
+        raise ConfigError(errors)
     return AnalysisRequest(jobs, runs, output, named, skipped)
 
 
 def _read_jobs(conf_dir: Path, words: Sequence[str]) -> tuple[tuple[Job, ...], tuple[str, ...]]:
     if own := [word for word in words if word.partition("=")[0] in ("output", "table")]:
-        raise ConfigError([Fault("a word of scripts/factorize.py", " ".join(own), "give --output DIR here")])
+        raise ConfigError([ErrorDetail("a word of scripts/factorize.py", " ".join(own), "give --output DIR here")])
     request = read_factorize_request(conf_dir, words, multirun=True)
     return request.jobs, request.skipped
 
 
 def _read_runs(directories: Sequence[Path]) -> tuple[TrainedRun, ...]:
     runs: list[TrainedRun] = []
-    faults: list[Fault] = []
+    errors: list[ErrorDetail] = []
     for directory in dict.fromkeys(directories):
         try:
             run = open_run(directory)
             runs.append(TrainedRun(run, _config_of(run)))
         except UserError as error:
-            faults.append(Fault(str(error)))
-    faults += [fault for run in runs for fault in faults_of_run(run.config) if not fault.what.startswith("output_dir")]
-    faults += _differences(runs)
-    if faults:
-        raise ConfigError(faults)
+            errors.append(ErrorDetail(str(error)))
+    errors += [detail for run in runs for detail in run_errors(run.config) if not detail.what.startswith("output_dir")]
+    errors += _differences(runs)
+    if errors:
+        raise ConfigError(errors)
     return tuple(runs)
 
 
-def _differences(runs: Sequence[TrainedRun]) -> list[Fault]:
+def _differences(runs: Sequence[TrainedRun]) -> list[ErrorDetail]:
     """Runs that cannot stand on one page: there is one dense table on it, and one text to count."""
     records = [one.run.record for one in runs]
     rows = {f"{one.run.record.data.fingerprint} {one.config.data!r} {one.config.evidence.source}" for one in runs}
     parts: dict[str, set[Any]] = {"backbone": {record.model.fingerprint for record in records}, "data": rows}
     names = ", ".join(record.name for record in records)
     remedy = "give runs of one backbone that were trained on the same rows, and a command for each of them"
-    return [Fault(f"the runs differ in their {part}", names, remedy) for part, own in parts.items() if len(own) > 1]
+    return [
+        ErrorDetail(f"the runs differ in their {part}", names, remedy) for part, own in parts.items() if len(own) > 1
+    ]
 
 
 def _config_of(run: FinishedRun) -> RunConfig:
@@ -129,7 +131,7 @@ def _config_of(run: FinishedRun) -> RunConfig:
     try:
         config = RunConfig.parse(run.record.config)
     except ConfigError as error:
-        raise UserError(f"the run {name} was written by another embfact ({error.faults[0]}); train it again") from None
+        raise UserError(f"the run {name} was written by another embfact ({error.errors[0]}); train it again") from None
     if config.model.architecture is not None and config.model.from_run is None:
         remedy = "give a run of a pretrained backbone"
         raise UserError(
@@ -142,13 +144,13 @@ def _config_of(run: FinishedRun) -> RunConfig:
     return config.model_copy(update={"paths": config.paths.model_copy(update={"data_dir": data_dir})})
 
 
-def _faults_of_output(output: Path) -> list[Fault]:
+def _output_errors(output: Path) -> list[ErrorDetail]:
     """An output that is something else, or could not be written, is refused before the work."""
     path, remedy = output.absolute(), "give the name of a new folder"
     if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        return [Fault("--output is not in a folder that may be written to", str(output), remedy)]
+        return [ErrorDetail("--output is not in a folder that may be written to", str(output), remedy)]
     if path.exists() and not path.is_dir():
-        return [Fault("--output is a file", str(output), remedy)]
+        return [ErrorDetail("--output is a file", str(output), remedy)]
     if path.is_dir() and any(path.iterdir()) and not (path / JSON_FILE).is_file():
-        return [Fault(f"--output holds something else than an analysis (no {JSON_FILE})", str(output), remedy)]
+        return [ErrorDetail(f"--output holds something else than an analysis (no {JSON_FILE})", str(output), remedy)]
     return []

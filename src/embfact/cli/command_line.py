@@ -63,7 +63,7 @@ def answer(program: str, work: Callable[[], None]) -> int:
     try:
         work()
     except (UserError, OSError) as error:
-        lines = _words(error).splitlines()
+        lines = _describe(error).splitlines()
         if len(lines) > MOST_LINES:
             lines = [*lines[: MOST_LINES - 1], f"... and {len(lines) - MOST_LINES + 1} more"]
         print("\n".join([f"{program}: {lines[0]}", *lines[1:]]), file=sys.stderr)
@@ -96,9 +96,9 @@ def _device(name: str) -> str:
     return name
 
 
-def _words(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     if isinstance(error, ConfigError):
-        return "\n".join(map(str, error.faults))
+        return "\n".join(map(str, error.errors))
     if isinstance(error, OSError) and error.filename:
         return f"cannot read or write {error.filename} ({error.strerror}); see its permissions and the free space"
     return str(error)

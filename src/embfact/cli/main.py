@@ -13,8 +13,7 @@ from embfact import __version__
 from embfact.cli.completion import complete, script
 from embfact.config.places import CONF
 from embfact.errors import nearest
-from embfact.system.quiet import end_quietly, watches
-from embfact.system.terminal import as_command
+from embfact.system.terminal import as_command, end_quietly, watches
 
 COMMANDS = {
     "train": "fine-tune one model, or a sweep of them (-m), and record accuracy against size",

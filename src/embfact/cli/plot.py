@@ -14,8 +14,8 @@ from embfact.cli.command_line import Parser
 from embfact.errors import UserError
 from embfact.results.collect import find_records
 from embfact.results.plots.points import MEASURES
-from embfact.results.plots.wish import KINDS, Wish, choose
-from embfact.results.run_table import Table, build_table
+from embfact.results.plots.spec import KINDS, PlotSpec, choose
+from embfact.results.result_table import ResultTable, build_table
 from embfact.results.table.notes import warnings
 from embfact.system.remote import is_url
 
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         table = _table(options.directories, options.output)
-        _draw(table, Wish(options.kind, options.data, options.metric, options.against), options.output)
+        _draw(table, PlotSpec(options.kind, options.data, options.metric, options.against), options.output)
     except UserError as error:
         print("\n".join(f"plot.py: {line}" for line in str(error).splitlines()), file=sys.stderr)
         return 2
@@ -57,25 +57,25 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _table(directories: Sequence[str], output: Path) -> Table:
-    faults = []
+def _table(directories: Sequence[str], output: Path) -> ResultTable:
+    errors = []
     if output.suffix not in FORMATS or not output.parent.is_dir() or output.is_dir():
-        faults.append(f"cannot write {output}; give a file ending in {', '.join(FORMATS)} in a folder that exists")
+        errors.append(f"cannot write {output}; give a file ending in {', '.join(FORMATS)} in a folder that exists")
     for directory in directories:
         if not is_url(directory) and not Path(directory).is_dir():
-            faults.append(f"{directory} is not a directory; give the output directory of a sweep")
-    if faults:
-        raise UserError("\n".join(faults))
+            errors.append(f"{directory} is not a directory; give the output directory of a sweep")
+    if errors:
+        raise UserError("\n".join(errors))
     return build_table(find_records(directories))
 
 
-def _draw(table: Table, wish: Wish, output: Path) -> None:
-    chosen = choose(table, wish)
+def _draw(table: ResultTable, spec: PlotSpec, output: Path) -> None:
+    chosen = choose(table, spec)
     # Half a second to import, so only once the words of the command are in order.
     from embfact.results.plots.draw import draw
     from embfact.results.plots.style import save
 
     try:
-        save(draw(table, wish, chosen), output)
+        save(draw(table, spec, chosen), output)
     except OSError as error:
         raise UserError(f"cannot write {output} ({error.strerror}); give --output another place") from None

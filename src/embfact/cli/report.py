@@ -12,7 +12,7 @@ from pathlib import Path
 
 from embfact.cli.command_line import Parser, answer
 from embfact.config.places import CONF
-from embfact.errors import ConfigError, Fault
+from embfact.errors import ConfigError, ErrorDetail
 from embfact.results.dashboard.sweep import Sweep, read_sweep
 from embfact.system.remote import is_url
 
@@ -54,21 +54,23 @@ def _report(options: argparse.Namespace) -> None:
 
 
 def _check(directories: Sequence[str], output: Path) -> Sweep:
-    faults = [
-        Fault("not a directory", directory, "give the output directory of a run or a sweep")
+    errors = [
+        ErrorDetail("not a directory", directory, "give the output directory of a run or a sweep")
         for directory in directories
         if not is_url(directory) and not Path(directory).is_dir()
     ]
-    sweep = read_sweep([] if faults else directories, may_be_empty=True)
-    if not faults and not any(row.finished() for row in sweep.table.rows):
-        faults.append(Fault("no finished runs there", ", ".join(directories), "run train.py first"))
+    sweep = read_sweep([] if errors else directories, may_be_empty=True)
+    if not errors and not any(row.finished() for row in sweep.table.rows):
+        errors.append(ErrorDetail("no finished runs there", ", ".join(directories), "run train.py first"))
     foreign = output.is_dir() and any(output.iterdir()) and not (output / MARKER).is_file()
     if output.exists() and (foreign or not output.is_dir()):
-        faults.append(Fault("--output holds something else than a report", str(output), "name a new folder"))
+        errors.append(ErrorDetail("--output holds something else than a report", str(output), "name a new folder"))
     if not output.absolute().parent.is_dir():
-        faults.append(Fault("--output is in no folder that exists", str(output), "make the folder, or name another"))
-    if faults:
-        raise ConfigError(faults)
+        errors.append(
+            ErrorDetail("--output is in no folder that exists", str(output), "make the folder, or name another")
+        )
+    if errors:
+        raise ConfigError(errors)
     return sweep
 
 

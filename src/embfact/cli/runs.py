@@ -158,13 +158,13 @@ def _retry(options: argparse.Namespace) -> int:
 def _run(configs: Sequence[RunConfig]) -> int:
     """Do runs as train.py does; a run that is several processes is no part of a sweep."""
     from embfact.cli.train import run_request
-    from embfact.config.compose import Request
+    from embfact.config.compose import RunRequest
 
     if len(configs) > 1 and all(config.trainer.devices == 1 for config in configs):
-        return run_request(Request(tuple(configs), multirun=True), CONF)
+        return run_request(RunRequest(tuple(configs), multirun=True), CONF)
     code = 0
     for config in configs:
-        code = max(code, run_request(Request((config,), multirun=False), CONF))
+        code = max(code, run_request(RunRequest((config,), multirun=False), CONF))
         if code > 1:  # interrupted
             break
     return code

@@ -16,12 +16,12 @@ from pathlib import Path
 from embfact.cli.command_line import Parser
 from embfact.errors import UserError
 from embfact.results.collect import Collected, find_records
-from embfact.results.run_table import Table, build_table
+from embfact.results.result_table import ResultTable, build_table
 from embfact.results.table.fields import FIGURE_FIELDS, MEAN, ROW_FIELDS, SIZE_FIELDS
 from embfact.results.table.layouts import LAYOUTS
 from embfact.results.table.notes import sources, warnings
 from embfact.results.table.render import FORMATS, render
-from embfact.results.table.request import BOLD, STATS, Request
+from embfact.results.table.request import BOLD, STATS, TableRequest
 from embfact.system.atomic import write_text
 from embfact.system.remote import is_url
 
@@ -80,8 +80,8 @@ def _stat(text: str) -> str:
     return text.replace("+-", "±")
 
 
-def _request(options: argparse.Namespace) -> Request:
-    return Request(
+def _request(options: argparse.Namespace) -> TableRequest:
+    return TableRequest(
         rows=options.rows,
         columns=options.columns,
         layout=options.layout,
@@ -95,7 +95,7 @@ def _request(options: argparse.Namespace) -> Request:
     )
 
 
-def _table(directories: Sequence[str], source: str | None) -> Table:
+def _table(directories: Sequence[str], source: str | None) -> ResultTable:
     if bool(directories) == bool(source):
         raise UserError("give either DIR, the output directory of a run or a sweep, or --from wandb:ENTITY/PROJECT")
     found = _from_wandb(source) if source else _below(directories)

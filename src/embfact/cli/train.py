@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from embfact.config.compose import Request, read_request
+from embfact.config.compose import RunRequest, read_request
 from embfact.config.questions import ask, is_question, parse
 from embfact.errors import ConfigError, UserError
 from embfact.launchers.choice import check_launch, launch, trains_here
@@ -22,9 +22,8 @@ from embfact.search import check_search
 from embfact.sweep.changes import changes
 from embfact.sweep.planner import describe, known_outcomes, plan_request
 from embfact.sweep.prepare import prepare
-from embfact.sweep.report import report
-from embfact.sweep.waiting import wait_for
-from embfact.system.signals import Interrupted, in_words, interruptible
+from embfact.sweep.report import report, wait_for
+from embfact.system.signals import Interrupted, describe_signal, interruptible
 
 
 def main(conf_dir: Path, words: Sequence[str]) -> int:
@@ -56,13 +55,13 @@ def main(conf_dir: Path, words: Sequence[str]) -> int:
                 check_home()
         check_downloads(request.configs)
     except ConfigError as error:
-        count = len(error.faults)
+        count = len(error.errors)
         say_error(f"embfact: nothing was started; {count} configuration error{'s' if count > 1 else ''}:\n{error}")
         return 2
     return run_request(request, conf_dir)
 
 
-def run_request(request: Request, conf_dir: Path) -> int:
+def run_request(request: RunRequest, conf_dir: Path) -> int:
     """Plan what a valid request asks for, run what is missing, and print what came of it.
 
     Args:
@@ -103,7 +102,7 @@ def run_request(request: Request, conf_dir: Path) -> int:
             return report(plan, outcomes, request.multirun)
     except Interrupted as interrupted:
         again = "; with force=true it begins again from the start" if first.force else ""
-        say_error(f"embfact: {in_words(interrupted.signum)}{again}")
+        say_error(f"embfact: {describe_signal(interrupted.signum)}{again}")
         return interrupted.exit_code
     except UserError as error:  # of a place that all runs share: the URL, the study
         say_error(f"embfact: {error}")

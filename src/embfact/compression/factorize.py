@@ -16,7 +16,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel, PreTrainedTokenizerBase
 
 from embfact.compression.factorize_request import FactorizeRequest, Job
-from embfact.compression.factorize_table import Comparison, MethodRow
+from embfact.compression.factorize_table import MethodRow, MethodTable
 from embfact.config.run_config import RunConfig
 from embfact.config.sections import ModelConfig
 from embfact.data.text import load_text
@@ -151,7 +151,7 @@ class Workbench:
         )
 
 
-def factorize(request: FactorizeRequest, say: Callable[[str], None]) -> Comparison:
+def factorize(request: FactorizeRequest, say: Callable[[str], None]) -> MethodTable:
     """Do what a command asks for.
 
     Args:
@@ -184,7 +184,7 @@ def factorize(request: FactorizeRequest, say: Callable[[str], None]) -> Comparis
         checkpoint.save(bench.model, bench.tokenizer, request.output)
     config, counted = bench.config, bench.config.evidence.file
     corpus = Path(counted).name if counted else f"{len(bench.train):,} rows of {config.data.name}"
-    return Comparison(
+    return MethodTable(
         model=config.model.label,
         vocab_size=bench.table.shape[0],
         width=bench.table.shape[1],

@@ -18,12 +18,12 @@ from omegaconf import OmegaConf
 from embfact.config.compose import hydra_session, read_request
 from embfact.config.run_config import RunConfig
 from embfact.config.sections import TRAINING
-from embfact.errors import ConfigError, Fault, ModelError
+from embfact.errors import ConfigError, ErrorDetail, ModelError
 from embfact.factorization.registry import method_class
 from embfact.models.backbones import origin_of, read_config, table_shape
 from embfact.models.size import saved_bytes
 from embfact.models.weight_files import weight_files
-from embfact.runs.preflight import faults_of_run
+from embfact.runs.preflight import run_errors
 
 ALL = "factorization=all"
 PLACES = ("output", "table")
@@ -71,7 +71,7 @@ def read_factorize_request(conf_dir: Path, words: Sequence[str], multirun: bool)
         multirun: Whether ``-m`` was given; ``factorization=all`` implies it.
 
     Raises:
-        ConfigError: With every fault found.
+        ConfigError: With every error found.
     """
     places = {key: value for key, _, value in (word.partition("=") for word in words) if key in PLACES}
     words = [word for word in words if word.partition("=")[0] not in PLACES]
@@ -80,19 +80,19 @@ def read_factorize_request(conf_dir: Path, words: Sequence[str], multirun: bool)
         names, skipped = _all_methods(conf_dir, dict(word.partition("=")[::2] for word in words))
         words, multirun = [f"factorization={','.join(names)}" if word == ALL else word for word in words], True
     configs: tuple[RunConfig, ...] = ()
-    faults: list[Fault] = []
+    errors: list[ErrorDetail] = []
     try:
         configs = read_request(conf_dir, words, multirun).configs
     except ConfigError as error:
-        faults += error.faults
+        errors += error.errors
     with hydra_session(conf_dir) as composer:
-        known = [o for o in composer.read(words)[0] if o.input_line not in {fault.found for fault in faults}]
+        known = [o for o in composer.read(words)[0] if o.input_line not in {detail.found for detail in errors}]
     # Two that differ only in what decides nothing, as the groups of what is not quantized, are one row.
     distinct = {(repr(one.factorization), str(one.target), one.kept): one for one in configs}.values()
     jobs = [Job(config, _size_problem(config)) for config in distinct]
-    faults += [*filter(None, map(_fault_of_word, known)), *_faults_of_disk(jobs), *_faults_of_places(places, jobs)]
-    if faults:
-        raise ConfigError(faults)
+    errors += [*filter(None, map(_word_errors, known)), *_disk_errors(jobs), *_places_errors(places, jobs)]
+    if errors:
+        raise ConfigError(errors)
     output, table = (Path(places[name]).expanduser() if name in places else None for name in PLACES)
     return FactorizeRequest(tuple(jobs), output, table, skipped)
 
@@ -116,16 +116,16 @@ def _all_methods(conf_dir: Path, given: Mapping[str, str]) -> tuple[list[str], t
     return known, tuple(f"left out, since {why}: {', '.join(names)}" for why, names in reasons.items() if names)
 
 
-def _fault_of_word(override: Override) -> Fault | None:
+def _word_errors(override: Override) -> ErrorDetail | None:
     """Refuse what would be silently without effect, and rows that could not stand in one table."""
     key, word = str(override.key_or_group), str(override.input_line)
     section = key.partition(".")[0].partition("/")[0]
     if section not in (*SECTIONS, *VALUES) or key == "model.from_run":
         remedy = "give a dense checkpoint directory as model.name_or_path" if key == "model.from_run" else ""
         allowed = f"use {', '.join(f'{name}=' for name in (*SECTIONS, *VALUES))}, output= or table="
-        return Fault(f"{key} belongs to the training", word, remedy or allowed)
+        return ErrorDetail(f"{key} belongs to the training", word, remedy or allowed)
     if override.is_sweep_override() and section not in SWEPT:
-        return Fault(f"{key} is one for the whole table", word, "give one value, and one command for each")
+        return ErrorDetail(f"{key} is one for the whole table", word, "give one value, and one command for each")
     return None
 
 
@@ -142,65 +142,69 @@ def _size_problem(config: RunConfig) -> str | None:
     return None
 
 
-def _faults_of_disk(jobs: Sequence[Job]) -> list[Fault]:
-    """Faults of files and folders; a size that does not fit is one only where no other row is left."""
+def _disk_errors(jobs: Sequence[Job]) -> list[ErrorDetail]:
+    """Errors of files and folders; a size that does not fit is one only where no other row is left."""
     if not jobs:
         return []
     found = {
-        fault: job for job in jobs for fault in faults_of_run(job.config) if not fault.what.startswith("output_dir")
+        detail: job for job in jobs for detail in run_errors(job.config) if not detail.what.startswith("output_dir")
     }
     sizes = {job.problem for job in jobs if job.problem}
     hopeless = all(job.problem for job in jobs if job.config.target)
-    faults = [fault for fault in found if hopeless or fault.what not in sizes]
-    return [*faults, *_faults_of_checkpoint(jobs[0].config)]
+    errors = [detail for detail in found if hopeless or detail.what not in sizes]
+    return [*errors, *_checkpoint_errors(jobs[0].config)]
 
 
-def _faults_of_checkpoint(config: RunConfig) -> list[Fault]:
+def _checkpoint_errors(config: RunConfig) -> list[ErrorDetail]:
     """What a look at the files of the backbone shows before they are loaded."""
     name, origin = config.model.label, origin_of(config.model)
     if origin is None:
-        return [Fault(f"model {name} has random weights", "model.architecture", "give a pretrained model")]
+        return [ErrorDetail(f"model {name} has random weights", "model.architecture", "give a pretrained model")]
     try:
         values: dict[str, Any] = read_config(config.model) or {}
         for path in weight_files(origin) if isinstance(origin, Path) else []:
             saved_bytes(path)
     except ModelError as error:
-        return [Fault(str(error))]
+        return [ErrorDetail(str(error))]
     if values.get("quantization_config"):
-        return [Fault(f"model {name} is quantized", "quantization_config", "start from the weights in floating point")]
+        return [
+            ErrorDetail(f"model {name} is quantized", "quantization_config", "start from the weights in floating point")
+        ]
     return []
 
 
-def _faults_of_places(places: dict[str, str], jobs: Sequence[Job]) -> list[Fault]:
-    faults = []
+def _places_errors(places: dict[str, str], jobs: Sequence[Job]) -> list[ErrorDetail]:
+    errors = []
     if "table" in places:
         path = Path(places["table"]).expanduser()
         if not places["table"] or not os.access(path.parent, os.W_OK) or path.is_dir():
             remedy = "give a file name in a folder that you may write to"
-            faults.append(Fault("table cannot be written", places["table"], remedy))
+            errors.append(ErrorDetail("table cannot be written", places["table"], remedy))
         elif _lies_in(path, places.get("output")):
-            faults.append(Fault("table lies in the output", places["table"], "give another file name"))
+            errors.append(ErrorDetail("table lies in the output", places["table"], "give another file name"))
     if "output" in places:
         if len(jobs) > 1:
-            faults.append(Fault("output takes one method and one size", places["output"], "leave out -m and the lists"))
-        faults += _faults_of_output(places["output"], jobs)
-    return faults
+            errors.append(
+                ErrorDetail("output takes one method and one size", places["output"], "leave out -m and the lists")
+            )
+        errors += _output_errors(places["output"], jobs)
+    return errors
 
 
 def _lies_in(path: Path, folder: str | None) -> bool:
     return folder is not None and path.resolve().is_relative_to(Path(folder).expanduser().resolve())
 
 
-def _faults_of_output(text: str, jobs: Sequence[Job]) -> list[Fault]:
+def _output_errors(text: str, jobs: Sequence[Job]) -> list[ErrorDetail]:
     path = Path(text).expanduser()
     if not text or (path.exists() and not path.is_dir()):
-        return [Fault("output must be a directory", text, "give the name of a new one")]
+        return [ErrorDetail("output must be a directory", text, "give the name of a new one")]
     if path.is_dir() and any(path.iterdir()) and not _is_ours(path):
         what = "output is a directory that holds something else than a checkpoint of embfact"
-        return [Fault(what, text, "give the name of a new one")]
+        return [ErrorDetail(what, text, "give the name of a new one")]
     origins = [origin_of(job.config.model) for job in jobs[:1]]
     if any(isinstance(origin, Path) and origin.resolve() == path.resolve() for origin in origins):
-        return [Fault("output is the model itself", text, "give the name of a new directory")]
+        return [ErrorDetail("output is the model itself", text, "give the name of a new directory")]
     return []
 
 

@@ -53,7 +53,7 @@ class MethodRow:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class MethodTable:
     """Methods on one table.
 
     Attributes:
@@ -79,7 +79,7 @@ class Comparison:
     rows: tuple[MethodRow, ...]
 
 
-def _markdown(table: Comparison) -> str:
+def _markdown(table: MethodTable) -> str:
     words = ["method", *(["setting"] if any(row.setting for row in table.rows) else []), "size"]
     header = [*words, "parameters", "bytes", "error", "weighted error", "seconds"]
     lines = [
@@ -119,16 +119,16 @@ def _error(value: float | None) -> str:
     return f"{value:.3f}" if value == 0 or value >= 0.001 else f"{value:.1e}"
 
 
-def _csv(table: Comparison) -> str:
+def _csv(table: MethodTable) -> str:
     return csv_of(_numbers(table))
 
 
-def _json(table: Comparison) -> str:
+def _json(table: MethodTable) -> str:
     document = asdict(table) | {"rows": _numbers(table)}
     return json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
 
-def _numbers(table: Comparison) -> list[dict[str, object]]:
+def _numbers(table: MethodTable) -> list[dict[str, object]]:
     """The rows unrounded."""
 
     def share(part: int | None, whole: int) -> float | None:
@@ -144,4 +144,4 @@ def _numbers(table: Comparison) -> list[dict[str, object]]:
     ]
 
 
-FORMATS: Mapping[str, Callable[[Comparison], str]] = {"md": _markdown, "csv": _csv, "json": _json}
+FORMATS: Mapping[str, Callable[[MethodTable], str]] = {"md": _markdown, "csv": _csv, "json": _json}

@@ -1,7 +1,7 @@
 """From the words of a command line to the typed configurations of all its jobs.
 
-Hydra composes; this module only asks it early and gathers every fault at once, before a directory is made or anything
-heavy is imported. Hydra itself would stop at the first fault, after making its directories, with exit code 1.
+Hydra composes; this module only asks it early and gathers every error at once, before a directory is made or anything
+heavy is imported. Hydra itself would stop at the first error, after making its directories, with exit code 1.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from embfact.config.overrides import Reader, jobs_of, refusing
 from embfact.config.run_config import RunConfig
-from embfact.errors import ConfigError, Fault, nearest
+from embfact.errors import ConfigError, ErrorDetail, nearest
 
 CONFIG_NAME = "train"
 _HELP = "see python train.py --help"
@@ -38,7 +38,7 @@ OmegaConf.register_new_resolver("unless", _unless, replace=True)
 
 
 @dataclass(frozen=True)
-class Request:
+class RunRequest:
     """What a command line asks for.
 
     Attributes:
@@ -62,7 +62,7 @@ def hydra_session(conf_dir: Path) -> Iterator[Composer]:
         yield Composer()
 
 
-def read_request(conf_dir: Path, words: Sequence[str], multirun: bool) -> Request:
+def read_request(conf_dir: Path, words: Sequence[str], multirun: bool) -> RunRequest:
     """Compose and validate every job of a command line.
 
     Args:
@@ -71,53 +71,53 @@ def read_request(conf_dir: Path, words: Sequence[str], multirun: bool) -> Reques
         multirun: Whether ``-m`` was given; an experiment may also ask for it (``hydra.mode: MULTIRUN``).
 
     Raises:
-        ConfigError: With the faults of all jobs.
+        ConfigError: With the errors of all jobs.
     """
     with hydra_session(conf_dir) as composer:
-        overrides, faults = composer.read(words)
+        overrides, errors = composer.read(words)
         try:
             fixed = [override for override in overrides if not override.is_sweep_override()]
             settings, found = composer.settings(fixed)
-            faults += found
+            errors += found
             multirun = multirun or settings.multirun
             if multirun:
                 swept, found = composer.read(settings.sweep)
-                overrides, faults = [*swept, *overrides], [*found, *faults]
+                overrides, errors = [*swept, *overrides], [*found, *errors]
             else:
-                faults += _faults_of_sweeps(overrides)
+                errors += _sweeps_errors(overrides)
                 overrides = fixed
             configs, more = composer.configs_of(jobs_of(overrides))
         except ConfigError as error:
-            raise ConfigError([*faults, *error.faults]) from None
+            raise ConfigError([*errors, *error.errors]) from None
     # What a mistyped choice would have brought is not known: its own options are not held against the user.
-    unknown = tuple(f"there is no option {fault.what.split()[0]}." for fault in faults)
-    faults += [fault for fault in more if not (unknown and fault.what.startswith(unknown))]
-    if faults:
-        raise ConfigError(faults)
+    unknown = tuple(f"there is no option {detail.what.split()[0]}." for detail in errors)
+    errors += [detail for detail in more if not (unknown and detail.what.startswith(unknown))]
+    if errors:
+        raise ConfigError(errors)
     # What is swept over is of no use to a launcher.
     rest = (str(o.input_line) for o in fixed if not o.key_or_group.startswith(_SWEEP))
-    return Request(configs, multirun, tuple(rest), settings.launcher)
+    return RunRequest(configs, multirun, tuple(rest), settings.launcher)
 
 
 def check_question(conf_dir: Path, words: Sequence[str]) -> None:
     """Refuse words that do not compose to one configuration, valid or not.
 
     Raises:
-        ConfigError: With every fault.
+        ConfigError: With every error.
     """
     with hydra_session(conf_dir) as composer:
-        overrides, faults = composer.read(words)
-        faults += _faults_of_sweeps(overrides)
-        faults += composer.values([str(o.input_line) for o in overrides if not o.is_sweep_override()])[1]
-    if faults:
-        raise ConfigError(faults)
+        overrides, errors = composer.read(words)
+        errors += _sweeps_errors(overrides)
+        errors += composer.values([str(o.input_line) for o in overrides if not o.is_sweep_override()])[1]
+    if errors:
+        raise ConfigError(errors)
 
 
-def _faults_of_sweeps(overrides: Sequence[Override]) -> list[Fault]:
+def _sweeps_errors(overrides: Sequence[Override]) -> list[ErrorDetail]:
     """Refuse lists of values where there is one configuration."""
     sweeps = " ".join(str(override.input_line) for override in overrides if override.is_sweep_override())
     remedy = "add -m for a sweep, or brackets for one list: key=[a,b]"
-    return [Fault("a list of values makes a sweep", sweeps, remedy)] if sweeps else []
+    return [ErrorDetail("a list of values makes a sweep", sweeps, remedy)] if sweeps else []
 
 
 @dataclass(frozen=True)
@@ -150,12 +150,12 @@ class Composer:
         self._reader = Reader()
         self._bases: dict[tuple[str, ...], _Base | ConfigError] = {}
 
-    def read(self, words: Sequence[str]) -> tuple[list[Override], list[Fault]]:
-        """The overrides that can be composed, and the faults of the other words."""
+    def read(self, words: Sequence[str]) -> tuple[list[Override], list[ErrorDetail]]:
+        """The overrides that can be composed, and the errors of the other words."""
         return self._reader.read(words)
 
-    def settings(self, overrides: Sequence[Override]) -> tuple[Settings, list[Fault]]:
-        """What overrides say to Hydra itself, and the faults of those that say nothing to it.
+    def settings(self, overrides: Sequence[Override]) -> tuple[Settings, list[ErrorDetail]]:
+        """What overrides say to Hydra itself, and the errors of those that say nothing to it.
 
         Raises:
             ConfigError: If nothing can be composed at all.
@@ -165,7 +165,7 @@ class Composer:
         hydra = copy.deepcopy(hydra) if own else hydra
         # Any option can be swept over, whether an experiment does so already or not.
         swept = [replace(o, type=OverrideType.FORCE_ADD) if o.key_or_group.startswith(_SWEEP) else o for o in own]
-        faults = _apply(swept, hydra)
+        errors = _apply(swept, hydra)
         found = " ".join(str(o.input_line) for o in own)
         with refusing("Hydra cannot read its own settings", found, _HELP):
             params = OmegaConf.select(hydra, _SWEEP) or {}
@@ -173,51 +173,51 @@ class Composer:
             multirun = str(OmegaConf.select(hydra, "hydra.mode")).endswith("MULTIRUN")
             launcher = OmegaConf.select(hydra, "hydra.launcher")
         if not isinstance(launcher, DictConfig):
-            faults.append(Fault("hydra.launcher is no launcher", found, "choose one: hydra/launcher=NAME"))
-            raise ConfigError(faults)
+            errors.append(ErrorDetail("hydra.launcher is no launcher", found, "choose one: hydra/launcher=NAME"))
+            raise ConfigError(errors)
         options: Any = OmegaConf.to_container(launcher, resolve=False)
-        return Settings(multirun, sweep, options), faults
+        return Settings(multirun, sweep, options), errors
 
-    def configs(self, lists: Sequence[Sequence[str]]) -> tuple[tuple[RunConfig, ...], list[Fault]]:
-        """The configuration of each list of words, and the faults of all together."""
+    def configs(self, lists: Sequence[Sequence[str]]) -> tuple[tuple[RunConfig, ...], list[ErrorDetail]]:
+        """The configuration of each list of words, and the errors of all together."""
         read = [self.read(words) for words in lists]
-        configs, faults = self.configs_of([overrides for overrides, _ in read])
-        return configs, [*(fault for _, found in read for fault in found), *faults]
+        configs, errors = self.configs_of([overrides for overrides, _ in read])
+        return configs, [*(detail for _, found in read for detail in found), *errors]
 
-    def configs_of(self, jobs: Sequence[Sequence[Override]]) -> tuple[tuple[RunConfig, ...], list[Fault]]:
-        """The configuration of each job, and the faults of all together."""
+    def configs_of(self, jobs: Sequence[Sequence[Override]]) -> tuple[tuple[RunConfig, ...], list[ErrorDetail]]:
+        """The configuration of each job, and the errors of all together."""
         configs: list[RunConfig] = []
-        faults: list[Fault] = []
+        errors: list[ErrorDetail] = []
         for overrides in jobs:
             try:
                 values, found = self._values(overrides)
-                faults += found
+                errors += found
                 configs.append(RunConfig.parse(values))
             except ConfigError as error:
-                faults += error.faults
-        return tuple(configs), faults
+                errors += error.errors
+        return tuple(configs), errors
 
-    def values(self, words: Sequence[str]) -> tuple[dict[str, Any], list[Fault]]:
-        """The resolved values of one job as plain containers, and a fault for every word that sets none of them.
+    def values(self, words: Sequence[str]) -> tuple[dict[str, Any], list[ErrorDetail]]:
+        """The resolved values of one job as plain containers, and an error for every word that sets none of them.
 
         Raises:
             ConfigError: If nothing can be composed at all.
         """
-        overrides, faults = self.read(words)
+        overrides, errors = self.read(words)
         values, found = self._values(overrides)
-        return values, [*faults, *found]
+        return values, [*errors, *found]
 
-    def _values(self, overrides: Sequence[Override]) -> tuple[dict[str, Any], list[Fault]]:
+    def _values(self, overrides: Sequence[Override]) -> tuple[dict[str, Any], list[ErrorDetail]]:
         config = copy.deepcopy(self._base(overrides).job)
         plain = [o for o in overrides if not self._reader.is_choice(o) and not o.key_or_group.startswith("hydra.")]
-        faults = _apply(plain, config)
+        errors = _apply(plain, config)
         try:
             with refusing("a value cannot be resolved", "", ""):
                 values: Any = OmegaConf.to_container(config, resolve=True)
         except ConfigError as error:
-            raise ConfigError([*faults, *error.faults]) from None
+            raise ConfigError([*errors, *error.errors]) from None
         # The choices of presets have done their work.
-        return {key: value for key, value in values.items() if key not in ("experiment", "debug")}, faults
+        return {key: value for key, value in values.items() if key not in ("experiment", "debug")}, errors
 
     def _base(self, overrides: Sequence[Override]) -> _Base:
         """What the choices of groups compose to; a tenth of a second each, so kept for the other jobs."""
@@ -246,24 +246,24 @@ def _part(config: DictConfig, keys: Sequence[Any]) -> DictConfig:
     return part
 
 
-def _apply(overrides: Sequence[Override], config: DictConfig) -> list[Fault]:
-    """Set values of a composed configuration in place; gives a fault for every override that does not."""
-    faults: list[Fault] = []
+def _apply(overrides: Sequence[Override], config: DictConfig) -> list[ErrorDetail]:
+    """Set values of a composed configuration in place; gives an error for every override that does not."""
+    errors: list[ErrorDetail] = []
     known = list(_keys(config)) if overrides else []
     for override in overrides:
         key, word = override.key_or_group, str(override.input_line)
         change = override.type == OverrideType.CHANGE
         if change and key not in known:
-            faults.append(Fault(f"there is no option {key}", word, _nearest_keys(key, known)))
+            errors.append(ErrorDetail(f"there is no option {key}", word, _nearest_keys(key, known)))
             continue
         try:
             with refusing(f"{key} cannot be set", word, "+KEY=VALUE adds a key" if change else ""):
                 ConfigLoaderImpl._apply_overrides_to_config([override], config)
         except ConfigError as error:
-            faults += error.faults
+            errors += error.errors
         if not change:
             known = list(_keys(config))
-    return faults
+    return errors
 
 
 def _nearest_keys(key: str, keys: Sequence[str]) -> str:

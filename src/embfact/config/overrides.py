@@ -19,7 +19,7 @@ from hydra.core.override_parser.types import Glob, Override, OverrideType, Range
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from embfact.errors import ConfigError, Fault, nearest
+from embfact.errors import ConfigError, ErrorDetail, nearest
 
 UNREADABLE = "write key=value, e.g. rank=64; quote special characters: 'key=\"a (1).csv\"'"
 MOST = 10_000  # runs of one command: each is composed and checked before the first begins
@@ -39,7 +39,7 @@ def refusing(what: str, found: str, remedy: str) -> Iterator[None]:
     except ConfigError:
         raise
     except Exception as error:
-        raise ConfigError([Fault(f"{what}: {reason_of(error)}", found, remedy)]) from None
+        raise ConfigError([ErrorDetail(f"{what}: {reason_of(error)}", found, remedy)]) from None
 
 
 def reason_of(error: BaseException) -> str:
@@ -60,20 +60,20 @@ class Reader:
         self._parser = OverridesParser.create(config_loader=self._loader)
         self._groups: dict[str, list[str]] = {}
 
-    def read(self, words: Sequence[str]) -> tuple[list[Override], list[Fault]]:
-        """The overrides that can be composed, and the faults of the other words."""
-        good, faults = [], []
+    def read(self, words: Sequence[str]) -> tuple[list[Override], list[ErrorDetail]]:
+        """The overrides that can be composed, and the errors of the other words."""
+        good, errors = [], []
         for word in words:
             try:
                 word.encode()  # bytes that are no text could be written to no record
                 (override,) = self._parser.parse_overrides([word])
-                found = self._faults_of(override)
+                found = self._errors_of(override)
             except Exception as error:
                 found = [_unreadable(word, error)]
-            faults += found
+            errors += found
             if not found:
                 good.append(override)
-        return good, faults
+        return good, errors
 
     def is_choice(self, override: Override) -> bool:
         """Whether an override chooses an option of a group, e.g. ``data=sst2``, rather than setting a value."""
@@ -86,33 +86,35 @@ class Reader:
             self._groups[parent] = self._loader.list_groups(parent)
         return last in self._groups[parent]
 
-    def _faults_of(self, override: Override) -> list[Fault]:
+    def _errors_of(self, override: Override) -> list[ErrorDetail]:
         """What is wrong with an override on its own: its form, or a choice of a group that has no such option."""
         key, word = override.key_or_group, str(override.input_line)
         if not key:
             return [_unreadable(word)]
-        faults = _faults_of_hydras(override) or _faults_of_values(override)
-        if faults or override.type == OverrideType.DEL or not self._is_group(override):
-            return faults
+        errors = _hydras_errors(override) or _values_errors(override)
+        if errors or override.type == OverrideType.DEL or not self._is_group(override):
+            return errors
         options = self._loader.get_group_options(key)
         values = [value for value in _values(override) if not isinstance(value, dict)]
         # Hydra merges the options of a list, and fails at null; neither is what is meant.
         lists = [
-            Fault(f"{key} takes one option", str(value), "a sweep is a,b without brackets, and -m")
+            ErrorDetail(f"{key} takes one option", str(value), "a sweep is a,b without brackets, and -m")
             for value in values
             if isinstance(value, list)
         ]
         names = [name for value in values for name in (value if isinstance(value, list) else [value])]
         wrong = ["null" if name is None else str(name) for name in names if str(name) not in options]
-        return lists + [Fault(f"{key} has no option of this name", name, nearest(name, options)) for name in wrong]
+        return lists + [
+            ErrorDetail(f"{key} has no option of this name", name, nearest(name, options)) for name in wrong
+        ]
 
 
-def _unreadable(word: str, error: Exception | None = None) -> Fault:
+def _unreadable(word: str, error: Exception | None = None) -> ErrorDetail:
     # A call says what is wrong with it; of the rest only the grammar's author understands the reason.
     why = [line for line in str(error).splitlines() if " while evaluating " in line]
     # Hydra reads braces and calls within its assertions.
     remedy = UNREADABLE if __debug__ else f"Python runs without assertions: unset PYTHONOPTIMIZE, or {UNREADABLE}"
-    return Fault("cannot be read as an override" + "".join(f": {line}" for line in why), repr(word), remedy)
+    return ErrorDetail("cannot be read as an override" + "".join(f": {line}" for line in why), repr(word), remedy)
 
 
 def jobs_of(overrides: Sequence[Override]) -> list[list[Override]]:
@@ -146,35 +148,35 @@ def _values(override: Override) -> list[Any]:
     return [one.value() for one in _alternatives(override)]
 
 
-def _faults_of_hydras(override: Override) -> list[Fault]:
+def _hydras_errors(override: Override) -> list[ErrorDetail]:
     """Refuse what would be without effect, or leave Hydra without what it needs."""
     key, word = override.key_or_group, str(override.input_line)
     if not key.startswith(("hydra.", "hydra/")) and key != "hydra":
         return []
     if not any(key == heeded or key.startswith(f"{heeded}.") for heeded in _HEEDED):
         remedy = "the folder of the runs is output_dir; of Hydra's own use hydra/launcher, hydra.launcher.OPTION, "
-        return [Fault(f"{key} has no effect here", word, remedy + "hydra.sweeper.params and hydra.mode")]
+        return [ErrorDetail(f"{key} has no effect here", word, remedy + "hydra.sweeper.params and hydra.mode")]
     if override.type == OverrideType.DEL:
-        return [Fault(f"{key} cannot be left out", word, f"set it: {key}=VALUE")]
+        return [ErrorDetail(f"{key} cannot be left out", word, f"set it: {key}=VALUE")]
     if override.is_sweep_override():
-        return [Fault(f"{key} cannot be swept", word, "give one value, in quotes where it has commas")]
+        return [ErrorDetail(f"{key} cannot be swept", word, "give one value, in quotes where it has commas")]
     return []
 
 
-def _faults_of_values(override: Override) -> list[Fault]:
+def _values_errors(override: Override) -> list[ErrorDetail]:
     """What is wrong with the values of a sweep, or with one that only a sweep can have."""
     key, word = override.key_or_group, str(override.input_line)
     if not override.is_sweep_override():
         return [_nested(word)] if _holds_sweep(override.value()) else []
     if not override.is_discrete_sweep():
-        return [Fault("a sweep needs its values", word, "list them: key=a,b,c")]
+        return [ErrorDetail("a sweep needs its values", word, "list them: key=a,b,c")]
     value = override.value()
     # Counted before it is shuffled, for which Hydra would list it.
     if isinstance(value, RangeSweep) and len(list(islice(value.range(), MOST + 1))) > MOST:
         return [_too_many(f"more than {MOST:,}", word)]
     values = list(override.sweep_iterator())
     if not values:
-        return [Fault(f"{key} is swept over nothing", word, "give it a value")]
+        return [ErrorDetail(f"{key} is swept over nothing", word, "give it a value")]
     return [_nested(word)] if _holds_sweep(values) else []
 
 
@@ -184,9 +186,11 @@ def _holds_sweep(value: Any) -> bool:
     return any(map(_holds_sweep, value)) if isinstance(value, list) else isinstance(value, Sweep | Glob)
 
 
-def _nested(word: str) -> Fault:
-    return Fault("a range or another sweep stands among values", word, "list every value: key=0,1,2,7")
+def _nested(word: str) -> ErrorDetail:
+    return ErrorDetail("a range or another sweep stands among values", word, "list every value: key=0,1,2,7")
 
 
-def _too_many(count: str, found: str) -> Fault:
-    return Fault(f"a sweep has at most {MOST:,} runs, and this one {count}", found, "split it into several commands")
+def _too_many(count: str, found: str) -> ErrorDetail:
+    return ErrorDetail(
+        f"a sweep has at most {MOST:,} runs, and this one {count}", found, "split it into several commands"
+    )

@@ -20,7 +20,7 @@ from omegaconf import DictConfig
 
 from embfact.config.compose import CONFIG_NAME, check_question
 from embfact.config.overrides import refusing
-from embfact.errors import ConfigError, Fault
+from embfact.errors import ConfigError, ErrorDetail
 
 HELP = "see python train.py --help"
 # Answered without a valid configuration; --cfg is one more question, of a valid one.
@@ -39,22 +39,24 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     parser = _parser()
     # Intermixed, so that an override may also follow -m.
     arguments = parser.parse_intermixed_args(list(words))
-    faults = [
-        Fault(f"--{flag.replace('_', '-')} is not supported", str(value), "put YAML files into conf/: group=name")
+    errors = [
+        ErrorDetail(f"--{flag.replace('_', '-')} is not supported", str(value), "put YAML files into conf/: group=name")
         for flag in _REFUSED
         if (value := getattr(arguments, flag)) is not None
     ]
     if arguments.run and arguments.multirun:
-        faults.append(Fault("--run and --multirun exclude each other", "", "give one of them"))
+        errors.append(ErrorDetail("--run and --multirun exclude each other", "", "give one of them"))
     if (arguments.cfg or arguments.info) and arguments.multirun:
         question = "--cfg" if arguments.cfg else "--info"
-        faults.append(Fault(f"{question} is a question about one configuration", "--multirun", "leave out one of them"))
+        errors.append(
+            ErrorDetail(f"{question} is a question about one configuration", "--multirun", "leave out one of them")
+        )
     if (arguments.package is not None and not arguments.cfg) or (
         arguments.resolve and not (arguments.cfg or arguments.help)
     ):
-        faults.append(Fault("--package and --resolve say how --cfg answers", " ".join(words), "add --cfg job"))
-    if faults:
-        raise ConfigError(faults)
+        errors.append(ErrorDetail("--package and --resolve say how --cfg answers", " ".join(words), "add --cfg job"))
+    if errors:
+        raise ConfigError(errors)
     return arguments
 
 
@@ -78,7 +80,7 @@ def ask(conf_dir: Path, arguments: argparse.Namespace) -> None:
             _run_hydra(arguments, _parser(), _nothing, str(conf_dir), CONFIG_NAME)
         except SystemExit as left:
             if left.code:
-                raise HydraException(_last_words(said.getvalue())) from None
+                raise HydraException(_last_line(said.getvalue())) from None
     sys.stderr.write(said.getvalue())
 
 
@@ -86,13 +88,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = get_args_parser()
 
     def refuse(message: str) -> NoReturn:
-        raise ConfigError([Fault(message, "", f"overrides are written key=value, without dashes; {HELP}")])
+        raise ConfigError([ErrorDetail(message, "", f"overrides are written key=value, without dashes; {HELP}")])
 
     parser.error = refuse  # type: ignore[method-assign]
     return parser
 
 
-def _last_words(said: str) -> str:
+def _last_line(said: str) -> str:
     """What Hydra says before it leaves: a few lines, or a traceback, whose last ones tell."""
     lines = [line for line in said.splitlines() if line.strip() and "HYDRA_FULL_ERROR" not in line]
     if "Traceback (most recent call last):" in lines:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import floor
 
 from embfact.config.sections import RefactorizeConfig, TrainerConfig
-from embfact.errors import Fault, UserError
+from embfact.errors import ErrorDetail, UserError
 from embfact.formatting.typed import number
 
 ROUNDING = 1e-9  # 0.7 of 10 steps is 7.000000000000001 in one order and 6.999999999999999 in another
@@ -58,21 +58,21 @@ def rank_schedule(
     return tuple(Projection(number * interval, left) for number, left in enumerate(ranks, start=1))
 
 
-def fault_of_schedule(options: RefactorizeConfig, trainer: TrainerConfig, aware: bool = False) -> Fault | None:
+def schedule_error(options: RefactorizeConfig, trainer: TrainerConfig, aware: bool = False) -> ErrorDetail | None:
     """What the length of the training alone shows, before it is known how many rows there are."""
     if options.every == "never":
         return None
     until = f"within refactorize.until={number(options.until)}"
     if aware and options.until == 1:
         what = "refactorize.until=1 may leave no step that trains the factors as they will be stored"
-        return Fault(what, "quantization=aware", "lower refactorize.until, or use quantization=post_training")
+        return ErrorDetail(what, "quantization=aware", "lower refactorize.until, or use quantization=post_training")
     if options.every == "epoch" and not _count(options, trainer.epochs, 1):
         what = f"{options.choice} has no whole epoch {until} of trainer.epochs, so the table would stay dense"
-        return Fault(what, f"trainer.epochs={trainer.epochs}", "train more epochs, or raise refactorize.until")
+        return ErrorDetail(what, f"trainer.epochs={trainer.epochs}", "train more epochs, or raise refactorize.until")
     if options.steps and trainer.max_steps and not _count(options, trainer.max_steps, options.steps):
         what = f"{options.choice} has no projection {until} of trainer.max_steps, so the table would stay dense"
         found = f"refactorize.steps={options.steps}, trainer.max_steps={trainer.max_steps}"
-        return Fault(what, found, "lower refactorize.steps, or raise refactorize.until")
+        return ErrorDetail(what, found, "lower refactorize.steps, or raise refactorize.until")
     return None
 
 

@@ -28,9 +28,9 @@ from embfact.config.sections import (
     Whole,
     expand_home,
 )
-from embfact.config.validation import faults_of
+from embfact.config.validation import errors_of
 from embfact.embeddings.layout import DEFAULT_GROUP, FLOAT32, Storage, StorageFormat, StorageGroup
-from embfact.errors import ConfigError, Fault
+from embfact.errors import ConfigError, ErrorDetail
 from embfact.factorization.base import BudgetUnit, Factorization, Method
 from embfact.factorization.none import Dense
 from embfact.factorization.registry import build_method, method_class
@@ -189,9 +189,9 @@ class RunConfig(Section):
             values: The resolved Hydra configuration as plain containers.
 
         Raises:
-            ConfigError: With every fault found.
+            ConfigError: With every error found.
         """
-        faults: list[Fault] = []
+        errors: list[ErrorDetail] = []
         options = values.get("factorization")
         if isinstance(options, dict):
             # Without a method pydantic would also complain that there is none.
@@ -199,15 +199,15 @@ class RunConfig(Section):
             try:
                 values["factorization"] = build_method(options)
             except ConfigError as error:
-                faults += error.faults
+                errors += error.errors
             except ValidationError as error:
-                faults += faults_of(error, method_class(options["_target_"]), "factorization.")
-        unknown = bool(faults)
+                errors += errors_of(error, method_class(options["_target_"]), "factorization.")
+        unknown = bool(errors)
         try:
             config = cls.model_validate(values)
         except ValidationError as error:
-            found = faults_of(error, cls)
-            faults += [fault for fault in found if not (unknown and fault.what.startswith("factorization"))]
-        if faults:
-            raise ConfigError(faults)
+            found = errors_of(error, cls)
+            errors += [detail for detail in found if not (unknown and detail.what.startswith("factorization"))]
+        if errors:
+            raise ConfigError(errors)
         return config

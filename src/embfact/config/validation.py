@@ -7,41 +7,45 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from embfact.errors import Fault, nearest
+from embfact.errors import ErrorDetail, nearest
 from embfact.formatting.typed import typed
 
 
-def faults_of(error: ValidationError, model: type[BaseModel], prefix: str = "") -> list[Fault]:
-    """One fault for each finding of a failed validation.
+def errors_of(error: ValidationError, model: type[BaseModel], prefix: str = "") -> list[ErrorDetail]:
+    """One error for each finding of a failed validation.
 
     Args:
         error: What pydantic raised.
         model: The model that was validated; its field descriptions become remedies.
         prefix: Dotted path of the section that was validated, with a trailing dot, or empty.
     """
-    return [_fault(finding, model, prefix) for finding in error.errors(include_url=False)]
+    return [_detail(finding, model, prefix) for finding in error.errors(include_url=False)]
 
 
-def _fault(finding: Any, model: type[BaseModel], prefix: str) -> Fault:
+def _detail(finding: Any, model: type[BaseModel], prefix: str) -> ErrorDetail:
     location = [str(part) for part in finding["loc"]]
     key = prefix + ".".join(part for part in location if part not in ("int", "float"))
     kind, message, found = finding["type"], finding["msg"], _found(finding["input"])
     if kind == "value_error":
         text = message.removeprefix("Value error, ")
-        # A fault between options speaks for itself; one of a single option needs its name in front.
-        return Fault(f"{key} {text}", found, _describe(model, location)) if text.startswith("must") else Fault(text)
+        # An error between options speaks for itself; one of a single option needs its name in front.
+        return (
+            ErrorDetail(f"{key} {text}", found, _describe(model, location))
+            if text.startswith("must")
+            else ErrorDetail(text)
+        )
     if kind == "extra_forbidden":
-        return Fault(f"{key} is not an option", key, nearest(location[-1], _fields(model, location[:-1])))
+        return ErrorDetail(f"{key} is not an option", key, nearest(location[-1], _fields(model, location[:-1])))
     if kind == "missing":
         section = len(location) == 1 and _fields(model, location)
-        return Fault(
+        return ErrorDetail(
             f"{key} is missing", "nothing", f"choose one: {key}=NAME" if section else _describe(model, location)
         )
     if kind == "literal_error":
         allowed = [name.strip("'") for name in finding["ctx"]["expected"].replace(" or ", ", ").split(", ")]
-        return Fault(f"{key} has no such choice", found, nearest(str(finding["input"]), allowed))
+        return ErrorDetail(f"{key} has no such choice", found, nearest(str(finding["input"]), allowed))
     text = message[0].lower() + message[1:]
-    return Fault(f"{key}: {text.removeprefix('input ')}", found, _describe(model, location))
+    return ErrorDetail(f"{key}: {text.removeprefix('input ')}", found, _describe(model, location))
 
 
 def _found(value: Any) -> str:

@@ -15,7 +15,7 @@ REGRESSION = "for a regression set data.target=float"
 
 
 class LabelError(DataError):
-    """The labels make no classes, or are not those of the classes: a fault of the data set, not of a single row."""
+    """The labels make no classes, or are not those of the classes: an error of the data set, not of a single row."""
 
 
 class UnknownLabelError(LabelError):

@@ -87,11 +87,11 @@ def _read_delimited(path: Path, columns: Sequence[str], name: str, dialect: type
                 lines.append(line)
             line = reader.line_num + 1
     except csv.Error as error:
-        raise DataError(f"{name}, line {line}: {_in_words(error)}") from error
+        raise DataError(f"{name}, line {line}: {_describe(error)}") from error
     return Source(name, pa.table({column: pa.array(found, pa.string()) for column, found in values.items()}), lines)
 
 
-def _in_words(error: csv.Error) -> str:
+def _describe(error: csv.Error) -> str:
     if "new-line character" in str(error):
         return "a carriage return stands outside of quotes; end all lines alike, with LF or CRLF, or quote the field"
     return f"{error}; is a quote left open, or the file truncated?"

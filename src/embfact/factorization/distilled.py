@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+import torch
 from pydantic import Field, model_validator
+from torch import nn
+from torch.nn import functional
 
+from embfact.embeddings.base import BLOCK_TOKENS
+from embfact.embeddings.decoder import DecoderEmbedding
 from embfact.embeddings.layout import Part
+from embfact.embeddings.low_rank import LowRankEmbedding
 from embfact.factorization.base import Evidence, Factorization
+from embfact.factorization.decomposition import principal_axes, truncate
 
 if TYPE_CHECKING:
-    import torch
-
     from embfact.embeddings.base import TokenEmbedding
+
+
+log = logging.getLogger(__name__)
 
 
 class Distilled(Factorization):
@@ -77,7 +87,6 @@ class Distilled(Factorization):
         import torch
 
         from embfact.factorization.decomposition import check_table
-        from embfact.factorization.distillation import distill, starting_point
 
         vocab_size, hidden_size = check_table(table)
         self.check_size(vocab_size, hidden_size, rank, allow_larger=True)
@@ -92,3 +101,109 @@ class Distilled(Factorization):
 
     def _units(self, hidden_size: int) -> int:
         return 0 if self.decoder == "linear" else self.hidden_units or -(-hidden_size // 2)
+
+
+def starting_point(table: torch.Tensor, rank: int, hidden_units: int, seed: int) -> LowRankEmbedding | DecoderEmbedding:
+    """The truncated SVD of a table, with a hidden layer beside it that adds nothing yet.
+
+    Args:
+        table: W, shape ``(V, H)``, in the dtype to descend in.
+        rank: r.
+        hidden_units: Width of the hidden layer; 0 for none.
+        seed: Of the weights into the hidden layer: normal numbers that give its units a variance of one.
+    """
+    shared = truncate(table, principal_axes(table), rank)
+    if not hidden_units:
+        return shared
+    module = DecoderEmbedding(0, table.shape[1], rank, hidden_units).to(table.dtype)
+    module.num_embeddings, module.factors, module.projection = len(table), shared.factors, shared.projection
+    draw = torch.Generator().manual_seed(seed)
+    inner = torch.randn(rank, hidden_units, generator=draw, dtype=table.dtype)
+    module.inner.weight.data = inner / (rank**0.5 * (_size(shared.factors.weight) or 1))
+    return module
+
+
+def distill(
+    module: LowRankEmbedding | DecoderEmbedding,
+    table: torch.Tensor,
+    *,
+    steps: int,
+    lr: float,
+    batch_rows: int,
+    l1_weight: float,
+    seed: int,
+) -> None:
+    """Bring the rows of a module nearer to those of a table, in place.
+
+    Every weight is learned at a rate in proportion to the size of the weights of its tensor, so the result does not
+    depend on the unit of the table. If the loss over all rows is not lower in the end, the module is as before.
+
+    Args:
+        module: What `starting_point` gave.
+        table: W, shape ``(V, H)``, of the module's dtype.
+        steps: Steps of Adam; the learning rate falls to zero in a line.
+        lr: Learning rate at the start, as a share of the size of what is learned.
+        batch_rows: Rows of a step.
+        l1_weight: Weight of the L1 term.
+        seed: Of the order of the rows.
+    """
+    unit = table.abs().mean().item() or 1.0
+    before, start = _total(module, table, unit, l1_weight), {name: w.clone() for name, w in module.state_dict().items()}
+    with torch.enable_grad():
+        optimizer = torch.optim.Adam(_groups(module, table, lr), fused=True)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / steps)
+        for _, rows in zip(range(steps), _batches(len(table), batch_rows, seed), strict=False):
+            loss = row_losses(module(rows), table[rows], unit, l1_weight).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+    module.zero_grad()
+    after = _total(module, table, unit, l1_weight)
+    log.info("distilled in %d steps: loss %.4f to %.4f", steps, before, after)
+    if not after < before:
+        module.load_state_dict(start)
+        log.warning("no step at lr=%g lowered the loss of %.4g (found %.4g): svd's factors are kept", lr, before, after)
+
+
+def row_losses(vectors: torch.Tensor, rows: torch.Tensor, unit: float, l1_weight: float) -> torch.Tensor:
+    """1 - cos(x, w) + λ mean |x - w| / unit, after Balazy et al. (2021).
+
+    Args:
+        vectors: x, shape ``(N, H)``.
+        rows: w, shape ``(N, H)``; a row of zeros has no direction, and a cosine of 0.
+        unit: What the L1 term is measured in.
+        l1_weight: λ.
+
+    Returns:
+        A loss for each row, shape ``(N,)``.
+    """
+    direction = 1 - functional.cosine_similarity(vectors, rows, dim=1)
+    return direction + l1_weight / unit * (vectors - rows).abs().mean(dim=1)
+
+
+def _groups(module: nn.Module, table: torch.Tensor, lr: float) -> list[dict[str, object]]:
+    """Weights with their learning rates; what is zero to begin with is measured by the table, the bias by one."""
+    sizes = {
+        name: 1.0 if name == "bias" else _size(weight) or _size(table) for name, weight in module.named_parameters()
+    }
+    return [{"params": [weight], "lr": lr * (sizes[name] or 1)} for name, weight in module.named_parameters()]
+
+
+def _batches(count: int, size: int, seed: int) -> Iterator[torch.Tensor]:
+    """Batches of row numbers without end, every row once in a round."""
+    draw = torch.Generator().manual_seed(seed)
+    while True:
+        yield from torch.randperm(count, generator=draw).split(size)
+
+
+@torch.no_grad()
+def _total(module: LowRankEmbedding | DecoderEmbedding, table: torch.Tensor, unit: float, l1_weight: float) -> float:
+    blocks = torch.arange(len(table)).split(BLOCK_TOKENS)
+    losses = [row_losses(module(rows), table[rows], unit, l1_weight).double() for rows in blocks]
+    return torch.cat(losses).mean().item()
+
+
+def _size(weight: torch.Tensor) -> float:
+    """Root mean square."""
+    return weight.detach().square().mean().sqrt().item()

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+import torch
 from pydantic import Field
 
 from embfact.embeddings.layout import Part
 from embfact.factorization.base import Evidence, Factorization
+from embfact.factorization.decomposition import float64_blocks, principal_axes
 
 if TYPE_CHECKING:
-    import torch
-
     from embfact.embeddings.clustered import ClusteredEmbedding
+
+
+# Rows with less than this share of the table's squared norm as error are fitted: what is left is rounding.
+LEAST_ERROR = 1e-12
 
 
 class ProjectiveClustering(Factorization):
@@ -56,7 +61,6 @@ class ProjectiveClustering(Factorization):
         """Clusters of rows and a subspace of r dimensions for each; see `Factorization.fit`."""
         from embfact.embeddings.clustered import ClusteredEmbedding
         from embfact.factorization.decomposition import check_table
-        from embfact.factorization.subspaces import cluster_rows
 
         vocab_size, hidden_size = check_table(table)
         self.check_size(vocab_size, hidden_size, rank, allow_larger=True)
@@ -64,3 +68,137 @@ class ProjectiveClustering(Factorization):
         return ClusteredEmbedding.from_clusters(
             found.cluster.to(table.device), found.project(table), found.bases.to(table), padding_idx
         )
+
+
+@dataclass(frozen=True)
+class Subspaces:
+    """Linear subspaces and the rows that belong to each.
+
+    Attributes:
+        cluster: Subspace of each row, shape ``(V,)``.
+        bases: Orthonormal rows that span each subspace, shape ``(k, j, H)``, float64.
+        errors: Σ_v |W_v - its projection|² after each round, never growing.
+    """
+
+    cluster: torch.Tensor
+    bases: torch.Tensor
+    errors: list[float]
+
+    def project(self, table: torch.Tensor) -> torch.Tensor:
+        """The j coordinates of each row in its subspace, shape ``(V, j)``, in the table's dtype and on its device."""
+        factors = torch.empty(len(table), self.bases.shape[1], dtype=table.dtype)
+        for number, basis in enumerate(self.bases):
+            members = (self.cluster == number).nonzero().squeeze(1)
+            parts = [(rows @ basis.T).to(table.dtype) for rows in float64_blocks(table[members.to(table.device)])]
+            factors[members] = torch.cat([factors[:0], *parts])
+        return factors.to(table.device)
+
+
+def cluster_rows(table: torch.Tensor, count: int, dimension: int, starts: int, rounds: int, seed: int) -> Subspaces:
+    """The best subspaces of several starts.
+
+    Args:
+        table: W, shape ``(V, H)``, any floating dtype.
+        count: Number k of subspaces, at most V.
+        dimension: Dimension j of each.
+        starts: How many starts.
+        rounds: How often rows are assigned and subspaces fitted, at most, in each start.
+        seed: Decides all starts.
+    """
+    draw = torch.Generator().manual_seed(seed)
+    norms = _norms(table)
+    # One subspace is found in one round, wherever it starts.
+    found = [
+        alternate(table, norms, first_bases(table, norms, count, dimension, draw), rounds)
+        for _ in range(starts if count > 1 else 1)
+    ]
+    return min(found, key=lambda one: one.errors[-1])
+
+
+def first_bases(
+    table: torch.Tensor, norms: torch.Tensor, count: int, dimension: int, draw: torch.Generator
+) -> torch.Tensor:
+    """Subspaces to start from, each spanned by the rows that point most nearly where one row does.
+
+    That row is drawn with a probability proportional to what it misses in the subspaces before.
+
+    Args:
+        table: W, shape ``(V, H)``.
+        norms: |W_v|², shape ``(V,)``, float64.
+        count: Number k of subspaces.
+        dimension: Dimension j of each.
+        draw: Source of random numbers.
+
+    Returns:
+        Orthonormal rows, shape ``(k, j, H)``, float64.
+    """
+    missed, bases = norms, []
+    for _ in range(count):
+        row = int(torch.multinomial(missed if missed.any() else torch.ones_like(missed), 1, generator=draw))
+        inner = torch.cat([rows @ table[row].to("cpu", torch.float64) for rows in float64_blocks(table)])
+        cosines = inner.square() / norms.clamp(min=torch.finfo(torch.float64).tiny)
+        # As many again as the dimension, so that a few neighbours of another subspace do not turn it.
+        near = cosines.topk(min(2 * dimension, len(table))).indices
+        bases.append(_basis(table, near, dimension))
+        missed = torch.minimum(missed, _costs(table, norms, bases[-1].unsqueeze(0)).squeeze(1))
+    return torch.stack(bases)
+
+
+def alternate(table: torch.Tensor, norms: torch.Tensor, bases: torch.Tensor, rounds: int) -> Subspaces:
+    """Assign each row to its nearest subspace and fit each subspace to its rows, in turn.
+
+    Neither step can raise the error. A subspace without rows is given those that are fitted worst.
+
+    Args:
+        table: W, shape ``(V, H)``.
+        norms: |W_v|², shape ``(V,)``, float64.
+        bases: Where to start, shape ``(k, j, H)``.
+        rounds: How often at most; it ends before when no row changes its subspace.
+    """
+    (count, dimension, _), norm = bases.shape, norms.sum().item()
+    cluster, costs = torch.full((len(table),), -1), _costs(table, norms, bases)
+    errors: list[float] = []
+    for _ in range(rounds):
+        nearest = assign(costs, dimension, LEAST_ERROR * norm)
+        if torch.equal(nearest, cluster):
+            break
+        cluster = nearest
+        members = [(cluster == number).nonzero().squeeze(1) for number in range(count)]
+        bases = torch.stack([_basis(table, rows, dimension) for rows in members])
+        costs = _costs(table, norms, bases)
+        errors.append(costs.gather(1, cluster.unsqueeze(1)).sum().item())
+    return Subspaces(cluster, bases, errors)
+
+
+def assign(costs: torch.Tensor, dimension: int, least: float) -> torch.Tensor:
+    """The subspace in which each row costs least, shape ``(V,)``; none is left empty while a row misses something.
+
+    Args:
+        costs: Squared error of each row in each subspace, shape ``(V, k)``.
+        dimension: Dimension j: as many rows are fitted exactly by a subspace of their own.
+        least: A row with a larger error than this misses something.
+    """
+    missed, cluster = costs.min(dim=1)
+    empty = (torch.bincount(cluster, minlength=costs.shape[1]) == 0).nonzero().squeeze(1)
+    worst = missed.argsort(descending=True, stable=True)[: len(empty) * dimension]
+    for number, rows in zip(empty, worst[missed[worst] > least].split(dimension), strict=False):
+        cluster[rows] = number
+    return cluster
+
+
+def _basis(table: torch.Tensor, rows: torch.Tensor, dimension: int) -> torch.Tensor:
+    """Orthonormal rows that span the best subspace for some rows of the table; any, if there are none."""
+    if not len(rows):
+        return torch.eye(dimension, table.shape[1], dtype=torch.float64)
+    return principal_axes(table[rows.to(table.device)]).axes[:dimension]
+
+
+def _norms(table: torch.Tensor) -> torch.Tensor:
+    return torch.cat([rows.square().sum(dim=1) for rows in float64_blocks(table)])
+
+
+def _costs(table: torch.Tensor, norms: torch.Tensor, bases: torch.Tensor) -> torch.Tensor:
+    """Squared distance of each row from each subspace, shape ``(V, k)``."""
+    stacked = bases.flatten(0, 1).T
+    kept = [(rows @ stacked).unflatten(1, bases.shape[:2]).square().sum(dim=2) for rows in float64_blocks(table)]
+    return (norms.unsqueeze(1) - torch.cat(kept)).clamp(min=0)

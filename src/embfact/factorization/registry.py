@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from embfact.errors import ConfigError, Fault
+from embfact.errors import ConfigError, ErrorDetail
 from embfact.factorization.base import Method
 
 
@@ -24,13 +24,13 @@ def method_class(target: Any) -> type[Method]:
         found = getattr(import_module(module_name), class_name)
     except Exception as error:  # of a module of the user's own, whatever it is
         raise ConfigError(
-            [Fault(f"factorization._target_ cannot be imported: {error}", repr(target), remedy)]
+            [ErrorDetail(f"factorization._target_ cannot be imported: {error}", repr(target), remedy)]
         ) from None
     if not (isinstance(found, type) and issubclass(found, Method)):
-        raise ConfigError([Fault("factorization._target_ is not a factorization method", repr(target), remedy)])
+        raise ConfigError([ErrorDetail("factorization._target_ is not a factorization method", repr(target), remedy)])
     if "name" not in vars(found):
         what = f"{class_name} has no name of its own, so its runs would be taken for those of {found.name}"
-        raise ConfigError([Fault(what, "", f'add name: ClassVar[str] = "..." to {class_name}')])
+        raise ConfigError([ErrorDetail(what, "", f'add name: ClassVar[str] = "..." to {class_name}')])
     return found
 
 

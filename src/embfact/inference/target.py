@@ -16,15 +16,15 @@ from pydantic import BaseModel, ValidationError
 
 from embfact.config.compose import Composer, hydra_session
 from embfact.config.sections import DataConfig, PathsConfig, TrainerConfig
-from embfact.config.validation import faults_of
-from embfact.errors import ConfigError, DataError, Fault
+from embfact.config.validation import errors_of
+from embfact.errors import ConfigError, DataError, ErrorDetail
 from embfact.runs.finished_run import FinishedRun
 from embfact.runs.lineage import data_before
 from embfact.tasks.metrics import check_metrics
 
 BATCH = "trainer.eval_batch_size"
 
-Part = TypeVar("Part", bound=BaseModel)
+SectionT = TypeVar("SectionT", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def read_target(run: FinishedRun, conf_dir: Path, words: Sequence[str]) -> Targe
         words: Overrides as typed, e.g. ``["data=sst2", "data.eval_size=100"]``.
 
     Raises:
-        ConfigError: With every fault found.
+        ConfigError: With every error found.
         DataError: If run and data set do not go together.
     """
     with hydra_session(conf_dir) as composer:
@@ -66,13 +66,13 @@ def read_target(run: FinishedRun, conf_dir: Path, words: Sequence[str]) -> Targe
     if not chosen:
         changes = {o.key_or_group.removeprefix("data."): o.value() for o in own}
         values["data"] = run.record.config["data"] | changes
-    faults: list[Fault] = [*unset]
-    data = _part(DataConfig, _without_training_file(values["data"]), "data", faults)
-    paths = _part(PathsConfig, values["paths"], "paths", faults)
+    errors: list[ErrorDetail] = [*unset]
+    data = _part(DataConfig, _without_training_file(values["data"]), "data", errors)
+    paths = _part(PathsConfig, values["paths"], "paths", errors)
     # Only the batch size is taken of the trainer: the rest is of no use here.
-    trainer = _part(TrainerConfig, values["trainer"], "trainer", faults)
-    if faults or data is None or paths is None or trainer is None:
-        raise ConfigError(faults)
+    trainer = _part(TrainerConfig, values["trainer"], "trainer", errors)
+    if errors or data is None or paths is None or trainer is None:
+        raise ConfigError(errors)
     batched = any(o.key_or_group == BATCH for o in overrides)
     batch_size = trainer.eval_batch_size if batched else run.eval_batch_size
     check_fit(run, data)
@@ -127,18 +127,18 @@ def named(names: Sequence[str]) -> str:
 
 def _allowed(composer: Composer, words: Sequence[str]) -> list[Override]:
     """The overrides, if all of them say what to score on."""
-    overrides, faults = composer.read(words)
+    overrides, errors = composer.read(words)
     for override in overrides:
         key, word = override.key_or_group, str(override.input_line)
         if key != "data" and not key.startswith(("data.", "paths.")) and key != BATCH:
             remedy = f"only data=, data.*, paths.* and {BATCH} can be changed of a finished run"
-            faults.append(Fault(f"{key} belongs to the training", word, remedy))
+            errors.append(ErrorDetail(f"{key} belongs to the training", word, remedy))
         elif override.is_sweep_override():
-            faults.append(Fault("one data set at a time", word, "give one value, and one command for each"))
+            errors.append(ErrorDetail("one data set at a time", word, "give one value, and one command for each"))
         elif override.type == OverrideType.DEL:
-            faults.append(Fault(f"{key} cannot be left out", word, f"set it: {key}=VALUE"))
-    if faults:
-        raise ConfigError(faults)
+            errors.append(ErrorDetail(f"{key} cannot be left out", word, f"set it: {key}=VALUE"))
+    if errors:
+        raise ConfigError(errors)
     return overrides
 
 
@@ -147,13 +147,13 @@ def _without_training_file(values: Mapping[str, Any]) -> Mapping[str, Any]:
     if values.get("source") != "files" or values.get("train_file"):
         return values
     if not values.get("validation_file"):
-        raise ConfigError([Fault("data=files needs the file to score", "none", "add data.validation_file=FILE")])
+        raise ConfigError([ErrorDetail("data=files needs the file to score", "none", "add data.validation_file=FILE")])
     return {**values, "train_file": values["validation_file"]}
 
 
-def _part(model: type[Part], values: Any, section: str, faults: list[Fault]) -> Part | None:
+def _part(model: type[SectionT], values: Any, section: str, errors: list[ErrorDetail]) -> SectionT | None:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        faults += faults_of(error, model, f"{section}.")
+        errors += errors_of(error, model, f"{section}.")
         return None

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from hydra.plugins.launcher import Launcher
 
 from embfact.config.run_config import RunConfig
-from embfact.errors import Fault
+from embfact.errors import ErrorDetail
 from embfact.launchers.sweep_task import SweepTask
 
 
@@ -45,7 +45,7 @@ class OwnLauncher(Launcher):
         """
 
     @classmethod
-    def faults(cls, options: Mapping[str, Any], configs: Sequence[RunConfig]) -> list[Fault]:
+    def errors(cls, options: Mapping[str, Any], configs: Sequence[RunConfig]) -> list[ErrorDetail]:
         """What is wrong with a sweep of these runs through this launcher, before anything is started.
 
         Args:

@@ -20,9 +20,9 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, RunMode
 
-from embfact.config.compose import CONFIG_NAME, Request
+from embfact.config.compose import CONFIG_NAME, RunRequest
 from embfact.config.overrides import refusing
-from embfact.errors import ConfigError, Fault, nearest
+from embfact.errors import ConfigError, ErrorDetail, nearest
 from embfact.launchers.base import OwnLauncher
 from embfact.launchers.sweep_task import SweepTask
 
@@ -30,11 +30,11 @@ OWN = "embfact.launchers."
 _PLAIN = f"{BasicLauncher.__module__}.{BasicLauncher.__qualname__}"  # Hydra's, one run after the other in this process
 
 
-def check_launch(conf_dir: Path, request: Request) -> None:
+def check_launch(conf_dir: Path, request: RunRequest) -> None:
     """Refuse a sweep that its launcher cannot do.
 
     Raises:
-        ConfigError: With every fault.
+        ConfigError: With every error.
     """
     if not request.multirun:
         return
@@ -44,19 +44,19 @@ def check_launch(conf_dir: Path, request: Request) -> None:
         refused = refusing("hydra.launcher cannot be used", _given(request), "see hydra/launcher= in docs/sweeps.md")
         with refused, _hydras_own(conf_dir, request, SweepTask([])):
             pass
-    faults = _unknown_options(launcher, request) if launcher else []
-    if launcher and not faults:
-        faults = launcher.faults(request.launcher, request.configs)
+    errors = _unknown_options(launcher, request) if launcher else []
+    if launcher and not errors:
+        errors = launcher.errors(request.launcher, request.configs)
     several = max(config.trainer.devices for config in request.configs)
     if several > 1 and not (launcher and launcher.process_tree_each):
         what = "a sweep (-m) cannot start runs that are processes of their own"
         remedy = "leave out -m and give one run at a time, or use hydra/launcher=submitit_slurm, a job for each run"
-        faults.append(Fault(what, f"trainer.devices={several}", remedy))
-    if faults:
-        raise ConfigError(faults)
+        errors.append(ErrorDetail(what, f"trainer.devices={several}", remedy))
+    if errors:
+        raise ConfigError(errors)
 
 
-def trains_here(request: Request) -> bool:
+def trains_here(request: RunRequest) -> bool:
     """Whether all runs are done on this machine; False if they may be done elsewhere."""
     if not request.multirun:
         return True
@@ -64,15 +64,15 @@ def trains_here(request: Request) -> bool:
     return own.on_this_machine if own else request.launcher.get("_target_") == _PLAIN
 
 
-def _unknown_options(launcher: type[OwnLauncher], request: Request) -> list[Fault]:
+def _unknown_options(launcher: type[OwnLauncher], request: RunRequest) -> list[ErrorDetail]:
     parameters = inspect.signature(launcher).parameters
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         return []  # it checks them itself
     unknown = [name for name in request.launcher if name != "_target_" and name not in parameters]
-    return [Fault(f"hydra.launcher has no option {name}", name, nearest(name, parameters)) for name in unknown]
+    return [ErrorDetail(f"hydra.launcher has no option {name}", name, nearest(name, parameters)) for name in unknown]
 
 
-def launch(conf_dir: Path, request: Request, sweep: SweepTask) -> None:
+def launch(conf_dir: Path, request: RunRequest, sweep: SweepTask) -> None:
     """Do the runs of a sweep through the launcher that the configuration names (``hydra/launcher=``)."""
     own = _own_class(request)
     if own:
@@ -89,7 +89,7 @@ def launch(conf_dir: Path, request: Request, sweep: SweepTask) -> None:
 
 
 @contextmanager
-def _hydras_own(conf_dir: Path, request: Request, sweep: SweepTask) -> Iterator[Launcher]:
+def _hydras_own(conf_dir: Path, request: RunRequest, sweep: SweepTask) -> Iterator[Launcher]:
     """A launcher of Hydra's, or of a plugin of Hydra's, set up for a sweep."""
     GlobalHydra.instance().clear()
     search_path = create_automatic_config_search_path(None, None, str(conf_dir))
@@ -104,7 +104,7 @@ def _hydras_own(conf_dir: Path, request: Request, sweep: SweepTask) -> Iterator[
         GlobalHydra.instance().clear()
 
 
-def _own_class(request: Request) -> type[OwnLauncher] | None:
+def _own_class(request: RunRequest) -> type[OwnLauncher] | None:
     """The class of a launcher of ours; None for one of Hydra's, or of a plugin of Hydra's.
 
     Raises:
@@ -120,10 +120,10 @@ def _own_class(request: Request) -> type[OwnLauncher] | None:
         found = None
     if not (isinstance(found, type) and issubclass(found, OwnLauncher)) or inspect.isabstract(found):
         raise ConfigError(
-            [Fault("hydra.launcher._target_ names no launcher", target, "choose one: hydra/launcher=NAME")]
+            [ErrorDetail("hydra.launcher._target_ names no launcher", target, "choose one: hydra/launcher=NAME")]
         )
     return found
 
 
-def _given(request: Request) -> str:
+def _given(request: RunRequest) -> str:
     return " ".join(word for word in request.overrides if "hydra" in word) or str(request.launcher.get("_target_"))

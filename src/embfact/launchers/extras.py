@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from embfact.errors import Fault
+from embfact.errors import ErrorDetail
 
 
-def faults_of_extra(module: str, extra: str, choice: str) -> list[Fault]:
+def extra_errors(module: str, extra: str, choice: str) -> list[ErrorDetail]:
     """What to say if an optional package is not there; nothing if it is.
 
     Args:
@@ -20,4 +20,4 @@ def faults_of_extra(module: str, extra: str, choice: str) -> list[Fault]:
     """
     if find_spec(module) is not None:
         return []
-    return [Fault(f"{choice} needs {module}, which is not installed", "", f"pip install 'embfact[{extra}]'")]
+    return [ErrorDetail(f"{choice} needs {module}, which is not installed", "", f"pip install 'embfact[{extra}]'")]

@@ -16,7 +16,7 @@ from multiprocessing.connection import wait
 from typing import Any
 
 from embfact.config.run_config import RunConfig
-from embfact.errors import Fault
+from embfact.errors import ErrorDetail
 from embfact.launchers import slots
 from embfact.launchers.base import OwnLauncher
 from embfact.launchers.lost import lost
@@ -50,9 +50,9 @@ class ParallelLauncher(OwnLauncher):
         self._runs = runs
 
     @classmethod
-    def faults(cls, options: Mapping[str, Any], configs: Sequence[RunConfig]) -> list[Fault]:
-        """More runs side by side than there are cores or GPUs for; see `OwnLauncher.faults`."""
-        return slots.faults(options, configs, usable_cores(), visible_gpus(os.environ))
+    def errors(cls, options: Mapping[str, Any], configs: Sequence[RunConfig]) -> list[ErrorDetail]:
+        """More runs side by side than there are cores or GPUs for; see `OwnLauncher.errors`."""
+        return slots.errors(options, configs, usable_cores(), visible_gpus(os.environ))
 
     def do_all(self, sweep: SweepTask) -> None:
         """Do every run of a sweep; see `OwnLauncher.do_all`."""
@@ -140,7 +140,7 @@ class Pool:
     def _bury(self, worker: Worker) -> None:
         """Report the run of a dead worker, and put another in its place."""
         self._workers.remove(worker)
-        code, words = worker.join(LEAVE), worker.last_words()
+        code, words = worker.join(LEAVE), worker.last_lines()
         worker.close()
         if worker.number is not None:
             self._report(worker, lost(self._sweep.runs[worker.number], worker.pid, code, words))

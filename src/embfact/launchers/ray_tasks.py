@@ -19,10 +19,10 @@ from pydantic import Field
 
 from embfact.config.run_config import RunConfig
 from embfact.config.sections import Section, Whole
-from embfact.errors import Fault
+from embfact.errors import ErrorDetail
 from embfact.launchers.base import OwnLauncher
-from embfact.launchers.extras import faults_of_extra
-from embfact.launchers.remote import PATIENCE, attempts, enter, faults_of_options, faults_of_share, missed, with_threads
+from embfact.launchers.extras import extra_errors
+from embfact.launchers.remote import PATIENCE, attempts, enter, missed, option_errors, share_errors, with_threads
 from embfact.launchers.sweep_task import SweepTask
 from embfact.launchers.work import do_run
 from embfact.launchers.worker import Work
@@ -64,12 +64,12 @@ class RayLauncher(OwnLauncher):
         self._warned = False
 
     @classmethod
-    def faults(cls, options: Mapping[str, Any], configs: Sequence[RunConfig]) -> list[Fault]:
+    def errors(cls, options: Mapping[str, Any], configs: Sequence[RunConfig]) -> list[ErrorDetail]:
         """A package that is missing, options that are wrong, runs that want more than their share."""
-        found = faults_of_extra("ray", "ray", "hydra/launcher=ray") + faults_of_options(RayOptions, options)
+        found = extra_errors("ray", "ray", "hydra/launcher=ray") + option_errors(RayOptions, options)
         if not found:
             cpus, gpus = options["cpus_per_run"], options["gpus_per_run"]
-            found += faults_of_share(configs, ("cpus_per_run", cpus), ("gpus_per_run", gpus))
+            found += share_errors(configs, ("cpus_per_run", cpus), ("gpus_per_run", gpus))
         return found
 
     def do_all(self, sweep: SweepTask) -> None:

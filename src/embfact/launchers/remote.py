@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from embfact.config.run_config import RunConfig
 from embfact.config.sections import Section
-from embfact.config.validation import faults_of
-from embfact.errors import Fault
+from embfact.config.validation import errors_of
+from embfact.errors import ErrorDetail
 from embfact.runs.outcome import Outcome
 from embfact.runs.planned import PlannedRun, finished_record
 from embfact.runs.status import Status, read_status
@@ -23,16 +23,16 @@ from embfact.system.terminal import open_streams
 PATIENCE = 3.0  # seconds an interrupted sweep waits for its runs; it is ended itself after 4
 
 
-def faults_of_options(model: type[Section], options: Mapping[str, Any]) -> list[Fault]:
+def option_errors(model: type[Section], options: Mapping[str, Any]) -> list[ErrorDetail]:
     """What is wrong with the options of a launcher; ``_target_`` is none of them."""
     try:
         model.model_validate({name: value for name, value in options.items() if name != "_target_"})
     except ValidationError as error:
-        return faults_of(error, model, "hydra.launcher.")
+        return errors_of(error, model, "hydra.launcher.")
     return []
 
 
-def faults_of_share(configs: Sequence[RunConfig], cpus: tuple[str, int], gpus: tuple[str, float]) -> list[Fault]:
+def share_errors(configs: Sequence[RunConfig], cpus: tuple[str, int], gpus: tuple[str, float]) -> list[ErrorDetail]:
     """Runs that ask for more than the share of a machine that they would get.
 
     Args:
@@ -40,17 +40,17 @@ def faults_of_share(configs: Sequence[RunConfig], cpus: tuple[str, int], gpus: t
         cpus: The option that gives each its CPUs, and how many.
         gpus: The option that gives each its GPUs, and how many.
     """
-    faults = []
+    errors = []
     for trainer in (config.trainer for config in configs):
         if trainer.threads and trainer.threads > cpus[1]:
             what = f"trainer.threads is more than the CPUs of a run, hydra.launcher.{cpus[0]}={cpus[1]}"
             remedy = f"set hydra.launcher.{cpus[0]}={trainer.threads}, or trainer.threads=null"
-            faults.append(Fault(what, str(trainer.threads), remedy))
+            errors.append(ErrorDetail(what, str(trainer.threads), remedy))
         if trainer.accelerator == "gpu" and trainer.devices > gpus[1] and (trainer.devices > 1 or gpus[1] == 0):
             what = f"trainer.accelerator=gpu trainer.devices={trainer.devices} needs as many GPUs for each run"
             remedy = f"set hydra.launcher.{gpus[0]}={trainer.devices}, or trainer=cpu"
-            faults.append(Fault(what, f"hydra.launcher.{gpus[0]}={gpus[1]}", remedy))
-    return faults
+            errors.append(ErrorDetail(what, f"hydra.launcher.{gpus[0]}={gpus[1]}", remedy))
+    return errors
 
 
 def with_threads(run: PlannedRun, cpus: int) -> PlannedRun:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from embfact.config.run_config import RunConfig
-from embfact.errors import Fault
+from embfact.errors import ErrorDetail
 
 # What libraries read once, when they are loaded: it must be set before the process starts.
 _THREADS = (
@@ -43,7 +43,7 @@ class Slot:
 
 
 def lay_out(runs: int | None, configs: Sequence[RunConfig], cores: int, gpus: Sequence[str]) -> list[Slot]:
-    """The places for some runs, never with more threads in all than there are cores (see `faults`).
+    """The places for some runs, never with more threads in all than there are cores (see `errors`).
 
     Args:
         runs: How many side by side; None for as many as there are cores or, where they are trained on, GPUs.
@@ -58,7 +58,9 @@ def lay_out(runs: int | None, configs: Sequence[RunConfig], cores: int, gpus: Se
     return [Slot(share, devices[number] if devices else None) for number in range(min(count, len(configs)))]
 
 
-def faults(options: Mapping[str, Any], configs: Sequence[RunConfig], cores: int, gpus: Sequence[str]) -> list[Fault]:
+def errors(
+    options: Mapping[str, Any], configs: Sequence[RunConfig], cores: int, gpus: Sequence[str]
+) -> list[ErrorDetail]:
     """Why runs cannot be laid out side by side as the launcher's options say.
 
     Args:
@@ -70,7 +72,7 @@ def faults(options: Mapping[str, Any], configs: Sequence[RunConfig], cores: int,
     runs = options.get("runs")
     if runs is not None and (isinstance(runs, bool) or not isinstance(runs, int) or runs < 1):
         what = "hydra.launcher.runs must be a number of runs, 1 or more, or null"
-        return [Fault(what, str(runs), "e.g. hydra.launcher.runs=2")]
+        return [ErrorDetail(what, str(runs), "e.g. hydra.launcher.runs=2")]
     found, threads, count = [], _most_threads(configs), runs or 1
     if count * threads > cores:
         what = "runs side by side would have more threads than this process has cores"
@@ -78,11 +80,11 @@ def faults(options: Mapping[str, Any], configs: Sequence[RunConfig], cores: int,
         remedies = [f"hydra.launcher.runs={cores // threads}"] if threads <= cores else []
         remedies += [f"trainer.threads={cores // count}"] if threads > 1 and count <= cores else []
         remedy = " or ".join(remedies) or f"hydra.launcher.runs={cores} trainer.threads=1"
-        found.append(Fault(what, values, f"set {remedy}"))
+        found.append(ErrorDetail(what, values, f"set {remedy}"))
     if gpus and _may_use_gpu(configs) and count > len(gpus):
         what = f"runs side by side have a GPU each, and there are {len(gpus)}"
         remedy = f"set hydra.launcher.runs={len(gpus)}, or trainer=cpu to train without them"
-        found.append(Fault(what, f"hydra.launcher.runs={runs}", remedy))
+        found.append(ErrorDetail(what, f"hydra.launcher.runs={runs}", remedy))
     return found
 
 

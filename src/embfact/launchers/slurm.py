@@ -14,7 +14,7 @@ from pydantic import Field
 
 from embfact.config.run_config import RunConfig
 from embfact.config.sections import Whole
-from embfact.errors import Fault
+from embfact.errors import ErrorDetail
 from embfact.launchers.submitit_jobs import JobOptions, SubmititLauncher
 from embfact.runs.outcome import Outcome
 
@@ -48,13 +48,15 @@ class SlurmLauncher(SubmititLauncher):
     options: SlurmOptions
 
     @classmethod
-    def faults(cls, options: Mapping[str, Any], configs: Sequence[RunConfig]) -> list[Fault]:
+    def errors(cls, options: Mapping[str, Any], configs: Sequence[RunConfig]) -> list[ErrorDetail]:
         """Besides what jobs of all kinds have in common: a machine without Slurm."""
-        found = super().faults(options, configs)
+        found = super().errors(options, configs)
         missing = [command for command in COMMANDS if shutil.which(command) is None]
         if missing:
             remedy = "start the sweep on a machine of the cluster, or use hydra/launcher=submitit_local"
-            found.append(Fault("hydra/launcher=submitit_slurm needs the commands of Slurm", f"no {missing[0]}", remedy))
+            found.append(
+                ErrorDetail("hydra/launcher=submitit_slurm needs the commands of Slurm", f"no {missing[0]}", remedy)
+            )
         return found
 
     @property

@@ -20,10 +20,10 @@ from pydantic import Field
 
 from embfact.config.run_config import RunConfig
 from embfact.config.sections import Section, Whole
-from embfact.errors import Fault
+from embfact.errors import ErrorDetail
 from embfact.launchers.base import OwnLauncher
-from embfact.launchers.extras import faults_of_extra
-from embfact.launchers.remote import PATIENCE, attempts, faults_of_options, faults_of_share, missed, with_threads
+from embfact.launchers.extras import extra_errors
+from embfact.launchers.remote import PATIENCE, attempts, missed, option_errors, share_errors, with_threads
 from embfact.launchers.submitit_job import Job, handler
 from embfact.launchers.sweep_task import SweepTask
 from embfact.launchers.work import do_run
@@ -75,13 +75,13 @@ class SubmititLauncher(OwnLauncher):
         self._ended: dict[str, float] = {}  # since when a job without a result is known to have ended
 
     @classmethod
-    def faults(cls, options: Mapping[str, Any], configs: Sequence[RunConfig]) -> list[Fault]:
+    def errors(cls, options: Mapping[str, Any], configs: Sequence[RunConfig]) -> list[ErrorDetail]:
         """A package that is missing, options that are wrong, runs that want more than their share."""
-        found = faults_of_extra("submitit", "slurm", f"hydra/launcher={cls.name}")
-        found += faults_of_options(cls.Options, options)
+        found = extra_errors("submitit", "slurm", f"hydra/launcher={cls.name}")
+        found += option_errors(cls.Options, options)
         if not found:
             gpus = options.get("gpus_per_node", 0)
-            found += faults_of_share(configs, ("cpus_per_task", options["cpus_per_task"]), ("gpus_per_node", gpus))
+            found += share_errors(configs, ("cpus_per_task", options["cpus_per_task"]), ("gpus_per_node", gpus))
         return found
 
     def do_all(self, sweep: SweepTask) -> None:

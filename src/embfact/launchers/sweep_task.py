@@ -58,7 +58,7 @@ class SweepTask:
         total = len(self.runs)
         counter = f"[{number + 1:>{len(str(total))}}/{total}] " if total > 1 else ""
         seconds = f"  {outcome.record.seconds.total:.0f} s" if outcome.record else ""
-        return f"{counter}{self.runs[number].title}  {in_words(outcome)}{seconds}"
+        return f"{counter}{self.runs[number].title}  {describe_outcome(outcome)}{seconds}"
 
     def _profile(self, number: int, outcome: Outcome) -> str:
         """Where the seconds of a run went, below its line; it has told so in its directory, wherever it was done."""
@@ -75,7 +75,7 @@ class SweepTask:
         return {**self.__dict__, "outcomes": {}}
 
 
-def in_words(outcome: Outcome) -> str:
+def describe_outcome(outcome: Outcome) -> str:
     """The reported metrics of a run, or why it has none."""
     if outcome.record is None or outcome.state != "finished":
         return f"{outcome.state.upper()}: {outcome.message}"

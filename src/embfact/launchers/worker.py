@@ -128,7 +128,7 @@ class Worker:
             code = self._process.wait()
         return code
 
-    def last_words(self) -> str:
+    def last_lines(self) -> str:
         """The end of what it printed; runs have a log of their own."""
         descriptor = self._printed.fileno()
         # Not by seeking: the worker writes at the place that both processes share.

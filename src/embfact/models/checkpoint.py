@@ -45,9 +45,9 @@ def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, dire
     directory = Path(directory).absolute()
     _check_target(directory)
     files = ModelFiles(model)
-    if files.fault:
+    if files.detail:
         raise ModelError(
-            f"{files.fault}, so this one could not be loaded again; save a part that is a model of transformers, or "
+            f"{files.detail}, so this one could not be loaded again; save a part that is a model of transformers, or "
             "the model as it was before it was quantized, pruned or given adapters (adapters can be merged)"
         )
     with _replacing(directory) as temporary, quiet():

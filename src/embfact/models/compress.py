@@ -14,7 +14,7 @@ from embfact.errors import ModelError
 from embfact.factorization.base import Evidence, Factorization, Method, ModelAdapter
 from embfact.factorization.registry import build_method
 from embfact.models.sharing import Places, find_places, note, put, settle
-from embfact.models.size import identity, unique_tensors
+from embfact.models.size import memory_key, unique_tensors
 from embfact.models.storage import allocate
 from embfact.models.table import dense_table, scale_of, token_embedding
 from embfact.models.undo import unchanged_on_error
@@ -121,8 +121,8 @@ def embedding_tensors(model: PreTrainedModel) -> list[str]:
     tensors = unique_tensors(model)
     blocks = [module.projection for module in model.modules() if isinstance(module, ProjectedBlock)]
     parts = [token_embedding(model), *blocks]
-    own = {identity(tensor) for part in parts for tensor in part.state_dict(keep_vars=True).values()}
-    return [name for name, tensor in tensors.items() if identity(tensor) in own]
+    own = {memory_key(tensor) for part in parts for tensor in part.state_dict(keep_vars=True).values()}
+    return [name for name, tensor in tensors.items() if memory_key(tensor) in own]
 
 
 def _replace_table(

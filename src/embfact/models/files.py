@@ -24,7 +24,7 @@ from embfact.models.compress import embedding_tensors
 from embfact.models.sharing import places_of
 from embfact.models.size import unique_tensors
 from embfact.models.static import OWN
-from embfact.models.structure import check_plain, dense_twin, fault_of_structure, ties_itself
+from embfact.models.structure import check_plain, dense_twin, structure_error, ties_itself
 from embfact.models.table import token_embedding
 from embfact.models.weight_files import INDEX
 
@@ -43,7 +43,7 @@ class ModelFiles:
         state_dict: Its tensors, where they are not those in it: as a trainer that splits them gathers them.
 
     Attributes:
-        fault: Why `embfact.from_pretrained` could not build the model again; None if it can.
+        detail: Why `embfact.from_pretrained` could not build the model again; None if it can.
 
     Raises:
         ModelError: If there are weights that a file cannot hold.
@@ -52,7 +52,7 @@ class ModelFiles:
     def __init__(self, model: PreTrainedModel, state_dict: Mapping[str, Any] | None = None):
         kind = type(model).__name__
         self._state = unique_tensors(model) if state_dict is None else _gathered(model, state_dict)
-        self.model, self.fault = model, fault_of_structure(model, self._state)
+        self.model, self.detail = model, structure_error(model, self._state)
         check_plain(model, self._state)
         if any(tensor.is_meta for tensor in self._state.values()):
             raise ModelError(f"this {kind} is on the meta device and has no values; load its weights first")
@@ -73,14 +73,14 @@ class ModelFiles:
             folder: An empty folder.
             max_shard_size: Bytes of a file of weights, or text such as ``"5GB"``; None writes one file.
         """
-        if not self._plain and self.fault is None:
+        if not self._plain and self.detail is None:
             auto_map.write(self.config, folder)
         self.config.save_pretrained(folder)
         if self.model.can_generate():
             self.model.generation_config.save_pretrained(folder)
         state = dict(self._state)
         if not self._plain:
-            _refuse_plain_loading(folder / "config.json", REMEDY if self.fault is None else BY_HAND)
+            _refuse_plain_loading(folder / "config.json", REMEDY if self.detail is None else BY_HAND)
             if self._blueprint:
                 # In the place of the dense table, for loaders that do not ask the configuration: another size.
                 state.setdefault(f"{self._blueprint['inputs'][0]}.weight", torch.empty(0))

@@ -85,9 +85,9 @@ class OwnSave:
         for path in directory.iterdir():
             if _FILES.fullmatch(path.name) and path.name not in new:
                 path.unlink()  # of an older model
-        if files.fault:
+        if files.detail:
             log.warning(
-                "%s holds the weights, and embfact.from_pretrained cannot load it, as %s", directory, files.fault
+                "%s holds the weights, and embfact.from_pretrained cannot load it, as %s", directory, files.detail
             )
 
 

@@ -14,7 +14,7 @@ from embfact.embeddings.base import TokenEmbedding
 from embfact.embeddings.projected_block import ProjectedBlock
 from embfact.errors import ModelError
 from embfact.models.heads import TABLE_IS_PASSED, PassedTableHead, TiedHead, tied_to
-from embfact.models.size import identity
+from embfact.models.size import memory_key
 
 
 @dataclass(frozen=True)
@@ -49,16 +49,16 @@ def find_places(model: nn.Module, table: nn.Embedding) -> Places:
     Raises:
         ModelError: If a module that cannot be replaced holds the weight too.
     """
-    inputs, heads, wanted = [], [], identity(table.weight)
+    inputs, heads, wanted = [], [], memory_key(table.weight)
     for path, module in model.named_modules(remove_duplicate=False):
         if type(module).__name__ in TABLE_IS_PASSED:
             heads.append(path)
         for name, weight in module._parameters.items():
             if weight is None or weight.device != table.weight.device or weight.data_ptr() != table.weight.data_ptr():
                 continue
-            if name == "weight" and identity(weight) == wanted and isinstance(module, nn.Embedding):
+            if name == "weight" and memory_key(weight) == wanted and isinstance(module, nn.Embedding):
                 inputs.append(path)
-            elif name == "weight" and identity(weight) == wanted and type(module) is nn.Linear:
+            elif name == "weight" and memory_key(weight) == wanted and type(module) is nn.Linear:
                 heads.append(path)
             else:
                 raise ModelError(

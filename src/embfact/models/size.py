@@ -32,11 +32,11 @@ def unique_tensors(model: nn.Module) -> dict[str, torch.Tensor]:
                 f"{name} of this {type(model).__name__} is no tensor but a {type(tensor).__name__}, as after "
                 "quantize_dynamic; measure and save the model before it is quantized, and quantize what is loaded"
             )
-        names.setdefault(identity(tensor), name)
+        names.setdefault(memory_key(tensor), name)
     return {name: state[name] for name in names.values()}
 
 
-def identity(tensor: torch.Tensor) -> Hashable:
+def memory_key(tensor: torch.Tensor) -> Hashable:
     """A value that two tensors have in common only if they are one: the same memory, read in the same way."""
     if tensor.is_meta or not tensor.numel():
         return id(tensor)

@@ -84,7 +84,7 @@ def check_plain(model: PreTrainedModel, tensors: Mapping[str, torch.Tensor]) -> 
             )
 
 
-def fault_of_structure(model: PreTrainedModel, tensors: Mapping[str, torch.Tensor]) -> str | None:
+def structure_error(model: PreTrainedModel, tensors: Mapping[str, torch.Tensor]) -> str | None:
     """Why a model could not be built again from its class, its configuration and its weights; None if it can.
 
     Another class than transformers has, quantized or pruned layers, adapters: what changes a model after it was built

@@ -9,7 +9,7 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from embfact.errors import ModelError
-from embfact.models.tokenizer_files import fault_of_ids
+from embfact.models.tokenizer_files import ids_error
 
 
 def largest_token_id(tokenizer: PreTrainedTokenizerBase) -> int:
@@ -31,8 +31,8 @@ def check_ids(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, name: 
         ModelError: In words, with the remedy.
     """
     rows = cast(nn.Embedding, model.get_input_embeddings()).num_embeddings
-    if fault := fault_of_ids(largest_token_id(tokenizer), rows, name):
-        raise ModelError(fault)
+    if detail := ids_error(largest_token_id(tokenizer), rows, name):
+        raise ModelError(detail)
 
 
 def take_types_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:

@@ -57,7 +57,7 @@ def largest_id_in(directory: Path) -> int | None:
     return largest_id(lambda name: directory / name if (directory / name).is_file() else None)
 
 
-def fault_of_ids(largest: int, rows: int, name: str) -> str | None:
+def ids_error(largest: int, rows: int, name: str) -> str | None:
     """What is wrong with a tokenizer that has ids beyond the table; None if all are in it.
 
     Args:

@@ -13,7 +13,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from embfact.errors import ModelError
-from embfact.models.size import identity
+from embfact.models.size import memory_key
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ def _assign(model: nn.Module, state: Mapping[str, torch.Tensor], directory: Path
     """Put the tensors into the model; the names that it lacks come back."""
     shared: dict[Hashable, list[str]] = {}
     for name, tensor in model.state_dict(keep_vars=True).items():
-        shared.setdefault(identity(tensor), []).append(name)
+        shared.setdefault(memory_key(tensor), []).append(name)
     try:
         # Assigning keeps the dtypes of the file, as for a float16 table inside a float32 model.
         model.load_state_dict(state, strict=False, assign=True)

@@ -18,7 +18,7 @@ from pytorch_lightning.loggers import Logger
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import PreTrainedModel
 
-from embfact.profiling.parts import Part
+from embfact.profiling.activities import Activity
 from embfact.profiling.report import Report, Steps
 from embfact.profiling.timeline import ASIDE, Timeline
 from embfact.system.resources import Stopwatch
@@ -36,10 +36,10 @@ log = logging.getLogger(__name__)
 
 # Steps of the stopwatch that are parts by themselves; the training is divided by the timeline.
 _STEPS = {
-    "data": Part.LOADING,
-    "evidence": Part.EVIDENCE,
-    "factorization": Part.FACTORIZATION,
-    "evaluation": Part.EVALUATION,
+    "data": Activity.LOADING,
+    "evidence": Activity.EVIDENCE,
+    "factorization": Activity.FACTORIZATION,
+    "evaluation": Activity.EVALUATION,
 }
 
 
@@ -91,11 +91,11 @@ class Profile:
             devices: How many of them.
         """
         now, before = self._watch.seconds(), self._before
-        seconds = {**self.timeline.seconds, Part.OTHER: 0.0}
+        seconds = {**self.timeline.seconds, Activity.OTHER: 0.0}
         for step, part in _STEPS.items():
             seconds[part] += now.get(step, 0.0) - before.get(step, 0.0)
         total = now["total"] - before["total"] - self.timeline.left_out
-        seconds[Part.OTHER] = max(0.0, total - sum(seconds.values()))
+        seconds[Activity.OTHER] = max(0.0, total - sum(seconds.values()))
         return Report(name, seconds, self._steps(device, devices))
 
     def _steps(self, device: str, devices: int) -> Steps | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from embfact.formatting.markdown import markdown_grid
-from embfact.profiling.parts import WORDS, Part
+from embfact.profiling.activities import DESCRIPTIONS, Activity
 from embfact.system.atomic import write_text
 
 FILE_NAME = "profile.json"
@@ -86,7 +86,7 @@ class Report:
     """
 
     name: str
-    seconds: dict[Part, float]
+    seconds: dict[Activity, float]
     steps: Steps | None
 
     @property
@@ -115,7 +115,7 @@ class Report:
 
     def as_text(self) -> str:
         """A Markdown table, and below it what the training went through."""
-        lines = [[part, WORDS[part], *_figures(seconds, self.total)] for part, seconds in self.seconds.items()]
+        lines = [[part, DESCRIPTIONS[part], *_figures(seconds, self.total)] for part, seconds in self.seconds.items()]
         lines.append(["total", "", *_figures(self.total, self.total)])
         grid = markdown_grid(["part", "what is in it", "seconds", "share"], lines, 2)
         return "\n".join([*grid, "", *([] if self.steps is None else _notes(self.steps))])
@@ -129,7 +129,7 @@ def read_report(directory: Path) -> Report | None:
     """The report of a run directory; None if there is none that can be read."""
     try:
         found = json.loads((directory / FILE_NAME).read_text(encoding="utf-8"))
-        seconds = {part: float(found["seconds"][part]) for part in Part}
+        seconds = {part: float(found["seconds"][part]) for part in Activity}
         steps = found["training"]
         known = None if steps is None else Steps(**{name: steps[name] for name in Steps.__dataclass_fields__})
         return Report(found["name"], seconds, known)

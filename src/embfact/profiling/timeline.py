@@ -12,41 +12,41 @@ import torch
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.profilers import Profiler
 
-from embfact.profiling.parts import STEP, Part
+from embfact.profiling.activities import STEP, Activity
 
 ASIDE = "aside"  # the action whose time is no part of the run
 EPOCH = "run_training_epoch"  # Lightning's action around all steps of an epoch
 OPENING = "log_metrics, and what is opened for it"  # W&B takes seconds for it, once
 
 _HOOKS = {
-    "train_dataloader_next": Part.DATA,
-    "on_before_batch_transfer": Part.DATA,
-    "batch_to_device": Part.DATA,
-    "training_step": Part.FORWARD,
-    "backward": Part.BACKWARD,
-    "optimizer_step": Part.OPTIMIZER,  # forward and backward pass are within it, and taken out
-    "optimizer_zero_grad": Part.OPTIMIZER,
-    "configure_gradient_clipping": Part.OPTIMIZER,
-    "configure_optimizers": Part.OPTIMIZER,
-    "lr_scheduler_step": Part.OPTIMIZER,
-    "log_metrics": Part.LOGGING,
-    OPENING: Part.LOGGING,
-    "save_checkpoint": Part.LOGGING,
+    "train_dataloader_next": Activity.DATA,
+    "on_before_batch_transfer": Activity.DATA,
+    "batch_to_device": Activity.DATA,
+    "training_step": Activity.FORWARD,
+    "backward": Activity.BACKWARD,
+    "optimizer_step": Activity.OPTIMIZER,  # forward and backward pass are within it, and taken out
+    "optimizer_zero_grad": Activity.OPTIMIZER,
+    "configure_gradient_clipping": Activity.OPTIMIZER,
+    "configure_optimizers": Activity.OPTIMIZER,
+    "lr_scheduler_step": Activity.OPTIMIZER,
+    "log_metrics": Activity.LOGGING,
+    OPENING: Activity.LOGGING,
+    "save_checkpoint": Activity.LOGGING,
 }
 # What profiling itself does.
 _LEFT_OUT = (ASIDE, "[Callback]Throughput.")
 # The first that an action's name begins with decides.
 _OWNERS = {
-    "[Callback]Refactorization.": Part.FACTORIZATION,
-    "[Callback]": Part.LOGGING,
-    "[LightningDataModule]": Part.DATA,
+    "[Callback]Refactorization.": Activity.FACTORIZATION,
+    "[Callback]": Activity.LOGGING,
+    "[LightningDataModule]": Activity.DATA,
 }
 
 
 class _Open(NamedTuple):
     """An action that is going on: its part (None is left out), and whether it is within an epoch."""
 
-    part: Part | None
+    part: Activity | None
     in_epoch: bool
 
 
@@ -69,7 +69,7 @@ class Timeline(Profiler):
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         super().__init__()
-        self.seconds = dict.fromkeys(Part, 0.0)
+        self.seconds = dict.fromkeys(Activity, 0.0)
         self.step_seconds = 0.0
         self.left_out = 0.0
         self._clock = clock
@@ -90,10 +90,10 @@ class Timeline(Profiler):
     def start(self, action_name: str) -> None:
         """An action begins."""
         self._charge()
-        around = self._open[-1] if self._open else _Open(Part.OTHER, False)
+        around = self._open[-1] if self._open else _Open(Activity.OTHER, False)
         if action_name.endswith(".on_validation_model_eval"):
             # Lightning has no action around the whole scoring: it begins here, and lasts until its last hook.
-            around = _Open(Part.HELD_OUT, around.in_epoch)
+            around = _Open(Activity.HELD_OUT, around.in_epoch)
             self._open.append(around)
         in_epoch = action_name == EPOCH or (around.in_epoch and action_name != OPENING)
         self._open.append(_Open(_part_of(action_name, around.part), in_epoch))
@@ -140,12 +140,12 @@ class Timeline(Profiler):
             self.step_seconds += passed
 
 
-def _part_of(action: str, around: Part | None) -> Part | None:
+def _part_of(action: str, around: Activity | None) -> Activity | None:
     """The part of an action that is within another one."""
     if around is None or action.startswith(_LEFT_OUT):
         return None
     hook = action.rpartition(".")[2]
-    if around is Part.HELD_OUT or hook.startswith("on_validation_"):
-        return Part.HELD_OUT
+    if around is Activity.HELD_OUT or hook.startswith("on_validation_"):
+        return Activity.HELD_OUT
     owner = next((part for owner, part in _OWNERS.items() if action.startswith(owner)), None)
     return owner or _HOOKS.get(hook, around)

@@ -18,16 +18,16 @@ from embfact.results.dashboard.payload import payload
 from embfact.results.dashboard.sweep import Sweep
 from embfact.results.plots.draw import draw
 from embfact.results.plots.points import Line, dense_of, line_name, lines
+from embfact.results.plots.spec import KINDS, PlotSpec
 from embfact.results.plots.style import save
-from embfact.results.plots.wish import KINDS, Wish
-from embfact.results.run_table import Column, DataVersion, Row, Table, row_label
+from embfact.results.result_table import Column, DataVersion, ResultTable, Row, row_label
 from embfact.results.statistics.compare import Comparison
 from embfact.results.statistics.noninferiority import noninferior
 from embfact.results.statistics.summary import common_reach, curve_area, smallest_within
 from embfact.results.statistics.table_statistics import TableStatistics, table_statistics
 from embfact.results.table.cells import UNDEFINED
 from embfact.results.table.render import render
-from embfact.results.table.request import Request
+from embfact.results.table.request import TableRequest
 from embfact.system.atomic import replacing
 
 TOLERANCE = 0.01  # one point
@@ -67,7 +67,7 @@ def write_report(
         say("tables and statistics")
         statistics = table_statistics(table)
         for form, ending in TABLES.items():
-            text = render(table, form, Request(significance=True), statistics)
+            text = render(table, form, TableRequest(significance=True), statistics)
             (folder / f"table.{ending}").write_text(text, encoding="utf-8")
         say("pictures")
         drawn, problems = _pictures(table, folder)
@@ -83,7 +83,7 @@ def write_report(
     return problems
 
 
-def _front(table: Table, shown: str, drawn: Sequence[str], analysed: Sequence[str]) -> list[str]:
+def _front(table: ResultTable, shown: str, drawn: Sequence[str], analysed: Sequence[str]) -> list[str]:
     """The first part of the page: the table, the pictures, and where the rest is."""
     names = ", ".join(dict.fromkeys(run.experiment for row in table.rows for run in row.runs))
     files = ["[table.tex](table.tex), [table.csv](table.csv): the table to paste and to compute with"]
@@ -98,7 +98,7 @@ def _left_out(problems: Sequence[str]) -> list[str]:
     return ["## Left out", "", *(f"- {escape(problem)}" for problem in problems), ""] if problems else []
 
 
-def _pictures(table: Table, folder: Path) -> tuple[list[str], list[str]]:
+def _pictures(table: ResultTable, folder: Path) -> tuple[list[str], list[str]]:
     """Every kind of picture of every data set; the names of those that there are, and why others are missing."""
     drawn, problems = [], []
     several = len(table.data) > 1
@@ -110,14 +110,16 @@ def _pictures(table: Table, folder: Path) -> tuple[list[str], list[str]]:
             name = f"{kind}-{words[data]}" if data else kind
             try:
                 for form in FORMATS:
-                    save(draw(table, Wish(kind, data)), folder / f"{name}.{form}")
+                    save(draw(table, PlotSpec(kind, data)), folder / f"{name}.{form}")
                 drawn.append(name)
             except UserError as error:
                 problems += [f"{name}: {line}" for line in str(error).splitlines()]
     return drawn, problems
 
 
-def _analyses(table: Table, folder: Path, conf_dir: Path, say: Callable[[str], None]) -> tuple[list[str], list[str]]:
+def _analyses(
+    table: ResultTable, folder: Path, conf_dir: Path, say: Callable[[str], None]
+) -> tuple[list[str], list[str]]:
     """An analysis for each backbone and data set, of one run a row; their folders, and why others are missing."""
     from embfact.analysis.analyse import analyse
 
@@ -149,7 +151,9 @@ def _file_words(labels: Sequence[str]) -> dict[str, str]:
     return words
 
 
-def _analysable(table: Table, rows: Sequence[Row], data: DataVersion, conf_dir: Path) -> tuple[list[str], list[str]]:
+def _analysable(
+    table: ResultTable, rows: Sequence[Row], data: DataVersion, conf_dir: Path
+) -> tuple[list[str], list[str]]:
     """The run of the lowest seed of every row whose table can be analysed; and in words, why others cannot be."""
     found, problems = [], []
     for row in rows:
@@ -165,7 +169,7 @@ def _analysable(table: Table, rows: Sequence[Row], data: DataVersion, conf_dir: 
     return found, problems
 
 
-def findings(table: Table, statistics: TableStatistics, tolerance: float = TOLERANCE) -> list[str]:
+def findings(table: ResultTable, statistics: TableStatistics, tolerance: float = TOLERANCE) -> list[str]:
     """Sections of a report, in Markdown, one for each figure of the table.
 
     Args:
@@ -182,7 +186,7 @@ def findings(table: Table, statistics: TableStatistics, tolerance: float = TOLER
     return text
 
 
-def _compared(table: Table, column: Column, statistics: TableStatistics, tolerance: float) -> Iterator[str]:
+def _compared(table: ResultTable, column: Column, statistics: TableStatistics, tolerance: float) -> Iterator[str]:
     rows = [(place, row) for place, row in enumerate(table.rows) if (place, column) in statistics.comparisons]
     cells = []
     for place, row in rows:
@@ -216,7 +220,7 @@ def _compared(table: Table, column: Column, statistics: TableStatistics, toleran
     yield ""
 
 
-def _methods(table: Table, column: Column, statistics: TableStatistics, tolerance: float) -> Iterator[str]:
+def _methods(table: ResultTable, column: Column, statistics: TableStatistics, tolerance: float) -> Iterator[str]:
     found = lines(table, column, "bytes")
     curves = {line.name: (line, _retained(line, found)) for line in found if line.place is not None}
     reach = common_reach([points for _, points in curves.values()])
@@ -247,7 +251,9 @@ def _retained(line: Line, found: list[Line]) -> list[tuple[float, float]]:
     return [(point.ratio, point.mean / mean) for point in line.points] if mean > 0 else []
 
 
-def _sizes(table: Table, line: Line, column: Column, statistics: TableStatistics) -> Iterator[tuple[float, Comparison]]:
+def _sizes(
+    table: ResultTable, line: Line, column: Column, statistics: TableStatistics
+) -> Iterator[tuple[float, Comparison]]:
     places = {id(row): place for place, row in enumerate(table.rows)}
     for point in line.points:
         compared = statistics.comparisons.get((places[id(point.row)], column))

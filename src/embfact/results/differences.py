@@ -28,7 +28,7 @@ def differing(facts: Iterable[Mapping[str, Any]]) -> set[str]:
     return {name for name in names if len({json.dumps(known.get(name), sort_keys=True) for known in facts}) > 1}
 
 
-def in_words(facts: Mapping[str, Any], names: Collection[str]) -> str:
+def describe_options(facts: Mapping[str, Any], names: Collection[str]) -> str:
     """Options as they are typed, ``epochs=3, lr=2e-05``: without their section, where the rest says which is meant.
 
     Args:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from embfact.results.differences import differing, flat, in_words
+from embfact.results.differences import describe_options, differing, flat
 from embfact.runs.record import RunRecord
 
 
@@ -55,7 +55,7 @@ def versions_of(records: Iterable[RunRecord]) -> tuple[DataVersion, ...]:
         varying = differing(facts.values())
         for place, (key, known) in enumerate(facts.items()):
             label = f"{name} ({_letter(place)})" if len(facts) > 1 else name
-            versions.append(DataVersion(label, key, runs[key], in_words(known, varying)))
+            versions.append(DataVersion(label, key, runs[key], describe_options(known, varying)))
     return tuple(versions)
 
 

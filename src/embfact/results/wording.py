@@ -12,7 +12,7 @@ from typing import Any
 
 from embfact.formatting.typed import number
 from embfact.results.comparable import Terms, terms_of
-from embfact.results.differences import differing, in_words
+from embfact.results.differences import describe_options, differing
 from embfact.results.versions import source_of
 from embfact.runs.record import RunRecord
 
@@ -33,12 +33,12 @@ class Wording:
 
     def conditions(self, run: RunRecord) -> str:
         """The conditions of a run, as far as they differ: equal for runs that may be compared."""
-        return in_words(self._terms[id(run)].conditions, self._conditions)
+        return describe_options(self._terms[id(run)].conditions, self._conditions)
 
     def options(self, run: RunRecord) -> str:
         """The conditions of a run and its method's own options, as far as they differ."""
         terms = self._terms[id(run)]
-        return in_words({**terms.conditions, **terms.own}, self._conditions | (self._own & set(terms.own)))
+        return describe_options({**terms.conditions, **terms.own}, self._conditions | (self._own & set(terms.own)))
 
     def found(self, runs: Iterable[RunRecord]) -> str:
         """The values that a search chose for some runs, as far as they differ: ``lr=0.0001 to 0.0003``."""
@@ -47,7 +47,9 @@ class Wording:
             for name, value in self._terms[id(run)].found.items():
                 values[name].add(value)
         spans = {name: dict.fromkeys([min(numbers), max(numbers)]) for name, numbers in values.items()}
-        return in_words({name: " to ".join(map(number, span)) for name, span in spans.items()}, self._conditions)
+        return describe_options(
+            {name: " to ".join(map(number, span)) for name, span in spans.items()}, self._conditions
+        )
 
     def search(self, run: RunRecord) -> str:
         """How the options of a run were tuned; empty if they were not."""

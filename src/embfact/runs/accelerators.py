@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from embfact.config.sections import TrainerConfig
-from embfact.errors import ConfigError, Fault
+from embfact.errors import ConfigError, ErrorDetail
 
 GPUS = Path("/proc/driver/nvidia/gpus")  # a folder for each, kept by NVIDIA's driver
 ROCM = Path("/dev/kfd")  # AMD's driver
@@ -50,9 +50,9 @@ def check_accelerators(trainers: Iterable[TrainerConfig], *, ask_torch: bool) ->
         ask_torch: Import torch where nothing else can tell; otherwise only what is certain is refused.
 
     Raises:
-        ConfigError: With every fault.
+        ConfigError: With every error.
     """
-    faults = []
+    errors = []
     demands = {(*demand, trainer.devices) for trainer in trainers if (demand := _demand(trainer))}
     for kind, asked, devices in sorted(demands):
         supply = supply_of(kind)
@@ -62,9 +62,9 @@ def check_accelerators(trainers: Iterable[TrainerConfig], *, ask_torch: bool) ->
             what = f"{asked} needs {devices} {kind.upper()}{'s' if devices > 1 else ''} of this machine"
             found = f"{supply.most}: {supply.reason}"
             others = f", or trainer.devices={supply.most}" if supply.most else ""
-            faults.append(Fault(what, found, f"use trainer=cpu{others}, or a machine that has them"))
-    if faults:
-        raise ConfigError(faults)
+            errors.append(ErrorDetail(what, found, f"use trainer=cpu{others}, or a machine that has them"))
+    if errors:
+        raise ConfigError(errors)
 
 
 def supply_of(kind: str) -> Supply:

@@ -44,5 +44,5 @@ def read_config(directory: Path) -> RunConfig:
     try:
         return RunConfig.parse(values)
     except ConfigError as error:
-        reason = "; ".join(map(str, error.faults))
+        reason = "; ".join(map(str, error.errors))
         raise UserError(f"{path} is no configuration of this version of embfact: {reason}") from None

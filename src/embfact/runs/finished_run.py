@@ -16,7 +16,7 @@ from embfact.config.sections import CHECKPOINT, DataConfig
 from embfact.data.classes import Classes
 from embfact.errors import ModelError
 from embfact.models.backbones import usable_positions
-from embfact.models.tokenizer_files import fault_of_ids, largest_id_in
+from embfact.models.tokenizer_files import ids_error, largest_id_in
 from embfact.runs.record import FILE_NAME, RunRecord, read
 
 
@@ -118,9 +118,9 @@ def _model_config(checkpoint: Path) -> dict[str, Any]:
 def _check_ids(checkpoint: Path, config: dict[str, Any], name: str) -> None:
     """Refuse a tokenizer with an id beyond the table, which no text of the training needs to have had."""
     rows, largest = config.get("vocab_size"), largest_id_in(checkpoint)
-    fault = fault_of_ids(largest, rows, f"the run {name}") if isinstance(rows, int) and largest is not None else None
-    if fault:
-        raise ModelError(fault)
+    detail = ids_error(largest, rows, f"the run {name}") if isinstance(rows, int) and largest is not None else None
+    if detail:
+        raise ModelError(detail)
 
 
 def _label_names(config: dict[str, Any]) -> tuple[str, ...]:

@@ -11,12 +11,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from embfact.config.rank_schedule import fault_of_schedule
+from embfact.config.rank_schedule import schedule_error
 from embfact.config.run_config import RunConfig
 from embfact.config.sections import DataConfig, ModelConfig
 from embfact.data.fingerprint import fingerprint
 from embfact.data.sentence_archive import provide
-from embfact.errors import ConfigError, DataError, Fault, ModelError
+from embfact.errors import ConfigError, DataError, ErrorDetail, ModelError
 from embfact.formatting.typed import typed
 from embfact.models.backbones import (
     TableShape,
@@ -28,14 +28,14 @@ from embfact.models.backbones import (
     usable_positions,
 )
 from embfact.models.size import saved_bytes
-from embfact.models.tokenizer_files import fault_of_ids
+from embfact.models.tokenizer_files import ids_error
 from embfact.models.weight_files import weight_files
 from embfact.runs.finished_run import open_run
 from embfact.runs.lineage import data_before
 from embfact.runs.record import RunRecord
 from embfact.system.cores import usable_cores
 from embfact.system.disk import may_write
-from embfact.system.remote import fault_of_url
+from embfact.system.remote import url_error
 
 BACKBONE = ("label", "name_or_path", "revision", "architecture", "tokenizer", "static")
 # What decides which rows are held out of training, and what they are labelled with.
@@ -49,14 +49,16 @@ def check(configs: Iterable[RunConfig]) -> None:
     """Refuse configurations that are sure to fail.
 
     Raises:
-        ConfigError: With the faults of all of them, each once.
+        ConfigError: With the errors of all of them, each once.
     """
-    faults = [fault for config in configs for fault in faults_of_run(config)]
+    errors = [detail for config in configs for detail in run_errors(config)]
     if sys.flags.optimize > 1:
         what = "Python runs without docstrings, and transformers needs its own"
-        faults.append(Fault(what, f"PYTHONOPTIMIZE={sys.flags.optimize}", "unset PYTHONOPTIMIZE, or leave out -OO"))
-    if faults:
-        raise ConfigError(faults)
+        errors.append(
+            ErrorDetail(what, f"PYTHONOPTIMIZE={sys.flags.optimize}", "unset PYTHONOPTIMIZE, or leave out -OO")
+        )
+    if errors:
+        raise ConfigError(errors)
 
 
 def check_downloads(configs: Iterable[RunConfig]) -> None:
@@ -68,53 +70,53 @@ def check_downloads(configs: Iterable[RunConfig]) -> None:
         ConfigError: If they cannot be had, with what would help.
     """
     wanted = (config for config in configs if config.data.source == "rated_sentences" and config.data.archive is None)
-    faults = []
+    errors = []
     for cache_dir in dict.fromkeys(config.paths.cache_dir for config in wanted):
         try:
             provide(Path(cache_dir))
         except DataError as error:
-            faults.append(Fault(str(error)))
-    if faults:
-        raise ConfigError(faults)
+            errors.append(ErrorDetail(str(error)))
+    if errors:
+        raise ConfigError(errors)
 
 
-def faults_of_run(config: RunConfig) -> list[Fault]:
-    """Every fault of one configuration that the disk can show."""
-    schedule = fault_of_schedule(config.refactorize, config.trainer, aware=config.quantization == "aware")
-    faults = [*_data_faults(config), *_model_faults(config), *([schedule] if schedule else [])]
-    url = fault_of_url("output_url", config.output_url) if config.output_url else None
-    return [*faults, *_device_faults(config), *_output_faults(config), *([url] if url else [])]
+def run_errors(config: RunConfig) -> list[ErrorDetail]:
+    """Every error of one configuration that the disk can show."""
+    schedule = schedule_error(config.refactorize, config.trainer, aware=config.quantization == "aware")
+    errors = [*_data_errors(config), *_model_errors(config), *([schedule] if schedule else [])]
+    url = url_error("output_url", config.output_url) if config.output_url else None
+    return [*errors, *_device_errors(config), *_output_errors(config), *([url] if url else [])]
 
 
-def _data_faults(config: RunConfig) -> list[Fault]:
-    faults = []
+def _data_errors(config: RunConfig) -> list[ErrorDetail]:
+    errors = []
     for key in OWN_FILES.get(config.data.source, ()):
         file = getattr(config.data, key)
         if file and not _is_readable(file, folder=False):
-            faults.append(
-                Fault(f"data.{key} is not a file that can be read", file, "give the path of an existing file")
+            errors.append(
+                ErrorDetail(f"data.{key} is not a file that can be read", file, "give the path of an existing file")
             )
-    if config.data.source == "files" and config.data.target == "class" and not faults:
-        faults += _faults_of_labels(config.data)
+    if config.data.source == "files" and config.data.target == "class" and not errors:
+        errors += _labels_errors(config.data)
     data_dir = config.paths.data_dir
     if data_dir and not _is_readable(data_dir, folder=True):
         remedy = "set paths.data_dir (or EMBFACT_DATA_DIR) to an existing folder"
-        faults.append(Fault("paths.data_dir is not a folder", data_dir, remedy))
+        errors.append(ErrorDetail("paths.data_dir is not a folder", data_dir, remedy))
     corpus = config.evidence.file
     if corpus is not None and not _is_readable(corpus, folder=False):
         remedy = "give the path of an existing file, or evidence.source=training"
-        faults.append(Fault("evidence.source is not a file that can be read", corpus, remedy))
+        errors.append(ErrorDetail("evidence.source is not a file that can be read", corpus, remedy))
     elif corpus is not None and (whose := _data_of(corpus, config)):
         what = f"evidence.source is a file of {whose}, with rows that are held out or reported"
-        faults.append(Fault(what, corpus, "use evidence.source=training, the rows that are trained on"))
-    return faults
+        errors.append(ErrorDetail(what, corpus, "use evidence.source=training, the rows that are trained on"))
+    return errors
 
 
-def _faults_of_labels(data: DataConfig) -> list[Fault]:
+def _labels_errors(data: DataConfig) -> list[ErrorDetail]:
     """Files whose labels do not go together: every run would score classes that it was not trained on."""
     stamps = [Path(str(file)).expanduser().stat() for file in (data.train_file, data.validation_file)]
     told = _label_error(data.model_dump_json(), tuple((stamp.st_size, stamp.st_mtime_ns) for stamp in stamps))
-    return [Fault(told)] if told else []
+    return [ErrorDetail(told)] if told else []
 
 
 # Read once for all runs of a sweep, and again in a later command of the same process if the files have changed.
@@ -143,7 +145,7 @@ def _data_of(corpus: str, config: RunConfig) -> str | None:
     return f"{name}, which has texts of {data.name}" if name in data.shares_text_with else None
 
 
-def _model_faults(config: RunConfig) -> list[Fault]:
+def _model_errors(config: RunConfig) -> list[ErrorDetail]:
     name = f"model {config.model.label}"
     try:
         check_start(config)
@@ -157,20 +159,24 @@ def _model_faults(config: RunConfig) -> list[Fault]:
                 saved_bytes(file)
     except ModelError as error:
         start = config.model.from_run
-        return [Fault(str(error), f"model.from_run={start}" if start else "")]
+        return [ErrorDetail(str(error), f"model.from_run={start}" if start else "")]
     except DataError:  # of data that is not there: the run itself will say so, the others go on
         return []
-    faults = [fault_of_length(config, values), _fault_of_size(config, shape)]
-    ids = fault_of_ids(largest, shape.vocab_size, name) if shape and largest is not None else None
-    return [*(fault for fault in faults if fault), *([Fault(ids)] if ids else []), *_faults_of_padding(name, values)]
+    errors = [length_error(config, values), _size_errors(config, shape)]
+    ids = ids_error(largest, shape.vocab_size, name) if shape and largest is not None else None
+    return [
+        *(detail for detail in errors if detail),
+        *([ErrorDetail(ids)] if ids else []),
+        *_padding_errors(name, values),
+    ]
 
 
-def _faults_of_padding(name: str, backbone: Mapping[str, Any]) -> list[Fault]:
+def _padding_errors(name: str, backbone: Mapping[str, Any]) -> list[ErrorDetail]:
     """Ids that a model puts beside those of a text, and that its table has no row for."""
     rows = backbone.get("vocab_size")
     ids = {key: backbone.get(key) for key in ("pad_token_id", "decoder_start_token_id")}
     return [
-        Fault(
+        ErrorDetail(
             f"{key} of {name} is beyond the {rows} rows of its table", str(number), f"set it to one of 0 to {rows - 1}"
         )
         for key, number in ids.items()
@@ -178,7 +184,7 @@ def _faults_of_padding(name: str, backbone: Mapping[str, Any]) -> list[Fault]:
     ]
 
 
-def fault_of_length(config: RunConfig, backbone: Mapping[str, Any]) -> Fault | None:
+def length_error(config: RunConfig, backbone: Mapping[str, Any]) -> ErrorDetail | None:
     """Texts that are cut to more tokens than the backbone has positions for would fail in the middle of a training.
 
     Args:
@@ -189,22 +195,22 @@ def fault_of_length(config: RunConfig, backbone: Mapping[str, Any]) -> Fault | N
     if positions is None or config.data.max_length <= positions:
         return None
     what = f"data.max_length is more than the {positions} positions of {config.model.label}"
-    return Fault(what, str(config.data.max_length), f"use at most {positions}")
+    return ErrorDetail(what, str(config.data.max_length), f"use at most {positions}")
 
 
-def _fault_of_size(config: RunConfig, shape: TableShape | None) -> Fault | None:
+def _size_errors(config: RunConfig, shape: TableShape | None) -> ErrorDetail | None:
     method = config.factorization
     if shape is None or method.name == "none":
         return None
     if shape.already_factorized and not method.refactorize_existing:
         what = f"{config.model.label} keeps its table factorized already ({shape.vocab_size} x {shape.embedding_size})"
         remedy = "use factorization=none, or set factorization.refactorize_existing=true"
-        return Fault(what, f"factorization={method.name}", remedy)
+        return ErrorDetail(what, f"factorization={method.name}", remedy)
     try:
         if config.target:
             config.target.check(method, shape.vocab_size, shape.embedding_size, config.kept)
     except ValueError as error:
-        return Fault(str(error))
+        return ErrorDetail(str(error))
     return None
 
 
@@ -216,30 +222,30 @@ def _backbone(document: str) -> tuple[TableShape | None, Mapping[str, Any], int 
     return table_shape(model), read_config(model) or {}, largest_token_id(model)
 
 
-def _device_faults(config: RunConfig) -> list[Fault]:
+def _device_errors(config: RunConfig) -> list[ErrorDetail]:
     """What several devices cannot do together."""
-    options, faults = config.trainer, []
+    options, errors = config.trainer, []
     if options.devices == 1:
         return []
     found = f"trainer.devices={options.devices}"
     if config.refactorize.every != "never":
         what = f"{config.refactorize.choice} replaces the table while it trains, which several devices cannot"
-        faults.append(Fault(what, found, "use trainer.devices=1 or refactorize=never"))
+        errors.append(ErrorDetail(what, found, "use trainer.devices=1 or refactorize=never"))
     if options.accelerator in ("mps", "tpu"):
         what = f"trainer.accelerator={options.accelerator} trains on one device"
-        faults.append(Fault(what, found, "use trainer.devices=1, or trainer.accelerator=cpu or gpu"))
+        errors.append(ErrorDetail(what, found, "use trainer.devices=1, or trainer.accelerator=cpu or gpu"))
     cores = usable_cores()
     if options.accelerator in ("auto", "cpu") and options.devices > cores:
         what = f"trainer.devices is more than the {cores} CPU cores of this machine"
         remedy = f"use at most {cores}, or trainer.accelerator=gpu where there are as many GPUs"
-        faults.append(Fault(what, str(options.devices), remedy))
-    return faults
+        errors.append(ErrorDetail(what, str(options.devices), remedy))
+    return errors
 
 
-def _output_faults(config: RunConfig) -> list[Fault]:
+def _output_errors(config: RunConfig) -> list[ErrorDetail]:
     if may_write(Path(config.output_dir)):
         return []
-    return [Fault("output_dir cannot be written to", config.output_dir, "give a folder that you may write to")]
+    return [ErrorDetail("output_dir cannot be written to", config.output_dir, "give a folder that you may write to")]
 
 
 def _place(path: str) -> Path:

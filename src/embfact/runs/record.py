@@ -30,7 +30,7 @@ Measured = Annotated[float | None, BeforeValidator(_undefined_as_none)]
 MeasuredOrCount = Annotated[int | float | None, BeforeValidator(_undefined_as_none)]
 
 
-class Part(BaseModel):
+class RecordSection(BaseModel):
     """A part of the record: unknown keys, NaN and infinity are refused; any object with the fields is taken."""
 
     # "constants" hands infinity of the free-form parts on to json, which refuses it; pydantic would write null.
@@ -39,7 +39,7 @@ class Part(BaseModel):
     )
 
 
-class DataPart(Part):
+class DataPart(RecordSection):
     """What the run was trained and scored on."""
 
     name: str
@@ -51,14 +51,14 @@ class DataPart(Part):
     note: str | None = Field(None, description="what a reader of the results must know about this data set")
 
 
-class ModelPart(Part):
+class ModelPart(RecordSection):
     """The backbone."""
 
     name: str
     fingerprint: str | None = None
 
 
-class MethodPart(Part):
+class MethodPart(RecordSection):
     """The factorization."""
 
     name: str
@@ -74,14 +74,14 @@ class MethodPart(Part):
     )
 
 
-class Amount(Part):
+class Amount(RecordSection):
     """Parameters, and the bytes of their tensors in the saved file."""
 
     parameters: int
     bytes: int
 
 
-class Sizes(Part):
+class Sizes(RecordSection):
     """Size of the token embedding and of the whole model."""
 
     embedding: Amount
@@ -94,7 +94,7 @@ class SizePart(Sizes):
     dense: Sizes
 
 
-class SelectionPart(Part):
+class SelectionPart(RecordSection):
     """What happened on the held-out slice of the training rows: never a reported figure."""
 
     rows: int
@@ -104,14 +104,14 @@ class SelectionPart(Part):
     history: list[dict[str, MeasuredOrCount]] = Field([], description="one entry an epoch: epoch and metrics")
 
 
-class ProjectionPart(Part):
+class ProjectionPart(RecordSection):
     """One projection of a table that was trained dense."""
 
     step: int
     rank: int
 
 
-class BatchRows(Part):
+class BatchRows(RecordSection):
     """Rows of the batches of the first epoch."""
 
     fewest: int
@@ -119,7 +119,7 @@ class BatchRows(Part):
     most: int
 
 
-class TrainingPart(Part):
+class TrainingPart(RecordSection):
     """How long and on what the run trained."""
 
     steps: int
@@ -134,7 +134,7 @@ class TrainingPart(Part):
     )
 
 
-class Seconds(Part):
+class Seconds(RecordSection):
     """Wall time of each phase in seconds; 0 for one that was not reached."""
 
     data: float = 0.0
@@ -145,21 +145,21 @@ class Seconds(Part):
     total: float = 0.0
 
 
-class GitPart(Part):
+class GitPart(RecordSection):
     """The state of the code."""
 
     commit: str
     dirty: bool
 
 
-class ErrorPart(Part):
+class ErrorPart(RecordSection):
     """Why a run failed."""
 
     type: str
     message: str = Field(description="readable by itself: what a table says of the run")
 
 
-class RunFacts(Part):
+class RunFacts(RecordSection):
     """What a record says of a run before anything is done: the same for one that finishes and one that fails."""
 
     schema_version: Literal[1] = SCHEMA_VERSION

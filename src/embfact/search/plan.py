@@ -14,9 +14,9 @@ from typing import Any
 
 from embfact.config.run_config import RunConfig
 from embfact.config.sections import slug
-from embfact.errors import ConfigError, Fault, UserError
+from embfact.errors import ConfigError, ErrorDetail, UserError
 from embfact.formatting.typed import number
-from embfact.launchers.extras import faults_of_extra
+from embfact.launchers.extras import extra_errors
 from embfact.runs.identity import identify
 
 # Digits of a value that a search proposes: what is tried is what a person can read and type.
@@ -59,15 +59,15 @@ def check_search(configs: Iterable[RunConfig]) -> None:
     """Refuse a search that is sure not to work.
 
     Raises:
-        ConfigError: With every fault.
+        ConfigError: With every error.
     """
     searched = [config for config in configs if config.search.trials]
-    faults = faults_of_extra("optuna", "search", f"search.trials={searched[0].search.trials}") if searched else []
+    errors = extra_errors("optuna", "search", f"search.trials={searched[0].search.trials}") if searched else []
     if any(config.data.selection_size == 0 for config in searched):
         what = "a search is judged by the held-out slice, and there is none"
-        faults.append(Fault(what, "data.selection_size=0", "set it above 0, or search=none"))
-    if faults:
-        raise ConfigError(faults)
+        errors.append(ErrorDetail(what, "data.selection_size=0", "set it above 0, or search=none"))
+    if errors:
+        raise ConfigError(errors)
 
 
 def studies_of(configs: Sequence[RunConfig]) -> list[PlannedStudy | None]:
@@ -133,6 +133,6 @@ def with_options(config: RunConfig, options: Mapping[str, float]) -> RunConfig:
     )
 
 
-def in_words(options: Mapping[str, float]) -> str:
+def describe_options(options: Mapping[str, float]) -> str:
     """Options as they would be typed: ``optimizer.lr=0.000123 task.dropout=0.2``."""
     return " ".join(f"{name}={number(value)}" for name, value in options.items())

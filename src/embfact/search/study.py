@@ -30,7 +30,7 @@ from sqlalchemy.pool import NullPool
 from embfact.config.run_config import RunConfig
 from embfact.errors import DivergedError, UserError
 from embfact.log import run_log
-from embfact.search.plan import PlannedStudy, in_words, rounded, with_options
+from embfact.search.plan import PlannedStudy, describe_options, rounded, with_options
 from embfact.system.lock import held
 
 log = logging.getLogger(__name__)
@@ -134,7 +134,7 @@ def _do(optuna_study: optuna.Study, study: PlannedStudy, objective: Objective, t
 
     scratch = study.directory / "trial"
     with run_log(study.directory):
-        log.info("%s: %s", title, in_words(options))
+        log.info("%s: %s", title, describe_options(options))
         try:
             scratch.mkdir(parents=True, exist_ok=True)
             value = objective(with_options(study.config, options), f"{study.name} {title}", scratch, report)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from embfact.config.run_config import RunConfig
 from embfact.formatting.numbers import duration
 from embfact.runs.planned import PlannedRun
-from embfact.search.plan import PlannedStudy, in_words, studies_of, with_options
+from embfact.search.plan import PlannedStudy, describe_options, studies_of, with_options
 from embfact.system.lock import holder
 from embfact.system.signals import interruptible
 
@@ -103,8 +103,8 @@ def _answer(study: PlannedStudy, title: str, say: Callable[[str], object]) -> di
         if isinstance(found, str):
             return found
         more = f"{found.done - before} of {found.done} trials" if before else f"{found.done} trials"
-        say(f"{title}  {more}  {_words(found, study)}  {duration(perf_counter() - start)}")
-    return _words(found, study) if found.options is None else found.options
+        say(f"{title}  {more}  {_describe(found, study)}  {duration(perf_counter() - start)}")
+    return _describe(found, study) if found.options is None else found.options
 
 
 def _options(found: Findings | str, study: PlannedStudy) -> dict[str, float] | None:
@@ -115,7 +115,7 @@ def _options(found: Findings | str, study: PlannedStudy) -> dict[str, float] | N
 def _state(found: Findings | str, study: PlannedStudy) -> str:
     if isinstance(found, str):
         return found
-    return _words(found, study) if found.done == study.trials else f"{study.trials - found.done} trials to do"
+    return _describe(found, study) if found.done == study.trials else f"{study.trials - found.done} trials to do"
 
 
 def _look(study: PlannedStudy) -> Findings | str:
@@ -150,7 +150,7 @@ def _damage(study: PlannedStudy, error: Exception) -> str:
     )
 
 
-def _words(found: Findings, study: PlannedStudy) -> str:
+def _describe(found: Findings, study: PlannedStudy) -> str:
     """What a finished study has found."""
     given_up = [f"{found.given_up} given up"] if found.given_up else []
     failed = [f"{len(found.failed)} failed"] if found.failed else []
@@ -159,4 +159,4 @@ def _words(found: Findings, study: PlannedStudy) -> str:
         return f"its search found nothing: of {found.done} trials {', '.join([*given_up, *failed])}{last}"
     metric = study.config.data.metrics[0]
     beside = f" ({', '.join([*given_up, *failed])})" if given_up or failed else ""
-    return f"best held-out {metric} {100 * (found.value or 0):.1f} with {in_words(found.options)}{beside}"
+    return f"best held-out {metric} {100 * (found.value or 0):.1f} with {describe_options(found.options)}{beside}"

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import mean
 
-from embfact.config.compose import Request
+from embfact.config.compose import RunRequest
 from embfact.config.run_config import RunConfig
 from embfact.errors import UserError
 from embfact.formatting.numbers import duration
@@ -24,7 +24,7 @@ from embfact.runs.status import LOCK, Status, read_status
 from embfact.system.lock import holder
 
 
-def plan_request(request: Request) -> list[PlannedRun]:
+def plan_request(request: RunRequest) -> list[PlannedRun]:
     """The runs that a command asks for, and what is known of each already.
 
     Options that are searched for are found first; with ``plan=true`` nothing is searched, and the runs are those whose

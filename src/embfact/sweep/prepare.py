@@ -45,7 +45,7 @@ def prepare(plan: Sequence[PlannedRun]) -> list[str]:
         # A directory that may not be read or written fails its run, in words, when its turn comes.
         with suppress(OSError):
             if (directory / FILE_NAME).exists():
-                lines += [f"{run.title} is done again: {fault}" for fault in _damage(directory)]
+                lines += [f"{run.title} is done again: {detail}" for detail in _damage(directory)]
             elif run.status is None:
                 _mark_pending(run, directory)
     return lines

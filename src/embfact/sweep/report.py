@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from shlex import quote
@@ -9,8 +10,12 @@ from shlex import quote
 from embfact.log import say, say_error
 from embfact.results.wandb.access import home_of
 from embfact.runs.outcome import Outcome
-from embfact.runs.planned import PlannedRun
-from embfact.runs.status import read_status
+from embfact.runs.planned import PlannedRun, ended_elsewhere
+from embfact.runs.status import LOCK, read_status
+from embfact.system.lock import holder
+from embfact.system.signals import check
+
+LOOK_EVERY = 0.5  # seconds between two looks at a run that another process is at
 
 _OFFLINE = "wandb/offline-run-*"  # what W&B calls the folder of a run, below the run directory
 
@@ -21,7 +26,7 @@ def report(plan: Sequence[PlannedRun], outcomes: Mapping[str, Outcome], multirun
     places = [run.identity.directory for run in plan if run.identity]
     if records and multirun:
         from embfact.results.collect import Collected
-        from embfact.results.run_table import build_table
+        from embfact.results.result_table import build_table
         from embfact.results.table.render import render
 
         folders = " ".join(sorted({str(place.parent) for place in places}))
@@ -89,3 +94,25 @@ def _waiting(place: Path) -> list[Path]:
 def _pattern(folder: Path, below: str) -> str:
     # Only what is outside the quotes is a pattern for the shell.
     return f"{quote(str(folder))}/{below}"
+
+
+def wait_for(busy: Sequence[PlannedRun], outcomes: dict[str, Outcome]) -> list[PlannedRun]:
+    """Wait for runs that other processes are at; gives those that were left unfinished there and can be had now."""
+    if busy:
+        say(f"waiting for {len(busy)} run{'s' if len(busy) > 1 else ''} that another process is at")
+    free: list[PlannedRun] = []
+    while busy and not free:
+        still = []
+        for run in busy:
+            if run.identity and holder(run.identity.directory / LOCK):
+                still.append(run)
+                continue
+            if outcome := ended_elsewhere(run):
+                outcomes[run.key] = outcome
+            else:
+                free.append(run)
+        busy = still
+        check()
+        time.sleep(0 if free or not busy else LOOK_EVERY)
+    # Those still busy are looked at again with the next round.
+    return [*free, *busy]

@@ -24,7 +24,7 @@ from embfact.runs.survey import RunState, look
 from embfact.sweep.changes import changes
 from embfact.system.lock import acquire
 
-WIDTH = 300  # of why a run cannot be done again: one that is from another version may have a hundred faults
+WIDTH = 300  # of why a run cannot be done again: one that is from another version may have a hundred errors
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from embfact.errors import Fault, UserError
+from embfact.errors import ErrorDetail, UserError
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -25,7 +25,7 @@ def is_url(place: str | Path) -> bool:
     return "://" in str(place)
 
 
-def fault_of_url(option: str, url: str) -> Fault | None:
+def url_error(option: str, url: str) -> ErrorDetail | None:
     """What is wrong with a URL before anything is sent there: no URL, no such protocol, no package for it.
 
     Args:
@@ -33,17 +33,17 @@ def fault_of_url(option: str, url: str) -> Fault | None:
         url: The URL.
     """
     if not is_url(url):
-        return Fault(f"{option} must be a URL", url, f"for a folder write file://{Path(url).absolute()}")
+        return ErrorDetail(f"{option} must be a URL", url, f"for a folder write file://{Path(url).absolute()}")
     try:
         with opened(url):
             return None
     except RemoteError as error:
-        return Fault(f"{option} cannot be used", url, str(error))
+        return ErrorDetail(f"{option} cannot be used", url, str(error))
 
 
 @contextmanager
 def opened(url: str) -> Iterator[tuple[AbstractFileSystem, str]]:
-    """The file system of a URL and the path in it; every fault in the block becomes words.
+    """The file system of a URL and the path in it; every error in the block becomes words.
 
     Raises:
         RemoteError: Whatever went wrong: the kinds of failure are each service's own.
@@ -60,17 +60,17 @@ def opened(url: str) -> Iterator[tuple[AbstractFileSystem, str]]:
         remedy = f"pip install {package}" if package else str(error)
         raise RemoteError(f"{url} needs a package that is not installed; {remedy}") from error
     except PermissionError as error:
-        raise RemoteError(f"{url}: access denied ({_words(error)}); see the credentials and permissions") from error
+        raise RemoteError(f"{url}: access denied ({_describe(error)}); see the credentials and permissions") from error
     except Exception as error:
         if isinstance(error, ValueError) and "Protocol not known" in str(error):
             protocol = url.partition("://")[0]
             remedy = "use file://, s3://, gs://, abfs://, sftp:// or another that fsspec knows"
             raise RemoteError(f"{url}: there is no protocol {protocol!r}; {remedy}") from error
         raise RemoteError(
-            f"{url} cannot be used ({_words(error)}); see the URL, the network and the service"
+            f"{url} cannot be used ({_describe(error)}); see the URL, the network and the service"
         ) from error
 
 
-def _words(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     text = (str(error).strip() or "no reason given").splitlines()[0][:200]
     return f"{type(error).__name__}: {text}"

@@ -45,7 +45,7 @@ class Interrupted(BaseException):
         return f"interrupted by {signal.Signals(self.signum).name}"
 
 
-def in_words(signum: int) -> str:
+def describe_signal(signum: int) -> str:
     """What is told of a command that a signal has ended."""
     name = signal.Signals(signum).name
     return f"interrupted by {name}; what is done is kept, and the same command goes on from there"
@@ -60,7 +60,7 @@ class _State:
     holds = 0
 
 
-_last_words: list[Callable[[str], object]] = []
+_last_line: list[Callable[[str], object]] = []
 
 
 def requested() -> int | None:
@@ -100,18 +100,18 @@ def held_back() -> Iterator[None]:
 
 
 @contextmanager
-def last_words(say: Callable[[str], object]) -> Iterator[None]:
+def last_lines(say: Callable[[str], object]) -> Iterator[None]:
     """Within the block, call a function with the reason if this process has to be ended from another thread."""
-    _last_words.append(say)
+    _last_line.append(say)
     try:
         yield
     finally:
-        _last_words.remove(say)
+        _last_line.remove(say)
 
 
 def end_process(code: int, reason: str) -> NoReturn:
-    """End this process from whatever thread, wherever its main thread is, once `last_words` have been said."""
-    for say in list(_last_words):
+    """End this process from whatever thread, wherever its main thread is, once `last_lines` have been said."""
+    for say in list(_last_line):
         with suppress(Exception):
             say(reason)
     os._exit(code)
@@ -196,5 +196,5 @@ def _end_later(signum: int, done: threading.Event) -> None:
 
 def _end(signum: int, reason: str) -> None:
     with suppress(OSError):
-        os.write(2, f"embfact: {in_words(signum)}\n".encode())
+        os.write(2, f"embfact: {describe_signal(signum)}\n".encode())
     end_process(128 + signum, f"interrupted: ended by {reason}")

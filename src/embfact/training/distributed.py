@@ -106,7 +106,7 @@ def other_ranks(work: Callable[[], object], *, devices: int, directory: Path, se
     except RuntimeError as error:
         # What a collective says when the other side is gone; the cause is there.
         if lost := [other for other in others if other.lost(within=3)]:
-            raise RankLostError(lost[0].last_words()) from error
+            raise RankLostError(lost[0].last_lines()) from error
         raise
     finally:
         torch.set_num_threads(threads)
@@ -155,7 +155,7 @@ class _Rank:
             self._process.wait(within)
         return self._process.returncode is not None
 
-    def last_words(self) -> str:
+    def last_lines(self) -> str:
         code, who = self._process.returncode, f"process {self.number} of this training"
         if code < 0:
             reason = ", perhaps for want of memory" if -code == signal.SIGKILL else ""
@@ -181,14 +181,14 @@ class _Rank:
 
     def _raise(self) -> None:
         self._process.wait()
-        raise RankLostError(self.last_words())
+        raise RankLostError(self.last_lines())
 
     def _watch(self) -> None:
         self._process.wait()
         # With gloo, a collective fails at once; one of NCCL, or a first meeting, would wait for half an hour.
         if not self._over.wait(GRACE):
-            print(self.last_words(), file=sys.stderr, flush=True)
-            end_process(1, self.last_words())
+            print(self.last_lines(), file=sys.stderr, flush=True)
+            end_process(1, self.last_lines())
 
 
 def _place(number: int, devices: int, port: int) -> dict[str, str]:

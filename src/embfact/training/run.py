@@ -36,7 +36,7 @@ from embfact.runs.record import ErrorPart, RunFacts, RunRecord, SelectionPart, T
 from embfact.runs.status import LOCK, State
 from embfact.system.lock import Lock, acquire
 from embfact.system.resources import release_memory
-from embfact.system.signals import Interrupted, interruptible, last_words
+from embfact.system.signals import Interrupted, interruptible, last_lines
 from embfact.tasks.reference import baselines
 from embfact.training.context import RunContext
 from embfact.training.distributed import other_ranks
@@ -110,7 +110,7 @@ def _run_locked(config: RunConfig, identity: Identity, lock: Lock) -> Outcome:
     attempt = Attempt(identity, resume=config.resume and not config.force)
     life = attempt.life
     ended: State = "interrupted"
-    with last_words(lambda reason: life.end("interrupted", reason)):
+    with last_lines(lambda reason: life.end("interrupted", reason)):
         try:
             write_config(config, identity.directory)
             tracker = Tracker(config, identity, life.status.wandb_id)
@@ -244,11 +244,11 @@ def _training(config: RunConfig, trained: Trained) -> TrainingPart:
 
 
 def _failure(facts: RunFacts, error: Exception, seconds: dict[str, float]) -> RunRecord:
-    failure = ErrorPart(type=type(error).__name__, message=_in_words(error))
+    failure = ErrorPart(type=type(error).__name__, message=_describe(error))
     return facts.ended("diverged" if isinstance(error, DivergedError) else "failed", error=failure, seconds=seconds)
 
 
-def _in_words(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     if isinstance(error, UserError):
         return str(error)
     if _lacks_room(error):

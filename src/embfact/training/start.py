@@ -16,7 +16,7 @@ from embfact.data.tokenized import Tokenized, tokenize
 from embfact.errors import DataError, ModelError
 from embfact.models.loading import load_backbone
 from embfact.models.pooled import count_tokens
-from embfact.runs.preflight import fault_of_length
+from embfact.runs.preflight import length_error
 from embfact.system.resources import trim_memory
 from embfact.tasks.metrics import check_metrics
 from embfact.training.context import RunContext
@@ -97,8 +97,8 @@ def _backbone(text: TextData, config: RunConfig) -> tuple[PreTrainedModel, PreTr
         seed=config.seed,
         pooling=config.task.pooling,
     )
-    if fault := fault_of_length(config, model.config.to_dict()):
-        raise ModelError(str(fault))
+    if detail := length_error(config, model.config.to_dict()):
+        raise ModelError(str(detail))
     return model, tokenizer
 
 

@@ -1,4 +1,4 @@
-"""Weights & Biases as a logger of Lightning's; a fault of W&B never stops a training."""
+"""Weights & Biases as a logger of Lightning's; an error of W&B never stops a training."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Tracker:
 
 
 class ForgivingWandb(Logger):
-    """A W&B run; its first fault is written to the log and ends the logging, not the training.
+    """A W&B run; its first error is written to the log and ends the logging, not the training.
 
     It is opened when there is something to log: W&B takes two seconds to import and to start, which the first step of a
     training need not wait for.

@@ -1,6 +1,6 @@
 """What the page is told of a sweep: plain values that JSON knows, as few as it needs.
 
-Runs that may be averaged share a group and a data set; `embfact.results.run_table` decides which may.
+Runs that may be averaged share a group and a data set; `embfact.results.result_table` decides which may.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from embfact.formatting.typed import typed
 from embfact.results.dashboard.sweep import Sweep
 from embfact.results.dashboard.unrecorded import without_record
-from embfact.results.run_table import Row, Table
+from embfact.results.result_table import ResultTable, Row
 from embfact.results.table.notes import sources, warnings
 from embfact.runs import curve
 from embfact.runs.listing import reason
@@ -86,7 +86,7 @@ def _document(run: RunRecord) -> Values:
     return document | {"config": {name: typed(value) for name, value in flat(document["config"]).items()}}
 
 
-def _recorded(table: Table) -> Iterator[tuple[RunRecord, int, str]]:
+def _recorded(table: ResultTable) -> Iterator[tuple[RunRecord, int, str]]:
     """Every run of a table with the place of its row and the label of its data."""
     for place, row in enumerate(table.rows):
         labels = {run.hash: data.label for data in table.data for run in [*row.failed(data), *row.finished(data)]}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from embfact.errors import UserError
 from embfact.results.collect import find_records
-from embfact.results.run_table import Table, build_table
+from embfact.results.result_table import ResultTable, build_table
 from embfact.runs.survey import RunState, survey
 from embfact.system.remote import is_url
 
@@ -24,7 +24,7 @@ class Sweep:
     """
 
     places: tuple[str, ...]
-    table: Table
+    table: ResultTable
     states: tuple[RunState, ...]
 
 

@@ -11,8 +11,8 @@ from typing import Any
 from embfact.embeddings.layout import FLOAT32, Storage
 from embfact.formatting.typed import typed
 from embfact.results.dashboard.sweep import Sweep
-from embfact.results.differences import differing, flat, in_words
-from embfact.results.run_table import DataVersion, Table, storage_words
+from embfact.results.differences import describe_options, differing, flat
+from embfact.results.result_table import DataVersion, ResultTable, describe_storage
 from embfact.runs.listing import reason
 from embfact.runs.status import read_status
 
@@ -59,7 +59,7 @@ def without_record(sweep: Sweep, recorded: set[str], groups: list[Values]) -> li
     return runs
 
 
-def _data(table: Table, science: Mapping[str, Any]) -> DataVersion | None:
+def _data(table: ResultTable, science: Mapping[str, Any]) -> DataVersion | None:
     """The data set that a run will be of, if its options leave no doubt: one file may be several data sets."""
     fitting = [
         data
@@ -77,7 +77,7 @@ def _options(science: Mapping[str, Any]) -> Values:
     return flat({name: value for name, value in science.items() if name not in apart})
 
 
-def _others(table: Table, options: Values, data: DataVersion | None) -> dict[int, list[Values]]:
+def _others(table: ResultTable, options: Values, data: DataVersion | None) -> dict[int, list[Values]]:
     """The rows none of whose runs on this data has these options, and the options that they have."""
     known = [[_options(run.science) for run in (row.finished(data) if data else row.finished())] for row in table.rows]
     return {
@@ -95,7 +95,7 @@ def _place_of(planned: Values, options: Values, groups: list[Values], others: Ma
     if len(fitting) == 1:
         return fitting[0]
     rows = [one for place in named for one in others.get(place, ())]
-    own = planned | {"setting": in_words(options, differing([options, *rows]) if rows else ())}
+    own = planned | {"setting": describe_options(options, differing([options, *rows]) if rows else ())}
     if own not in groups:
         groups.append(own)
     return groups.index(own)
@@ -119,6 +119,6 @@ def _planned_storage(science: Mapping[str, Any]) -> str:
     if "storage" not in science:  # nothing is known of it
         return ""
     try:
-        return storage_words(Storage.of_json(science), science.get("quantization")) or FLOAT32.format
+        return describe_storage(Storage.of_json(science), science.get("quantization")) or FLOAT32.format
     except ValueError:  # a storage of a later version
         return str(science["storage"])

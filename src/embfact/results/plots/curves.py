@@ -14,7 +14,7 @@ from embfact.results.plots.names import SIZE, SMALLER, End, name_ends, room
 from embfact.results.plots.points import line_name
 from embfact.results.plots.seeds import rests_on, seed_note
 from embfact.results.plots.style import STYLE, Look, heading, look, panels, remark
-from embfact.results.run_table import DataVersion, Row, Table, row_label
+from embfact.results.result_table import DataVersion, ResultTable, Row, row_label
 
 _TOGETHER = 6  # curves that can be told apart in one panel
 
@@ -22,7 +22,7 @@ Curve = tuple[np.ndarray, np.ndarray]
 
 
 @mpl.rc_context(STYLE)
-def draw(table: Table, data: DataVersion, figure_name: str) -> Figure:
+def draw(table: ResultTable, data: DataVersion, figure_name: str) -> Figure:
     """Draw what the runs on one data set logged while they trained.
 
     Args:
@@ -48,20 +48,22 @@ def draw(table: Table, data: DataVersion, figure_name: str) -> Figure:
         axes.set_xlabel("optimizer steps")
         axes.set_ylabel(figure_name.split("/", 1)[1] + ("" if factor == 1 else " (%)"), parse_math=False)
     counts = {id(row): len(found) for row, found in curves}
-    title = f"{_words(figure_name)} of {data.label}: {rests_on(counts.values())}"
+    title = f"{_describe(figure_name)} of {data.label}: {rests_on(counts.values())}"
     heading(figure, title + (f"; a point is the mean of up to {bins} logged values" if bins > 1 else ""))
     remark(figure, [seed_note(table, data, lambda row: counts.get(id(row), 0))])
     name_ends(figure, ends, size)
     return figure
 
 
-def row_curves(table: Table, row: Row, data: DataVersion, figure_name: str) -> list[Curve]:
+def row_curves(table: ResultTable, row: Row, data: DataVersion, figure_name: str) -> list[Curve]:
     """Steps and values of every finished run of a row on some data whose file holds this figure."""
     places = [table.places[run.hash] for run in row.finished(data) if run.hash in table.places]
     return [found[figure_name] for place in places if figure_name in (found := read_curve(place))]
 
 
-def _groups(curves: Sequence[tuple[Row, list[Curve]]], table: Table) -> dict[str, list[tuple[str, list[Curve], Look]]]:
+def _groups(
+    curves: Sequence[tuple[Row, list[Curve]]], table: ResultTable
+) -> dict[str, list[tuple[str, list[Curve], Look]]]:
     """The panels: title -> name, curves and look of each line."""
     dense = [(row, found) for row, found in curves if row.dense]
     others = [(row, found) for row, found in curves if not row.dense]
@@ -87,7 +89,7 @@ def _curve(axes: Axes, name: str, curves: Sequence[Curve], own: Look, factor: in
     return End(float(steps[-1]), float(means[-1]), name, own), bins
 
 
-def _name(row: Row, table: Table) -> str:
+def _name(row: Row, table: ResultTable) -> str:
     return line_name(row) if row.dense else row_label(row, table)
 
 
@@ -96,6 +98,6 @@ def _size(row: Row) -> str:
     return row.target or (f"{name}={row.ranks[0]}" if row.ranks else row.label)
 
 
-def _words(figure_name: str) -> str:
+def _describe(figure_name: str) -> str:
     source, name = figure_name.split("/", 1)
     return "training loss" if source == "train" else f"{name} on the held-out slice"

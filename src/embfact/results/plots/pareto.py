@@ -10,11 +10,11 @@ from embfact.results.plots.names import End, name_ends, room
 from embfact.results.plots.points import MEASURES, Line, Measure, Point, front, lines
 from embfact.results.plots.seeds import column_note, rests_on
 from embfact.results.plots.style import STYLE, heading, look, panels, remark, size_axis
-from embfact.results.run_table import Column, Table
+from embfact.results.result_table import Column, ResultTable
 
 
 @mpl.rc_context(STYLE)
-def draw(table: Table, column: Column, against: Measure = "params") -> Figure:
+def draw(table: ResultTable, column: Column, against: Measure = "params") -> Figure:
     """Draw one figure of a table against a size, with the Pareto front of the means.
 
     Args:

@@ -12,7 +12,7 @@ from operator import attrgetter
 from statistics import fmean
 from typing import Literal
 
-from embfact.results.run_table import Column, Row, Spread, Table
+from embfact.results.result_table import Column, ResultTable, Row, Spread
 
 Measure = Literal["params", "bytes", "model_params", "model_bytes"]
 # Where the size is in `RunRecord.size` and in `RunRecord.size.dense`, and what an axis calls it.
@@ -77,7 +77,7 @@ def line_name(row: Row) -> str:
     return f"{name} ({row.options})" if row.options else name
 
 
-def lines(table: Table, column: Column, against: Measure) -> list[Line]:
+def lines(table: ResultTable, column: Column, against: Measure) -> list[Line]:
     """The lines of a picture: dense first, then the methods in the order of the table.
 
     Args:
@@ -97,7 +97,7 @@ def lines(table: Table, column: Column, against: Measure) -> list[Line]:
     ]
 
 
-def usual_measure(table: Table) -> Measure:
+def usual_measure(table: ResultTable) -> Measure:
     """Parameters, or bytes where those of some table lie: quantizing leaves their number, and codes are none."""
     return "bytes" if any(_parameters_lie(row) for row in table.rows) else "params"
 

@@ -10,13 +10,13 @@ from embfact.results.plots.names import End, name_ends, room
 from embfact.results.plots.points import MEASURES, Line, Measure, dense_of, lines
 from embfact.results.plots.seeds import column_note, rests_on
 from embfact.results.plots.style import STYLE, heading, look, panels, remark, size_axis
-from embfact.results.run_table import Column, Table
+from embfact.results.result_table import Column, ResultTable
 
 WIDEST = 64  # compression ratio up to which every picture of embeddings goes, so that pictures can be compared
 
 
 @mpl.rc_context(STYLE)
-def draw(table: Table, column: Column, against: Measure = "params") -> Figure:
+def draw(table: ResultTable, column: Column, against: Measure = "params") -> Figure:
     """Draw the share of dense's mean that each method keeps.
 
     Args:

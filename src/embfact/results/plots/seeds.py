@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 
-from embfact.results.run_table import Column, DataVersion, Row, Table, row_label
+from embfact.results.result_table import Column, DataVersion, ResultTable, Row, row_label
 
 _NAMED = 6  # rows named in one group; a list of forty is not read
 
@@ -25,7 +25,7 @@ def rests_on(counts: Iterable[int]) -> str:
     return f"mean ± standard deviation over {counted(counts)}" if max(counts) > 1 else "a single seed each"
 
 
-def seed_note(table: Table, data: DataVersion, seeds_of: Callable[[Row], int]) -> str:
+def seed_note(table: ResultTable, data: DataVersion, seeds_of: Callable[[Row], int]) -> str:
     """Which rows have fewer seeds than the others, and which failed; empty if none.
 
     Args:
@@ -53,7 +53,7 @@ def seed_note(table: Table, data: DataVersion, seeds_of: Callable[[Row], int]) -
     return f"{data.label}: {'; '.join(parts)}" if parts else ""
 
 
-def column_note(table: Table, column: Column) -> str:
+def column_note(table: ResultTable, column: Column) -> str:
     """The note of a figure: see `seed_note`."""
     return seed_note(table, column.data, lambda row: len(row.spread(column).defined))
 

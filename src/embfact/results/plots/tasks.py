@@ -12,11 +12,11 @@ from embfact.results.plots.names import SMALLER, name_ends, room
 from embfact.results.plots.points import MEASURES, Measure, lines
 from embfact.results.plots.seeds import column_note, counted
 from embfact.results.plots.style import STYLE, heading, panels, remark
-from embfact.results.run_table import Column, Table
+from embfact.results.result_table import Column, ResultTable
 
 
 @mpl.rc_context(STYLE)
-def draw(table: Table, columns: Sequence[Column], against: Measure = "params") -> Figure:
+def draw(table: ResultTable, columns: Sequence[Column], against: Measure = "params") -> Figure:
     """Draw several figures of a table against one size, a panel each.
 
     Args:

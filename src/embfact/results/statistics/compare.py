@@ -101,7 +101,8 @@ def check_pair(method: Outcomes, reference: Outcomes) -> None:
         raise StatisticsError("it was scored on other examples or labels than the reference; train one of them again")
     if not set(method.seeds) & set(reference.seeds):
         raise StatisticsError(
-            f"it has no seed in common with the reference ({_words(method.seeds)} against {_words(reference.seeds)}); "
+            f"it has no seed in common with the reference ({_describe(method.seeds)} against "
+            f"{_describe(reference.seeds)}); "
             "train both with the same seeds"
         )
 
@@ -145,7 +146,7 @@ def _note(found: Comparison, method: Outcomes, reference: Outcomes) -> str:
         words = [f"over {len(found.seeds)} seeds and {examples}, paired on both"]
     for name, row in (("method", method), ("reference", reference)):
         if lost := {*method.seeds, *reference.seeds} - set(row.seeds):
-            words.append(f"seed {_words(lost)} missing for the {name}")
+            words.append(f"seed {_describe(lost)} missing for the {name}")
     if found.p_value is not None and found.p_value >= 1 - found.level:
         words.append(_needed(found.components.seeds_for(abs(found.difference), (1 - found.level) / 2, POWER)))
     return "; ".join(words)
@@ -157,5 +158,5 @@ def _needed(seeds: int | None) -> str:
     return f"a difference of this size would need about {seeds} seeds (power {POWER * 100:g} %)"
 
 
-def _words(seeds: Iterable[int]) -> str:
+def _describe(seeds: Iterable[int]) -> str:
     return ", ".join(map(str, sorted(seeds)))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from embfact.errors import UserError
-from embfact.results.run_table import Column, Row
+from embfact.results.result_table import Column, Row
 from embfact.results.statistics.metrics import plain_metric
 from embfact.runs.record import PREDICTIONS, RunRecord
 

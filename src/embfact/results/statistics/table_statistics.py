@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from embfact.results.run_table import DENSE, Column, DataVersion, Row, Table, row_label
+from embfact.results.result_table import DENSE, Column, DataVersion, ResultTable, Row, row_label
 from embfact.results.statistics.compare import (
     Comparison,
     check_pair,
@@ -42,7 +42,7 @@ class TableStatistics:
     problems: tuple[str, ...] = ()
 
 
-def table_statistics(table: Table, against: str = DENSE, *, level: float = 0.95) -> TableStatistics:
+def table_statistics(table: ResultTable, against: str = DENSE, *, level: float = 0.95) -> TableStatistics:
     """Compare every row of a table with its reference row, on every column.
 
     A reference is of the same model, data and conditions; where several options or sizes of it were run, it is the one
@@ -63,7 +63,7 @@ def table_statistics(table: Table, against: str = DENSE, *, level: float = 0.95)
 class _Work:
     """The statistics of a table while they are made, column by column."""
 
-    def __init__(self, table: Table, against: str, level: float):
+    def __init__(self, table: ResultTable, against: str, level: float):
         self.table, self.against, self.level = table, against, level
         self.comparisons: dict[Cell, Comparison] = {}
         self.intervals: dict[Cell, tuple[float, float]] = {}

@@ -11,7 +11,7 @@ from statistics import fmean
 from typing import Any
 
 from embfact.formatting.numbers import with_share
-from embfact.results.run_table import Column, Row
+from embfact.results.result_table import Column, Row
 from embfact.results.table.grid import Cell
 from embfact.runs.record import RunRecord
 

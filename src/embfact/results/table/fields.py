@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from embfact.results.run_table import DENSE, Column, Row, storage_order
+from embfact.results.result_table import DENSE, Column, Row, storage_order
 from embfact.results.table.cells import UNDEFINED, rank_range
 from embfact.results.table.grid import Kind
 

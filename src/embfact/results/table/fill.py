@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from embfact.results.run_table import Column, DataVersion, Row, Table
+from embfact.results.result_table import Column, DataVersion, ResultTable, Row
 from embfact.results.table.cells import UNDEFINED, figure_cell, seconds_cell, size_cell
 from embfact.results.table.fields import MEAN, SIZE_FIELDS
 from embfact.results.table.grid import Cell, Grid, Heading, Note, Place, Plan, SizeColumn
 from embfact.results.table.layouts import LAYOUTS
 from embfact.results.table.marks import ALPHA, BETTER, WORSE, Letters, best, shown_only, sign
 from embfact.results.table.notes import sources
-from embfact.results.table.request import Request
+from embfact.results.table.request import TableRequest
 
 if TYPE_CHECKING:
     from embfact.results.statistics.table_statistics import TableStatistics
@@ -42,9 +42,9 @@ class _Sheet:
         tried: The seeds that were tried on a data set for a model.
     """
 
-    table: Table
+    table: ResultTable
     plan: Plan
-    request: Request
+    request: TableRequest
     met: Met
     letters: Letters
     usual: Mapping[Column, int]
@@ -52,7 +52,7 @@ class _Sheet:
     statistics: TableStatistics | None
 
 
-def fill(table: Table, plan: Plan, request: Request, statistics: TableStatistics | None = None) -> Grid:
+def fill(table: ResultTable, plan: Plan, request: TableRequest, statistics: TableStatistics | None = None) -> Grid:
     """The table as it is printed.
 
     Args:
@@ -171,7 +171,7 @@ def _heading(sheet: _Sheet, column: Place | SizeColumn) -> Heading:
     return Heading(column.words, "size" if SIZE_FIELDS[column.field][1] else "count")
 
 
-def _starts(table: Table, plan: Plan) -> frozenset[int]:
+def _starts(table: ResultTable, plan: Plan) -> frozenset[int]:
     """Where a rule is drawn: between groups of lines with one first word; where each has its own, behind dense."""
     first = [line.words[0] for line in plan.lines]
     changes = [number for number in range(1, len(first)) if first[number] != first[number - 1]]
@@ -181,15 +181,15 @@ def _starts(table: Table, plan: Plan) -> frozenset[int]:
     return frozenset(number + 1 for number in dense if number + 1 < len(first))
 
 
-def legend(table: Table, plan: Plan, request: Request, statistics: TableStatistics | None) -> str:
+def legend(table: ResultTable, plan: Plan, request: TableRequest, statistics: TableStatistics | None) -> str:
     """How to read the figures, in a paragraph."""
     return " ".join([*_backbone(table), *_figures(plan, request), *_sizes(table, plan), *_marks(request, statistics)])
 
 
 def notes(
-    table: Table,
+    table: ResultTable,
     plan: Plan,
-    request: Request,
+    request: TableRequest,
     letters: Letters,
     words: str,
     statistics: TableStatistics | None,
@@ -214,7 +214,7 @@ def notes(
         yield from (Note(f"Not computed: {problem}.") for problem in statistics.problems)
 
 
-def _backbone(table: Table) -> Iterator[str]:
+def _backbone(table: ResultTable) -> Iterator[str]:
     models = {row.model for row in table.rows}
     if len(models) == 1:
         yield f"Backbone: {models.pop()}."
@@ -223,13 +223,13 @@ def _backbone(table: Table) -> Iterator[str]:
         yield f"Every size asked for by {targets.pop()}."
 
 
-def _figures(plan: Plan, request: Request) -> Iterator[str]:
+def _figures(plan: Plan, request: TableRequest) -> Iterator[str]:
     yield f"Metrics x 100, {_STAT[request.stat]}."
     if any(isinstance(column, SizeColumn) and column.field not in SIZE_FIELDS for column in plan.columns):
         yield "Mean over the tasks that are there, in brackets how many; over other tasks it does not compare."
 
 
-def _sizes(table: Table, plan: Plan) -> Iterator[str]:
+def _sizes(table: ResultTable, plan: Plan) -> Iterator[str]:
     shown = {column.field for column in plan.columns if isinstance(column, SizeColumn)}
     if shown & {name for name, (_, path) in SIZE_FIELDS.items() if path}:
         yield "Sizes as saved, of the token embedding (emb.) and of the model, in brackets as a share of dense."
@@ -239,7 +239,7 @@ def _sizes(table: Table, plan: Plan) -> Iterator[str]:
         yield "Seconds: mean of a whole run."
 
 
-def _marks(request: Request, statistics: TableStatistics | None) -> Iterator[str]:
+def _marks(request: TableRequest, statistics: TableStatistics | None) -> Iterator[str]:
     if request.marks_best:
         yield "Bold: the best, dense apart."
     if request.significance and statistics:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from typing import Any, Literal
 
-from embfact.results.run_table import Column
+from embfact.results.result_table import Column
 
 Kind = Literal["words", "count", "size", "figure"]
 

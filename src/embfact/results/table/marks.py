@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from embfact.results.run_table import Column, DataVersion, Table
+from embfact.results.result_table import Column, DataVersion, ResultTable
 from embfact.results.table.grid import Cell, Place
 from embfact.results.table.notes import Remark, remarks
 
@@ -35,7 +35,7 @@ class Letters:
     data: Mapping[DataVersion, str]
 
     @classmethod
-    def of(cls, table: Table, shown: Collection[tuple[int, Column]]) -> Letters:
+    def of(cls, table: ResultTable, shown: Collection[tuple[int, Column]]) -> Letters:
         """The letters of a table of which some cells are shown; remarks about other cells are left out."""
         letters = _letters()
         versions = {column.data for _, column in shown}
@@ -71,7 +71,7 @@ def _letters() -> Iterator[str]:
 def best(
     met: Mapping[tuple[int, int], tuple[int, Column]],
     lines: Sequence[Sequence[Cell]],
-    table: Table,
+    table: ResultTable,
     across: bool,
     words: int,
 ) -> Iterator[tuple[int, int]]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from textwrap import shorten
 
 from embfact.results.comparable import tuned
-from embfact.results.run_table import Column, DataVersion, Table, row_label
+from embfact.results.result_table import Column, DataVersion, ResultTable, row_label
 from embfact.runs.record import RunRecord
 
 
@@ -28,7 +28,7 @@ class Remark:
     cells: frozenset[tuple[int, Column]] = frozenset()
 
 
-def sources(table: Table) -> list[str]:
+def sources(table: ResultTable) -> list[str]:
     """For each data set: the splits and rows that its figures are from, the seeds; and which options were tuned."""
     searches = _searches(table)
     found = [search for search in searches if search] if len(searches) == 1 else []
@@ -36,12 +36,12 @@ def sources(table: Table) -> list[str]:
     return [*(_source(table, data) for data in table.data), *(f"{words}." for words in [*found, *own] if words)]
 
 
-def warnings(table: Table) -> list[str]:
+def warnings(table: ResultTable) -> list[str]:
     """What a reader must not overlook, in words: see `remarks`."""
     return [remark.text for remark in remarks(table)]
 
 
-def remarks(table: Table) -> list[Remark]:
+def remarks(table: ResultTable) -> list[Remark]:
     """What is missing and what may not be compared, and the figures each is about.
 
     Missing seeds, unequal tuning, methods without a dense run of their conditions, undefined metrics, failed runs, lost
@@ -57,7 +57,7 @@ def remarks(table: Table) -> list[Remark]:
     ]
 
 
-def _source(table: Table, data: DataVersion) -> str:
+def _source(table: ResultTable, data: DataVersion) -> str:
     rows, options = data.example.data.rows, data.example.config.get("data") or {}
     drawn, scored = ("a sample of " if options.get(name) else "" for name in ("train_size", "eval_size"))
     metrics: dict[str, list[str]] = defaultdict(list)
@@ -83,7 +83,7 @@ def _seeds(seeds: Iterable[int]) -> str:
     return ("seed " if len(seeds) == 1 else "seeds ") + ", ".join(map(str, seeds))
 
 
-def _missing_seeds(table: Table) -> Iterator[Remark]:
+def _missing_seeds(table: ResultTable) -> Iterator[Remark]:
     for data in table.data:
         tried = {model: table.seeds(data, model) for model in {row.model for row in table.rows}}
         missing: dict[tuple[int, ...], list[int]] = defaultdict(list)
@@ -98,7 +98,7 @@ def _missing_seeds(table: Table) -> Iterator[Remark]:
             yield Remark(f"{data.label}: {_seeds(seeds)} missing for {labels}.", cells)
 
 
-def _failed(table: Table) -> Iterator[Remark]:
+def _failed(table: ResultTable) -> Iterator[Remark]:
     for index, row in enumerate(table.rows):
         for run in row.runs:
             if run.status != "finished":
@@ -107,7 +107,7 @@ def _failed(table: Table) -> Iterator[Remark]:
                 yield Remark(f"{run.status.capitalize()}: {run.name}: {_reason(run)}", cells)
 
 
-def _lost(problem: str, table: Table) -> frozenset[tuple[int, Column]]:
+def _lost(problem: str, table: ResultTable) -> frozenset[tuple[int, Column]]:
     """The figures that a record which cannot be read belongs to: its folder has the name of theirs but for the seed."""
     return frozenset(
         (index, column)
@@ -123,11 +123,11 @@ def _siblings(name: str) -> re.Pattern[str]:
     return re.compile(rf"(?<![\w.-]){re.escape(stem)}-s\d+-[0-9a-f]{{8}}(?!\w)")
 
 
-def _columns(table: Table, data: DataVersion) -> list[Column]:
+def _columns(table: ResultTable, data: DataVersion) -> list[Column]:
     return [column for column in table.columns if column.data == data]
 
 
-def _unequal_tuning(table: Table) -> list[str]:
+def _unequal_tuning(table: ResultTable) -> list[str]:
     """Rows whose options were searched for longer, or elsewhere, than those of others are not to be compared."""
     searches = _searches(table)
     if len(searches) < 2:
@@ -136,7 +136,7 @@ def _unequal_tuning(table: Table) -> list[str]:
     return [f"Tuned unequally, not to be compared: {'; '.join(groups)}."]
 
 
-def _searches(table: Table) -> dict[str, list[str]]:
+def _searches(table: ResultTable) -> dict[str, list[str]]:
     """How options were tuned, in words, and the rows that it holds for; empty words where they were not."""
     found: dict[str, list[str]] = defaultdict(list)
     for row in table.rows:
@@ -144,7 +144,7 @@ def _searches(table: Table) -> dict[str, list[str]]:
     return dict(found)
 
 
-def _without_dense(table: Table) -> Iterator[Remark]:
+def _without_dense(table: ResultTable) -> Iterator[Remark]:
     """Methods beside dense runs none of which has their conditions; where the tuning differs, that is told already."""
     for data in table.data:
         columns = _columns(table, data)
@@ -163,7 +163,7 @@ def _without_dense(table: Table) -> Iterator[Remark]:
             yield Remark(f"{data.label}: {words}.", cells)
 
 
-def _undefined(table: Table) -> Iterator[Remark]:
+def _undefined(table: ResultTable) -> Iterator[Remark]:
     for column in table.columns:
         for index, row in enumerate(table.rows):
             seeds = [seed for seed, value in row.spread(column).values.items() if value is None]

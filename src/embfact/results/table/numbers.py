@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from embfact.results.run_table import Column, DataVersion, Table
+from embfact.results.result_table import Column, DataVersion, ResultTable
 from embfact.results.table.cells import mean_seconds, rank_range
 from embfact.results.table.fields import SIZE_FIELDS
 from embfact.results.table.grid import Cell, Grid
@@ -51,7 +51,7 @@ def csv_grid(grid: Grid) -> str:
     return csv_of(lines)
 
 
-def csv_rows(table: Table, columns: Sequence[Column], statistics: TableStatistics | None) -> str:
+def csv_rows(table: ResultTable, columns: Sequence[Column], statistics: TableStatistics | None) -> str:
     """A line for every row and data set, whatever differs between them."""
     pairs = [(index, data) for index in range(len(table.rows)) for data in table.data]
     known = [(i, data) for i, data in pairs if table.rows[i].finished(data) or table.rows[i].failed(data)]
@@ -59,7 +59,7 @@ def csv_rows(table: Table, columns: Sequence[Column], statistics: TableStatistic
 
 
 def _line(
-    table: Table, index: int, data: DataVersion, columns: Sequence[Column], statistics: TableStatistics | None
+    table: ResultTable, index: int, data: DataVersion, columns: Sequence[Column], statistics: TableStatistics | None
 ) -> dict[str, Number]:
     row = table.rows[index]
     runs = row.finished(data)

@@ -10,24 +10,24 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from embfact.errors import ConfigError, Fault
-from embfact.results.run_table import Column, Row, Table, row_label
+from embfact.errors import ConfigError, ErrorDetail
+from embfact.results.result_table import Column, ResultTable, Row, row_label
 from embfact.results.table.cells import UNDEFINED, rank_range
 from embfact.results.table.fields import FIGURE_FIELDS, MEAN, OF_SIZE, ROW_FIELDS, SIZE_FIELDS, SYNONYMS
 from embfact.results.table.grid import Heading, Place, Plan, SizeColumn
 from embfact.results.table.layouts import LAYOUTS, Task
-from embfact.results.table.request import Request, faults
+from embfact.results.table.request import TableRequest, errors
 
 Item = TypeVar("Item", Row, Column)
 
 
-def plan(table: Table, request: Request) -> Plan:
+def plan(table: ResultTable, request: TableRequest) -> Plan:
     """Where everything that is asked for stands.
 
     Raises:
-        ConfigError: Every fault of the request at once: unknown names, and cells that would mix rows or figures.
+        ConfigError: Every error of the request at once: unknown names, and cells that would mix rows or figures.
     """
-    found = list(faults(request, table))
+    found = list(errors(request, table))
     shown = [column for column in table.columns if column.metric in request.metrics or not request.metrics]
     if not (found or request.whole):
         found = list(mixed(table, shown, request))
@@ -40,12 +40,12 @@ def plan(table: Table, request: Request) -> Plan:
     if sizes and any(len(line.rows) > 1 for line in made.lines):
         named = ", ".join(sizes)
         raise ConfigError(
-            [Fault(f"{named} would mix the rows of a line", remedy="put model, method and rank into --rows")]
+            [ErrorDetail(f"{named} would mix the rows of a line", remedy="put model, method and rank into --rows")]
         )
     return made
 
 
-def whole(table: Table, shown: Sequence[Column]) -> Plan:
+def whole(table: ResultTable, shown: Sequence[Column]) -> Plan:
     """Every row of a table with all of its sizes, and every figure shown."""
     several = {row.target for row in table.rows if row.asked}
     mixed = any(row.size_name != "rank" for row in table.rows if row.ranks)
@@ -68,8 +68,8 @@ def whole(table: Table, shown: Sequence[Column]) -> Plan:
     return Plan(tuple(fields), tuple(lines), (*sizes[:-1], *figures, sizes[-1]))
 
 
-def pivot(table: Table, shown: Sequence[Column], request: Request) -> Plan:
-    """A table by the fields of a request, which has no faults."""
+def pivot(table: ResultTable, shown: Sequence[Column], request: TableRequest) -> Plan:
+    """A table by the fields of a request, which has no errors."""
     rows, columns = axes(request)
     figures = [name for name in columns if name not in (*SIZE_FIELDS, MEAN)]
     sizes = tuple(SizeColumn(SIZE_FIELDS[name][0], name) for name in columns if name in SIZE_FIELDS)
@@ -90,7 +90,7 @@ def _titled(place: Place, fields: Sequence[str]) -> Place:
     return replace(place, words=tuple(word for word in words if word != UNDEFINED) or ("figure",))
 
 
-def laid_out(table: Table, shown: Sequence[Column], request: Request) -> Plan:
+def laid_out(table: ResultTable, shown: Sequence[Column], request: TableRequest) -> Plan:
     """A table in the columns of a published one."""
     layout = LAYOUTS[request.layout]
     rows = request.rows or layout.rows
@@ -110,7 +110,7 @@ def laid_out(table: Table, shown: Sequence[Column], request: Request) -> Plan:
     return Plan(_fields(rows, layout.headings), places(table, shown, rows, ()), tuple(columns), UNDEFINED)
 
 
-def axes(request: Request) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def axes(request: TableRequest) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The fields of lines and of columns, the usual ones where none are given."""
     rows, columns = (tuple(SYNONYMS.get(name, name) for name in names) for names in (request.rows, request.columns))
     if request.layout:
@@ -123,7 +123,7 @@ def _free(names: Iterable[str], taken: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in names if name not in taken)
 
 
-def mixed(table: Table, shown: Sequence[Column], request: Request) -> Iterator[Fault]:
+def mixed(table: ResultTable, shown: Sequence[Column], request: TableRequest) -> Iterator[ErrorDetail]:
     """Every cell of a request that several rows or several figures would share, with the fields that part them."""
     used = [name for names in axes(request) for name in names]
     rows = [name for name in ROW_FIELDS if name in used]
@@ -131,7 +131,7 @@ def mixed(table: Table, shown: Sequence[Column], request: Request) -> Iterator[F
         apart = [name for name, field in ROW_FIELDS.items() if len({field.text(row) for row in group}) > 1]
         if apart:
             labels = [row_label(row, table) for row in group]
-            yield Fault(
+            yield ErrorDetail(
                 f"{_listed(labels)} would share a cell", remedy=f"add {' or '.join(apart)} to --rows or --columns"
             )
     columns = axes(request)[1]
@@ -143,7 +143,7 @@ def mixed(table: Table, shown: Sequence[Column], request: Request) -> Iterator[F
         if apart:
             labels = [f"{column.data.label} {column.metric} on {column.split}" for column in alike]
             choose = ", or choose one metric with --metric" if apart == ["metric"] else ""
-            yield Fault(
+            yield ErrorDetail(
                 f"{_listed(labels)} would share a cell", remedy=f"add {', '.join(apart)} to --rows or --columns{choose}"
             )
 
@@ -158,7 +158,7 @@ def _fields(rows: Iterable[str], names: Mapping[str, str]) -> tuple[Heading, ...
     return tuple(Heading((names.get(name, name),), kinds.get(name, "words")) for name in rows)
 
 
-def _heading(column: Column, table: Table) -> tuple[str, ...]:
+def _heading(column: Column, table: ResultTable) -> tuple[str, ...]:
     splits = {other.split for other in table.columns if other.data == column.data}
     return (column.data.label, *([column.split] if len(splits) > 1 else []), column.metric)
 
@@ -188,7 +188,9 @@ def _groups(items: Iterable[Item], texts: Sequence[Callable[[Item], str]]) -> li
     return list(groups.values())
 
 
-def places(table: Table, shown: Sequence[Column], fields: Sequence[str], others: Sequence[str]) -> tuple[Place, ...]:
+def places(
+    table: ResultTable, shown: Sequence[Column], fields: Sequence[str], others: Sequence[str]
+) -> tuple[Place, ...]:
     """The lines, or the columns, that some fields make; `others` are those of the other side."""
     met: dict[tuple[str | None, ...], list[tuple[int, Column | None]]] = defaultdict(list)
     order: dict[tuple[str | None, ...], tuple[Any, ...]] = {}
@@ -214,7 +216,9 @@ def places(table: Table, shown: Sequence[Column], fields: Sequence[str], others:
     )
 
 
-def _meetings(table: Table, shown: Sequence[Column], fields: Sequence[str]) -> Iterator[tuple[int, Column | None]]:
+def _meetings(
+    table: ResultTable, shown: Sequence[Column], fields: Sequence[str]
+) -> Iterator[tuple[int, Column | None]]:
     """Rows, with figures where a field is of figures: with those that they were tried on where others are of rows."""
     of_figures = [name in FIGURE_FIELDS for name in fields]
     for index, row in enumerate(table.rows):

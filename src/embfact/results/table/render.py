@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from embfact.results.run_table import Table
+from embfact.results.result_table import ResultTable
 from embfact.results.table.fill import fill
 from embfact.results.table.grid import Grid
 from embfact.results.table.html import html
@@ -16,7 +16,7 @@ from embfact.results.table.latex import latex
 from embfact.results.table.markdown import markdown
 from embfact.results.table.numbers import csv_grid, csv_rows, json_table
 from embfact.results.table.plan import plan
-from embfact.results.table.request import Request
+from embfact.results.table.request import TableRequest
 
 if TYPE_CHECKING:
     from embfact.results.statistics.table_statistics import TableStatistics
@@ -28,10 +28,12 @@ FORMATS: dict[str, Callable[[Grid], str]] = {
     "html": html,
     "json": json_table,
 }
-_WHOLE = Request()
+_WHOLE = TableRequest()
 
 
-def render(table: Table, form: str = "md", request: Request = _WHOLE, statistics: TableStatistics | None = None) -> str:
+def render(
+    table: ResultTable, form: str = "md", request: TableRequest = _WHOLE, statistics: TableStatistics | None = None
+) -> str:
     """A table as text.
 
     Args:
@@ -46,7 +48,7 @@ def render(table: Table, form: str = "md", request: Request = _WHOLE, statistics
 
     Raises:
         ValueError: If there is no such format.
-        ConfigError: If the request asks for what the table does not have; every fault at once.
+        ConfigError: If the request asks for what the table does not have; every error at once.
     """
     if form not in FORMATS:
         raise ValueError(f"unknown format {form!r}; use one of: {', '.join(FORMATS)}")

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from embfact.errors import Fault, nearest
-from embfact.results.run_table import Table
+from embfact.errors import ErrorDetail, nearest
+from embfact.results.result_table import ResultTable
 from embfact.results.table.fields import FIGURE_FIELDS, MEAN, ROW_FIELDS, SIZE_FIELDS, SYNONYMS
 from embfact.results.table.layouts import LAYOUTS
 
@@ -19,7 +19,7 @@ BOLD = ("best", "none")
 
 
 @dataclass(frozen=True)
-class Request:
+class TableRequest:
     """How a table is laid out; without any choice it is the whole table, a line for each method and size.
 
     Attributes:
@@ -62,7 +62,7 @@ class Request:
         return self.significance or self.stat == "ci"
 
 
-def faults(request: Request, table: Table) -> Iterator[Fault]:
+def errors(request: TableRequest, table: ResultTable) -> Iterator[ErrorDetail]:
     """Every name in a request that this table does not have, and every choice that excludes another."""
     yield from _wrong_fields(request)
     named = [("metric", metric, {column.metric for column in table.columns}) for metric in request.metrics]
@@ -71,14 +71,14 @@ def faults(request: Request, table: Table) -> Iterator[Fault]:
     named += [("row to compare against,", request.against, references)] if request.significance else []
     for name, value, valid in named:
         if value not in valid:
-            yield Fault(f"there is no {name} {value!r}", remedy=nearest(value, valid))
+            yield ErrorDetail(f"there is no {name} {value!r}", remedy=nearest(value, valid))
     if wrong := sorted(set(request.label) & _NOT_IN_LABELS):
-        yield Fault(f"--label cannot hold {' '.join(map(repr, wrong))}", request.label, "e.g. --label tab:sst2")
+        yield ErrorDetail(f"--label cannot hold {' '.join(map(repr, wrong))}", request.label, "e.g. --label tab:sst2")
     if request.layout and (request.columns or request.metrics):
-        yield Fault("a layout has its own columns", remedy="leave out --columns and --metric, or --layout")
+        yield ErrorDetail("a layout has its own columns", remedy="leave out --columns and --metric, or --layout")
 
 
-def _wrong_fields(request: Request) -> Iterator[Fault]:
+def _wrong_fields(request: TableRequest) -> Iterator[ErrorDetail]:
     fields = [*ROW_FIELDS, *FIGURE_FIELDS, *SYNONYMS]
     valid = {"--rows": fields, "--columns": [*fields, *SIZE_FIELDS, MEAN]}
     given = {"--rows": request.rows, "--columns": request.columns}
@@ -92,7 +92,7 @@ def _wrong_fields(request: Request) -> Iterator[Fault]:
                 remedy = "a size is a figure of its line: give it to --columns"
             else:
                 remedy = nearest(name, valid[option])
-            yield Fault(f"{option} cannot be made of {name!r}", remedy=remedy)
+            yield ErrorDetail(f"{option} cannot be made of {name!r}", remedy=remedy)
     everything = [SYNONYMS.get(name, name) for names in given.values() for name in names]
     for name in dict.fromkeys(name for name in everything if everything.count(name) > 1):
-        yield Fault(f"{name} is given more than once", remedy="name a field once, in --rows or in --columns")
+        yield ErrorDetail(f"{name} is given more than once", remedy="name a field once, in --rows or in --columns")

@@ -14,7 +14,7 @@ from pathlib import Path
 from textwrap import shorten
 from urllib.parse import urlsplit
 
-from embfact.errors import ConfigError, Fault, UserError
+from embfact.errors import ConfigError, ErrorDetail, UserError
 from embfact.system.disk import may_write
 
 PREFIX = "wandb:"
@@ -75,7 +75,9 @@ def check_home() -> None:
     """
     given = os.environ.get("WANDB_DIR")
     if given and not may_write(home_of(Path())):
-        raise ConfigError([Fault("WANDB_DIR cannot be written to", given, "name another folder, or say logger=none")])
+        raise ConfigError(
+            [ErrorDetail("WANDB_DIR cannot be written to", given, "name another folder, or say logger=none")]
+        )
 
 
 def require_key() -> None:

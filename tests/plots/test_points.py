@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from embfact.results.collect import Collected
 from embfact.results.plots.points import Point, dense_of, front, lines, usual_measure
-from embfact.results.run_table import Spread, build_table
+from embfact.results.result_table import Spread, build_table
 
 points = st.lists(
     st.builds(

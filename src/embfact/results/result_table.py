@@ -147,7 +147,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Table:
+class ResultTable:
     """Rows by columns.
 
     Attributes:
@@ -187,7 +187,7 @@ class Table:
         return {run.seed for row in rows for run in [*row.finished(data), *row.failed(data)]}
 
 
-def build_table(collected: Collected) -> Table:
+def build_table(collected: Collected) -> ResultTable:
     """Group records into a table.
 
     Args:
@@ -197,7 +197,7 @@ def build_table(collected: Collected) -> Table:
     wording = Wording(records)
     groups = _grouped(
         lambda run: (
-            (run.model.name, run.method.name, storage_words(_storage(run), run.method.quantization), _asked(run)),
+            (run.model.name, run.method.name, describe_storage(_storage(run), run.method.quantization), _asked(run)),
             (wording.conditions(run), wording.options(run)),
         ),
         records,
@@ -210,10 +210,10 @@ def build_table(collected: Collected) -> Table:
             # Several answers tell the rows of one method and size apart, as options do.
             rows.append(row if len(answers) == 1 else replace(row, options=row.setting, found=""))
     rows.sort(key=_place)
-    return Table(tuple(rows), versions_of(records), collected.problems, collected.places)
+    return ResultTable(tuple(rows), versions_of(records), collected.problems, collected.places)
 
 
-def row_label(row: Row, table: Table) -> str:
+def row_label(row: Row, table: ResultTable) -> str:
     """A row in running text, e.g. ``svd r=64 (lr=2e-05)``."""
     several = len({other.model for other in table.rows}) > 1
     name = "r" if row.size_name == "rank" else row.size_name
@@ -235,7 +235,7 @@ def storage_order(storage: str) -> tuple[int, int, str]:
     return get_args(StorageFormat).index(name or FLOAT32.format), _GROUPS.index(group), aware
 
 
-def storage_words(storage: Storage, quantization: str | None) -> str:
+def describe_storage(storage: Storage, quantization: str | None) -> str:
     """How the embedding is kept, as a row says it."""
     if storage == FLOAT32:
         return ""

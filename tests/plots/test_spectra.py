@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from embfact.analysis.pictures import spectrum
+from embfact.analysis.plots import spectrum
 
 
 def test_values_and_kept_shares_are_those_of_the_table():

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from embfact.results.collect import find_records
-from embfact.results.run_table import Table, build_table
+from embfact.results.result_table import ResultTable, build_table
 from embfact.runs.record import RunRecord
 from tests.records.conftest import make_values
 
@@ -37,10 +37,12 @@ def write_run(folder: Path, curve: Sequence[str] | None = None, **values: Any) -
 
 
 @pytest.fixture
-def sweep(tmp_path: Path) -> Callable[..., Table]:
+def sweep(tmp_path: Path) -> Callable[..., ResultTable]:
     """A maker of sweeps on disk: methods x ranks x data sets x seeds, every run with a learning curve."""
 
-    def build(methods: Sequence[str], ranks: Sequence[int], data: Sequence[str] = ("sst2",), seeds: int = 2) -> Table:
+    def build(
+        methods: Sequence[str], ranks: Sequence[int], data: Sequence[str] = ("sst2",), seeds: int = 2
+    ) -> ResultTable:
         for one in data:
             for place, (method, rank) in enumerate([("none", None), *((m, r) for m in methods for r in ranks)]):
                 for seed in range(seeds):

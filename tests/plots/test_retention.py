@@ -6,7 +6,7 @@ import pytest
 
 from embfact.results.collect import Collected
 from embfact.results.plots.retention import draw
-from embfact.results.run_table import build_table
+from embfact.results.result_table import build_table
 
 
 def _accuracy(value):

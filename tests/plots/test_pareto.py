@@ -6,8 +6,8 @@ import pytest
 
 from embfact.results.collect import Collected
 from embfact.results.plots.pareto import draw
-from embfact.results.run_table import build_table
-from tests.pictures.conftest import covered
+from embfact.results.result_table import build_table
+from tests.plots.conftest import covered
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pictures.conftest import write_run
+from tests.plots.conftest import write_run
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "plot.py"
 

@@ -6,8 +6,8 @@ import pytest
 from embfact.results.collect import find_records
 from embfact.results.plots.curve_files import averaged, read_curve
 from embfact.results.plots.curves import draw
-from embfact.results.run_table import build_table
-from tests.pictures.conftest import covered, write_run
+from embfact.results.result_table import build_table
+from tests.plots.conftest import covered, write_run
 
 
 def test_a_file_that_is_being_written_is_read_as_far_as_it_goes(tmp_path):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from embfact.errors import UserError, nearest
 from embfact.results.plots.curve_files import LOSS, read_curve
 from embfact.results.plots.points import Measure, dense_of, lines, usual_measure
-from embfact.results.run_table import Column, Row, Table
+from embfact.results.result_table import Column, ResultTable, Row
 from embfact.runs.curve import FILE_NAME
 
 KINDS = {
@@ -22,7 +22,7 @@ KINDS = {
 
 
 @dataclass(frozen=True)
-class Wish:
+class PlotSpec:
     """The words of a command.
 
     Attributes:
@@ -53,61 +53,61 @@ class Chosen:
     curve: str = LOSS
 
 
-def choose(table: Table, wish: Wish) -> Chosen:
-    """Find what a wish names in a table.
+def choose(table: ResultTable, spec: PlotSpec) -> Chosen:
+    """Find what a spec names in a table.
 
     Args:
         table: What `build_table` made.
-        wish: What is asked for.
+        spec: What is asked for.
 
     Raises:
         UserError: With everything that stands in the way, a line each.
     """
     if not table.columns:
         raise UserError("no finished runs there; run train.py first, or give another directory")
-    faults: list[str] = []
+    errors: list[str] = []
     models = sorted({row.model for row in table.rows if row.finished()})
     if len(models) > 1:
-        faults.append(f"runs of several backbones there ({', '.join(models)}); draw the folder of one at a time")
-    columns = _of_data(table, wish, faults)
-    find = _curve if wish.kind == "curves" else _sizes
-    chosen = find(table, columns, wish, faults)
-    if faults:
-        raise UserError("\n".join(faults))
+        errors.append(f"runs of several backbones there ({', '.join(models)}); draw the folder of one at a time")
+    columns = _of_data(table, spec, errors)
+    find = _curve if spec.kind == "curves" else _sizes
+    chosen = find(table, columns, spec, errors)
+    if errors:
+        raise UserError("\n".join(errors))
     return chosen
 
 
-def _of_data(table: Table, wish: Wish, faults: list[str]) -> list[Column]:
+def _of_data(table: ResultTable, spec: PlotSpec, errors: list[str]) -> list[Column]:
     """The figures of the data set that is asked for; of all where it is not clear which."""
     labels = sorted({column.data.label for column in table.columns})
-    if wish.data is None and len(labels) > 1 and wish.kind != "tasks":
+    if spec.data is None and len(labels) > 1 and spec.kind != "tasks":
         several = f"several data sets there ({', '.join(labels)}); choose one with --data"
-        faults.append(several + ("" if wish.kind == "curves" else ", or draw them all with --kind tasks"))
-    if wish.data is not None and wish.data not in labels:
-        faults.append(f"no finished runs on {wish.data}; {nearest(wish.data, labels)}")
-    return [column for column in table.columns if wish.data not in labels or wish.data == column.data.label]
+        errors.append(several + ("" if spec.kind == "curves" else ", or draw them all with --kind tasks"))
+    if spec.data is not None and spec.data not in labels:
+        errors.append(f"no finished runs on {spec.data}; {nearest(spec.data, labels)}")
+    return [column for column in table.columns if spec.data not in labels or spec.data == column.data.label]
 
 
-def _sizes(table: Table, columns: list[Column], wish: Wish, faults: list[str]) -> Chosen:
+def _sizes(table: ResultTable, columns: list[Column], spec: PlotSpec, errors: list[str]) -> Chosen:
     """What is drawn against sizes."""
-    clear = len({column.data for column in columns}) == 1 or wish.kind == "tasks"
+    clear = len({column.data for column in columns}) == 1 or spec.kind == "tasks"
     names = {column.metric for column in columns}
-    if wish.metric is not None and wish.metric not in names:
-        faults.append(f"no figure called {wish.metric}; {nearest(wish.metric, names)}")
-    columns = [column for column in columns if wish.metric in (None, column.metric) and _rows(table, column)]
-    columns = columns if wish.kind == "tasks" else columns[:1]
-    against = wish.against or usual_measure(table)
+    if spec.metric is not None and spec.metric not in names:
+        errors.append(f"no figure called {spec.metric}; {nearest(spec.metric, names)}")
+    columns = [column for column in columns if spec.metric in (None, column.metric) and _rows(table, column)]
+    columns = columns if spec.kind == "tasks" else columns[:1]
+    against = spec.against or usual_measure(table)
     with_method = [column for column in columns if not all(row.dense for row in _rows(table, column))]
-    if clear and wish.metric in (None, *names) and not with_method:
+    if clear and spec.metric in (None, *names) and not with_method:
         where = " and ".join(sorted({f"{column.metric} on {column.data.label}" for column in columns})) or "this figure"
-        faults.append(f"no factorized run has {where}; train one (factorization=svd rank=64), or choose other data")
-    if clear and wish.kind == "retention":
+        errors.append(f"no factorized run has {where}; train one (factorization=svd rank=64), or choose other data")
+    if clear and spec.kind == "retention":
         for column in with_method:
-            faults += _without_dense(table, column, against)
+            errors += _without_dense(table, column, against)
     return Chosen(tuple(columns), against)
 
 
-def _without_dense(table: Table, column: Column, against: Measure) -> list[str]:
+def _without_dense(table: ResultTable, column: Column, against: Measure) -> list[str]:
     """What stands in the way of a share of dense."""
     found = lines(table, column, against)
     figure = f"{column.metric} on {column.data.label}"
@@ -121,28 +121,28 @@ def _without_dense(table: Table, column: Column, against: Measure) -> list[str]:
     return []
 
 
-def _curve(table: Table, columns: list[Column], wish: Wish, faults: list[str]) -> Chosen:
+def _curve(table: ResultTable, columns: list[Column], spec: PlotSpec, errors: list[str]) -> Chosen:
     """What is drawn against steps."""
-    if wish.against is not None:
-        faults.append("--against says nothing for learning curves, which go by steps; leave it out")
+    if spec.against is not None:
+        errors.append("--against says nothing for learning curves, which go by steps; leave it out")
     data = {column.data for column in columns}
     runs = [run for row in table.rows for one in data for run in row.finished(one)]
     curves = [read_curve(table.places[run.hash]) for run in runs if run.hash in table.places]
     names = dict.fromkeys(name for curve in curves for name in curve)
     if not names:
-        faults.append(
+        errors.append(
             f"no learning curve there: none of these runs has its {FILE_NAME} on this machine; give the directories "
             "that the runs were written to"
         )
     # The metric says more than the loss, but one epoch of it is a point and no curve.
     first = f"selection/{columns[0].metric}"
     usual = first if any(len(curve.get(first, ((),))[0]) > 1 for curve in curves) else LOSS
-    asked = [wish.metric, f"train/{wish.metric}", f"selection/{wish.metric}"] if wish.metric else [usual]
+    asked = [spec.metric, f"train/{spec.metric}", f"selection/{spec.metric}"] if spec.metric else [usual]
     known = [name for name in asked if name in names]
     if names and not known:
-        faults.append(f"no curve called {asked[0]}; {nearest(asked[0], names)}")
+        errors.append(f"no curve called {asked[0]}; {nearest(asked[0], names)}")
     return Chosen(tuple(columns[:1]), "params", known[0] if known else usual)
 
 
-def _rows(table: Table, column: Column) -> list[Row]:
+def _rows(table: ResultTable, column: Column) -> list[Row]:
     return [row for row in table.rows if row.spread(column).mean is not None]
