@@ -16,6 +16,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
 from embfact.config.compose import hydra_session, read_request
+from embfact.config.own_folder import own_folder
 from embfact.config.run_config import RunConfig
 from embfact.config.sections import TRAINING
 from embfact.errors import ConfigError, ErrorDetail, ModelError
@@ -104,7 +105,8 @@ def _all_methods(conf_dir: Path, given: Mapping[str, str]) -> tuple[list[str], t
     known: list[str] = []
     sized: list[str] = []
     labelled: list[str] = []
-    for path in sorted((conf_dir / "factorization").glob("*.yaml")):
+    folders = [conf_dir, *filter(None, [own_folder()])]
+    for path in sorted(path for folder in folders for path in (folder / "factorization").glob("*.yaml")):
         method = method_class(OmegaConf.select(OmegaConf.load(path), "_target_"))
         if with_energy and method.uses_rank and not method.knows_energy:
             sized.append(path.stem)

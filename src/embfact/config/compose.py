@@ -21,6 +21,7 @@ from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf
 
 from embfact.config.overrides import Reader, jobs_of, refusing
+from embfact.config.own_folder import check_own_folder
 from embfact.config.run_config import RunConfig
 from embfact.errors import ConfigError, ErrorDetail, nearest
 
@@ -57,6 +58,7 @@ class RunRequest:
 @contextmanager
 def hydra_session(conf_dir: Path) -> Iterator[Composer]:
     """Hydra, opened on a folder of configurations and closed again so that a launcher can open its own."""
+    check_own_folder(conf_dir)
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(conf_dir.resolve()), version_base="1.3", job_name=CONFIG_NAME):
         yield Composer()

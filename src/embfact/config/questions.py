@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr
@@ -20,13 +21,14 @@ from omegaconf import DictConfig
 
 from embfact.config.compose import CONFIG_NAME, check_question
 from embfact.config.overrides import refusing
+from embfact.config.own_folder import VARIABLE
 from embfact.errors import ConfigError, ErrorDetail
 
 HELP = "see python train.py --help"
 # Answered without a valid configuration; --cfg is one more question, of a valid one.
 _QUESTIONS = ("help", "hydra_help", "version", "info", "shell_completion")
 # Flags of Hydra's that would choose other configurations than those that are validated here.
-_REFUSED = ("config_path", "config_name", "config_dir", "experimental_rerun")
+_REFUSED = ("config_path", "config_name", "experimental_rerun")
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
@@ -40,7 +42,11 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     # Intermixed, so that an override may also follow -m.
     arguments = parser.parse_intermixed_args(list(words))
     errors = [
-        ErrorDetail(f"--{flag.replace('_', '-')} is not supported", str(value), "put YAML files into conf/: group=name")
+        ErrorDetail(
+            f"--{flag.replace('_', '-')} is not supported",
+            str(value),
+            "put YAML files into a folder of your own: --config-dir DIR, then group=name",
+        )
         for flag in _REFUSED
         if (value := getattr(arguments, flag)) is not None
     ]
@@ -57,6 +63,9 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         errors.append(ErrorDetail("--package and --resolve say how --cfg answers", " ".join(words), "add --cfg job"))
     if errors:
         raise ConfigError(errors)
+    if arguments.config_dir is not None:  # for the processes of a sweep too
+        os.environ[VARIABLE] = str(Path(arguments.config_dir).expanduser().absolute())
+        arguments.config_dir = None
     return arguments
 
 

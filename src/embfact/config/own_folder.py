@@ -1,0 +1,58 @@
+"""A folder of the user's own configurations, searched after embfact's.
+
+``EMBFACT_CONF`` names it, for every command; ``--config-dir`` of ``train`` sets that variable, so that the processes of
+a sweep see the folder too.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.plugins import Plugins
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+
+from embfact.errors import ConfigError, ErrorDetail
+
+VARIABLE = "EMBFACT_CONF"
+
+
+def own_folder() -> Path | None:
+    """The absolute path of the user's folder; None without one."""
+    name = os.environ.get(VARIABLE)
+    return Path(name).expanduser().absolute() if name else None
+
+
+def check_own_folder(conf_dir: Path) -> None:
+    """Refuse a folder that does not exist, and files that embfact's own of the same name would hide.
+
+    Args:
+        conf_dir: The folder with ``train.yaml``.
+
+    Raises:
+        ConfigError: With every error.
+    """
+    folder = own_folder()
+    if folder is None or folder == conf_dir.absolute():
+        return
+    if not folder.is_dir():
+        remedy = f"name a folder of YAML files with --config-dir or {VARIABLE}"
+        raise ConfigError([ErrorDetail("the folder of your configurations does not exist", str(folder), remedy)])
+    names = (path.relative_to(folder) for path in sorted(folder.rglob("*.yaml")))
+    hidden = [str(name) for name in names if (conf_dir / name).exists()]
+    if hidden:
+        remedy = "embfact has files of these names, which are found first; rename yours"
+        raise ConfigError([ErrorDetail("configurations would be ignored", f"{folder}: {', '.join(hidden)}", remedy)])
+
+
+class _OwnFolder(SearchPathPlugin):
+    """Has Hydra look into the folder wherever it composes: for a sweep, for its launcher, for ``--cfg``."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        folder = own_folder()
+        if folder is not None:
+            search_path.append("user", f"file://{folder}")
+
+
+Plugins.instance().register(_OwnFolder)
