@@ -205,7 +205,7 @@ class TestTunedRuns:
         table = table_of(tuned(make("none", None), 1e-4), tuned(make("svd"), 3e-4, trials=20))
         assert dense_of(table, table.rows[1]) is None
         (warning,) = warnings(table)
-        assert warning.startswith("Tuned unequally")
+        assert warning.startswith("Tuned differently")
 
     def test_tuned_and_untuned_runs_are_not_compared(self, make: Make) -> None:
         for runs in ((tuned(make("none", None), 1e-4), make("svd")), (make("none", None), tuned(make("svd"), 1e-4))):

@@ -41,7 +41,7 @@ def test_one_command_writes_all_of_it(report: Callable[[list[str]], int], sweep:
         assert not name.endswith(".svg") or f"({name})" in page
 
 
-def test_data_sets_of_like_names_keep_their_own_pictures(report: Callable[[list[str]], int], tmp_path: Path) -> None:
+def test_data_sets_of_like_names_keep_their_own_plots(report: Callable[[list[str]], int], tmp_path: Path) -> None:
     names = ["C++", "C#", "\u7535\u5f71"]
     made = Sweep(tmp_path / "runs")
     for place, name in enumerate(names):

@@ -74,7 +74,7 @@ def test_a_run_that_is_there_twice_counts_once(service: Service) -> None:
         service.add(name, configured(one))
     found = collected("me/embfact")
     assert found.records == (record,)
-    assert "was found more than once and counts once" in found.problems[0]
+    assert "was found more than once; the newest" in found.problems[0]
 
 
 @pytest.mark.parametrize("place", ["embfact", "me/", "/embfact", "me/embfact/runs", "wandb:", "me/em bf%act", "me/ x"])

@@ -1,4 +1,4 @@
-"""A table as Markdown, which is also what the terminal shows.
+"""A table as Markdown, which is also the terminal output.
 
 Light to import: the standard library only.
 """
@@ -14,7 +14,7 @@ _RAISED = str.maketrans("abcdefghijklmnoprstuvwxyz", "ᵃᵇᶜᵈᵉᶠᵍʰⁱ
 
 
 def markdown(grid: Grid) -> str:
-    """The table, figures below each other by their decimal points, and its notes as a list."""
+    """The table with figures aligned at the decimal point, and its notes as a list."""
     columns = [_column(heading, [line[place] for line in grid.lines]) for place, heading in enumerate(grid.headings)]
     header, *lines = zip(*columns, strict=True)
     words = sum(heading.kind == "words" for heading in grid.headings)
@@ -24,7 +24,7 @@ def markdown(grid: Grid) -> str:
 
 
 def _column(heading: Heading, cells: Sequence[Cell]) -> list[str]:
-    """Heading and cells of a column, figures padded so that what is on the right of them is aligned too."""
+    """Heading and cells of a column, with figures padded so that the text after them is aligned too."""
     title = escape(heading.text) + _raised(heading.marks)
     if heading.kind != "figure":
         return [title, *(_joined(escape(cell.main), cell) for cell in cells)]

@@ -1,6 +1,6 @@
-"""Marks of cells: the best, what differs from a reference, and letters that refer to the notes.
+"""Marks of cells: best figures, significant differences, and letters that refer to notes.
 
-Light to import: the standard library only, unless there are statistics.
+Light to import: the standard library only.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _ALPHABET = "abcdefghijklmnoprstuvwxyz"  # no q: it has no superscript
 
 @dataclass(frozen=True)
 class Letters:
-    """Which letter stands for what.
+    """The letters that refer to notes.
 
     Attributes:
-        remarks: What a reader must not overlook, each with its letter; none for what is about no cell that is shown.
-        data: The letter of a version of a data set that has namesakes.
+        remarks: Letter and remark; the letter is empty if the remark is not about a shown cell.
+        data: Letters of data sets that have several versions.
     """
 
     remarks: tuple[tuple[str, Remark], ...]
@@ -36,7 +36,7 @@ class Letters:
 
     @classmethod
     def of(cls, table: ResultTable, shown: Collection[tuple[int, Column]]) -> Letters:
-        """The letters of a table of which some cells are shown; remarks about other cells are left out."""
+        """The letters of a table with some cells shown; remarks about other cells are omitted."""
         letters = _letters()
         versions = {column.data for _, column in shown}
         data = {version: next(letters) for version in table.data if version.difference and version in versions}
@@ -51,11 +51,11 @@ class Letters:
         return cls(tuple(kept), data)
 
     def of_cell(self, cell: tuple[int, Column]) -> str:
-        """The letters of a cell, with commas."""
+        """The letters of a cell, separated by commas."""
         return ",".join(dict.fromkeys(letter for letter, remark in self.remarks if cell in remark.cells))
 
     def of_place(self, place: Place) -> str:
-        """The letter of a line or a heading that is of one version of a data set."""
+        """The letter of a line or heading that belongs to one version of a data set."""
         versions = {column.data for column in place.columns}
         return self.data.get(versions.pop(), "") if len(versions) == 1 else ""
 
@@ -75,14 +75,14 @@ def best(
     across: bool,
     words: int,
 ) -> Iterator[tuple[int, int]]:
-    """The cells with the best figure of a column, dense apart; all of those that look the same.
+    """The cells with the best figure of a column, dense excluded, including ties after rounding.
 
     Args:
         met: Line and column of figures -> index of the row, and the figure.
-        lines: The cells; the first `words` of each line are no figures.
+        lines: The cells.
         table: The table.
         across: Whether methods are columns, so that the best of each line is sought.
-        words: Number of leading cells.
+        words: Number of leading cells that are not figures.
     """
     rivals: dict[tuple[int, Column, str], list[tuple[float, tuple[int, int]]]] = defaultdict(list)
     for (line, place), (index, column) in met.items():
@@ -95,17 +95,8 @@ def best(
             yield from (where for value, where in figures if value == top)
 
 
-def shown_only(statistics: TableStatistics, shown: Collection[tuple[int, Column]]) -> TableStatistics:
-    """The statistics with p-values corrected for the comparisons that are shown, no others."""
-    from embfact.results.statistics.correction import holm
-
-    comparisons = {cell: found for cell, found in statistics.comparisons.items() if cell in shown}
-    adjusted = holm([found.p_value for found in comparisons.values()])
-    return replace(statistics, comparisons=comparisons, adjusted=dict(zip(comparisons, adjusted, strict=True)))
-
-
 def sign(statistics: TableStatistics, cell: tuple[int, Column]) -> str:
-    """What says that a cell is significantly worse or better than its reference; empty if it is neither."""
+    """The sign of a cell that is significantly worse or better than its reference; empty otherwise."""
     p_value = statistics.adjusted.get(cell)
     if p_value is None or p_value >= ALPHA:
         return ""

@@ -1,6 +1,6 @@
-"""A table in one of the formats, laid out as it was asked for.
+"""A table rendered in one of the formats.
 
-Light to import: the standard library only; statistics come with a request that needs them.
+Light to import: the standard library only; statistics are imported if a request needs them.
 """
 
 from __future__ import annotations
@@ -34,21 +34,18 @@ _WHOLE = TableRequest()
 def render(
     table: ResultTable, form: str = "md", request: TableRequest = _WHOLE, statistics: TableStatistics | None = None
 ) -> str:
-    """A table as text.
+    """A table as text, ending with a line break.
 
     Args:
-        table: What `build_table` made.
-        form: ``md`` (aligned Markdown, for the terminal too), ``latex`` (booktabs and siunitx), ``html`` (a page by
-            itself), ``csv`` or ``json`` (raw numbers).
-        request: Rows, columns and marks; without any choice the whole table, as CSV a line for every row and data set.
-        statistics: Of this table against the reference of the request; computed, where it needs them and they are None.
-
-    Returns:
-        The text, which ends with a line break.
+        table: The table.
+        form: ``md`` (aligned Markdown, also for the terminal), ``latex`` (booktabs and siunitx), ``html`` (a standalone
+            page), ``csv`` or ``json`` (raw numbers).
+        request: Rows, columns and marks; the default is the whole table, as CSV with a line per row and data set.
+        statistics: Of this table against the requested reference; computed if needed and not given.
 
     Raises:
-        ValueError: If there is no such format.
-        ConfigError: If the request asks for what the table does not have; every error at once.
+        ValueError: If the format is unknown.
+        ConfigError: With every part of the request that the table does not have.
     """
     if form not in FORMATS:
         raise ValueError(f"unknown format {form!r}; use one of: {', '.join(FORMATS)}")

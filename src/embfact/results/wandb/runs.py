@@ -12,7 +12,7 @@ from textwrap import shorten
 from typing import Any
 
 from embfact.errors import ModelError
-from embfact.results.collect import Collected, one_each
+from embfact.results.collect import Collected, deduplicate
 from embfact.results.wandb.access import Project, project_of, refusal, require_key, timeout
 from embfact.results.wandb.values import RECORD
 from embfact.runs.record import RunRecord, parse
@@ -47,7 +47,7 @@ def collected(place: str) -> Collected:
             found.append(parse(text.encode(), f"the record of W&B run {project}/{run.id}", "train the run again"))
         except ModelError as error:
             problems.append(str(error))
-    records, repeated = one_each(found)
+    records, repeated = deduplicate(found)
     lacking = [_lacking(names, reason) for reason, names in without.items()]
     ordered = sorted(records.values(), key=lambda record: record.name)
     return Collected(tuple(ordered), (*problems, *repeated, *lacking))
