@@ -51,8 +51,8 @@ def test_all_that_is_wrong_is_told_at_once(sweep, plot):
     code, _, told = plot(".", "--metric", "acuracy", "--output", "a.svg")
     assert code == 2
     assert [line.split(";")[0] for line in told.splitlines()] == [
-        "plot.py: several data sets there (cola, sst2)",
-        "plot.py: no figure called acuracy",
+        "plot.py: several data sets found (cola, sst2)",
+        "plot.py: no metric called acuracy",
     ]
     assert not Path("a.svg").exists()
 
