@@ -1,4 +1,4 @@
-"""dashboard/curves.py: learning curves from files that a training may still be writing."""
+"""Learning curves from files that a training may still be writing."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def test_all_that_is_wrong_is_told_at_once(sweep, plot):
     assert not Path("a.svg").exists()
 
 
-def test_a_missing_seed_is_told_beside_the_picture(sweep, plot, tmp_path):
+def test_a_missing_seed_is_told_beside_the_plot(sweep, plot, tmp_path):
     sweep(("svd",), (64,))
     write_run(tmp_path, method="svd", rank=128, seed=1)
     code, _, told = plot(".", "--output", "a.svg")

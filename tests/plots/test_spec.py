@@ -34,7 +34,7 @@ def test_a_figure_that_is_undefined_everywhere_has_no_panel(make):
     assert _told(table, PlotSpec(metric="pearson"))[0].startswith("no factorized run has this metric")
 
 
-def test_a_sweep_of_failures_or_of_dense_runs_has_no_picture(make):
+def test_a_sweep_of_failures_or_of_dense_runs_has_no_plot(make):
     assert _told(_table(make(error="no memory")), PlotSpec())[0].startswith("no finished runs found")
     for kind in ("pareto", "retention", "tasks"):
         (told,) = _told(_table(make("none", None)), PlotSpec(kind))

@@ -5,7 +5,8 @@ Light to import: the standard library only, unless there are statistics.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +15,15 @@ from embfact.results.table.cells import UNDEFINED, figure_cell, seconds_cell, si
 from embfact.results.table.fields import MEAN, SIZE_FIELDS
 from embfact.results.table.grid import Cell, Grid, Heading, Note, Place, Plan, SizeColumn
 from embfact.results.table.layouts import LAYOUTS
-from embfact.results.table.marks import ALPHA, BETTER, WORSE, Letters, best, sign
-from embfact.results.table.notes import sources
+from embfact.results.table.notes import Letters, sources
 from embfact.results.table.request import TableRequest
 
 if TYPE_CHECKING:
     from embfact.results.statistics.table_statistics import TableStatistics
 
 
+WORSE, BETTER = "†", "*"
+ALPHA = 0.05
 _STAT = {
     "mean±std": "mean ± sample standard deviation over seeds",
     "ci": "mean over seeds with its 95 % confidence interval over seeds and examples",
@@ -64,7 +66,7 @@ def fill(table: ResultTable, plan: Plan, request: TableRequest, statistics: Tabl
     sheet = _Sheet(table, plan, request, met, Letters.of(table, cells), usual, tried, statistics)
     lines = [_line(sheet, number) for number in range(len(plan.lines))]
     if request.marks_best:
-        for line, place in best(met, lines, table, plan.across, len(plan.fields)):
+        for line, place in _best(met, lines, table, plan.across, len(plan.fields)):
             lines[line][place] = replace(lines[line][place], bold=True)
     legend = " ".join(_legend(table, plan, request, statistics))
     return Grid(
@@ -117,7 +119,7 @@ def _figure(sheet: _Sheet, number: int, place: int) -> Cell:
             comparison = found.comparisons[cell]
             tested |= {"difference": comparison.difference, "p": comparison.p_value, "p_holm": found.adjusted[cell]}
     filled = figure_cell(row, column, sheet.usual[column], sheet.request.stat, interval)
-    significant = sign(found, cell) if found and sheet.request.significance else ""
+    significant = _sign(found, cell) if found and sheet.request.significance else ""
     return replace(filled, sign=significant, marks=sheet.letters.of_cell(cell), raw={**filled.raw, **tested})
 
 
@@ -167,6 +169,41 @@ def _starts(table: ResultTable, plan: Plan) -> frozenset[int]:
         return frozenset(changes)
     dense = [number for number, line in enumerate(plan.lines) if all(table.rows[index].dense for index in line.rows)]
     return frozenset(number + 1 for number in dense if number + 1 < len(first))
+
+
+def _best(
+    met: Mapping[tuple[int, int], tuple[int, Column]],
+    lines: Sequence[Sequence[Cell]],
+    table: ResultTable,
+    across: bool,
+    words: int,
+) -> Iterator[tuple[int, int]]:
+    """The cells with the best figure of a column, dense excluded, including ties after rounding.
+
+    Args:
+        met: Line and column of figures -> index of the row, and the figure.
+        lines: The cells.
+        table: The table.
+        across: Whether methods are columns, so that the best of each line is sought.
+        words: Number of leading cells that are not figures.
+    """
+    rivals: dict[tuple[int, Column, str], list[tuple[float, tuple[int, int]]]] = defaultdict(list)
+    for (line, place), (index, column) in met.items():
+        cell, row = lines[line][words + place], table.rows[index]
+        if cell.raw.get("mean") is not None and not row.dense:
+            rivals[line if across else place, column, row.model].append((float(cell.main), (line, words + place)))
+    for figures in rivals.values():
+        if len(figures) > 1:
+            top = max(value for value, _ in figures)
+            yield from (where for value, where in figures if value == top)
+
+
+def _sign(statistics: TableStatistics, cell: tuple[int, Column]) -> str:
+    """The sign of a cell that is significantly worse or better than its reference; empty otherwise."""
+    p_value = statistics.adjusted.get(cell)
+    if p_value is None or p_value >= ALPHA:
+        return ""
+    return WORSE if statistics.comparisons[cell].difference < 0 else BETTER
 
 
 def _legend(table: ResultTable, plan: Plan, request: TableRequest, statistics: TableStatistics | None) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Notes below a table: the sources of its figures, and what is missing.
+"""Notes below a table: the sources of its figures, what is missing, and the letters that refer to notes.
 
 Light to import: the standard library only.
 """
@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from textwrap import shorten
 
 from embfact.results.comparable import describe_search
 from embfact.results.result_table import Column, DataVersion, ResultTable, row_label
+from embfact.results.table.grid import Place
 from embfact.runs.record import RunRecord
+
+_ALPHABET = "abcdefghijklmnoprstuvwxyz"  # no q: it has no superscript
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ def remarks(table: ResultTable) -> list[Remark]:
         *_without_dense(table),
         *_undefined(table),
         *_failed(table),
-        *(Remark(f"Left out: {problem}", _concerned(problem, table)) for problem in table.problems),
+        *_unread(table),
     ]
 
 
@@ -108,15 +111,17 @@ def _failed(table: ResultTable) -> Iterator[Remark]:
                 yield Remark(f"{run.status.capitalize()}: {run.name}: {_reason(run)}", cells)
 
 
-def _concerned(problem: str, table: ResultTable) -> frozenset[tuple[int, Column]]:
-    """The figures of an unreadable record, found by the folder name, which equals theirs except for the seed."""
-    return frozenset(
-        (index, column)
-        for index, row in enumerate(table.rows)
-        for data in table.data
-        if any(_siblings(run.name).search(problem) for run in row.finished(data))
-        for column in _columns(table, data)
-    )
+def _unread(table: ResultTable) -> Iterator[Remark]:
+    """Unreadable records, with the figures of runs whose folder names equal theirs except for the seed."""
+    for problem in table.problems:
+        cells = frozenset(
+            (index, column)
+            for index, row in enumerate(table.rows)
+            for data in table.data
+            if any(_siblings(run.name).search(problem) for run in row.finished(data))
+            for column in _columns(table, data)
+        )
+        yield Remark(f"Left out: {problem}", cells)
 
 
 def _siblings(name: str) -> re.Pattern[str]:
@@ -177,3 +182,49 @@ def _reason(run: RunRecord) -> str:
         return "no reason recorded"
     # The full message is in the run's log; a library traceback would swamp the table.
     return shorten(run.error.message, width=200)
+
+
+@dataclass(frozen=True)
+class Letters:
+    """The letters that refer to notes.
+
+    Attributes:
+        remarks: Letter and remark; the letter is empty if the remark is not about a shown cell.
+        data: Letters of data sets that have several versions.
+    """
+
+    remarks: tuple[tuple[str, Remark], ...]
+    data: Mapping[DataVersion, str]
+
+    @classmethod
+    def of(cls, table: ResultTable, shown: Collection[tuple[int, Column]]) -> Letters:
+        """The letters of a table with some cells shown; remarks about other cells are omitted."""
+        letters = _letters()
+        versions = {column.data for _, column in shown}
+        data = {version: next(letters) for version in table.data if version.difference and version in versions}
+        by_cells: dict[frozenset[tuple[int, Column]], str] = {}
+        kept = []
+        for remark in remarks(table):
+            about = remark.cells & frozenset(shown)
+            if about:
+                by_cells.setdefault(about, next(letters) if about not in by_cells else "")
+            if about or not remark.cells:
+                kept.append((by_cells.get(about, ""), replace(remark, cells=about)))
+        return cls(tuple(kept), data)
+
+    def of_cell(self, cell: tuple[int, Column]) -> str:
+        """The letters of a cell, separated by commas."""
+        return ",".join(dict.fromkeys(letter for letter, remark in self.remarks if cell in remark.cells))
+
+    def of_place(self, place: Place) -> str:
+        """The letter of a line or heading that belongs to one version of a data set."""
+        versions = {column.data for column in place.columns}
+        return self.data.get(versions.pop(), "") if len(versions) == 1 else ""
+
+
+def _letters() -> Iterator[str]:
+    length = 1
+    while True:
+        for letter in _ALPHABET:
+            yield letter * length
+        length += 1
