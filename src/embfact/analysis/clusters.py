@@ -28,10 +28,10 @@ class Clusters:
     labels: np.ndarray
     ratios: np.ndarray
 
-    def purest(self, cluster: int, most: int = PUREST) -> np.ndarray:
-        """Indices of the vectors of a cluster with the smallest ratios, shape ``(up to most,)``."""
+    def purest(self, cluster: int) -> np.ndarray:
+        """Indices of the vectors of a cluster with the smallest ratios, shape ``(up to PUREST,)``."""
         members = np.flatnonzero(self.labels == cluster)
-        return members[np.argsort(self.ratios[members], kind="stable")[:most]]
+        return members[np.argsort(self.ratios[members], kind="stable")[:PUREST]]
 
 
 def cluster(vectors: np.ndarray, count: int = CLUSTERS, seed: int = SEED) -> Clusters:

@@ -169,11 +169,6 @@ class ResultTable:
             )
         )
 
-    def dense_of(self, row: Row, column: Column) -> Row | None:
-        """The dense row to compare a row with; None unless exactly one has its conditions and the figure."""
-        found = [other for other in self.rows if other.dense and other.comparable(row) and other.spread(column).values]
-        return found[0] if len(found) == 1 else None
-
     def seeds(self, data: DataVersion, model: str) -> set[int]:
         """Every seed that was tried for a model on this data, whatever the outcome."""
         rows = [row for row in self.rows if row.model == model]

@@ -68,16 +68,14 @@ def name_ends(figure: Figure, ends: Sequence[tuple[Axes, Sequence[End]]], size: 
             _lead(axes, end.look, (float(x), float(y)), place)
 
 
-def spread(wanted: Sequence[float], heights: Sequence[float], low: float = 0.0, high: float = 1.0) -> list[float]:
-    """Centres of labels, as close as possible to the wanted positions without overlap.
+def spread(wanted: Sequence[float], heights: Sequence[float]) -> list[float]:
+    """Centres of labels between 0 and 1, as close as possible to the wanted positions without overlap.
 
     The least-squares solution with the order kept: an isotonic regression.
 
     Args:
         wanted: Wanted position of each centre.
-        heights: Height of each label.
-        low: Lower limit.
-        high: Upper limit; labels that need more room exceed both limits equally.
+        heights: Height of each label; labels that need more room exceed both limits equally.
 
     Returns:
         The centres, in the order of `wanted`.
@@ -88,8 +86,8 @@ def spread(wanted: Sequence[float], heights: Sequence[float], low: float = 0.0, 
     tall = np.asarray(heights, dtype=float)[order]
     below = np.array([0.0, *accumulate(tall)][:-1]) + tall / 2
     free = isotonic_regression(np.asarray(wanted, dtype=float)[order] - below).x
-    room = high - float(tall.sum())
-    kept = np.clip(free, low, room) if room >= low else np.full_like(free, (low + room) / 2)
+    room = 1 - float(tall.sum())
+    kept = np.clip(free, 0, room) if room >= 0 else np.full_like(free, room / 2)
     places = np.empty(len(order))
     places[order] = kept + below
     return [float(place) for place in places]

@@ -9,6 +9,7 @@ from embfact.results.statistics.components import Components
 from embfact.results.statistics.outcomes import Outcomes, StatisticsError
 from embfact.results.statistics.resampling import Replicates
 
+LEVEL = 0.95  # confidence of intervals and bounds
 POWER = 0.8
 SHARES = {"accuracy", "f1"}  # the other metrics are correlations
 
@@ -24,7 +25,7 @@ class Comparison:
         p_value: Two-sided; None with one common seed, which allows no test of methods.
         seeds: The common seeds.
         examples: Number of examples.
-        level: Confidence of the interval, e.g. 0.95.
+        level: Confidence of the interval.
         note: What the figures are based on, which seeds are missing, and how many would be needed.
         components: Sources of the uncertainty.
     """
@@ -45,7 +46,7 @@ class Comparison:
         return self.components.half_width(1 - self.level) - self.difference
 
 
-def compare(method: Replicates, reference: Replicates, level: float) -> Comparison:
+def compare(method: Replicates, reference: Replicates, level: float = LEVEL) -> Comparison:
     """Compare two methods by a paired test over seeds and examples.
 
     Raises:
@@ -75,7 +76,7 @@ def compare(method: Replicates, reference: Replicates, level: float) -> Comparis
     return replace(found, note=_note(found, method.outcomes, reference.outcomes))
 
 
-def interval(found: Replicates, level: float) -> tuple[float, float]:
+def interval(found: Replicates, level: float = LEVEL) -> tuple[float, float]:
     """Confidence interval of the mean, over new seeds and examples; over examples only if there is one seed.
 
     Raises:
@@ -119,13 +120,11 @@ class NonInferiority:
 
     Attributes:
         bound: Upper confidence bound of dense minus method, as a fraction.
-        margin: The tolerated loss, as a fraction.
         holds: Whether the bound is below the margin.
         sentence: The bound as a sentence, and what it is based on.
     """
 
     bound: float
-    margin: float
     holds: bool
     sentence: str
 
@@ -148,4 +147,4 @@ def noninferior(comparison: Comparison, margin: float, *, method: str = "method"
         would = "no number of seeds would show" if seeds is None else f"about {seeds} seeds would show"
         tolerated = f"{margin * 100:g} point{'s' * (margin != 0.01)}"
         text += f"; {would} that it is below {tolerated}, if the difference is as observed"
-    return NonInferiority(bound, margin, holds, text)
+    return NonInferiority(bound, holds, text)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from embfact.results.result_table import DENSE, Column, DataVersion, ResultTable, Row, row_label
-from embfact.results.statistics.compare import Comparison, compare, interval
+from embfact.results.statistics.compare import LEVEL, Comparison, compare, interval
 from embfact.results.statistics.outcomes import Outcomes, StatisticsError, outcomes
 from embfact.results.statistics.resampling import Replicates, replicates
 
@@ -42,7 +42,7 @@ class TableStatistics:
         return replace(self, comparisons=comparisons, adjusted=dict(zip(comparisons, adjusted, strict=True)))
 
 
-def table_statistics(table: ResultTable, against: str = DENSE, *, level: float = 0.95) -> TableStatistics:
+def table_statistics(table: ResultTable, against: str = DENSE) -> TableStatistics:
     """Compare every row of a table with its reference row, on every column.
 
     A reference has the same model, data and conditions as the row; if several options or sizes of it were run, those of
@@ -51,9 +51,8 @@ def table_statistics(table: ResultTable, against: str = DENSE, *, level: float =
     Args:
         table: The table.
         against: Label of the reference method in the table, e.g. ``none``, ``svd int8``; ``svd-r64`` for one size.
-        level: Confidence of the intervals.
     """
-    work = _Work(table, against, level)
+    work = _Work(table, against)
     for column in table.columns:
         work.fill(column)
     adjusted = dict(zip(work.comparisons, holm([one.p_value for one in work.comparisons.values()]), strict=True))
@@ -63,8 +62,8 @@ def table_statistics(table: ResultTable, against: str = DENSE, *, level: float =
 class _Work:
     """The statistics of a table under construction, column by column."""
 
-    def __init__(self, table: ResultTable, against: str, level: float):
-        self.table, self.against, self.level = table, against, level
+    def __init__(self, table: ResultTable, against: str):
+        self.table, self.against = table, against
         self.comparisons: dict[Cell, Comparison] = {}
         self.intervals: dict[Cell, tuple[float, float]] = {}
         self.references: dict[Cell, int] = {}
@@ -86,9 +85,9 @@ class _Work:
         for place, own in found.items():
             row = self.table.rows[place]
             try:
-                self.intervals[place, column] = interval(own, self.level)
+                self.intervals[place, column] = interval(own)
                 if row.dense:
-                    self.informative[place, column] = informative(own, _baselines(row, column), self.level)
+                    self.informative[place, column] = informative(own, _baselines(row, column))
                 self._compare(place, column, found)
             except StatisticsError as error:
                 self._report(place, column, str(error))
@@ -101,7 +100,7 @@ class _Work:
         if reference not in found:
             label = row_label(self.table.rows[reference], self.table)
             raise StatisticsError(f"the predictions of its reference row {label} cannot be used")
-        comparison = compare(found[place], found[reference], self.level)
+        comparison = compare(found[place], found[reference])
         self.comparisons[place, column], self.references[place, column] = comparison, reference
         if comparison.p_value is None:
             self._report(place, column, comparison.note)
@@ -186,21 +185,18 @@ class Informative:
     note: str
 
 
-def informative(
-    found: Replicates, baselines: Mapping[str, Mapping[str, float | None]], level: float = 0.95
-) -> Informative:
+def informative(found: Replicates, baselines: Mapping[str, Mapping[str, float | None]]) -> Informative:
     """Whether the dense model clearly beats the majority class and a bag of tokens.
 
     Args:
         found: Runs of the dense model.
         baselines: ``majority`` and ``bag_of_tokens`` -> metric -> value on the same split, as in records; either may be
             missing. They are taken as exact. None is the undefined correlation of a constant and counts as 0.
-        level: Confidence.
 
     Raises:
         StatisticsError: If the metric is undefined for a run.
     """
-    bound = found.mean - found.components().half_width(1 - level)
+    bound = found.mean - found.components().half_width(1 - LEVEL)
     metric = found.metric
     known = {name: baselines[name][metric] or 0.0 for name in BASELINES if metric in baselines.get(name, {})}
     beaten = {name: bound > value for name, value in known.items()}
@@ -211,7 +207,7 @@ def informative(
     parts += [f"{BASELINES[name]} unknown" for name in BASELINES if name not in known]
     verdict = False if not all(beaten.values()) else True if len(known) == len(BASELINES) else None
     kind = {True: "informative", False: "uninformative", None: "unknown whether informative"}[verdict]
-    confidence = f"with {level * 100:g} % confidence dense is above {bound * 100:.1f}"
+    confidence = f"with {LEVEL * 100:g} % confidence dense is above {bound * 100:.1f}"
     one_seed = "" if len(found.outcomes.seeds) > 1 else " (over examples only: one seed)"
     return Informative(verdict, bound, f"{kind}: {confidence}{one_seed}: {', '.join(parts)}")
 
