@@ -30,7 +30,7 @@ _STAT = {
     "mean": "mean over seeds",
 }
 
-Met = Mapping[tuple[int, int], tuple[int, Column]]
+Placed = Mapping[tuple[int, int], tuple[int, Column]]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class _Sheet:
     """The sources of the cells.
 
     Attributes:
-        met: Row and figure of each cell of the plan.
+        placed: Row and figure of each cell of the plan.
         usual: The largest number of seeds of a figure in any row.
         tried: The seeds that were tried on a data set for a model.
     """
@@ -46,7 +46,7 @@ class _Sheet:
     table: ResultTable
     plan: Plan
     request: TableRequest
-    met: Met
+    placed: Placed
     letters: Letters
     usual: Mapping[Column, int]
     tried: Mapping[tuple[DataVersion, str], set[int]]
@@ -55,18 +55,18 @@ class _Sheet:
 
 def fill(table: ResultTable, plan: Plan, request: TableRequest, statistics: TableStatistics | None = None) -> Grid:
     """The table as printed; intervals and tests need the statistics of the whole table."""
-    met = _met(plan)
-    cells = set(met.values())
+    placed = _placed(plan)
+    cells = set(placed.values())
     usual = {
         column: max(len(row.spread(column).values) for row in table.rows) for column in {column for _, column in cells}
     }
     models = {row.model for row in table.rows}
     tried = {(data, model): table.seeds(data, model) for data in table.data for model in models}
     statistics = statistics.only(cells) if statistics else None
-    sheet = _Sheet(table, plan, request, met, Letters.of(table, cells), usual, tried, statistics)
+    sheet = _Sheet(table, plan, request, placed, Letters.of(table, cells), usual, tried, statistics)
     lines = [_line(sheet, number) for number in range(len(plan.lines))]
     if request.marks_best:
-        for line, place in _best(met, lines, table, plan.across, len(plan.fields)):
+        for line, place in _best(placed, lines, table, plan.across, len(plan.fields)):
             lines[line][place] = replace(lines[line][place], bold=True)
     legend = " ".join(_legend(table, plan, request, statistics))
     return Grid(
@@ -79,9 +79,9 @@ def fill(table: ResultTable, plan: Plan, request: TableRequest, statistics: Tabl
     )
 
 
-def _met(plan: Plan) -> dict[tuple[int, int], tuple[int, Column]]:
+def _placed(plan: Plan) -> dict[tuple[int, int], tuple[int, Column]]:
     """The row and the figure of each cell with a figure."""
-    met = {}
+    placed = {}
     for number, line in enumerate(plan.lines):
         for place, column in enumerate(plan.columns):
             if (
@@ -90,8 +90,8 @@ def _met(plan: Plan) -> dict[tuple[int, int], tuple[int, Column]]:
                 and (found := line.columns & column.columns)
             ):
                 (row,), (figure,) = rows, found  # never two: see `plan.mixed`
-                met[number, place] = row, figure
-    return met
+                placed[number, place] = row, figure
+    return placed
 
 
 def _line(sheet: _Sheet, number: int) -> list[Cell]:
@@ -107,9 +107,9 @@ def _line(sheet: _Sheet, number: int) -> list[Cell]:
 
 
 def _figure(sheet: _Sheet, number: int, place: int) -> Cell:
-    if (number, place) not in sheet.met:
+    if (number, place) not in sheet.placed:
         return Cell()
-    index, column = cell = sheet.met[number, place]
+    index, column = cell = sheet.placed[number, place]
     row, found, interval = sheet.table.rows[index], sheet.statistics, None
     seeds = sheet.tried[column.data, row.model] - {run.seed for run in row.finished(column.data)}
     tested: dict[str, Any] = {"missing_seeds": sorted(seeds)}
@@ -172,7 +172,7 @@ def _starts(table: ResultTable, plan: Plan) -> frozenset[int]:
 
 
 def _best(
-    met: Mapping[tuple[int, int], tuple[int, Column]],
+    placed: Mapping[tuple[int, int], tuple[int, Column]],
     lines: Sequence[Sequence[Cell]],
     table: ResultTable,
     across: bool,
@@ -181,14 +181,14 @@ def _best(
     """The cells with the best figure of a column, dense excluded, including ties after rounding.
 
     Args:
-        met: Line and column of figures -> index of the row, and the figure.
+        placed: Line and column of figures -> index of the row, and the figure.
         lines: The cells.
         table: The table.
         across: Whether methods are columns, so that the best of each line is sought.
         words: Number of leading cells that are not figures.
     """
     rivals: dict[tuple[int, Column, str], list[tuple[float, tuple[int, int]]]] = defaultdict(list)
-    for (line, place), (index, column) in met.items():
+    for (line, place), (index, column) in placed.items():
         cell, row = lines[line][words + place], table.rows[index]
         if cell.raw.get("mean") is not None and not row.dense:
             rivals[line if across else place, column, row.model].append((float(cell.main), (line, words + place)))

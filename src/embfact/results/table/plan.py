@@ -192,34 +192,32 @@ def places(
     table: ResultTable, shown: Sequence[Column], fields: Sequence[str], others: Sequence[str]
 ) -> tuple[Place, ...]:
     """The lines (or columns) by some fields; `others` are the fields of the columns (or lines)."""
-    met: dict[tuple[str | None, ...], list[tuple[int, Column | None]]] = defaultdict(list)
+    pairs: dict[tuple[str | None, ...], list[tuple[int, Column | None]]] = defaultdict(list)
     order: dict[tuple[str | None, ...], tuple[Any, ...]] = {}
-    for index, column in _meetings(table, shown, fields):
+    for index, column in _pairs(table, shown, fields):
         row = table.rows[index]
         words = tuple(_word(name, row, column, fields, others) for name in fields)
-        met[words].append((index, column))
+        pairs[words].append((index, column))
         order.setdefault(words, tuple(_order(name, row, column, shown) for name in fields))
-    for words in [words for words in met if None in words]:
-        concrete = [other for other in met if None not in other]
+    for words in [words for words in pairs if None in words]:
+        concrete = [other for other in pairs if None not in other]
         fitting = [o for o in concrete if all(word in (None, own) for word, own in zip(words, o, strict=True))]
-        pairs = met.pop(words)
+        moved = pairs.pop(words)
         for other in fitting or [tuple(word or UNDEFINED for word in words)]:
-            met[other] += pairs
+            pairs[other] += moved
             order.setdefault(other, order[words])
     everything = frozenset(shown)
     return tuple(
         Place(
             tuple(map(str, words)),
-            frozenset(index for index, _ in met[words]),
-            frozenset(column for _, column in met[words] if column) or everything,
+            frozenset(index for index, _ in pairs[words]),
+            frozenset(column for _, column in pairs[words] if column) or everything,
         )
-        for words in sorted(met, key=lambda words: order[words])
+        for words in sorted(pairs, key=lambda words: order[words])
     )
 
 
-def _meetings(
-    table: ResultTable, shown: Sequence[Column], fields: Sequence[str]
-) -> Iterator[tuple[int, Column | None]]:
+def _pairs(table: ResultTable, shown: Sequence[Column], fields: Sequence[str]) -> Iterator[tuple[int, Column | None]]:
     """Rows, combined with figures if a field belongs to figures; if others belong to rows, only with tried figures."""
     of_figures = [name in FIGURE_FIELDS for name in fields]
     for index, row in enumerate(table.rows):
