@@ -15,8 +15,8 @@ from typing import Any, get_args
 
 from embfact.embeddings.layout import FLOAT32, Storage, StorageFormat
 from embfact.results.collect import Collected
+from embfact.results.options import VaryingOptions, grouped
 from embfact.results.versions import DataVersion, rows_of, source_of, versions_of
-from embfact.results.wording import Wording, grouped
 from embfact.runs.record import RunRecord
 
 DENSE = "none"
@@ -178,19 +178,19 @@ class ResultTable:
 def build_table(collected: Collected) -> ResultTable:
     """Group records into a table."""
     records = collected.records
-    wording = Wording(records)
+    varying = VaryingOptions(records)
     groups = grouped(
         records,
         lambda run: (
             (run.model.name, run.method.name, describe_storage(_storage(run), run.method.quantization), _asked(run)),
-            (wording.conditions(run), wording.options(run)),
+            (varying.conditions(run), varying.options(run)),
         ),
     )
     rows = []
     for (which, words), runs in groups.items():
-        answers = wording.answers(runs)
+        answers = varying.answers(runs)
         for alike in answers:
-            row = Row(*which, *words, tuple(alike), wording.found(alike), wording.search(alike[0]))
+            row = Row(*which, *words, tuple(alike), varying.found(alike), varying.search(alike[0]))
             # If a search has several answers, they distinguish the rows like options.
             rows.append(row if len(answers) == 1 else replace(row, options=row.setting, found=""))
     rows.sort(key=_place)

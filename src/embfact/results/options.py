@@ -1,4 +1,4 @@
-"""The options shown in the rows of a table: those in which otherwise equal rows differ.
+"""The options shown in the rows of a table: those that vary between its runs.
 
 Light to import: the standard library only.
 """
@@ -19,7 +19,7 @@ from embfact.runs.record import RunRecord
 Key = TypeVar("Key", bound=Hashable)
 
 
-class Wording:
+class VaryingOptions:
     """Descriptions of the options of records.
 
     Conditions are compared between all runs of a backbone on a data set; a method's own options between the runs of
