@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from side_by_side import table
 
-from embfact.results.statistics.compare import compare_replicates
+from embfact.results.statistics.compare import compare
 from embfact.results.statistics.outcomes import Outcomes
 from embfact.results.statistics.resampling import Replicates, replicates
 
@@ -67,7 +67,7 @@ def part(whole: Replicates, runs: np.ndarray, more: float = 0.0) -> Replicates:
 
 def rate(pairs: list[tuple[Replicates, Replicates]]) -> float:
     """Share of pairs that are told apart."""
-    p_values = [compare_replicates(one, other, 1 - LEVEL).p_value for one, other in pairs]
+    p_values = [compare(one, other, 1 - LEVEL).p_value for one, other in pairs]
     return float(np.mean([p_value is not None and p_value < LEVEL for p_value in p_values]))
 
 

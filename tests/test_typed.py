@@ -80,7 +80,7 @@ def clipped() -> ResultTable:
     return build_table(Collected(tuple(map(RunRecord.model_validate, values))))
 
 
-def test_tables_pictures_and_pages_print_it(clipped: ResultTable) -> None:
+def test_tables_plots_and_pages_print_it(clipped: ResultTable) -> None:
     for form in FORMATS:
         for request in (TableRequest(), TableRequest(rows=("method", "setting"))):
             text = render(clipped, form, request).replace(r"\_", "_").replace(r"\allowbreak{}", "")

@@ -8,7 +8,7 @@ from scipy.spatial.distance import cdist
 from scipy.stats import contingency, entropy
 from sklearn.datasets import make_blobs
 
-from embfact.analysis.clusters import agreement, cluster
+from embfact.analysis.clusters import PUREST, agreement, cluster
 
 
 def blobs() -> tuple[np.ndarray, np.ndarray]:
@@ -31,7 +31,7 @@ def test_the_purest_are_nearest_to_their_centre_in_relation_to_the_next_one() ->
         others = np.delete(distances, number, axis=1).min(axis=1)
         members = np.flatnonzero(labels == number)
         expected = sorted(members, key=lambda member: distances[member, number] / others[member])
-        assert cluster(vectors, 3).purest(number, 7).tolist() == expected[:7]
+        assert cluster(vectors, 3).purest(number).tolist() == expected[:PUREST]
 
 
 def test_the_same_seed_gives_the_same_clusters() -> None:

@@ -49,10 +49,10 @@ def reader(folder: Path) -> Reader:
     return found
 
 
-def test_every_picture_comes_in_three_formats_and_stands_on_the_page(folder: Path, reader: Reader) -> None:
+def test_every_plot_comes_in_three_formats_and_stands_on_the_page(folder: Path, reader: Reader) -> None:
     names = {"spectrum", "spectra", "error", "neighbours", "plane", "anisotropy", "texts"}
-    pictures = {f"{name}{ending}" for name in names for ending in (".svg", ".png", ".pdf")}
-    assert {path.name for path in folder.iterdir()} == {*pictures, "analysis.html", "analysis.json", "analysis.md"}
+    plots = {f"{name}{ending}" for name in names for ending in (".svg", ".png", ".pdf")}
+    assert {path.name for path in folder.iterdir()} == {*plots, "analysis.html", "analysis.json", "analysis.md"}
     assert reader.tags.count("svg") == len(names)
     assert not plt.get_fignums()
 
@@ -106,7 +106,7 @@ def test_an_older_analysis_is_replaced_and_kept_if_the_new_one_fails(
     output = tmp_path / "out"
     output.mkdir()
     (output / "analysis.json").write_text("old")
-    monkeypatch.setattr(files, "pictures", lambda _: {})
+    monkeypatch.setattr(files, "plots", lambda _: {})
     with monkeypatch.context() as patch:
         patch.setattr(files, "page", Mock(side_effect=OSError("no space")))
         with pytest.raises(OSError, match="no space"):

@@ -95,7 +95,7 @@ def test_the_table_says_how_it_was_tuned(searched: Searched) -> None:
     how = "tuned on the held-out slice: 3 trials for each method and size"
     assert f"optimizer.lr (3e-05 to 0.0005) {how}." in searched.out
     assert f"optimizer.embedding_lr (0.3 to 10) {how} that has it." in searched.out
-    assert "Tuned unequally" not in searched.out
+    assert "Tuned differently" not in searched.out
 
 
 def test_nothing_is_left_of_the_trials_but_the_studies(searched: Searched) -> None:
@@ -142,7 +142,7 @@ def test_a_table_of_tuned_and_untuned_runs_warns(searched: Searched, train: Any,
     script = TRAIN.parent / "scripts" / "table.py"
     folders = [searched.folder / "runs", searched.folder / "others"]
     table = subprocess.run([sys.executable, script, *folders], capture_output=True, text=True, check=True)
-    assert "Tuned unequally" in table.stdout
+    assert "Tuned differently" in table.stdout
     assert "not tuned (random r=4" in table.stdout
 
 

@@ -225,7 +225,7 @@ def test_filtering(open_page, name, method, left):
     menu = '#filters details[data-key="method"]'
     shown.click(f"{menu} summary")
     shown.click(f"{menu} .options p button", 1)
-    assert "The filters leave no run" in shown.texts("#scatter-empty")[0]
+    assert "No run matches the filters" in shown.texts("#scatter-empty")[0]
     shown.click(f'{menu} input[value="{method}"]')
     assert set(shown.column("method")) == {method}
     assert len(shown.texts(ROWS)) == left

@@ -91,7 +91,7 @@ def test_a_folder_that_is_gone_is_told(tmp_path):
 def test_a_port_in_use_is_told(tmp_path):
     with (
         socket.create_server((LOOPBACK, 0)) as other,
-        pytest.raises(UserError, match=r"port \d+ cannot be had .* give --port another"),
+        pytest.raises(UserError, match=r"port \d+ is not available .* give another --port"),
     ):
         make_server([str(tmp_path)], other.getsockname()[1])
 

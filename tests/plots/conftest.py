@@ -1,4 +1,4 @@
-"""Made-up sweeps, as records and as the run directories that a picture reads."""
+"""Made-up sweeps, as records and as the run directories that a plot reads."""
 
 from __future__ import annotations
 

@@ -4,21 +4,21 @@ import numpy as np
 import pytest
 
 from embfact.results.collect import find_records
-from embfact.results.plots.curve_files import averaged, read_curve
-from embfact.results.plots.curves import draw
+from embfact.results.plots.curves import averaged, draw
 from embfact.results.result_table import build_table
+from embfact.runs.curve import read_curves
 from tests.plots.conftest import covered, write_run
 
 
 def test_a_file_that_is_being_written_is_read_as_far_as_it_goes(tmp_path):
     run = write_run(tmp_path, ["0,10,0.5,,", "0,20,nan,,", "0,20,,0.75,0.4", "1,3"])
-    curve = read_curve(run)
+    curve = read_curves(run)
     assert {name: [list(part) for part in found] for name, found in curve.items()} == {
         "train/loss": [[10], [0.5]],
         "selection/accuracy": [[20], [0.75]],
         "selection/loss": [[20], [0.4]],
     }
-    assert read_curve(tmp_path / "nowhere") == {}
+    assert read_curves(tmp_path / "nowhere") == {}
 
 
 def test_seeds_are_averaged_as_far_as_every_one_goes():

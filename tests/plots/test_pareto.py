@@ -57,7 +57,7 @@ def test_sizes_are_those_of_the_records(make, against, sizes):
     assert ("bytes" in axes.get_xlabel(), "model" in axes.get_xlabel()) == ("bytes" in against, "model" in against)
 
 
-def test_what_a_picture_rests_on_is_said_where_seeds_are_unequal(make, table):
+def test_the_heading_and_a_note_tell_unequal_seeds(make, table):
     assert draw(table, table.columns[0])._supxlabel is None
     runs = [
         run for row in table.rows for run in row.runs if (run.method.name, run.method.rank, run.seed)[1:] != (64, 2)
@@ -70,7 +70,7 @@ def test_what_a_picture_rests_on_is_said_where_seeds_are_unequal(make, table):
     assert "over 2 to 3 seeds" in figure._suptitle.get_text()
 
 
-def test_methods_and_dense_are_named_in_the_picture(table):
+def test_methods_and_dense_are_named_in_the_plot(table):
     words = [text.get_text() for text in draw(table, table.columns[0]).axes[0].texts]
     assert {"svd", "random"} <= set(words)
     assert any(word.startswith("dense 86.0") for word in words)

@@ -51,13 +51,13 @@ def test_all_that_is_wrong_is_told_at_once(sweep, plot):
     code, _, told = plot(".", "--metric", "acuracy", "--output", "a.svg")
     assert code == 2
     assert [line.split(";")[0] for line in told.splitlines()] == [
-        "plot.py: several data sets there (cola, sst2)",
-        "plot.py: no figure called acuracy",
+        "plot.py: several data sets found (cola, sst2)",
+        "plot.py: no metric called acuracy",
     ]
     assert not Path("a.svg").exists()
 
 
-def test_a_missing_seed_is_told_beside_the_picture(sweep, plot, tmp_path):
+def test_a_missing_seed_is_told_beside_the_plot(sweep, plot, tmp_path):
     sweep(("svd",), (64,))
     write_run(tmp_path, method="svd", rank=128, seed=1)
     code, _, told = plot(".", "--output", "a.svg")

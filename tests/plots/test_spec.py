@@ -31,11 +31,11 @@ def test_a_figure_that_is_undefined_everywhere_has_no_panel(make):
     metrics = {"validation": {"pearson": None, "accuracy": 0.9}}
     table = _table(make("svd", 64, metrics=metrics))
     assert [column.metric for column in choose(table, PlotSpec("tasks")).columns] == ["accuracy"]
-    assert _told(table, PlotSpec(metric="pearson"))[0].startswith("no factorized run has this figure")
+    assert _told(table, PlotSpec(metric="pearson"))[0].startswith("no factorized run has this metric")
 
 
-def test_a_sweep_of_failures_or_of_dense_runs_has_no_picture(make):
-    assert _told(_table(make(error="no memory")), PlotSpec())[0].startswith("no finished runs there")
+def test_a_sweep_of_failures_or_of_dense_runs_has_no_plot(make):
+    assert _told(_table(make(error="no memory")), PlotSpec())[0].startswith("no finished runs found")
     for kind in ("pareto", "retention", "tasks"):
         (told,) = _told(_table(make("none", None)), PlotSpec(kind))
         assert told.startswith("no factorized run has accuracy on sst2; train one")
@@ -45,8 +45,8 @@ def test_backbones_are_never_drawn_as_one_line_and_other_faults_are_told_too(mak
     run = make("svd", 64)
     other = run.model_copy(update={"model": run.model.model_copy(update={"name": "other"}), "hash": "cd" * 32})
     first, second = _told(_table(run, other), PlotSpec(metric="acc"))
-    assert first.startswith("runs of several backbones there (minilm, other)")
-    assert second.startswith("no figure called acc")
+    assert first.startswith("runs of several backbones found (minilm, other)")
+    assert second.startswith("no metric called acc")
 
 
 def test_a_share_of_dense_needs_dense(make):
@@ -61,7 +61,7 @@ def test_names_that_are_not_there_get_the_nearest(make):
     table = _table(make("none", None), make("svd", 64))
     data, metric = _told(table, PlotSpec(data="sst", metric="acuracy"))
     assert data == "no finished runs on sst; did you mean 'sst2'?"
-    assert metric == "no figure called acuracy; did you mean 'accuracy'?"
+    assert metric == "no metric called acuracy; did you mean 'accuracy'?"
 
 
 def test_curves_show_the_metric_or_the_loss_where_there_is_one_epoch(tmp_path, sweep):
@@ -78,5 +78,5 @@ def test_curves_show_the_metric_or_the_loss_where_there_is_one_epoch(tmp_path, s
 
 def test_curves_need_files_and_no_size(make):
     size, files = _told(_table(make("svd", 64)), PlotSpec("curves", against="bytes"))
-    assert size.startswith("--against says nothing for learning curves")
-    assert files.startswith("no learning curve there: none of these runs has its metrics.csv")
+    assert size.startswith("--against does not apply to learning curves")
+    assert files.startswith("no learning curve found: none of these runs has its metrics.csv")

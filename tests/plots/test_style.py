@@ -1,4 +1,4 @@
-"""Every kind of picture has one look, its words apart, and the same bytes each time."""
+"""Every kind of plot has one look, its words apart, and the same bytes each time."""
 
 import xml.etree.ElementTree as ElementTree
 
@@ -70,7 +70,7 @@ def test_an_svg_is_one(sweep, tmp_path):
     assert ElementTree.fromstring((tmp_path / "a.svg").read_bytes()).tag.endswith("svg")
 
 
-def test_a_picture_that_cannot_be_written_leaves_the_old_one(sweep, tmp_path, monkeypatch):
+def test_a_plot_that_cannot_be_written_leaves_the_old_one(sweep, tmp_path, monkeypatch):
     figure, file = draw(sweep(("svd",), (64,)), PlotSpec()), tmp_path / "a.png"
     file.write_bytes(b"old")
     monkeypatch.setattr(type(figure), "savefig", lambda *_, **__: (_ for _ in ()).throw(OSError("full")))
@@ -92,6 +92,6 @@ def test_dollars_in_names_are_no_formulas(tmp_path, kind):
         write_run(tmp_path, curve, method=method, rank=rank, data=name, options={"optimizer": {"name": name}})
     write_run(tmp_path, method="svd", rank=32, data=name, error=name, options={"optimizer": {"name": "$a$ b"}})
     figure = draw(build_table(find_records([tmp_path])), PlotSpec(kind))
-    save(figure, tmp_path / "picture.png")
+    save(figure, tmp_path / "plot.png")
     assert figure.axes[0].texts
     assert not [text for text in texts_of(figure) if "$" in text.get_text() and text.get_parse_math()]

@@ -12,7 +12,7 @@ from embfact.config.compose import read_request
 from embfact.config.run_config import RunConfig
 from embfact.results.collect import Collected
 from embfact.results.comparable import OWN, group_of, terms
-from embfact.results.result_table import ResultTable, Row, build_table
+from embfact.results.result_table import Column, ResultTable, Row, build_table
 from embfact.results.table.notes import sources, warnings
 from embfact.runs.identity import science
 from embfact.runs.record import RunRecord
@@ -49,8 +49,11 @@ def table_of(*runs: RunRecord) -> ResultTable:
     return build_table(Collected(tuple(runs)))
 
 
-def dense_of(table: ResultTable, row: Row) -> Row | None:
-    return table.dense_of(row, table.columns[0])
+def dense_of(table: ResultTable, row: Row, column: Column | None = None) -> Row | None:
+    """The dense row that a row is comparable with on a figure, if there is exactly one."""
+    figure = column or table.columns[0]
+    found = [other for other in table.rows if other.dense and other.comparable(row) and other.spread(figure).values]
+    return found[0] if len(found) == 1 else None
 
 
 class TestTheDenseRunOfASweep:
@@ -205,7 +208,7 @@ class TestTunedRuns:
         table = table_of(tuned(make("none", None), 1e-4), tuned(make("svd"), 3e-4, trials=20))
         assert dense_of(table, table.rows[1]) is None
         (warning,) = warnings(table)
-        assert warning.startswith("Tuned unequally")
+        assert warning.startswith("Tuned differently")
 
     def test_tuned_and_untuned_runs_are_not_compared(self, make: Make) -> None:
         for runs in ((tuned(make("none", None), 1e-4), make("svd")), (make("none", None), tuned(make("svd"), 1e-4))):
@@ -254,5 +257,5 @@ def test_runs_are_compared_by_their_data_where_they_differ_in_how_much_of_it_the
     table = table_of(make("none", None, **few), make("none", None, **all_of_it), make("svd", 64, **few))
     svd = table.rows[1]
     few_column, all_column = sorted(table.columns, key=lambda column: column.data.example.data.rows["train"])
-    assert table.dense_of(svd, few_column) == table.rows[0]
+    assert dense_of(table, svd, few_column) == table.rows[0]
     assert not svd.spread(all_column).values

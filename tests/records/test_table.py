@@ -59,7 +59,7 @@ def test_other_data_under_one_name_is_another_column(make, change, words):
     assert [data.label for data in table.data] == ["sst2 (a)", "sst2 (b)"]
     (row,) = table.rows
     assert sorted(row.spread(column).mean for column in table.columns) == [0.5, 0.9]
-    assert sum(words in line and "Kept apart" in line for line in sources(table)) == 1
+    assert sum(words in line and "Differs from other versions" in line for line in sources(table)) == 1
 
 
 def test_other_options_are_another_row_and_say_which(make):
@@ -238,5 +238,5 @@ def test_problems_of_reading_are_passed_on(make):
 def test_sources_say_split_rows_seeds_and_the_note(make):
     (line,) = sources(table_of(make(seed=0, note="Single terms: a smoke test."), make(seed=3, note="Single terms.")))
     assert line.startswith("sst2: accuracy on validation (872 rows); trained on 8,000 rows")
-    assert "1,000 rows of train held out to select on; seeds 0, 3." in line
+    assert "1,000 rows of train held out for selection; seeds 0, 3." in line
     assert line.endswith("Single terms: a smoke test.")

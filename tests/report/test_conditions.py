@@ -92,7 +92,7 @@ def test_a_method_without_a_dense_run_of_its_kind_has_no_share_and_it_is_said(tm
     assert not statistics.comparisons
     text = findings(table, statistics)
     assert cells(text, "svd (lr=0.0001)")[1:] == [UNDEFINED] * 3
-    assert any("svd r=64 (lr=0.0001)" in line for line in text[text.index("### What could not be compared") :])
+    assert any("svd r=64 (lr=0.0001)" in line for line in text[text.index("### Not compared") :])
     assert "no dense run has the options of svd r=64 (lr=0.0001)" in render(table)
     told = payload(DashboardSweep((), table, ()))["warnings"]
     assert any("svd r=64 (lr=0.0001)" in line for line in told)

@@ -29,19 +29,19 @@ def report() -> Callable[[list[str]], int]:
 def test_one_command_writes_all_of_it(report: Callable[[list[str]], int], sweep: Sweep) -> None:
     assert report([str(sweep.root)]) == 0
     folder = sweep.root / "report"
-    pictures = {f"{kind}.{form}" for kind in ("pareto", "retention") for form in ("svg", "png", "pdf")}
-    expected = {"README.md", "table.md", "table.tex", "table.csv", "dashboard.html"} | pictures
+    plots = {f"{kind}.{form}" for kind in ("pareto", "retention") for form in ("svg", "png", "pdf")}
+    expected = {"README.md", "table.md", "table.tex", "table.csv", "dashboard.html"} | plots
     assert expected <= {path.name for path in folder.iterdir()}
     page = (folder / "README.md").read_text()
     assert "| svd r=128 | dense |" in " ".join(page.split())
     # Learning curves and weights are not there: the page says so instead of passing over it.
     assert "## Left out" in page
     assert "analysis" in page[page.index("## Left out") :]
-    for name in pictures:
+    for name in plots:
         assert not name.endswith(".svg") or f"({name})" in page
 
 
-def test_data_sets_of_like_names_keep_their_own_pictures(report: Callable[[list[str]], int], tmp_path: Path) -> None:
+def test_data_sets_of_like_names_keep_their_own_plots(report: Callable[[list[str]], int], tmp_path: Path) -> None:
     names = ["C++", "C#", "\u7535\u5f71"]
     made = Sweep(tmp_path / "runs")
     for place, name in enumerate(names):
@@ -51,9 +51,9 @@ def test_data_sets_of_like_names_keep_their_own_pictures(report: Callable[[list[
         write(record, made.places[record.hash])
     assert report([str(made.root)]) == 0
     page = (made.root / "report" / "README.md").read_text()
-    pictures = re.findall(r"\((pareto[^)]*\.svg)\)", page)
-    assert len(set(pictures)) == len(names)
-    assert len({(made.root / "report" / picture).read_text() for picture in pictures}) == len(names)
+    plots = re.findall(r"\((pareto[^)]*\.svg)\)", page)
+    assert len(set(plots)) == len(names)
+    assert len({(made.root / "report" / plot).read_text() for plot in plots}) == len(names)
     left_out = {line.partition(":")[0] for line in page.splitlines() if line.startswith("- analysis-")}
     assert len(left_out) == len(names)
 

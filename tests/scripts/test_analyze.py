@@ -33,9 +33,9 @@ def backbone(tmp_path_factory: pytest.TempPathFactory, small_tokenizer: Path) ->
 
 
 @pytest.fixture(autouse=True)
-def _no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     """They take most of the time; tests/analysis looks at them."""
-    monkeypatch.setattr("embfact.analysis.files.pictures", lambda _: {})
+    monkeypatch.setattr("embfact.analysis.files.plots", lambda _: {})
 
 
 @pytest.fixture
@@ -153,13 +153,13 @@ def test_runs_that_cannot_be_used_are_refused_all_at_once(
     assert "started from random weights" in done.err
     refused(run(*command, trained(), "rank=4"), "a finished run has its own model, method and data (found rank=4)")
     refused(run(*command, trained(), trained("data.train_size=100")), "the runs differ in their data")
-    refused(run(*command, trained("factorization=albert")), "another embedding block in the place of the table")
+    refused(run(*command, trained("factorization=albert")), "albert replaces the table")
 
 
 def test_an_output_that_is_something_else_is_refused(analyze: Any, refused: Any, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.tex").write_text("dear")
-    refused(analyze(), "--output holds something else than an analysis")
+    refused(analyze(), "--output is a folder that is not an analysis (no analysis.json)")
     assert (tmp_path / "out" / "thesis.tex").read_text() == "dear"
 
 

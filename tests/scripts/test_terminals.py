@@ -75,7 +75,7 @@ def printed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Do
 def test_each_command_prints_what_an_ascii_terminal_takes(
     words: tuple[str, ...], printed: Callable[..., Done], sweep: Path, dense: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("embfact.analysis.files.pictures", lambda _: {})  # they take most of the time
+    monkeypatch.setattr("embfact.analysis.files.plots", lambda _: {})  # they take most of the time
     filled = [word.format(run=dense, runs=sweep) for word in words]
     done = printed("ascii", *filled)
     assert done.code == 0, done

@@ -12,10 +12,11 @@ import pyarrow.parquet as pq
 
 from embfact.results.collect import Collected
 from embfact.results.result_table import ResultTable, build_table
-from embfact.results.statistics.compare import Comparison
+from embfact.results.statistics.compare import Comparison, compare, interval
 from embfact.results.statistics.components import Components
 from embfact.results.statistics.metrics import plain_metric
 from embfact.results.statistics.outcomes import Outcomes
+from embfact.results.statistics.resampling import replicates
 from embfact.runs.record import PREDICTIONS, RunRecord
 from tests.records.conftest import make_values
 
@@ -40,6 +41,16 @@ def comparison(difference: float, *, seeds: int = 4, sd: float = 0.004, example:
     p_value = parts.p_value(difference) if seeds > 1 else None
     ends = difference - half, difference + half
     return Comparison(difference, *ends, p_value, tuple(range(seeds)), 872, 0.95, "", parts)
+
+
+def compared(method: Outcomes, reference: Outcomes, metric: str, level: float = 0.95) -> Comparison:
+    """Two rows of outcomes, compared."""
+    return compare(*replicates([method, reference], metric), level)
+
+
+def interval_of(outcomes: Outcomes, metric: str) -> tuple[float, float]:
+    """The 95 % interval of the mean of a metric over seeds."""
+    return interval(*replicates([outcomes], metric), 0.95)
 
 
 class Sweep:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embfact.results.statistics.correction import holm
+from embfact.results.statistics.table_statistics import holm
 
 
 @settings(max_examples=10, deadline=None)  # each collects garbage inside statsmodels: slow

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from embfact.results.statistics.outcomes import Outcomes
+from embfact.results.statistics.resampling import replicates
 from embfact.results.statistics.table_statistics import informative
 
 
@@ -19,9 +20,9 @@ def dense(real_seeds: dict[str, Outcomes]) -> Outcomes:
     [
         (0.56, 0.75, True, "informative: with 95 % confidence dense is above"),
         (0.56, 0.897, False, "not clearly above a bag of tokens (89.7)"),
-        (0.95, None, False, "not clearly above the majority class (95.0), a bag of tokens not known"),
-        (0.56, None, None, "not known whether informative"),
-        (None, None, None, "the majority class not known"),
+        (0.95, None, False, "not clearly above the majority class (95.0), a bag of tokens unknown"),
+        (0.56, None, None, "unknown whether informative"),
+        (None, None, None, "the majority class unknown"),
     ],
 )
 def test_the_bound_of_dense_must_be_above_both(
@@ -29,7 +30,7 @@ def test_the_bound_of_dense_must_be_above_both(
 ) -> None:
     known = {"majority": majority, "bag_of_tokens": bag}
     baselines = {name: {"accuracy": value} for name, value in known.items() if value is not None}
-    found = informative(dense, "accuracy", baselines)
+    found = informative(*replicates([dense], "accuracy"), baselines)
     assert found.verdict is verdict
     assert words in found.note
     assert 0.85 < found.bound < 0.9
@@ -40,8 +41,8 @@ def test_a_constant_correlates_with_nothing() -> None:
     noise = np.random.default_rng(0).normal(size=(3, 60))
     runs = Outcomes((0, 1, 2), np.arange(60), targets, targets + noise)
     baselines = {"majority": {"pearson": None}, "bag_of_tokens": {"pearson": 0.1}}
-    assert informative(runs, "pearson", baselines).verdict is True
+    assert informative(*replicates([runs], "pearson"), baselines).verdict is True
 
 
 def test_one_seed_is_labelled(dense: Outcomes) -> None:
-    assert "(over examples alone: one seed)" in informative(dense.only((0,)), "accuracy", {}).note
+    assert "(over examples only: one seed)" in informative(*replicates([dense.only((0,))], "accuracy"), {}).note

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embfact.results.statistics.summary import common_reach, curve_area, glue_mean, smallest_within
+from embfact.results.statistics.summary import common_reach, curve_area, smallest_within, task_mean
 from tests.statistics.made_up import comparison
 
 
@@ -52,8 +52,10 @@ def test_one_seed_has_no_bound_over_seeds() -> None:
 
 
 def test_the_mean_over_glue_is_over_tasks_and_labelled() -> None:
-    found = glue_mean({"mrpc": [0.8, 0.9], "sst2": [0.93], "imdb": [0.5], "cola": [None], "rte": []})
+    found = task_mean({"mrpc": [0.8, 0.9], "sst2": [0.93], "imdb": [0.5], "cola": [None], "rte": []})
     assert found.mean == pytest.approx((0.85 + 0.93) / 2)
     assert found.tasks == ("sst2", "mrpc")
     assert found.label == "2 of 9"
-    assert (glue_mean({}).mean, glue_mean({}).label) == (None, "0 of 9")
+    other = task_mean({"imdb": [0.5, 0.7], "sst2": [0.8]}, ("imdb", "vader"))
+    assert (other.mean, other.label) == (pytest.approx(0.6), "1 of 2")
+    assert (task_mean({}).mean, task_mean({}).label) == (None, "0 of 9")

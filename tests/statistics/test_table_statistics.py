@@ -5,12 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from embfact.results.statistics.compare import compare, interval
-from embfact.results.statistics.correction import holm
 from embfact.results.statistics.outcomes import Outcomes
-from embfact.results.statistics.table_statistics import TableStatistics, table_statistics
+from embfact.results.statistics.table_statistics import TableStatistics, holm, table_statistics
 from embfact.runs.record import PREDICTIONS
-from tests.statistics.made_up import SPLIT, Sweep, simulate
+from tests.statistics.made_up import SPLIT, Sweep, compared, interval_of, simulate
 
 DENSE = {"method": "none", "rank": None}
 BASELINES = {SPLIT: {"majority": {"accuracy": 0.5}, "bag_of_tokens": {"accuracy": 0.6}}}
@@ -39,8 +37,8 @@ def test_every_row_is_compared_with_dense_as_by_hand(sweep: Sweep) -> None:
     assert found.problems == ()
     for place, row in ((1, small), (2, large)):
         for column in table.columns:
-            assert found.comparisons[place, column] == compare(row, dense, column.metric)
-            assert found.intervals[place, column] == pytest.approx(interval(row, column.metric))
+            assert found.comparisons[place, column] == compared(row, dense, column.metric)
+            assert found.intervals[place, column] == pytest.approx(interval_of(row, column.metric))
             assert found.against[place, column] == 0
     assert list(found.adjusted.values()) == holm([one.p_value for one in found.comparisons.values()])
     accuracy, matthews = table.columns

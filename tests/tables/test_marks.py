@@ -12,11 +12,10 @@ import pytest
 
 from embfact.results.collect import Collected
 from embfact.results.result_table import build_table
-from embfact.results.statistics.compare import compare, interval
-from embfact.results.statistics.correction import holm
+from embfact.results.statistics.table_statistics import holm
 from embfact.results.table.render import render
 from embfact.results.table.request import TableRequest
-from tests.statistics.made_up import Sweep, simulate
+from tests.statistics.made_up import Sweep, compared, interval_of, simulate
 
 RANKS = (16, 64)
 
@@ -83,7 +82,7 @@ def test_significant_differences_are_signed_and_the_test_is_told(sweep):
 
 def test_the_numbers_are_those_of_the_statistics(sweep):
     table, (dense, low, high) = sweep
-    tests = [compare(one, dense, "accuracy") for one in (low, high)]
+    tests = [compared(one, dense, "accuracy") for one in (low, high)]
     lines = list(csv.DictReader(io.StringIO(render(table, "csv", TableRequest(significance=True)))))
     assert lines[0]["validation_accuracy_p"] == ""
     adjusted = holm([test.p_value for test in tests])
@@ -92,7 +91,7 @@ def test_the_numbers_are_those_of_the_statistics(sweep):
         assert float(line["validation_accuracy_difference"]) == pytest.approx(test.difference)
     content = json.loads(render(table, "json", TableRequest(significance=True, rows=("method", "rank"))))
     assert [row[-1].get("p_holm") for row in content["rows"]] == [None, *map(pytest.approx, adjusted)]
-    ends = interval(high, "accuracy")
+    ends = interval_of(high, "accuracy")
     assert [content["rows"][2][-1][end] for end in ("low", "high")] == pytest.approx(ends)
     words = f"[{100 * ends[0]:.1f}, {100 * ends[1]:.1f}]"
     assert words in render(table, request=TableRequest(stat="ci"))

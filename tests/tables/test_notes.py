@@ -41,7 +41,7 @@ def test_nothing_is_said_of_runs_that_were_not_tuned(make):
 
 def test_rows_with_other_numbers_of_trials_are_not_to_be_compared(make):
     (warning,) = warnings(table_of(tuned(make("none", None)), tuned(make("random")), tuned(make("svd"), trials=20)))
-    assert warning.startswith("Tuned unequally")
+    assert warning.startswith("Tuned differently")
     assert "12 trials for each method and size (none, random r=64)" in warning
     assert "20 trials for each method and size (svd r=64)" in warning
 

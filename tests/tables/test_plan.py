@@ -137,9 +137,9 @@ def test_sizes_beside_columns_of_ranks_are_refused(sweep):
 def test_all_faults_are_told_at_once(sweep):
     words = refused(sweep, rows=("methd", "seed", "bytes"), columns=("data", "dataset"), metrics=("acuracy",))
     for part in (
-        "--rows cannot be made of 'methd'; did you mean 'method'?",
-        "--format json holds the value of each",
-        "a size is a figure of its line",
+        "--rows does not take 'methd'; did you mean 'method'?",
+        "--format json has the value of each seed",
+        "sizes are columns: give it to --columns",
         "dataset is given more than once",
         "there is no metric 'acuracy'; did you mean 'accuracy'?",
     ):

@@ -103,7 +103,7 @@ def test_the_budget_is_a_column_where_there_are_several_and_a_note_where_there_i
     ]
     text = render(table(("b0.1", 38)))
     assert grid(text)[0][:2] == ["method", "rank"]
-    assert "Every size asked for by budget 0.1." in text
+    assert "All sizes requested by budget 0.1." in text
 
 
 def test_what_a_size_counts_is_said_where_it_is_no_rank(make):

@@ -79,8 +79,8 @@ IN_ONE_CELL = [
     (other_schema_version, "has schema_version 2"),
 ]
 APART = [
-    (other_data_of_the_same_name, "Kept apart from its namesakes: fingerprint="),
-    (other_split, "Kept apart from its namesakes: rows "),
+    (other_data_of_the_same_name, "Differs from other versions of the data: fingerprint="),
+    (other_split, "Differs from other versions of the data: rows "),
 ]
 
 

@@ -108,7 +108,7 @@ def test_a_project_that_is_not_there_gets_nothing(
     service: Service, main: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["me/other"]) == 2
-    assert "no project me/other that this key may see" in capsys.readouterr().err
+    assert "no project me/other that this key can access" in capsys.readouterr().err
     assert service.views == []
 
 

@@ -61,9 +61,9 @@ def test_a_run_without_a_whole_record_is_told(service: Service) -> None:
     told = "\n".join(found.problems)
     assert "the record of W&B run me/embfact/id-half is cut off" in told
     assert "id-of the future has schema_version 99, this embfact reads 1" in told
-    assert "2 W&B runs that embfact did not make: someone else's, another's" in told
+    assert "2 W&B runs not created by embfact: someone else's, another's" in told
     assert "1 W&B run without a record yet (running): still at it" in told
-    assert "1 W&B run that ended without a record (crashed; start the sweep again" in told
+    assert "1 W&B run ended without a record (crashed; rerun the sweep" in told
     assert len(found.problems) == 5
 
 
@@ -74,17 +74,17 @@ def test_a_run_that_is_there_twice_counts_once(service: Service) -> None:
         service.add(name, configured(one))
     found = collected("me/embfact")
     assert found.records == (record,)
-    assert "was found more than once and counts once" in found.problems[0]
+    assert "was found more than once; the newest" in found.problems[0]
 
 
 @pytest.mark.parametrize("place", ["embfact", "me/", "/embfact", "me/embfact/runs", "wandb:", "me/em bf%act", "me/ x"])
 def test_what_names_no_project_is_refused(place: str) -> None:
-    with pytest.raises(UserError, match="is no W&B project; give ENTITY/PROJECT"):
+    with pytest.raises(UserError, match="is not a W&B project; give ENTITY/PROJECT"):
         collected(place)
 
 
 def test_a_project_that_is_not_there_is_told(service: Service) -> None:
-    with pytest.raises(UserError, match="no project me/other that this key may see"):
+    with pytest.raises(UserError, match="no project me/other that this key can access"):
         collected("me/other")
 
 
@@ -100,7 +100,7 @@ def test_a_service_that_does_not_answer_is_told_in_time(monkeypatch: pytest.Monk
         monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
         monkeypatch.setenv("WANDB_API_KEY", KEY)
         monkeypatch.setenv("WANDB_HTTP_TIMEOUT", "2")
-        with pytest.raises(UserError, match=r"could not be asked about me/embfact \(no answer within 2 seconds\)"):
+        with pytest.raises(UserError, match=r"W&B request for me/embfact failed \(no answer within 2 seconds\)"):
             collected("me/embfact")
 
 

@@ -1,1 +1,1 @@
-"""What a token table holds and what a factorization leaves of it: spectra, errors, neighbours, clusters, pictures."""
+"""Analysis of a token table and of what a factorization keeps: spectra, errors, neighbours, clusters, plots."""

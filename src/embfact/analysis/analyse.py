@@ -1,4 +1,4 @@
-"""A whole analysis: from a command to its figures."""
+"""A whole analysis, from the command to the figures."""
 
 from __future__ import annotations
 
@@ -34,22 +34,21 @@ class GroupLimits:
 
 @dataclass(frozen=True)
 class Analysis:
-    """What was measured, and on what.
+    """All measurements, and the texts behind them.
 
     Attributes:
         model: Name of the backbone.
         vocab_size: Rows V of its table.
         width: Columns H.
-        words: Rows that are words or pieces of words.
+        words: Number of rows that are words or word pieces.
         data: Name of the data set.
-        corpus: In words, the texts whose tokens are counted.
-        counted: Tokens in them, special ones included.
+        corpus: Description of the texts whose tokens are counted.
+        counted: Number of their tokens, special tokens included.
         split: Split of the texts that are clustered.
-        texts: How many there are.
-        classes: How many classes they have; None where the labels are numbers.
-        groups: Frequency groups.
+        texts: Number of those texts.
+        classes: Number of their classes; None if the labels are numbers.
         tables: The dense table first.
-        problems: In words, what could not be analysed.
+        problems: What could not be analysed, and why.
     """
 
     model: str
@@ -68,24 +67,20 @@ class Analysis:
 
     @property
     def occurring(self) -> int:
-        """Different words that occur in the texts that are counted."""
+        """Number of distinct words in the counted texts."""
         return sum(group.tokens for group in self.groups if group.name != UNSEEN)
 
     def json(self) -> str:
-        """Everything as a JSON document; no figure is rounded."""
+        """Everything as a JSON document, unrounded."""
         document = {"format": FORMAT, **asdict(self)}
         return json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def analyse(request: AnalysisRequest, say: Callable[[str], None]) -> Analysis:
-    """Do what a command asks for, but for writing it.
-
-    Args:
-        request: The command.
-        say: Takes a line for each table.
+    """Run an analysis without writing it; `say` gets a progress line per table.
 
     Raises:
-        UserError: If model, data or named words cannot be used, or no table is left to analyse.
+        UserError: If the model, the data or the named words cannot be used, or no table is left to analyse.
     """
     bench = Workbench(request.config)
     vocabulary = read_vocabulary(bench.tokenizer, len(bench.table))
@@ -94,7 +89,15 @@ def analyse(request: AnalysisRequest, say: Callable[[str], None]) -> Analysis:
     texts = reported_texts(config.data, bench.text, bench.tokenizer, config.paths.cache_dir, SEED)
     variants = Variants(bench, texts)
     measurement = Measurement(variants.dense(), bench.counts.numpy(), vocabulary, named, texts)
-    tables, problems = _measured(request, variants, measurement, say)
+    tables, problems = [measurement.figures(measurement.dense)], []
+    start = perf_counter()
+    for variant in variants.others(request):
+        if isinstance(variant, str):
+            problems.append(variant)
+            continue
+        tables.append(measurement.figures(variant))
+        say(f"{variant.name}  {perf_counter() - start:.1f} s")
+        start = perf_counter()
     counted = config.evidence.file
     return Analysis(
         model=config.model.label,
@@ -111,19 +114,3 @@ def analyse(request: AnalysisRequest, say: Callable[[str], None]) -> Analysis:
         tables=tuple(tables),
         problems=tuple(problems),
     )
-
-
-def _measured(
-    request: AnalysisRequest, variants: Variants, measurement: Measurement, say: Callable[[str], None]
-) -> tuple[list[TableFigures], list[str]]:
-    """The figures of every table, the dense one first, and in words what could not be made."""
-    tables, problems = [measurement.figures(measurement.dense)], []
-    start = perf_counter()
-    for variant in variants.others(request):
-        if isinstance(variant, str):
-            problems.append(variant)
-            continue
-        tables.append(measurement.figures(variant))
-        say(f"{variant.name}  {perf_counter() - start:.1f} s")
-        start = perf_counter()
-    return tables, problems

@@ -1,4 +1,4 @@
-"""Clusters of vectors by k-means: the tokens that stand for each, and how well clusters of texts meet their labels."""
+"""k-means clusters of vectors: the tokens that typify each, and how well clusters of texts match their labels."""
 
 from __future__ import annotations
 
@@ -11,39 +11,33 @@ from threadpoolctl import threadpool_limits
 
 SEED = 0
 CLUSTERS = 20  # of tokens
-PUREST = 10  # tokens shown of each
+PUREST = 10  # tokens shown per cluster
 _STARTS = 3
 
 
 @dataclass(frozen=True)
 class Clusters:
-    """A division of vectors.
+    """A partition of vectors.
 
     Attributes:
-        labels: Cluster of each vector, the largest cluster is 0, shape ``(n,)``.
-        ratios: Distance to the centroid of its cluster over the distance to the next nearest centroid, shape ``(n,)``:
-            0 at the centroid, 1 on the border.
+        labels: Cluster of each vector, by falling size (0 is the largest), shape ``(n,)``.
+        ratios: Distance to the nearest centroid over the distance to the second nearest, shape ``(n,)``: 0 at the
+            centroid, 1 on the border.
     """
 
     labels: np.ndarray
     ratios: np.ndarray
 
-    def purest(self, cluster: int, most: int = PUREST) -> np.ndarray:
-        """Positions of the vectors of a cluster that are least between it and another one, shape ``(up to most,)``."""
+    def purest(self, cluster: int) -> np.ndarray:
+        """Indices of the vectors of a cluster with the smallest ratios, shape ``(up to PUREST,)``."""
         members = np.flatnonzero(self.labels == cluster)
-        return members[np.argsort(self.ratios[members], kind="stable")[:most]]
+        return members[np.argsort(self.ratios[members], kind="stable")[:PUREST]]
 
 
 def cluster(vectors: np.ndarray, count: int = CLUSTERS, seed: int = SEED) -> Clusters:
-    """Clusters by k-means (k-means++, the best of three starts).
-
-    Args:
-        vectors: Shape ``(n, H)``.
-        count: How many clusters; fewer where there are not so many vectors.
-        seed: Decides the starts.
-    """
+    """Cluster vectors of shape ``(n, H)`` by k-means (k-means++, best of three starts); at most n clusters."""
     count = min(count, len(vectors))
-    # One thread: several add up their sums in whatever order they end, which changes the last bits.
+    # One thread: several add their sums in an undefined order, which changes the last bits.
     with threadpool_limits(limits=1, user_api="openmp"):
         means = KMeans(count, n_init=_STARTS, random_state=seed).fit(vectors)
     distances = np.sort(means.transform(vectors), axis=1)
@@ -56,11 +50,11 @@ def cluster(vectors: np.ndarray, count: int = CLUSTERS, seed: int = SEED) -> Clu
 
 @dataclass(frozen=True)
 class Agreement:
-    """How well two divisions of the same things agree: 1 for equal ones, about 0 for unrelated ones.
+    """How well two partitions of the same items agree: 1 if equal, about 0 if unrelated.
 
     Attributes:
         ari: Adjusted Rand index (Hubert and Arabie, 1985).
-        nmi: Mutual information over the mean of both entropies.
+        nmi: Mutual information divided by the mean of both entropies.
     """
 
     ari: float
@@ -68,5 +62,5 @@ class Agreement:
 
 
 def agreement(one: np.ndarray, other: np.ndarray) -> Agreement:
-    """The agreement of two divisions, each the number of a cluster or class for every thing, shape ``(n,)``."""
+    """Agreement of two partitions, each given as a cluster or class number per item, shape ``(n,)``."""
     return Agreement(float(adjusted_rand_score(one, other)), float(normalized_mutual_info_score(one, other)))

@@ -1,4 +1,4 @@
-"""Every figure of an analysis, as plain values that JSON can hold."""
+"""All figures of an analysis, as plain values that JSON can represent."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from embfact.analysis.spectrum import Spectrum
 
 @dataclass(frozen=True)
 class GroupFigures:
-    """A table at the tokens of one frequency group; see `Group` and `TableFigures`."""
+    """A table restricted to the tokens of one frequency group; see `Group` and `TableFigures`."""
 
     group: str
     error: float | None
@@ -20,7 +20,7 @@ class GroupFigures:
 
 @dataclass(frozen=True)
 class ClusterFigures:
-    """A cluster of tokens: how many there are, their share of the occurrences, and the purest of them."""
+    """A cluster of tokens: its size, its share of all occurrences, and its purest tokens."""
 
     size: int
     share: float
@@ -29,7 +29,7 @@ class ClusterFigures:
 
 @dataclass(frozen=True)
 class TextFigures:
-    """Texts as single vectors: agreement of their clusters with the labels (null without classes), mean cosine."""
+    """Texts as single vectors: agreement of clusters and labels (None without classes), mean cosine."""
 
     clusters: Agreement | None
     anisotropy: float | None
@@ -40,25 +40,25 @@ class TableFigures:
     """One table, compared with the dense one.
 
     Attributes:
-        name: As the command's pictures call it.
+        name: Label of the table in plots.
         rank: Its size, or None.
         parameters: Parameters of the embedding.
-        bytes: Bytes of it as saved.
-        spectrum: Of all rows alike.
-        weighted_spectrum: Of the rows weighted by their counts.
-        error: Squared error over the squared norm of the dense table.
+        bytes: Bytes of the embedding as saved.
+        spectrum: Unweighted.
+        weighted_spectrum: With rows weighted by their counts.
+        error: Squared error divided by the squared norm of the dense table.
         weighted_error: The same with each row weighted by its count.
-        word_error: The same again over words alone: special tokens stand in every text, and weigh much.
+        word_error: The weighted error over words alone; special tokens occur in every text and would dominate.
         recall: Share of the 10 nearest neighbours kept, mean over tokens that occur.
         groups: Error and recall by frequency.
         anisotropy: Mean cosine of two different words.
-        neighbours: Named word -> its nearest neighbours, the nearest first.
-        explained: Share of the variance along each of two principal components.
-        plane: Named word -> its coordinates on them.
-        background: Coordinates of other words that occur, the same ones for every table.
-        clusters: Clusters of the tokens that occur, the largest first.
-        same_clusters: Their agreement with the clusters of the dense table; of the dense table itself that with its
-            own at another seed, which no table can be expected to exceed.
+        neighbours: Named word -> its neighbours, nearest first.
+        explained: Share of the variance along each of the first two principal components.
+        plane: Named word -> its coordinates on those components.
+        background: Coordinates of other words that occur, the same words for every table.
+        clusters: Clusters of the tokens that occur, largest first.
+        same_clusters: Agreement with the clusters of the dense table. For the dense table itself: with its own
+            clusters at another seed, an upper bound for what to expect.
         texts: ``token mean`` and ``last hidden`` -> figures of the texts.
     """
 

@@ -1,4 +1,4 @@
-"""An analysis as a folder of files, which appears whole or not at all."""
+"""An analysis as a folder of files, written completely or not at all."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from embfact.analysis.analyse import Analysis
 from embfact.analysis.figures import TableFigures
-from embfact.analysis.plots import pictures
+from embfact.analysis.plots import plots
 from embfact.analysis.request import JSON_FILE
 from embfact.analysis.summary import Grid, grids, markdown, notes
 from embfact.results.plots.style import save
@@ -29,24 +29,24 @@ th { border-bottom: 1px solid #999; } tr:hover td { background: #f3f6f9; }
 .notes { color: #555; font-size: 0.85rem; max-width: 60rem; }
 summary { cursor: pointer; font-weight: 600; }
 """
-_PICTURES = {
+_PLOTS = {
     "spectrum": (
         "Singular values of the dense table",
-        "Weighted: rows scaled by the root of their counts, which is what the tokens of running text use of the table. "
-        "To the right what the best table of each rank keeps.",
+        "Weighted: rows scaled by the square root of their counts, so that each direction counts as much as running "
+        "text uses it. Right: what the best approximation of each rank keeps.",
     ),
-    "spectra": ("Singular values of every table", "In units of the largest singular value of the dense table."),
-    "error": ("What is lost, by frequency", "Squared error over the squared norm of the dense rows of each group."),
-    "neighbours": ("Neighbours kept, by frequency", "Of the ten nearest words by cosine in the dense table."),
+    "spectra": ("Singular values of every table", "Relative to the largest singular value of the dense table."),
+    "error": ("Error by token frequency", "Squared error divided by the squared norm of the dense rows of each group."),
+    "neighbours": ("Neighbours kept by token frequency", "Of the ten nearest words by cosine in the dense table."),
     "plane": (
-        "Words on two principal components",
-        "Of the vectors that the factors give: the rows of the factor matrix, in an orthonormal basis. Axes point as "
-        "those of the dense table; in grey other words that occur.",
+        "Words on the first two principal components",
+        "The vectors are the rows of the factor matrix in an orthonormal basis. Axes are oriented as for the dense "
+        "table; other words that occur are grey.",
     ),
-    "anisotropy": ("Anisotropy", "Mean cosine over all pairs: 0 where vectors have no common direction."),
+    "anisotropy": ("Anisotropy", "Mean cosine over all pairs: 0 if the vectors have no common direction."),
     "texts": (
-        "Texts in clusters, against their labels",
-        "k-means on one vector a text; 0 is what unrelated clusters get.",
+        "Clusters of texts against their labels",
+        "k-means on one vector per text; 0 means unrelated.",
     ),
 }
 
@@ -55,17 +55,13 @@ FORMATS = (".svg", ".png", ".pdf")
 
 
 def write_analysis(analysis: Analysis, output: Path) -> None:
-    """Write page, figures, tables and pictures; an older analysis of the same name is replaced.
-
-    Args:
-        analysis: The figures.
-        output: The folder.
+    """Write page, figures, tables and plots to a folder; an existing analysis there is replaced.
 
     Raises:
-        OSError: If it cannot be written; an older one is then untouched.
+        OSError: If writing fails; an existing analysis is then untouched.
     """
     with replacing(output.absolute()) as folder:
-        for name, figure in pictures(analysis).items():
+        for name, figure in plots(analysis).items():
             for ending in FORMATS:
                 save(figure, folder / f"{name}{ending}")
         drawn = {path.stem: path.read_text(encoding="utf-8") for path in folder.glob("*.svg")}
@@ -74,37 +70,31 @@ def write_analysis(analysis: Analysis, output: Path) -> None:
             (folder / name).write_text(text, encoding="utf-8")
 
 
-def page(analysis: Analysis, pictures: Mapping[str, str]) -> str:
-    """The page.
-
-    Args:
-        analysis: The figures.
-        pictures: SVG documents by the names that `embfact.analysis.plots` gives them.
-    """
-    title = f"{analysis.model}: what factorizations leave of its token table"
+def page(analysis: Analysis, drawn: Mapping[str, str]) -> str:
+    """The HTML page; `drawn` holds the SVG documents by their names in `embfact.analysis.plots`."""
+    title = f"{analysis.model}: what factorizations keep of its token table"
     first, *others = grids(analysis)
-    drawn = [_picture(name, pictures[name]) for name in _PICTURES if name in pictures]
     body = [
         f"<h1>{escape(title)}</h1>",
         _grid(first),
         '<ul class="notes">' + "".join(f"<li>{escape(note)}</li>" for note in notes(analysis)) + "</ul>",
-        *drawn,
+        *(_plot(name, drawn[name]) for name in _PLOTS if name in drawn),
         *map(_grid, others),
         _neighbours(analysis),
         *_clusters(analysis),
     ]
     head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style>'
-    # No script runs and nothing is fetched, whatever a name holds.
+    # No script runs and nothing is fetched, whatever a name contains.
     policy = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
     return (
         f'<!doctype html>\n<html lang="en"><head>{policy}{head}</head><body>\n' + "\n".join(body) + "\n</body></html>\n"
     )
 
 
-def _picture(name: str, svg: str) -> str:
-    title, words = _PICTURES[name]
-    # The prologue of a document of its own has no place inside another one.
-    return f"<h2>{escape(title)}</h2><p>{escape(words)}</p>{svg[svg.index('<svg') :]}"
+def _plot(name: str, svg: str) -> str:
+    title, text = _PLOTS[name]
+    # Without the XML prologue, which is invalid inside HTML.
+    return f"<h2>{escape(title)}</h2><p>{escape(text)}</p>{svg[svg.index('<svg') :]}"
 
 
 def _grid(grid: Grid) -> str:
@@ -130,8 +120,9 @@ def _neighbours(analysis: Analysis) -> str:
         )
         state = " open" if number < 3 else ""
         parts.append(f'<details{state}><summary>{escape(word)}</summary><table class="prose">{rows}</table></details>')
-    words = "The nearest first; those of the dense table in colour."
-    return f"<h2>Neighbours of named words</h2><p>{words}</p>" + "".join(parts)
+    return "<h2>Neighbours of named words</h2><p>Nearest first; shared with the dense table in blue.</p>" + "".join(
+        parts
+    )
 
 
 def _kept(table: TableFigures, dense: TableFigures, word: str) -> str:
@@ -144,8 +135,8 @@ def _kept(table: TableFigures, dense: TableFigures, word: str) -> str:
 
 def _clusters(analysis: Analysis) -> list[str]:
     words = (
-        "k-means on the words that occur, at length one. Shown are the words that are nearest to the centre of their "
-        "cluster in relation to the next one; the share is of all occurrences."
+        "k-means on the words that occur, normalized to unit length. The purest words are those closest to the centre "
+        "of their cluster relative to the next nearest centre; the share is of all occurrences."
     )
     parts = [f"<h2>Clusters of tokens</h2><p>{escape(words)}</p>"]
     for number, table in enumerate(analysis.tables):

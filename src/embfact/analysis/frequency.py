@@ -1,4 +1,4 @@
-"""Tokens by how often they occur in a text: ten groups of equal size, and those that never occur."""
+"""Tokens grouped by frequency: ten groups of equal size, and the tokens that never occur."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ UNSEEN = "unseen"
 
 @dataclass(frozen=True)
 class Group:
-    """Tokens of like frequency.
+    """Tokens of similar frequency.
 
     Attributes:
         name: ``1`` (the most frequent tenth) to ``10``, or ``unseen``.
-        tokens: Their ids, the most frequent first, int64.
+        tokens: Their ids, most frequent first, int64.
         most: Largest count among them.
         least: Smallest count among them.
-        share: Their share of all occurrences of the tokens that are grouped.
+        share: Their share of all occurrences of the grouped tokens.
     """
 
     name: str
@@ -30,9 +30,9 @@ class Group:
 
 
 def frequency_groups(counts: np.ndarray, words: np.ndarray) -> list[Group]:
-    """Deciles of the words that occur, and the group of those that do not.
+    """Deciles of the words that occur, and the words that do not.
 
-    Equal counts are ordered by id. The groups share no token and hold all words; an empty one is left out.
+    Ties are ordered by id. The groups partition the words; empty groups are omitted.
 
     Args:
         counts: Occurrences of each token, shape ``(V,)``.
@@ -51,7 +51,7 @@ def frequency_groups(counts: np.ndarray, words: np.ndarray) -> list[Group]:
 
 
 def relative_error(table: np.ndarray, approximation: np.ndarray, weights: np.ndarray | None = None) -> float | None:
-    """What an approximation leaves of a table: Σ w_v |W_v - Ŵ_v|² / Σ w_v |W_v|².
+    """Relative squared error of an approximation: Σ w_v |W_v - Ŵ_v|² / Σ w_v |W_v|².
 
     Args:
         table: W, shape ``(n, H)``.
@@ -59,7 +59,7 @@ def relative_error(table: np.ndarray, approximation: np.ndarray, weights: np.nda
         weights: w, shape ``(n,)``, or None for ones.
 
     Returns:
-        The error, 0 for an exact approximation; None where the denominator is zero.
+        The error, 0 if exact; None if the denominator is zero.
     """
     exact = table.astype(np.float64)
     lost, whole = np.square(approximation - exact).sum(axis=1), np.square(exact).sum(axis=1)

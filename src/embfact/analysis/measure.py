@@ -1,4 +1,4 @@
-"""How the figures of a table are measured, all tables at the same tokens and texts."""
+"""Measuring the figures of a table, with the same tokens and texts for all tables."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from embfact.analysis.variants import Variant
 from embfact.analysis.vocabulary import Vocabulary
 
 NEIGHBOURS = 10
-_BLOCK = 512  # queries at once: their scores are some ten megabytes
+_BLOCK = 512  # queries at once: tens of megabytes of scores
 
-QUERIES = 300  # tokens of each group whose neighbours are looked for
-BACKGROUND = 200  # tokens whose place on the plane is kept, to see named words among others
+QUERIES = 300  # tokens per group whose neighbours are searched
+BACKGROUND = 200  # other tokens shown on the plane beside the named words
 
 
 @dataclass(frozen=True)
 class Structure:
-    """What is found in a table and compared with what is found in the dense one.
+    """Structure of a table, to be compared with that of the dense table.
 
     Attributes:
-        neighbours: For each frequency group the neighbours of its tokens drawn, and last those of the named words.
-        plane: The words on two principal components.
+        neighbours: Per frequency group, the neighbours of its queries; last, those of the named words.
+        plane: All words on two principal components.
         clusters: Clusters of the words that occur.
     """
 
@@ -40,12 +40,12 @@ class Structure:
 
 
 class Measurement:
-    """Measures tables against the dense one, all at the same tokens and texts.
+    """Measures tables against the dense table, all on the same tokens and texts.
 
     Args:
         dense: The dense table.
         counts: Occurrences of each token, float64, shape ``(V,)``.
-        vocabulary: What its rows stand for.
+        vocabulary: The tokens of its rows.
         named: Word -> id.
         texts: Labelled texts.
     """
@@ -66,7 +66,7 @@ class Measurement:
         return np.concatenate([group.tokens for group in self.groups if group.name != UNSEEN])
 
     def figures(self, variant: Variant) -> TableFigures:
-        """Everything about one table."""
+        """All figures of one table."""
         table, exact, before = variant.table, self.dense.table, self._before
         found = before if variant is self.dense else self._structure(table, before.plane.scores)
         pairs = zip(before.neighbours, found.neighbours, strict=True)
@@ -116,7 +116,7 @@ class Measurement:
         )
 
     def _over_occurring(self, values: Sequence[float]) -> float:
-        """The mean over the words that occur, from the means over their groups."""
+        """Mean over the words that occur, from the means over their groups."""
         sizes = [len(group.tokens) * (group.name != UNSEEN) for group in self.groups]
         return float(np.average(values, weights=sizes))
 
@@ -139,12 +139,12 @@ class Measurement:
         means = {"token mean": token_means(variant.table, self.texts.rows, self.vocabulary.words)}
         if variant.hidden is not None:
             means["last hidden"] = variant.hidden
-        return {name: self._text_figures(vectors) for name, vectors in means.items()}
-
-    def _text_figures(self, vectors: np.ndarray) -> TextFigures:
         classes, labels = self.texts.classes, self.texts.rows.labels
-        found = None if classes is None or labels is None else agreement(labels, cluster(vectors, classes).labels)
-        return TextFigures(found, anisotropy(vectors))
+        figures = {}
+        for name, vectors in means.items():
+            found = None if classes is None or labels is None else agreement(labels, cluster(vectors, classes).labels)
+            figures[name] = TextFigures(found, anisotropy(vectors))
+        return figures
 
     def _tokens(self, ids: Sequence[int] | np.ndarray) -> tuple[str, ...]:
         return tuple(self.vocabulary.tokens[token] for token in ids)
@@ -155,22 +155,22 @@ def _drawn(tokens: np.ndarray, most: int, draw: np.random.Generator) -> np.ndarr
 
 
 def unit_rows(vectors: np.ndarray) -> np.ndarray:
-    """Rows at length one, float32; a row of zeros stays."""
+    """Rows normalized to unit length, float32; zero rows stay zero."""
     lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
     return (vectors / np.where(lengths > 0, lengths, 1)).astype(np.float32)
 
 
 def nearest(table: np.ndarray, queries: np.ndarray, candidates: np.ndarray, most: int = NEIGHBOURS) -> np.ndarray:
-    """The candidates of the largest cosine to each query, the query itself left out.
+    """The candidates with the largest cosine to each query, excluding the query itself.
 
     Args:
         table: Vectors, shape ``(V, H)``.
-        queries: Ids of the rows whose neighbours are looked for, shape ``(q,)``.
+        queries: Ids of the query rows, shape ``(q,)``.
         candidates: Ids of the rows that may be neighbours, shape ``(c,)``.
-        most: How many of them.
+        most: Neighbours per query.
 
     Returns:
-        Ids, the nearest first, shape ``(q, k)``; k is `most`, or less where there are not so many candidates.
+        Ids, nearest first, shape ``(q, k)``; k is `most`, or less if there are fewer candidates.
     """
     rows = torch.from_numpy(unit_rows(table[candidates]))
     asked = torch.from_numpy(unit_rows(table[queries]))
@@ -187,14 +187,9 @@ def nearest(table: np.ndarray, queries: np.ndarray, candidates: np.ndarray, most
 
 
 def recall(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """Share of the neighbours before that are neighbours after, for each query.
+    """Share of the neighbours `before` that are still neighbours `after`, per query.
 
-    Args:
-        before: Ids, shape ``(q, k)``, each once in a line.
-        after: Ids, shape ``(q, k)``.
-
-    Returns:
-        Shares from 0 to 1, shape ``(q,)``.
+    Both hold ids of shape ``(q, k)``, unique within a row; the result has the shape ``(q,)``.
     """
     return (before[:, :, None] == after[:, None, :]).any(axis=2).mean(axis=1)
 
@@ -202,14 +197,11 @@ def recall(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 def anisotropy(vectors: np.ndarray) -> float | None:
     """Mean cosine of two different vectors (Ethayarajh, "How contextual are contextualized word representations?").
 
-    Over all pairs, not a sample of them: Σ_{i≠j} u_i u_j = |Σ u_i|² - n for unit vectors u. Vectors of length zero have
-    no direction and are left out. The paper (EMNLP 2019) takes a sample.
-
-    Args:
-        vectors: Shape ``(n, H)``.
+    Computed over all pairs, where the paper (EMNLP 2019) draws a sample: Σ_{i≠j} u_i u_j = |Σ u_i|² - n for unit
+    vectors u. Zero vectors of the ``(n, H)`` have no direction and are left out.
 
     Returns:
-        The mean, from about 0 (no common direction) to 1; None where fewer than two vectors have a direction.
+        The mean, from about 0 (no common direction) to 1; None if fewer than two vectors have a direction.
     """
     rows = vectors.astype(np.float64)
     lengths = np.linalg.norm(rows, axis=1)
@@ -222,11 +214,11 @@ def anisotropy(vectors: np.ndarray) -> float | None:
 
 @dataclass(frozen=True)
 class Plane:
-    """Vectors projected on their first two principal components.
+    """Vectors projected onto their first two principal components.
 
     Attributes:
         scores: Coordinates, shape ``(n, 2)``.
-        explained: Share of the variance along each.
+        explained: Share of the variance along each component.
     """
 
     scores: np.ndarray
@@ -236,19 +228,21 @@ class Plane:
 def principal_plane(vectors: np.ndarray, like: np.ndarray | None = None) -> Plane:
     """Principal component analysis in two dimensions.
 
-    A component may as well point the other way: it is turned so that its scores are skewed to the right, or to agree
-    with those of another plane. So equal vectors in other coordinates get equal scores.
+    The sign of a component is arbitrary. It is chosen so that the scores are skewed to the right, or so that they agree
+    with those of another plane; the same vectors in other coordinates then get the same scores.
 
     Args:
-        vectors: Shape ``(n, H)``, H at least 2.
-        like: Scores of the same n tokens elsewhere, shape ``(n, 2)``.
+        vectors: Shape ``(n, H)``, n and H at least 2.
+        like: Scores of the same n tokens in another table, shape ``(n, 2)``.
 
     Raises:
-        ValueError: If there are no two dimensions.
+        ValueError: If n or H is less than 2.
     """
     centred = vectors - vectors.mean(axis=0, dtype=np.float64)
     if min(centred.shape) < 2:
-        raise ValueError(f"a plane takes two vectors of two dimensions (found {centred.shape[0]} x {centred.shape[1]})")
+        raise ValueError(
+            f"a plane needs at least two vectors and two dimensions (found {centred.shape[0]} x {centred.shape[1]})"
+        )
     variances, axes = np.linalg.eigh(centred.T @ centred)
     scores = centred @ axes[:, [-1, -2]]
     signs = np.sign((scores**3).sum(axis=0) if like is None else (scores * like).sum(axis=0))

@@ -1,4 +1,4 @@
-"""The pictures of an analysis, in the look of all pictures."""
+"""The plots of an analysis, in the style of all plots."""
 
 from __future__ import annotations
 
@@ -18,18 +18,26 @@ from embfact.analysis.frequency import UNSEEN
 from embfact.results.plots.names import End, name_ends, room
 from embfact.results.plots.style import DASHES, DENSE, SMALL, STYLE, Look, look, panels
 
-# Of a word from its point, in points; further away it would seem to belong to another one.
+# Offsets of a word from its point, in points; further away it would seem to belong to another point.
 _DIRECTIONS = ((4, 3), (-4, 3), (4, -9), (-4, -9), (0, 6), (0, -12), (9, -3), (-9, -3))
 
 
-def pictures(analysis: Analysis) -> dict[str, Figure]:
-    """All pictures of an analysis, by the name of their files."""
+def plots(analysis: Analysis) -> dict[str, Figure]:
+    """All plots of an analysis, by file name."""
     dense, *compared = analysis.tables
     kinds = {"every row alike": dense.spectrum, "rows weighted by count": dense.weighted_spectrum}
     drawn = {
         "spectrum": spectrum({name: np.array(found.values) for name, found in kinds.items()}),
         "plane": plane(analysis),
-        "anisotropy": dots(analysis, {"anisotropy (mean cosine)": _anisotropy}),
+        "anisotropy": dots(
+            analysis,
+            {
+                "anisotropy (mean cosine)": lambda table: {
+                    "words": table.anisotropy,
+                    **{f"texts, {kind}": found.anisotropy for kind, found in table.texts.items()},
+                }
+            },
+        ),
     }
     if compared:
         drawn["spectra"] = spectra(analysis)
@@ -42,7 +50,7 @@ def pictures(analysis: Analysis) -> dict[str, Figure]:
 
 
 def looks(tables: Sequence[TableFigures]) -> list[Look]:
-    """A look for each table: a colour and a marker for each method, a dash for each of its sizes; dense has its own."""
+    """A look per table: colour and marker by method, dash by size; the dense table has its own."""
     sizes: dict[str, int] = defaultdict(int)
     found = [DENSE]
     for table in tables[1:]:
@@ -56,7 +64,7 @@ def looks(tables: Sequence[TableFigures]) -> list[Look]:
 
 @mpl.rc_context(STYLE)
 def spectra(analysis: Analysis) -> Figure:
-    """The singular values of every table, in units of the largest one of the dense table."""
+    """Singular values of every table, relative to the largest one of the dense table."""
     dense = analysis.tables[0]
     figure, grid = panels(2, 4.6, max(3.4, room(table.name for table in analysis.tables)))
     ends = []
@@ -78,12 +86,12 @@ def spectra(analysis: Analysis) -> Figure:
 
 @mpl.rc_context(STYLE)
 def by_frequency(analysis: Analysis, label: str, value: Callable[[GroupFigures], float | None]) -> Figure:
-    """A line for each table over the frequency groups, those that never occur apart from the others.
+    """A line per table over the frequency groups; tokens that never occur stand apart.
 
     Args:
-        analysis: One with tables besides the dense one.
-        label: What the figure is.
-        value: Gives it for a group.
+        analysis: With at least one table besides the dense one.
+        label: Axis label.
+        value: The figure of a group.
     """
     compared = analysis.tables[1:]
     figure, (axes,) = panels(1, 6.4, max(3.4, room(table.name for table in compared)))
@@ -106,11 +114,11 @@ def by_frequency(analysis: Analysis, label: str, value: Callable[[GroupFigures],
 
 @mpl.rc_context(STYLE)
 def dots(analysis: Analysis, measures: Mapping[str, Callable[[TableFigures], Mapping[str, float | None]]]) -> Figure:
-    """A panel for each measure, a line for each table, a dot for each kind of vectors.
+    """A panel per measure, a line per table, a dot per kind of vectors.
 
     Args:
         analysis: The figures.
-        measures: What is measured -> its figures for a table, by the kind of vectors.
+        measures: Name of a measure -> its figures for a table, by kind of vectors.
     """
     names = [table.name for table in analysis.tables]
     figure, grid = panels(len(measures), 6.4 / len(measures), 1.2 + 0.22 * len(names))
@@ -130,17 +138,13 @@ def dots(analysis: Analysis, measures: Mapping[str, Callable[[TableFigures], Map
     return figure
 
 
-def _anisotropy(table: TableFigures) -> dict[str, float | None]:
-    return {"words": table.anisotropy} | {f"texts, {kind}": found.anisotropy for kind, found in table.texts.items()}
-
-
 def _met(table: TableFigures, index: str) -> dict[str, float | None]:
     return {f"texts, {kind}": getattr(found.clusters, index) for kind, found in table.texts.items()}
 
 
 @mpl.rc_context(STYLE)
 def plane(analysis: Analysis) -> Figure:
-    """The named words of each table on its two principal components, other words in grey behind them."""
+    """Named words of each table on its first two principal components, with other words in grey."""
     figure, grid = panels(len(analysis.tables), 3.4, 3.2)
     for axes, table, own in zip(grid, analysis.tables, looks(analysis.tables), strict=True):
         axes.plot(*zip(*table.background, strict=True), ".", markersize=2, color="0.8")
@@ -152,14 +156,14 @@ def plane(analysis: Analysis) -> Figure:
         if table.plane:
             axes.plot(*zip(*table.plane.values(), strict=True), own.marker, markersize=3, color=own.color)
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # labels are placed for where the panels are now
+    figure.set_layout_engine("none")  # the labels are placed for the current panel positions
     for axes, table in zip(grid, analysis.tables, strict=True):
         _name_points(axes, table.plane)
     return figure
 
 
 def _name_points(axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
-    """Write words beside their points, each in the direction in which it covers the fewest points and other words."""
+    """Write each word beside its point, in the direction where it covers the fewest points and words."""
     taken = [Bbox.from_bounds(x - 3, y - 3, 6, 6) for x, y in map(axes.transData.transform, points.values())]
     for word, point in points.items():
         text = axes.annotate(word, point, xytext=(0, 0), textcoords="offset points", fontsize=SMALL, parse_math=False)
@@ -183,14 +187,14 @@ def spectrum(values: Mapping[str, np.ndarray]) -> Figure:
     """Draw singular values, and the share of the energy that the largest of them hold.
 
     Args:
-        values: Name -> singular values (n,) of a table, in any order; none negative and the largest above 0.
+        values: Name -> singular values (n,) of a table, in any order; nonnegative, the largest above 0.
 
     Returns:
-        The figure: to the left each value divided by the largest one, to the right the share of the sum of squares
-        that the best approximation of each rank keeps (Eckart and Young, 1936), named with the rank that keeps 90 %.
+        The figure. Left: each value divided by the largest. Right: the share of the sum of squares that the best
+        approximation of each rank keeps (Eckart and Young, 1936), labelled with the rank that keeps 90 %.
 
     Raises:
-        ValueError: If there is nothing to draw, or a spectrum holds no positive value.
+        ValueError: If there is nothing to draw, or a spectrum has no positive value.
     """
     if not values or any(not np.max(found, initial=0.0) > 0 for found in values.values()):
         raise ValueError(f"nothing to draw: each spectrum needs a value above 0 (found {', '.join(values) or 'none'})")
@@ -199,9 +203,9 @@ def spectrum(values: Mapping[str, np.ndarray]) -> Figure:
     for place, (name, found) in enumerate(values.items()):
         falling = np.sort(np.asarray(found, dtype=float))[::-1]
         kept = 100 * np.cumsum(np.square(falling)) / np.square(falling).sum()
-        positive = falling[falling > 0] / falling[0]  # a logarithmic axis has no place for 0
-        ends[left].append(_line(left, positive, name, look(place)))
+        positive = falling[falling > 0] / falling[0]  # 0 has no place on a logarithmic axis
         enough = 1 + int(np.searchsorted(kept, 90))
+        ends[left].append(_line(left, positive, name, look(place)))
         ends[right].append(_line(right, kept, _with_rank(name, enough), look(place)))
     left.set_yscale("log")
     left.set_ylabel("singular value / largest")
@@ -213,7 +217,7 @@ def spectrum(values: Mapping[str, np.ndarray]) -> Figure:
 
 
 def _with_rank(name: str, enough: int) -> str:
-    return f"{name}: 90\xa0%\xa0by\xa0{enough}"  # as one word, so that it is not torn apart
+    return f"{name}: 90\xa0%\xa0by\xa0{enough}"  # no-break spaces keep it on one line
 
 
 def _line(axes: Axes, ys: np.ndarray, name: str, own: Look) -> End:

@@ -1,6 +1,6 @@
-"""What ``scripts/analyze.py`` is asked for: a model and methods in the words of ``train.py``, or finished runs.
+"""A request to ``scripts/analyze.py``: a model and methods as overrides of ``train.py``, or finished runs.
 
-Light to import: no torch, no pyarrow; Hydra only composes.
+Light to import: no torch or pyarrow.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ JSON_FILE = "analysis.json"
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A finished run and the configuration that it was trained with."""
+    """A finished run and its training configuration."""
 
     run: FinishedRun
     config: RunConfig
@@ -31,14 +31,14 @@ class TrainedRun:
 
 @dataclass(frozen=True)
 class AnalysisRequest:
-    """A valid command: jobs or runs, never both, all of one backbone and one data set.
+    """A valid command: either jobs or runs, all with the same backbone and data set.
 
     Attributes:
         jobs: Factorizations of a pretrained model.
         runs: Finished runs.
-        output: Folder to write.
-        words: Words that the user named; None for the usual ones.
-        skipped: In words, the methods that ``factorization=all`` leaves out.
+        output: Output folder.
+        words: The user's words; None for the default words.
+        skipped: The methods that ``factorization=all`` leaves out, and why.
     """
 
     jobs: tuple[Job, ...]
@@ -49,18 +49,18 @@ class AnalysisRequest:
 
     @property
     def config(self) -> RunConfig:
-        """Backbone and data, which all have in common."""
+        """The shared backbone and data."""
         return self.jobs[0].config if self.jobs else self.runs[0].config
 
 
 def read_analysis_request(conf_dir: Path, subjects: Sequence[str], output: Path, words: str | None) -> AnalysisRequest:
-    """Check a command.
+    """Validate a command.
 
     Args:
         conf_dir: The folder with ``train.yaml``.
-        subjects: Run directories; or words such as ``model=minilm factorization=svd,random rank=32,64``.
-        output: Folder to write.
-        words: Words to name, with commas between them, or None.
+        subjects: Run directories, or overrides such as ``model=minilm factorization=svd,random rank=32,64``.
+        output: Output folder.
+        words: Comma-separated words, or None.
 
     Raises:
         ConfigError: With every error found.
@@ -69,7 +69,7 @@ def read_analysis_request(conf_dir: Path, subjects: Sequence[str], output: Path,
     named = None if words is None else tuple(dict.fromkeys(filter(None, map(str.strip, words.split(",")))))
     if named == ():
         errors.append(
-            ErrorDetail("--words names no word", repr(words), "give words with commas between them, or leave it out")
+            ErrorDetail("--words names no word", repr(words), "give words separated by commas, or leave it out")
         )
     directories = [Path(subject) for subject in subjects if "=" not in subject]
     jobs: tuple[Job, ...] = ()
@@ -79,7 +79,7 @@ def read_analysis_request(conf_dir: Path, subjects: Sequence[str], output: Path,
         if not directories:
             jobs, skipped = _read_jobs(conf_dir, subjects)
         elif extra := " ".join(subject for subject in subjects if "=" in subject):
-            remedy = "leave this out, or give the words of a model alone"
+            remedy = "leave this out, or give overrides without a run directory"
             errors.append(ErrorDetail("a finished run has its own model, method and data", extra, remedy))
         else:
             runs = _read_runs(directories)
@@ -92,7 +92,7 @@ def read_analysis_request(conf_dir: Path, subjects: Sequence[str], output: Path,
 
 def _read_jobs(conf_dir: Path, words: Sequence[str]) -> tuple[tuple[Job, ...], tuple[str, ...]]:
     if own := [word for word in words if word.partition("=")[0] in ("output", "table")]:
-        raise ConfigError([ErrorDetail("a word of scripts/factorize.py", " ".join(own), "give --output DIR here")])
+        raise ConfigError([ErrorDetail("an option of scripts/factorize.py", " ".join(own), "give --output DIR here")])
     request = read_factorize_request(conf_dir, words, multirun=True)
     return request.jobs, request.skipped
 
@@ -114,43 +114,47 @@ def _read_runs(directories: Sequence[Path]) -> tuple[TrainedRun, ...]:
 
 
 def _differences(runs: Sequence[TrainedRun]) -> list[ErrorDetail]:
-    """Runs that cannot stand on one page: there is one dense table on it, and one text to count."""
+    """Runs that cannot share a page, which has one dense table and one text to count tokens on."""
     records = [one.run.record for one in runs]
     rows = {f"{one.run.record.data.fingerprint} {one.config.data!r} {one.config.evidence.source}" for one in runs}
     parts: dict[str, set[Any]] = {"backbone": {record.model.fingerprint for record in records}, "data": rows}
     names = ", ".join(record.name for record in records)
-    remedy = "give runs of one backbone that were trained on the same rows, and a command for each of them"
+    remedy = "give runs of one backbone that were trained on the same rows; analyze the others separately"
     return [
         ErrorDetail(f"the runs differ in their {part}", names, remedy) for part, own in parts.items() if len(own) > 1
     ]
 
 
 def _config_of(run: FinishedRun) -> RunConfig:
-    """The configuration of a run, if what it was trained with can be compared with a pretrained table."""
+    """The configuration of a run whose table can be compared with a pretrained one."""
     name = run.record.name
     try:
         config = RunConfig.parse(run.record.config)
     except ConfigError as error:
-        raise UserError(f"the run {name} was written by another embfact ({error.errors[0]}); train it again") from None
-    if config.model.architecture is not None and config.model.from_run is None:
-        remedy = "give a run of a pretrained backbone"
         raise UserError(
-            f"the run {name} started from random weights: there is no pretrained table to compare; {remedy}"
+            f"the run {name} was written by another version of embfact ({error.errors[0]}); train it again"
+        ) from None
+    if config.model.architecture is not None and config.model.from_run is None:
+        raise UserError(
+            f"the run {name} started from random weights, so there is no pretrained table to compare with; "
+            "give a run of a pretrained backbone"
         )
     if not isinstance(config.factorization, Factorization):
-        what = f"{config.factorization.name} puts another embedding block in the place of the table"
-        raise UserError(f"the run {name}: {what}, which cannot be compared with it; give a run of another method")
+        raise UserError(
+            f"the run {name}: {config.factorization.name} replaces the table by another embedding block, which cannot "
+            "be compared with it; give a run of another method"
+        )
     data_dir = os.environ.get("EMBFACT_DATA_DIR") or config.paths.data_dir
     return config.model_copy(update={"paths": config.paths.model_copy(update={"data_dir": data_dir})})
 
 
 def _output_errors(output: Path) -> list[ErrorDetail]:
-    """An output that is something else, or could not be written, is refused before the work."""
+    """Refuse an output that cannot be written, or that is not an analysis, before doing the work."""
     path, remedy = output.absolute(), "give the name of a new folder"
     if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        return [ErrorDetail("--output is not in a folder that may be written to", str(output), remedy)]
+        return [ErrorDetail("--output is not in a writable folder", str(output), remedy)]
     if path.exists() and not path.is_dir():
         return [ErrorDetail("--output is a file", str(output), remedy)]
     if path.is_dir() and any(path.iterdir()) and not (path / JSON_FILE).is_file():
-        return [ErrorDetail(f"--output holds something else than an analysis (no {JSON_FILE})", str(output), remedy)]
+        return [ErrorDetail(f"--output is a folder that is not an analysis (no {JSON_FILE})", str(output), remedy)]
     return []

@@ -1,4 +1,4 @@
-"""How many directions a table uses: its singular values, and what they amount to in one number."""
+"""How many directions a table uses: its singular values, and summaries of them in one number."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_NOISE = 1e-7  # of the largest singular value: below it, squares in float64 no longer tell
+_NOISE = 1e-7  # of the largest singular value: below that, float64 squares are rounding noise
 
 
 @dataclass(frozen=True)
@@ -14,10 +14,10 @@ class Spectrum:
     """Singular values and their summaries.
 
     Attributes:
-        values: Singular values, falling, H or fewer.
+        values: At most H singular values, in descending order.
         effective_rank: exp of the entropy of the singular values over their sum (Roy and Vetterli, "The effective
-            rank", EUSIPCO 2007): r for r equal ones.
-        participation_ratio: (Σ σ²)² / Σ σ⁴, which counts squared singular values in the same sense.
+            rank", EUSIPCO 2007): r for r equal values.
+        participation_ratio: (Σ σ²)² / Σ σ⁴, the same kind of count for squared singular values.
         stable_rank: Σ σ² / max σ².
     """
 
@@ -32,32 +32,30 @@ def spectrum(table: np.ndarray, weights: np.ndarray | None = None) -> Spectrum:
 
     Args:
         table: W, shape ``(V, H)``.
-        weights: p, shape ``(V,)``, 0 or more and not all 0; they are scaled to a mean of 1. None: ones.
+        weights: p, shape ``(V,)``, nonnegative and not all 0; scaled to a mean of 1. None means ones.
 
     Raises:
-        ValueError: If table or weights are all zero.
+        ValueError: If the table or the weights are all zero.
     """
     rows = table.astype(np.float64)
     if weights is not None:
         if not weights.any():
-            raise ValueError("the weights are all zero; count on text that has tokens of this vocabulary")
+            raise ValueError("the weights are all zero; count tokens on text that uses this vocabulary")
         rows *= np.sqrt(weights / weights.mean())[:, None]
     small = rows if len(rows) >= rows.shape[1] else rows.T
-    # H x H is small: a hundred times quicker than the singular values of V x H, and as good down to the noise.
+    # H x H is small: a hundred times faster than an SVD of V x H, and as accurate down to the noise.
     squares = np.linalg.eigvalsh(small.T @ small)[::-1]
     values = np.sqrt(np.maximum(squares, 0))
     values[values <= _NOISE * values[0]] = 0
     if not values[0]:
         raise ValueError("the table is all zero; give one with values")
-    return Spectrum(tuple(values.tolist()), effective_rank(values), *_ratios(values**2))
+    squares = values**2
+    total = squares.sum()
+    participation, stable = total**2 / (squares @ squares), total / squares.max()
+    return Spectrum(tuple(values.tolist()), effective_rank(values), float(participation), float(stable))
 
 
 def effective_rank(values: np.ndarray) -> float:
-    """exp(-Σ q ln q), q the share of each singular value in their sum; see `Spectrum`."""
+    """exp(-Σ q ln q), where q is the share of each singular value in their sum; see `Spectrum`."""
     shares = values[values > 0] / values.sum()
     return float(np.exp(-(shares @ np.log(shares))))
-
-
-def _ratios(squares: np.ndarray) -> tuple[float, float]:
-    total = squares.sum()
-    return float(total**2 / (squares @ squares)), float(total / squares.max())

@@ -1,4 +1,4 @@
-"""The figures of an analysis as tables of text, and what they mean in words: for the terminal and for the page."""
+"""The figures of an analysis as text tables with notes, for the terminal and the page."""
 
 from __future__ import annotations
 
@@ -16,14 +16,7 @@ from embfact.results.table.cells import UNDEFINED
 
 @dataclass(frozen=True)
 class Grid:
-    """A table of text.
-
-    Attributes:
-        title: What it shows.
-        header: Names of the columns.
-        lines: Cells, as many a line as there are columns.
-        texts: How many leading columns hold words.
-    """
+    """A text table; the first `texts` columns hold words, the others figures."""
 
     title: str
     header: tuple[str, ...]
@@ -32,7 +25,7 @@ class Grid:
 
 
 def markdown(analysis: Analysis) -> str:
-    """The main tables, with the notes to read them by."""
+    """The main tables and the notes."""
     blocks = [
         f"{grid.title}\n\n" + "\n".join(markdown_grid(grid.header, grid.lines, grid.texts)) for grid in grids(analysis)
     ]
@@ -40,7 +33,7 @@ def markdown(analysis: Analysis) -> str:
 
 
 def grids(analysis: Analysis) -> list[Grid]:
-    """The main tables: what each table keeps, and error and recall by frequency."""
+    """The main tables: overview, error and recall by frequency, and texts."""
     return [
         _overview(analysis),
         _by_group(analysis, "Relative squared error by token frequency", lambda group: _lost(group.error)),
@@ -50,20 +43,20 @@ def grids(analysis: Analysis) -> list[Grid]:
 
 
 def notes(analysis: Analysis) -> list[str]:
-    """What the figures mean, and what is missing."""
+    """The meaning of the figures, and what is missing."""
     return [
         f"Token table of {analysis.model}, {analysis.vocab_size:,} x {analysis.width}; {analysis.words:,} rows are "
-        f"words or pieces of words, of which {analysis.occurring:,} occur in {analysis.corpus} ({analysis.counted:,} "
-        "tokens, special ones included).",
-        "Effective rank: exp of the entropy of the singular values; weighted rank: of the rows scaled by the root of "
-        "their counts. Error: squared error over the squared norm of the dense table; weighted error: each row by its "
-        "count; word error: the same without special tokens.",
-        "Deciles: a tenth each of the words that occur, 1 the most frequent. Recall@10: the share of the 10 nearest "
-        f"words by cosine that are the same as in the dense table, mean over {QUERIES} words drawn from each group, or "
-        "all if there are fewer; in the first table over the words that occur.",
+        f"words or word pieces, of which {analysis.occurring:,} occur in {analysis.corpus} ({analysis.counted:,} "
+        "tokens, special tokens included).",
+        "Effective rank: exp of the entropy of the singular values. Weighted rank: the same with rows scaled by the "
+        "square root of their counts. Error: squared error divided by the squared norm of the dense table. Weighted "
+        "error: with each row weighted by its count. Word error: the weighted error without special tokens.",
+        "Deciles: tenths of the words that occur, 1 the most frequent. Recall@10: share of the 10 nearest words by "
+        f"cosine that are the same as in the dense table, mean over {QUERIES} words drawn from each group, or over all "
+        "if there are fewer; in the first table, mean over the words that occur.",
         "Anisotropy: mean cosine of two different words, or of two texts. Same clusters: adjusted Rand index between "
-        f"{CLUSTERS} clusters of the words that occur and those of the dense table; for dense its own at another seed, "
-        "the most to expect.",
+        f"{CLUSTERS} clusters of the words that occur and those of the dense table. For the dense table: with its own "
+        "clusters at another seed, the most that can be expected.",
         _note_of_texts(analysis),
         *(f"Left out: {problem}" for problem in analysis.problems),
     ]
@@ -72,27 +65,17 @@ def notes(analysis: Analysis) -> list[str]:
 def _note_of_texts(analysis: Analysis) -> str:
     texts = f"Texts: {analysis.texts:,} of {analysis.data}, split {analysis.split}"
     if analysis.classes is None:
-        return f"{texts}; their labels are numbers, so no clusters are compared with them."
+        return f"{texts}; their labels are numbers, so clusters are not compared with them."
     return (
-        f"{texts}, as the mean of their tokens' rows (special tokens left out) and as the mean of the backbone's last "
-        f"hidden states with this table; {analysis.classes} clusters against {analysis.classes} classes: adjusted Rand "
-        "index (ARI) and normalised mutual information (NMI), 0 for unrelated and 1 for equal."
+        f"{texts}, each as the mean of its tokens' rows (without special tokens) and as the mean of the backbone's "
+        f"last hidden states with this table. {analysis.classes} clusters against {analysis.classes} classes: "
+        "adjusted Rand index (ARI) and normalized mutual information (NMI), 0 if unrelated and 1 if equal."
     )
 
 
 def _overview(analysis: Analysis) -> Grid:
-    header = (
-        "table",
-        "parameters",
-        "effective rank",
-        "weighted rank",
-        "error",
-        "weighted error",
-        "word error",
-        "recall@10",
-        "anisotropy",
-        "same clusters",
-    )
+    header = ["table", "parameters", "effective rank", "weighted rank", "error", "weighted error", "word error"]
+    header += ["recall@10", "anisotropy", "same clusters"]
     lines = tuple(
         (
             table.name,
@@ -104,7 +87,7 @@ def _overview(analysis: Analysis) -> Grid:
         )
         for table in analysis.tables
     )
-    return Grid("What each table keeps", header, lines)
+    return Grid("What each table keeps", tuple(header), lines)
 
 
 def _by_group(analysis: Analysis, title: str, cell: Callable[[GroupFigures], str]) -> Grid:
@@ -138,11 +121,11 @@ def _texts(analysis: Analysis) -> Grid:
 
 
 def _lost(error: float | None) -> str:
-    # What quantizing or a short training changes of a table is far below a thousandth.
+    # Quantization or a short training changes a table by far less than a thousandth.
     return figure(error) if not error or error >= 0.001 else f"{error:.1e}"
 
 
 def figure(value: float | None) -> str:
-    """A figure at three decimals, or a dash."""
-    # Rounded first: a clustering as bad as chance is 0.000, whatever its sign.
+    """A figure with three decimals, or a dash."""
+    # Rounded first, so that -0.0001 becomes 0.000 and not -0.000.
     return UNDEFINED if value is None else f"{round(value, 3) + 0.0:.3f}"

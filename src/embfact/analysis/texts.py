@@ -1,4 +1,4 @@
-"""Texts as single vectors: the mean of their tokens' rows of the table, and of the backbone's last hidden states."""
+"""Texts as single vectors: means of their tokens' table rows, and of the backbone's last hidden states."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _BATCH_SIZE = 64
 
 @dataclass(frozen=True)
 class Texts:
-    """Labelled texts that nothing was counted or trained on.
+    """Labelled texts that were used neither for counting nor for training.
 
     Attributes:
-        split: Where they are from.
+        split: Their split.
         rows: Their tokens.
-        classes: How many classes there are; None where the labels are numbers.
+        classes: Number of classes; None if the labels are numbers.
     """
 
     split: str
@@ -36,7 +36,7 @@ class Texts:
 def reported_texts(
     data: DataConfig, text: TextData, tokenizer: PreTrainedTokenizerBase, cache_dir: str, seed: int
 ) -> Texts:
-    """Texts of the first split that is reported on, at most a thousand of them, drawn by a seed."""
+    """At most `MOST_TEXTS` texts of the first reported split, drawn with a seed."""
     split = data.report_splits[0]
     table = text.reports[split]
     if table.num_rows > MOST_TEXTS:
@@ -46,15 +46,15 @@ def reported_texts(
 
 
 def token_means(table: np.ndarray, rows: Tokenized, counted: np.ndarray) -> np.ndarray:
-    """The mean of the table's rows over the tokens of each text.
+    """Mean of the table rows of each text's tokens.
 
     Args:
         table: Shape ``(V, H)``.
         rows: n texts.
-        counted: Which tokens count, boolean, shape ``(V,)``; special ones say nothing of a text.
+        counted: Which tokens count, boolean, shape ``(V,)``; special tokens say nothing about a text.
 
     Returns:
-        Shape ``(n, H)``; zeros for a text without a token that counts.
+        Shape ``(n, H)``; zeros for a text without counted tokens.
     """
     weights = counted[rows.tokens].astype(np.float64)
     text_of = np.repeat(np.arange(len(rows)), rows.lengths)
@@ -65,15 +65,12 @@ def token_means(table: np.ndarray, rows: Tokenized, counted: np.ndarray) -> np.n
 
 
 def hidden_means(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rows: Tokenized) -> np.ndarray | None:
-    """The mean of a backbone's last hidden states over the tokens of each text, padding left out.
+    """Mean of a backbone's last hidden states over the tokens of each text, without padding.
 
-    Args:
-        model: The model; left in evaluation mode.
-        tokenizer: Its tokenizer.
-        rows: n texts.
+    The model is left in evaluation mode.
 
     Returns:
-        Shape ``(n, H)``, or None for an encoder-decoder, whose last states are not of the text.
+        Shape ``(n, H)``; None for an encoder-decoder, whose last states do not belong to the text.
     """
     if model.config.is_encoder_decoder:
         return None

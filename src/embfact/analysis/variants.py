@@ -1,4 +1,4 @@
-"""The tables that are compared: what methods make of a pretrained one, or what training made of it."""
+"""The tables that are compared: factorizations of a pretrained table, or the tables of trained runs."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Variant:
     """One table.
 
     Attributes:
-        name: As pictures and tables call it, e.g. ``svd r64``.
-        rank: Its size; None for a whole table.
+        name: Label in plots and tables, e.g. ``svd r64``.
+        rank: Its size; None for a dense table.
         size: Parameters and bytes.
-        table: The table that it stands for, float32, shape ``(V, H)``.
-        hidden: Texts as the mean of the last hidden states that the backbone has with it, shape ``(n, H)``, or None.
+        table: Its dense equivalent, float32, shape ``(V, H)``.
+        hidden: Mean last hidden states of the texts when the backbone uses this table, shape ``(n, H)``, or None.
     """
 
     name: str
@@ -46,11 +46,11 @@ class Variant:
 
 
 class Variants:
-    """Makes the tables of a command one after another, so that only two are held at a time.
+    """Creates the tables of a command one at a time, so that only two are in memory.
 
     Args:
         bench: Backbone, table and evidence.
-        texts: The texts whose hidden states are taken.
+        texts: The texts for the hidden states.
     """
 
     def __init__(self, bench: Workbench, texts: Texts):
@@ -58,11 +58,11 @@ class Variants:
         self.texts = texts
 
     def dense(self) -> Variant:
-        """The pretrained table, which all others are compared with."""
+        """The pretrained table, the reference for all others."""
         return Variant(DENSE, None, self.bench.dense, _numbers(self.bench.table), self._hidden(self.bench.model))
 
     def others(self, request: AnalysisRequest) -> Iterator[Variant | str]:
-        """The other tables; for one that cannot be made, the reason in words."""
+        """The other tables; for one that cannot be created, the reason."""
         configs = [job.config for job in request.jobs if job.config.factorization.name != "none"]
         problems = {id(job.config): job.problem for job in request.jobs}
         for config, name in zip(configs, names_of(configs), strict=True):
@@ -72,11 +72,11 @@ class Variants:
             yield from self._of_runs(request.runs)
 
     def _of_runs(self, runs: Sequence[TrainedRun]) -> Iterator[Variant | str]:
-        """For each method and size what training started from, and for each run what it ended with."""
+        """For each method and size the table before training, and for each run the table after it."""
         names = names_of([one.config for one in runs])
         started: set[str] = set()
         for one, name in zip(runs, names, strict=True):
-            # With a schedule of projections the training starts from the whole table.
+            # With a refactorization schedule, training starts from the dense table.
             if (
                 one.config.factorization.name != "none"
                 and one.config.refactorize.every == "never"
@@ -92,7 +92,7 @@ class Variants:
 
     def _fitted(self, config: RunConfig, name: str) -> Variant | str:
         if not isinstance(config.factorization, Factorization):
-            return f"{name} learns its block from nothing: before it is trained there is no table to compare"
+            return f"{name} learns its block from scratch: before it is trained there is no table to compare"
         try:
             small, size, rank, _ = self.bench.fit(config)
         except Exception as error:  # one method must not stop the others
@@ -115,7 +115,7 @@ class Variants:
 
 
 def names_of(configs: Sequence[RunConfig]) -> list[str]:
-    """A name for each configuration: method, storage and size, and the options in which those of a method differ."""
+    """A name per configuration: method, storage and size, and the options that vary within its method."""
     options = [(config.factorization.name, config.factorization.model_dump()) for config in configs]
     return [
         " ".join(
@@ -135,7 +135,7 @@ def names_of(configs: Sequence[RunConfig]) -> list[str]:
 
 @contextmanager
 def _swapped(embedding: torch.nn.Embedding, table: torch.Tensor) -> Iterator[None]:
-    """Another table in a model for a while: whatever the model does with its rows, it does with these."""
+    """Temporarily use another table in a model."""
     kept = embedding.weight.data
     embedding.weight.data = table.to(kept)
     try:

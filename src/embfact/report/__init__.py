@@ -1,1 +1,1 @@
-"""The report of a sweep: table, statistics, pictures, dashboard and analysis in one folder."""
+"""The report of a sweep: table, statistics, plots, dashboard and analysis in one folder."""

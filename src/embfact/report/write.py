@@ -1,4 +1,4 @@
-"""A sweep turned into a folder to read and to paste from: all of it, or nothing."""
+"""The report of a sweep as a folder, written completely or not at all."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ from embfact.results.plots.points import Line, dense_of, line_name, lines
 from embfact.results.plots.spec import KINDS, PlotSpec
 from embfact.results.plots.style import save
 from embfact.results.result_table import Column, DataVersion, ResultTable, Row, row_label
-from embfact.results.statistics.compare import Comparison
-from embfact.results.statistics.noninferiority import noninferior
+from embfact.results.statistics.compare import Comparison, noninferior
 from embfact.results.statistics.summary import common_reach, curve_area, smallest_within
 from embfact.results.statistics.table_statistics import TableStatistics, table_statistics
 from embfact.results.table.cells import UNDEFINED
@@ -34,7 +33,7 @@ TOLERANCE = 0.01  # one point
 
 FORMATS = ("svg", "png", "pdf")
 TABLES = {"md": "md", "latex": "tex", "csv": "csv"}
-ALL_DATA = {"tasks"}  # pictures that show every data set at once
+ALL_DATA = {"tasks"}  # plots of all data sets
 
 
 def write_report(
@@ -46,21 +45,21 @@ def write_report(
     tolerance: float = TOLERANCE,
     analysis: bool = True,
 ) -> list[str]:
-    """Write tables, statistics, pictures, dashboard and analysis of a sweep.
+    """Write tables, statistics, plots, dashboard and analysis of a sweep.
 
     Args:
-        sweep: What `read_sweep` read.
-        output: The folder, which is replaced.
+        sweep: The sweep.
+        output: The folder; an existing report is replaced.
         conf_dir: The folder with ``train.yaml``.
-        say: Told what is being done.
-        tolerance: The loss against dense that is tolerated, as a fraction.
-        analysis: Whether to look into the trained tables, which takes longest.
+        say: Gets progress messages.
+        tolerance: The tolerated loss against dense, as a fraction.
+        analysis: Whether to analyse the trained tables, which takes longest.
 
     Returns:
-        In words, what the report could not show.
+        What the report could not show, and why.
 
     Raises:
-        OSError: If it cannot be written; an older report is then untouched.
+        OSError: If writing fails; an existing report is then untouched.
     """
     table = sweep.table
     with replacing(output.absolute()) as folder:
@@ -69,8 +68,8 @@ def write_report(
         for form, ending in TABLES.items():
             text = render(table, form, TableRequest(significance=True), statistics)
             (folder / f"table.{ending}").write_text(text, encoding="utf-8")
-        say("pictures")
-        drawn, problems = _pictures(table, folder)
+        say("plots")
+        drawn, problems = _plots(table, folder)
         say("dashboard")
         (folder / "dashboard.html").write_text(dashboard(payload(sweep)), encoding="utf-8")
         analysed: list[str] = []
@@ -79,35 +78,33 @@ def write_report(
             problems += more
         shown = (folder / "table.md").read_text(encoding="utf-8")
         lines = [*_front(table, shown, drawn, analysed), *findings(table, statistics, tolerance)]
-        (folder / "README.md").write_text("\n".join([*lines, *_left_out(problems)]).rstrip() + "\n", encoding="utf-8")
+        if problems:
+            lines += ["## Left out", "", *(f"- {escape(problem)}" for problem in problems)]
+        (folder / "README.md").write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
     return problems
 
 
 def _front(table: ResultTable, shown: str, drawn: Sequence[str], analysed: Sequence[str]) -> list[str]:
-    """The first part of the page: the table, the pictures, and where the rest is."""
+    """The first part of the page: the table, links to the other files, and the plots."""
     names = ", ".join(dict.fromkeys(run.experiment for row in table.rows for run in row.runs))
-    files = ["[table.tex](table.tex), [table.csv](table.csv): the table to paste and to compute with"]
-    files += ["[dashboard.html](dashboard.html): every run, to filter and to click (download it and open it)"]
-    files += [f"[{name}]({name}/{PAGE}): what the trained tables hold" for name in analysed]
-    pictures = [line for name in drawn for line in (f"![{name}]({name}.svg)", "")]
+    files = ["[table.tex](table.tex), [table.csv](table.csv): the table for a paper and for a spreadsheet"]
+    files += ["[dashboard.html](dashboard.html): an interactive page of all runs (download and open it)"]
+    files += [f"[{name}]({name}/{PAGE}): analysis of the trained tables" for name in analysed]
+    plots = [line for name in drawn for line in (f"![{name}]({name}.svg)", "")]
     text = (shown, "", *(f"- {line}" for line in files), "")
-    return [f"# {escape(names)}", "", *text, *pictures, "## Against the dense model", ""]
+    return [f"# {escape(names)}", "", *text, *plots, "## Against the dense model", ""]
 
 
-def _left_out(problems: Sequence[str]) -> list[str]:
-    return ["## Left out", "", *(f"- {escape(problem)}" for problem in problems), ""] if problems else []
-
-
-def _pictures(table: ResultTable, folder: Path) -> tuple[list[str], list[str]]:
-    """Every kind of picture of every data set; the names of those that there are, and why others are missing."""
+def _plots(table: ResultTable, folder: Path) -> tuple[list[str], list[str]]:
+    """Save every kind of plot for every data set; returns their names, and why others are missing."""
     drawn, problems = [], []
     several = len(table.data) > 1
-    words = _file_words([data.label for data in table.data])
+    slugs = _slugs([data.label for data in table.data])
     for kind in KINDS:
         for data in [None] if kind in ALL_DATA or not several else [data.label for data in table.data]:
             if kind in ALL_DATA and len(table.columns) < 2:
-                continue  # it would be the first picture once more
-            name = f"{kind}-{words[data]}" if data else kind
+                continue  # it would equal the first plot
+            name = f"{kind}-{slugs[data]}" if data else kind
             try:
                 for form in FORMATS:
                     save(draw(table, PlotSpec(kind, data)), folder / f"{name}.{form}")
@@ -120,16 +117,16 @@ def _pictures(table: ResultTable, folder: Path) -> tuple[list[str], list[str]]:
 def _analyses(
     table: ResultTable, folder: Path, conf_dir: Path, say: Callable[[str], None]
 ) -> tuple[list[str], list[str]]:
-    """An analysis for each backbone and data set, of one run a row; their folders, and why others are missing."""
+    """Write an analysis per backbone and data set, of one run per row; returns names and reasons for missing ones."""
     from embfact.analysis.analyse import analyse
 
     done, problems = [], []
     models = dict.fromkeys(row.model for row in table.rows)
-    words = _file_words([f"{data.label} {model}" for data in table.data for model in models])
+    slugs = _slugs([f"{data.label} {model}" for data in table.data for model in models])
     for data in table.data:
         for model in models:
             several = len(table.data) * len(models) > 1
-            name = f"analysis-{words[f'{data.label} {model}']}" if several else "analysis"
+            name = f"analysis-{slugs[f'{data.label} {model}']}" if several else "analysis"
             runs, why = _analysable(table, [row for row in table.rows if row.model == model], data, conf_dir)
             problems += [f"{name}: {line}" for line in why]
             if not runs:
@@ -142,19 +139,19 @@ def _analyses(
     return done, problems
 
 
-def _file_words(labels: Sequence[str]) -> dict[str, str]:
-    """What stands for each label in file names; two that differ in punctuation alone (C++ and C#) are numbered."""
-    words: dict[str, str] = {}
+def _slugs(labels: Sequence[str]) -> dict[str, str]:
+    """A file name part for each label; labels that differ only in punctuation (C++ and C#) are numbered."""
+    slugs: dict[str, str] = {}
     for label in dict.fromkeys(labels):
-        numbered = (f"{slug(label)}-{number}" for number in count(2))
-        words[label] = next(word for word in chain([slug(label)], numbered) if word not in words.values())
-    return words
+        candidates = chain([slug(label)], (f"{slug(label)}-{number}" for number in count(2)))
+        slugs[label] = next(name for name in candidates if name not in slugs.values())
+    return slugs
 
 
 def _analysable(
     table: ResultTable, rows: Sequence[Row], data: DataVersion, conf_dir: Path
 ) -> tuple[list[str], list[str]]:
-    """The run of the lowest seed of every row whose table can be analysed; and in words, why others cannot be."""
+    """The run with the lowest seed of every row whose table can be analysed; and why others cannot be."""
     found, problems = [], []
     for row in rows:
         runs = sorted((run for run in row.finished(data) if run.hash in table.places), key=lambda run: run.seed)
@@ -170,19 +167,19 @@ def _analysable(
 
 
 def findings(table: ResultTable, statistics: TableStatistics, tolerance: float = TOLERANCE) -> list[str]:
-    """Sections of a report, in Markdown, one for each figure of the table.
+    """Sections of a report in Markdown, one per figure of the table.
 
     Args:
-        table: What `build_table` made.
-        statistics: Of this table, against dense.
-        tolerance: The loss against dense that is tolerated, as a fraction.
+        table: The table.
+        statistics: Its statistics against dense.
+        tolerance: The tolerated loss against dense, as a fraction.
     """
     text: list[str] = []
     for column in table.columns:
         text += [f"### {escape(column.data.label)}: {escape(column.metric)} on {escape(column.split)}", ""]
         text += [*_compared(table, column, statistics, tolerance), *_methods(table, column, statistics, tolerance)]
     if statistics.problems:
-        text += ["### What could not be compared", "", *(f"- {escape(problem)}" for problem in statistics.problems), ""]
+        text += ["### Not compared", "", *(f"- {escape(problem)}" for problem in statistics.problems), ""]
     return text
 
 
@@ -214,9 +211,9 @@ def _compared(table: ResultTable, column: Column, statistics: TableStatistics, t
         found = statistics.comparisons[place, column]
         if not found.low > 0 and not found.high < 0:
             yield f"- {escape(row_label(row, table))}: {found.note}"
-    for (place, own), told in statistics.informative.items():
+    for (place, own), verdict in statistics.informative.items():
         if own == column:
-            yield f"- {escape(line_name(table.rows[place]))}: {told.note}"
+            yield f"- {escape(line_name(table.rows[place]))}: {verdict.note}"
     yield ""
 
 

@@ -1,1 +1,1 @@
-"""What runs amount to: tables, statistics, plots, the dashboard, W&B's views."""
+"""Results of runs: tables, statistics, plots, the dashboard and W&B views. Reads records and nothing else."""

@@ -1,4 +1,4 @@
-"""Finding the records below some directories, or URLs.
+"""Find the records below directories or URLs.
 
 Light to import: no torch.
 """
@@ -16,12 +16,12 @@ from embfact.system.remote import is_url
 
 @dataclass(frozen=True)
 class Collected:
-    """Records, and what stood in the way of others.
+    """The records that were found.
 
     Attributes:
-        records: One record a hash, in the order of their names.
-        problems: In words: records that could not be read, and runs found more than once.
-        places: Hash -> run directory, where the predictions and the learning curve lie; not of runs at a URL.
+        records: One record per hash, sorted by name.
+        problems: Records that could not be read, and runs found more than once.
+        places: Hash -> run directory, which holds the predictions and the learning curve; local runs only.
     """
 
     records: tuple[RunRecord, ...]
@@ -30,18 +30,14 @@ class Collected:
 
 
 def find_records(paths: Iterable[Path | str]) -> Collected:
-    """Every record below the given directories, at any depth.
+    """All records below the given directories, at any depth.
 
-    A record that cannot be read becomes a problem in words. Of several records with one hash (a copied directory, a
-    failed and a finished attempt) the finished one counts, and of those the newest. Hidden folders are passed over:
-    what is in them is being written or deleted.
+    A record that cannot be read is reported as a problem. Of several records with the same hash (a copied directory, or
+    a failed and a finished attempt), a finished one is preferred, then the newest. Hidden folders are skipped: their
+    content is being written or deleted.
 
     Args:
-        paths: Directories of runs, of experiments, or of many experiments; they may overlap. A URL that fsspec knows
-            is one too.
-
-    Returns:
-        The records and the problems.
+        paths: Directories of runs or of experiments, or URLs that fsspec supports; they may overlap.
 
     Raises:
         RemoteError: If a URL cannot be read.
@@ -52,33 +48,29 @@ def find_records(paths: Iterable[Path | str]) -> Collected:
     for url in dict.fromkeys(str(path) for path in paths if is_url(path)):
         from embfact.runs.publish import records_below
 
-        more, told = records_below(url)
-        found, problems = [*found, *more], [*problems, *told]
-    records, repeated = one_each(found)
+        more, unread = records_below(url)
+        found, problems = [*found, *more], [*problems, *unread]
+    records, repeated = deduplicate(found)
     places = {record.hash: place for record, place in local if records[record.hash] is record}
     ordered = sorted(records.values(), key=lambda record: record.name)
     return Collected(tuple(ordered), tuple(dict.fromkeys([*problems, *repeated])), places)
 
 
-def one_each(found: Iterable[RunRecord]) -> tuple[dict[str, RunRecord], list[str]]:
-    """One record a hash: the finished one, and of those the newest.
-
-    Returns:
-        The records by their hashes, and in words which runs were found more than once.
-    """
+def deduplicate(found: Iterable[RunRecord]) -> tuple[dict[str, RunRecord], list[str]]:
+    """One record per hash, preferably finished, then the newest; and a message for each run found more than once."""
     records: dict[str, RunRecord] = {}
     problems = []
     for record in found:
         other = records.setdefault(record.hash, record)
         if other is not record:
             if other.status == record.status == "finished":
-                problems.append(f"{record.name} was found more than once and counts once; the newest is shown")
+                problems.append(f"{record.name} was found more than once; the newest copy is used")
             records[record.hash] = max(other, record, key=lambda one: (one.status == "finished", one.started))
     return records, list(dict.fromkeys(problems))
 
 
 def _on_disk(paths: Iterable[Path]) -> tuple[list[tuple[RunRecord, Path]], list[str]]:
-    """Every record below some directories with its own, and in words those that cannot be read."""
+    """All records below directories with their run directories, and messages for those that cannot be read."""
     files = {
         file.resolve()
         for path in paths

@@ -1,26 +1,24 @@
-"""Runs grouped into a table: a row for each (model, method, storage, size), a column a figure, spread over seeds.
+"""Runs grouped into a table: a row per (model, method, storage, size), a column per figure, aggregated over seeds.
 
-Light to import: the standard library only. What must not be averaged is kept apart: other data or other rows of it
-become columns of their own, other options become rows of their own.
+Light to import: the standard library only. What must not be averaged is kept apart: runs on other data or other rows
+get their own columns, runs with other options their own rows.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any, TypeVar, get_args
+from typing import Any, get_args
 
 from embfact.embeddings.layout import FLOAT32, Storage, StorageFormat
 from embfact.results.collect import Collected
+from embfact.results.options import VaryingOptions, grouped
 from embfact.results.versions import DataVersion, rows_of, source_of, versions_of
-from embfact.results.wording import Wording
 from embfact.runs.record import RunRecord
 
-Key = TypeVar("Key", bound=Hashable)
 DENSE = "none"
 _GROUPS = ("", "row", "g128", "g64", "g32")
 
@@ -36,22 +34,18 @@ class Column:
 
 @dataclass(frozen=True)
 class Spread:
-    """One metric over seeds.
-
-    Attributes:
-        values: Seed -> value; None where the metric is undefined.
-    """
+    """One metric over seeds: seed -> value, None where the metric is undefined."""
 
     values: Mapping[int, float | None]
 
     @property
     def defined(self) -> list[float]:
-        """The values that are defined."""
+        """The defined values."""
         return [value for value in self.values.values() if value is not None]
 
     @property
     def mean(self) -> float | None:
-        """Mean of the defined values; None without any."""
+        """Mean of the defined values; None if there are none."""
         return fmean(self.defined) if self.defined else None
 
     @property
@@ -62,19 +56,19 @@ class Spread:
 
 @dataclass(frozen=True)
 class Row:
-    """The runs of one model, method, storage, asked size and setting, on all data.
+    """The runs of one model, method, storage, requested size and setting, on all data.
 
     Attributes:
-        storage: How the embedding is kept: empty for float32, ``int8-g64`` (in groups of 64), ``int8-row``, ``int8``
+        storage: Storage of the embedding: empty for float32, ``int8-g64`` (in groups of 64), ``int8-row``, ``int8``
             (from before there were groups), ``int8-g64 QAT`` (quantization-aware training).
-        asked: The size that was asked for: ``r64``, ``b0.1`` or ``p0.1`` (budget of bytes or parameters), ``e0.9``
-            (energy); None for a method without one.
-        conditions: In words, the options in which runs of this table differ and which dense runs have too, the same for
-            rows that may be compared; see `embfact.results.comparable`. Empty if they do not differ.
-        options: In words, all options in which runs of this table differ, those of the method alone too.
+        asked: The requested size: ``r64``, ``b0.1`` or ``p0.1`` (budget of bytes or parameters), ``e0.9`` (energy);
+            None for a method without a size.
+        conditions: Description of the varying options that dense runs have too, equal for comparable rows; see
+            `embfact.results.comparable`.
+        options: Description of all varying options, including those of the method only.
         runs: Finished and failed runs.
-        found: In words, what a search chose for this method and size, where it did not choose the same for all.
-        search: In words, how it searched; empty if nothing was tuned. It is the same for rows that may be compared.
+        found: Description of what a search chose for this method and size, if it did not choose the same for all.
+        search: Description of the search, equal for comparable rows; empty if nothing was tuned.
     """
 
     model: str
@@ -89,29 +83,28 @@ class Row:
 
     @property
     def setting(self) -> str:
-        """In words, all in which it differs from other rows of its model, method and size."""
+        """Description of everything in which it differs from other rows of its model, method and size."""
         return ", ".join(filter(None, (self.options, self.found)))
 
     def comparable(self, other: Row) -> bool:
-        """Whether nothing but method and size sets its figures apart from those of another row on the same data."""
+        """Whether the figures of two rows on the same data differ only by method and size."""
         return (self.model, self.conditions, self.search) == (other.model, other.conditions, other.search)
 
     @property
     def label(self) -> str:
-        """The method as a table calls it: ``svd``, ``svd int8-g64``."""
+        """The method as shown in tables: ``svd``, ``svd int8-g64``."""
         return f"{self.method} {self.storage}".rstrip()
 
     @property
     def dense(self) -> bool:
-        """Whether it is the baseline: no factorization, and not stored smaller."""
+        """Whether it is the baseline: no factorization and no reduced storage."""
         return self.label == DENSE
 
     @property
     def target(self) -> str:
-        """A budget or an energy in words, ``budget 0.1``; empty where a rank was asked for, or nothing."""
+        """The requested budget or energy, ``budget 0.1``; empty if a rank or nothing was requested."""
         kind, share = (self.asked or "")[:1], (self.asked or "")[1:]
-        words = {"b": f"budget {share}", "p": f"budget {share} (params)", "e": f"energy {share}"}
-        return words.get(kind, "")
+        return {"b": f"budget {share}", "p": f"budget {share} (params)", "e": f"energy {share}"}.get(kind, "")
 
     @property
     def size_name(self) -> str:
@@ -120,30 +113,30 @@ class Row:
 
     @cached_property
     def ranks(self) -> tuple[int, ...]:
-        """The ranks that came out; several where data sets or seeds need different ones for one energy."""
+        """The resulting ranks; several if data sets or seeds need different ones for the same energy."""
         return tuple(sorted({run.method.rank for run in self.runs if run.method.rank is not None}))
 
     def finished(self, data: DataVersion | None = None) -> list[RunRecord]:
-        """The finished runs, on this data or on any."""
+        """The finished runs on this data, or on all data."""
         groups = self._finished
         return groups.get(data.key, []) if data else [run for runs in groups.values() for run in runs]
 
     def failed(self, data: DataVersion) -> list[RunRecord]:
-        """The failed runs on this data; those that failed before they counted its rows included."""
+        """The failed runs on this data, including those that failed before its rows were counted."""
         return self._failed.get(source_of(data.example), [])
 
     def spread(self, column: Column) -> Spread:
-        """The metric of a column over the seeds of this row."""
+        """The metric of a column over the seeds of the row."""
         figures = {run.seed: run.metrics.get(column.split, {}) for run in self.finished(column.data)}
         return Spread({seed: found[column.metric] for seed, found in sorted(figures.items()) if column.metric in found})
 
     @cached_property
     def _finished(self) -> dict[str, list[RunRecord]]:
-        return _grouped(rows_of, (run for run in self.runs if run.status == "finished"))
+        return grouped((run for run in self.runs if run.status == "finished"), rows_of)
 
     @cached_property
     def _failed(self) -> dict[str, list[RunRecord]]:
-        return _grouped(source_of, (run for run in self.runs if run.status != "finished"))
+        return grouped((run for run in self.runs if run.status != "finished"), source_of)
 
 
 @dataclass(frozen=True)
@@ -151,10 +144,10 @@ class ResultTable:
     """Rows by columns.
 
     Attributes:
-        rows: Dense first, then methods by name, storages by size and ranks ascending, model by model.
-        data: The data sets, in the order of their names.
-        problems: In words: records that could not be used.
-        places: Hash -> run directory, of the runs that are on this machine.
+        rows: By model; dense first, then by method name, storage size and rank.
+        data: The data sets, sorted by name.
+        problems: Records that could not be used, and why.
+        places: Hash -> run directory, for runs on this machine.
     """
 
     rows: tuple[Row, ...]
@@ -164,7 +157,7 @@ class ResultTable:
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
-        """Every metric of every reported split, data set by data set."""
+        """Every metric of every reported split, by data set."""
         return tuple(
             dict.fromkeys(
                 Column(data, split, metric)
@@ -176,38 +169,29 @@ class ResultTable:
             )
         )
 
-    def dense_of(self, row: Row, column: Column) -> Row | None:
-        """The dense row that a row is compared with on a figure; None if there is no single one of its conditions."""
-        found = [other for other in self.rows if other.dense and other.comparable(row) and other.spread(column).values]
-        return found[0] if len(found) == 1 else None
-
     def seeds(self, data: DataVersion, model: str) -> set[int]:
-        """Every seed that was tried for a model on this data, whatever came of it."""
+        """Every seed that was tried for a model on this data, whatever the outcome."""
         rows = [row for row in self.rows if row.model == model]
         return {run.seed for row in rows for run in [*row.finished(data), *row.failed(data)]}
 
 
 def build_table(collected: Collected) -> ResultTable:
-    """Group records into a table.
-
-    Args:
-        collected: What `find_records` found, or records at hand.
-    """
+    """Group records into a table."""
     records = collected.records
-    wording = Wording(records)
-    groups = _grouped(
+    varying = VaryingOptions(records)
+    groups = grouped(
+        records,
         lambda run: (
             (run.model.name, run.method.name, describe_storage(_storage(run), run.method.quantization), _asked(run)),
-            (wording.conditions(run), wording.options(run)),
+            (varying.conditions(run), varying.options(run)),
         ),
-        records,
     )
     rows = []
     for (which, words), runs in groups.items():
-        answers = wording.answers(runs)
+        answers = varying.answers(runs)
         for alike in answers:
-            row = Row(*which, *words, tuple(alike), wording.found(alike), wording.search(alike[0]))
-            # Several answers tell the rows of one method and size apart, as options do.
+            row = Row(*which, *words, tuple(alike), varying.found(alike), varying.search(alike[0]))
+            # If a search has several answers, they distinguish the rows like options.
             rows.append(row if len(answers) == 1 else replace(row, options=row.setting, found=""))
     rows.sort(key=_place)
     return ResultTable(tuple(rows), versions_of(records), collected.problems, collected.places)
@@ -224,19 +208,19 @@ def row_label(row: Row, table: ResultTable) -> str:
 
 def _place(row: Row) -> tuple[Any, ...]:
     share = float(row.asked[1:]) if row.asked else 0.0
-    ranks = row.ranks[:1] or (share,)  # a budget that only failed has come out at no rank
+    ranks = row.ranks[:1] or (share,)  # a budget whose runs all failed has no rank
     return row.model, row.method != DENSE, row.method, storage_order(row.storage), ranks, share, row.setting
 
 
 def storage_order(storage: str) -> tuple[int, int, str]:
-    """Decides the order of what `Row.storage` says: by format, and within it larger groups first."""
+    """Sort key of `Row.storage`: by format, then larger groups first."""
     kept, _, aware = storage.partition(" ")
     name, _, group = kept.partition("-")
     return get_args(StorageFormat).index(name or FLOAT32.format), _GROUPS.index(group), aware
 
 
 def describe_storage(storage: Storage, quantization: str | None) -> str:
-    """How the embedding is kept, as a row says it."""
+    """The storage of an embedding as shown in a row."""
     if storage == FLOAT32:
         return ""
     return f"{storage} QAT" if quantization == "aware" else str(storage)
@@ -247,13 +231,6 @@ def _storage(run: RunRecord) -> Storage:
 
 
 def _asked(run: RunRecord) -> str | None:
-    """The size as it was asked for, without the storage that a record has behind it."""
+    """The requested size, without the storage that a record appends."""
     asked = (run.method.size or "").removesuffix(str(_storage(run))).rstrip("-")
     return asked or (None if run.method.rank is None else f"r{run.method.rank}")
-
-
-def _grouped(key_of: Callable[[RunRecord], Key], runs: Iterable[RunRecord]) -> dict[Key, list[RunRecord]]:
-    groups: dict[Key, list[RunRecord]] = defaultdict(list)
-    for run in runs:
-        groups[key_of(run)].append(run)
-    return dict(groups)

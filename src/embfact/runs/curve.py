@@ -1,4 +1,4 @@
-"""``metrics.csv``: the learning curve of a run, as text.
+"""``metrics.csv``: the learning curve of a run.
 
 Light to import: the standard library only.
 """
@@ -6,21 +6,25 @@ Light to import: the standard library only.
 from __future__ import annotations
 
 import csv
+import math
 from pathlib import Path
 
 FILE_NAME = "metrics.csv"
 _AXES = ("epoch", "step")
 
+Curve = tuple[list[int], list[float]]
 
-def read_curves(directory: Path) -> dict[str, list[tuple[str, str]]]:
-    """The columns of a run's learning curve.
+
+def read_curves(directory: Path, most: int | None = None) -> dict[str, Curve]:
+    """The learning curves of a run.
 
     Args:
         directory: The run directory.
+        most: Number of points to thin a curve to, evenly and with both ends; None keeps all.
 
     Returns:
-        Name (``train/loss``, ``selection/accuracy``) -> step and value of each line that has one, as they are written.
-        Empty where there is no such file or it is no text; a line that is cut off is passed over.
+        Name (``train/loss``, ``selection/accuracy``) -> steps and values. Incomplete lines and values that are not
+        finite numbers are skipped; empty without a readable file.
     """
     try:
         with (directory / FILE_NAME).open(encoding="utf-8", newline="") as file:
@@ -29,6 +33,23 @@ def read_curves(directory: Path) -> dict[str, list[tuple[str, str]]]:
         return {}
     if "step" not in header:
         return {}
-    at, whole = header.index("step"), [line for line in lines if len(line) == len(header)]
-    places = [place for place, name in enumerate(header) if name not in _AXES]
-    return {header[place]: [(line[at], line[place]) for line in whole if line[place]] for place in places}
+    at, complete = header.index("step"), [line for line in lines if len(line) == len(header)]
+    curves = {}
+    for place, name in enumerate(header):
+        if name in _AXES:
+            continue
+        points = [(line[at], line[place]) for line in complete if line[place]]
+        if most and len(points) > most:  # before parsing, which takes most of the time for 2,000 runs
+            stride = (len(points) - 1) / (most - 1)
+            points = [points[round(point * stride)] for point in range(most)]
+        numbers = [(int(step), _number(text)) for step, text in points if step.isdecimal()]
+        if finite := [point for point in numbers if math.isfinite(point[1])]:
+            curves[name] = [step for step, _ in finite], [value for _, value in finite]
+    return curves
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

@@ -1,5 +1,5 @@
-"""The dashboard: a sweep as one interactive page that needs no network, or followed while it runs.
+"""The dashboard: a sweep as one interactive page that needs no network, or live while the sweep runs.
 
-`sweep.py` reads what is on disk, `payload.py` makes it small, `html.py` puts it into `page/`, `server.py` follows it.
+`sweep.py` reads the disk, `payload.py` makes the data compact, `html.py` fills `page/`, `server.py` serves it live.
 Light to import: no torch, no scipy.
 """

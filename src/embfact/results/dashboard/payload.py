@@ -1,12 +1,11 @@
-"""What the page is told of a sweep: plain values that JSON knows, as few as it needs.
+"""The data of the page: compact JSON values.
 
-Runs that may be averaged share a group and a data set; `embfact.results.result_table` decides which may.
+Runs that are averaged share a group and a data set; see `embfact.results.result_table`.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,19 +18,16 @@ from embfact.results.dashboard.sweep import Sweep
 from embfact.results.dashboard.unrecorded import without_record
 from embfact.results.result_table import ResultTable, Row
 from embfact.results.table.notes import sources, warnings
-from embfact.runs import curve
+from embfact.runs.curve import Curve, read_curves
 from embfact.runs.listing import reason
 from embfact.runs.record import RunRecord, Sizes
 from embfact.runs.survey import RunState
 
-Leaf = tuple[Any, ...]  # (value,), or () where a run has no such key: null is a value too
-
-MOST_POINTS = 100
-Curve = tuple[list[int], list[float]]  # steps and values, equally many
-
+Leaf = tuple[Any, ...]  # (value,), or () if a run has no such key: null is a value too
 Values = dict[str, Any]
-# What the page shows elsewhere, or says twice (the hash is taken over a part of it); and where things lie
-# on one machine, which decides nothing and is not for others to read.
+
+MOST_POINTS = 100  # per curve
+# Shown elsewhere on the page, or redundant; and local paths, which are private and affect no result.
 _LEFT_OUT: Any = {
     "schema_version": True,
     "science": True,
@@ -45,13 +41,10 @@ _UNDER_WAY = ("pending", "running", "interrupted")
 def payload(sweep: Sweep) -> Values:
     """The data of the page.
 
-    Args:
-        sweep: What `read_sweep` read.
-
     Returns:
-        ``figures`` (split and metric), ``datasets``, ``groups`` (what may be averaged), ``dense`` (sizes of dense
-        models), ``runs``, the shared ``facts`` and the notes. A run refers to its group, its figures and the sizes of
-        its own dense model by their place in these lists.
+        ``figures`` (split and metric), ``datasets``, ``groups`` (runs to average), ``dense`` (sizes of dense models),
+        ``runs``, the shared ``facts`` and the notes. A run refers to its group, its figures and the sizes of its dense
+        model by index in these lists.
     """
     table = sweep.table
     figures = list(dict.fromkeys((column.split, column.metric) for column in table.columns))
@@ -61,9 +54,11 @@ def payload(sweep: Sweep) -> Values:
     dense = list(dict.fromkeys(tuple(_sizes(run.size.dense)) for run, _, _ in recorded if run.size))
     runs = [_run(run, place, label, figures, dense, states.get(run.hash)) for run, place, label in recorded]
     runs += without_record(sweep, {run.hash for run, _, _ in recorded}, groups)
-    _add_curves(runs, table.places)
-    documents = [_document(run) for run, _, _ in recorded]
-    facts = share(documents)
+    for entry in runs:
+        directory = entry.pop("place", None) or table.places.get(entry["id"])
+        if directory and (curves := curves_of(Path(directory))):
+            entry["curves"] = curves
+    facts = share([_document(run) for run, _, _ in recorded])
     for entry, own in zip(runs, facts.own, strict=False):
         entry["facts"] = own
     return {
@@ -81,13 +76,13 @@ def payload(sweep: Sweep) -> Values:
 
 
 def _document(run: RunRecord) -> Values:
-    """What the page tells of a run; its configuration as one would type it."""
+    """The details of a run on the page, with its configuration as typed on the command line."""
     document = run.model_dump(mode="json", exclude=_LEFT_OUT)
     return document | {"config": {name: typed(value) for name, value in flat(document["config"]).items()}}
 
 
 def _recorded(table: ResultTable) -> Iterator[tuple[RunRecord, int, str]]:
-    """Every run of a table with the place of its row and the label of its data."""
+    """Every run of a table with the index of its row and the label of its data."""
     for place, row in enumerate(table.rows):
         labels = {run.hash: data.label for data in table.data for run in [*row.failed(data), *row.finished(data)]}
         for run in row.runs:
@@ -133,58 +128,24 @@ def _run(
 
 
 def _sizes(size: Sizes) -> list[int]:
-    """In the order in which the page names them."""
+    """In the order of AXES on the page."""
     return [size.embedding.parameters, size.model.parameters, size.embedding.bytes, size.model.bytes]
 
 
-def _add_curves(runs: list[Values], places: Mapping[str, Path]) -> None:
-    for run in runs:
-        directory = run.pop("place", None) or places.get(run["id"])
-        curves = read_curves(Path(directory)) if directory else {}
-        if curves:
-            run["curves"] = curves
-
-
-def read_curves(directory: Path) -> dict[str, Curve]:
-    """The curves of a run: ``train/loss``, ``selection/accuracy``.
-
-    Args:
-        directory: The run directory.
-
-    Returns:
-        Name -> at most `MOST_POINTS` points, evenly taken, the last one among them. Empty where there is no such file;
-        a line that is being written, and what is no number, is passed over.
-    """
-    # Thinned before they are read as numbers, which takes most of the time of 2,000 runs.
-    thinned = {name: _curve(filled) for name, filled in curve.read_curves(directory).items()}
-    return {name: found for name, found in thinned.items() if found}
-
-
-def _curve(filled: Sequence[tuple[str, str]]) -> Curve | None:
-    """One column against the steps; None where nothing of it is a number."""
-    stride = (len(filled) - 1) / (MOST_POINTS - 1)
-    kept = filled if stride <= 1 else [filled[round(point * stride)] for point in range(MOST_POINTS)]
-    points = [(int(step), value) for step, text in kept if step.isdecimal() and (value := _number(text)) is not None]
-    return ([step for step, _ in points], [value for _, value in points]) if points else None
-
-
-def _number(text: str) -> float | None:
-    """A number with the digits that a screen shows."""
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return float(f"{value:.4g}") if math.isfinite(value) else None
+def curves_of(directory: Path) -> dict[str, Curve]:
+    """The learning curves of a run directory: at most `MOST_POINTS` points each, with four significant digits."""
+    curves = read_curves(directory, MOST_POINTS)
+    return {name: (steps, [float(f"{value:.4g}") for value in values]) for name, (steps, values) in curves.items()}
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Documents as differences from what is usual.
+    """Documents as differences from the most common values.
 
     Attributes:
         keys: Dotted names.
-        usual: The commonest value of each key, in a list of its own; an empty list where most have no such key.
-        own: For each document the keys, by their place in `keys`, in which it is unlike the usual ones.
+        usual: The most common value of each key in a one-element list; an empty list if most documents lack the key.
+        own: For each document the differing values, by index in `keys`.
     """
 
     keys: tuple[str, ...]
@@ -193,11 +154,7 @@ class Facts:
 
 
 def share(documents: Sequence[Mapping[str, Any]]) -> Facts:
-    """Take what is common out of documents.
-
-    Args:
-        documents: Nested mappings of values that JSON knows.
-    """
+    """Factor the common values out of nested JSON documents."""
     flats = [flat(document) for document in documents]
     keys = tuple(dict.fromkeys(key for known in flats for key in known))
     usual, own = [], tuple[dict[int, list[Any]], ...]({} for _ in flats)

@@ -1,4 +1,4 @@
-"""Following a sweep: the page and its data over HTTP, to this machine alone."""
+"""A live dashboard: the page and its data over HTTP, for this machine only."""
 
 from __future__ import annotations
 
@@ -18,15 +18,11 @@ DATA = "/data.json"
 
 
 class Watch:
-    """A sweep as it stands, read again only when a run has changed.
-
-    Args:
-        places: Directories of runs, or URLs, which are read once.
-    """
+    """The current state of a sweep, read again only when a run has changed; URLs are read once."""
 
     def __init__(self, places: Sequence[str]) -> None:
         self._places = tuple(places)
-        self._lock = threading.Lock()  # several browsers ask; one reading serves them all
+        self._lock = threading.Lock()  # one reading serves all browsers
         self._seen: Any = None
         self._data: dict[str, Any] = {}
         self._tag = ""
@@ -35,11 +31,11 @@ class Watch:
         """The data of the page, and a tag that changes with it.
 
         Raises:
-            UserError: If a directory is gone.
-            OSError: If it cannot be read.
+            UserError: If a directory no longer exists.
+            OSError: If a directory cannot be read.
         """
         with self._lock:
-            # The step of a running run is among them, so that its curve grows on the page.
+            # Includes the step of running runs, so that their curves grow on the page.
             states = read_states(self._places)
             if states != self._seen:
                 self._data = payload(read_sweep(self._places, may_be_empty=True)) | {"follow": True}
@@ -53,23 +49,19 @@ def serve(places: Sequence[str], port: int) -> None:
     """Serve the page of a sweep until the process ends.
 
     Args:
-        places: What `read_sweep` takes.
-        port: Port on the loopback address; 0 takes a free one.
+        places: As for `read_sweep`.
+        port: Port on the loopback address; 0 for any free port.
 
     Raises:
-        UserError: If the port cannot be had, or a place cannot be read.
+        UserError: If the port is not available, or a place cannot be read.
     """
     with make_server(places, port) as server:
-        print(f"following {', '.join(places)} at http://{LOOPBACK}:{server.server_port} (end with Ctrl-C)", flush=True)
+        print(f"following {', '.join(places)} at http://{LOOPBACK}:{server.server_port} (stop with Ctrl-C)", flush=True)
         server.serve_forever()
 
 
 def make_server(places: Sequence[str], port: int) -> ThreadingHTTPServer:
-    """A server that has read the sweep once, so that mistakes are told before it begins.
-
-    Raises:
-        UserError: As `serve`.
-    """
+    """The server of `serve`, which has read the sweep once to report errors early."""
     watch = Watch(places)
     watch.now()
 
@@ -79,11 +71,11 @@ def make_server(places: Sequence[str], port: int) -> ThreadingHTTPServer:
     try:
         return _Server((LOOPBACK, port), Handler)
     except OSError as error:
-        raise UserError(f"port {port} cannot be had ({error.strerror}); give --port another one, or 0") from None
+        raise UserError(f"port {port} is not available ({error.strerror}); give another --port, or 0") from None
 
 
 class _Server(ThreadingHTTPServer):
-    daemon_threads = True  # an open browser does not keep the command from ending
+    daemon_threads = True  # an open browser does not block the end of the command
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -91,12 +83,12 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_GET(self) -> None:
-        # A page of another site that has its name point here is no reader of ours.
+        # Against DNS rebinding: a page of another site must not read the data.
         hosts = {f"{name}:{self.server.server_port}" for name in (LOOPBACK, "localhost")}
         if self.headers.get("Host") not in hosts:
-            return self._answer(403, "text/plain", "this server answers to the name of this machine alone")
+            return self._answer(403, "text/plain", "this server only answers to the name of this machine")
         if self.path not in ("/", DATA):
-            return self._answer(404, "text/plain", f"there is / and {DATA}")
+            return self._answer(404, "text/plain", f"only / and {DATA} exist")
         try:
             data, tag = self.watched.now()
         except (UserError, OSError) as error:
@@ -120,4 +112,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing: a page asks every few seconds."""
+        """Log nothing: a page polls every few seconds."""

@@ -1,4 +1,4 @@
-"""What is on disk of a sweep: its records as a table, and the state of every run."""
+"""A sweep on disk: its records as a table, and the state of every run."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from embfact.system.remote import is_url
 
 @dataclass(frozen=True)
 class Sweep:
-    """Runs as they stand.
+    """The current runs.
 
     Attributes:
-        places: Where they were looked for.
-        table: Those that have a record.
-        states: Every run on this machine, those without a record included.
+        places: The directories and URLs that were searched.
+        table: The runs with a record.
+        states: All runs on this machine, including those without a record.
     """
 
     places: tuple[str, ...]
@@ -29,10 +29,10 @@ class Sweep:
 
 
 def check_places(places: Sequence[str]) -> None:
-    """Refuse what is no directory, all at once.
+    """Refuse places that are neither directories nor URLs.
 
     Raises:
-        UserError: If one of them is neither a directory nor a URL.
+        UserError: With all of them.
     """
     wrong = [place for place in places if not is_url(place) and not Path(place).is_dir()]
     if wrong:
@@ -41,28 +41,24 @@ def check_places(places: Sequence[str]) -> None:
 
 
 def read_states(places: Sequence[str]) -> tuple[RunState, ...]:
-    """The state of every run below the directories; nothing is known of the states at a URL."""
+    """The state of every run below the directories; URLs have no states."""
     return tuple(survey([place for place in places if not is_url(place)]))
 
 
 def read_sweep(places: Sequence[str], *, may_be_empty: bool = False) -> Sweep:
-    """Read the runs below some directories.
-
-    Args:
-        places: Directories at any depth, or URLs of published runs.
-        may_be_empty: Whether a sweep without any record yet is taken.
+    """Read the runs below directories at any depth, or at URLs of published runs.
 
     Raises:
-        UserError: If there is no record that can be read.
+        UserError: If there is no readable record, unless the sweep `may_be_empty`.
     """
     check_places(places)
-    # States first: a run that ends between the two readings has its record, and is not lost.
+    # States first: a run that ends in between then has its record.
     states = read_states(places)
     found = find_records(places)
     if not found.records and not may_be_empty:
         unread = "".join(f"\n{problem}" for problem in found.problems)
         raise UserError(
             f"no readable run records below {', '.join(places)}; run train.py first, give another directory, "
-            f"or follow a sweep that has just begun with --watch{unread}"
+            f"or watch a sweep that has just started with --watch{unread}"
         )
     return Sweep(tuple(places), build_table(found), states)

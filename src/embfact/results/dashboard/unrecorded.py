@@ -1,4 +1,4 @@
-"""Runs without a record: waiting, being done, stopped or damaged. Their status says where on the page they belong.
+"""Runs without a record: pending, running, stopped or damaged; their status determines their place on the page.
 
 Light to import: the standard library only.
 """
@@ -17,17 +17,17 @@ from embfact.runs.listing import reason
 from embfact.runs.status import read_status
 
 Values = dict[str, Any]
-# Told by the row itself, or by its column.
+# Shown by the row itself, or by its column.
 _PLACED = frozenset({"data", "data_fingerprint", "method", "size", "storage", "storage_group", "seed"})
 
 
 def without_record(sweep: Sweep, recorded: set[str], groups: list[Values]) -> list[Values]:
-    """What the page is told of runs that have no record.
+    """The data of runs without a record.
 
     Args:
         sweep: The sweep.
-        recorded: Hashes of the runs that have one.
-        groups: What is known of each row of the table, in its order; those that these runs need are added.
+        recorded: Hashes of the runs with a record.
+        groups: The groups of the table's rows, in table order; extended by those that these runs need.
     """
     models = {run.model.fingerprint: run.model.name for row in sweep.table.rows for run in row.runs}
     runs: list[Values] = []
@@ -36,7 +36,7 @@ def without_record(sweep: Sweep, recorded: set[str], groups: list[Values]) -> li
             continue
         status = read_status(state.directory)
         science: Mapping[str, Any] = status.science if status else {}
-        # The dense model asks for none.
+        # The dense model has no size.
         size = asked if isinstance(asked := science.get("size"), dict) else {}
         data, options = _data(sweep.table, science), _options(science)
         planned = _planned(science, size, models.get(science.get("model_fingerprint"), ""))
@@ -60,7 +60,7 @@ def without_record(sweep: Sweep, recorded: set[str], groups: list[Values]) -> li
 
 
 def _data(table: ResultTable, science: Mapping[str, Any]) -> DataVersion | None:
-    """The data set that a run will be of, if its options leave no doubt: one file may be several data sets."""
+    """The data set of a run, if its options are unambiguous: one file may be several data sets."""
     fitting = [
         data
         for data in table.data
@@ -71,14 +71,14 @@ def _data(table: ResultTable, science: Mapping[str, Any]) -> DataVersion | None:
 
 
 def _options(science: Mapping[str, Any]) -> Values:
-    """The options of a run by dotted name, but for those that its row or its column is named by."""
-    # Weights that a run started from differ from seed to seed.
+    """The options of a run by dotted name, except those shown by its row or column."""
+    # Starting weights differ between seeds.
     apart = _PLACED | ({"model_fingerprint"} if "from_run" in (science.get("model") or {}) else set())
     return flat({name: value for name, value in science.items() if name not in apart})
 
 
 def _others(table: ResultTable, options: Values, data: DataVersion | None) -> dict[int, list[Values]]:
-    """The rows none of whose runs on this data has these options, and the options that they have."""
+    """The rows none of whose runs on this data have these options, with the options that they have."""
     known = [[_options(run.science) for run in (row.finished(data) if data else row.finished())] for row in table.rows]
     return {
         place: runs
@@ -88,7 +88,7 @@ def _others(table: ResultTable, options: Values, data: DataVersion | None) -> di
 
 
 def _place_of(planned: Values, options: Values, groups: list[Values], others: Mapping[int, list[Values]]) -> int:
-    """The group that a run will join, if only one fits what is known of it; else one of its own, with what is other."""
+    """The group that a run will join if exactly one fits; otherwise a new one, described by its differing options."""
     known = [key for key in ("model", "method", "storage", "size") if planned[key] or key != "model"]
     named = [place for place, group in enumerate(groups) if all(group[key] == planned[key] for key in known)]
     fitting = [place for place in named if place not in others]
@@ -102,21 +102,21 @@ def _place_of(planned: Values, options: Values, groups: list[Values], others: Ma
 
 
 def _planned(science: Mapping[str, Any], size: Mapping[str, Any], model: str) -> Values:
-    """What a status knows of the row of a run."""
+    """The row of a run, as far as its status determines it."""
     asked = {name: value for name, value in size.items() if name != "unit" and value is not None}
-    words = [str(value) if name == "rank" else f"{name} {typed(value)}" for name, value in asked.items()]
+    sizes = [str(value) if name == "rank" else f"{name} {typed(value)}" for name, value in asked.items()]
     return {
         "model": model,
         "method": str(science.get("method", "")),
         "storage": _planned_storage(science),
-        "size": " ".join(words),
+        "size": " ".join(sizes),
         "setting": "",
         "dense": False,
     }
 
 
 def _planned_storage(science: Mapping[str, Any]) -> str:
-    if "storage" not in science:  # nothing is known of it
+    if "storage" not in science:  # unknown
         return ""
     try:
         return describe_storage(Storage.of_json(science), science.get("quantization")) or FLOAT32.format

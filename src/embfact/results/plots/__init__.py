@@ -1,1 +1,1 @@
-"""Pictures of a sweep, made from records and learning curves alone: what each shows, its look, and its file."""
+"""Plots of a sweep, drawn from records and learning curves."""

@@ -1,4 +1,4 @@
-"""Learning curves: the mean over seeds and a band of one deviation; a panel for each method if there are many."""
+"""Learning curves: mean over seeds with a band of one standard deviation; a panel per method if there are many."""
 
 from __future__ import annotations
 
@@ -9,29 +9,25 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from embfact.results.plots.curve_files import averaged, read_curve
 from embfact.results.plots.names import SIZE, SMALLER, End, name_ends, room
 from embfact.results.plots.points import line_name
-from embfact.results.plots.seeds import rests_on, seed_note
+from embfact.results.plots.seeds import describe_seeds, seed_note
 from embfact.results.plots.style import STYLE, Look, heading, look, panels, remark
 from embfact.results.result_table import DataVersion, ResultTable, Row, row_label
+from embfact.runs.curve import Curve, read_curves
 
-_TOGETHER = 6  # curves that can be told apart in one panel
-
-Curve = tuple[np.ndarray, np.ndarray]
+_TOGETHER = 6  # curves that are distinguishable in one panel
+_SHOWN = 20  # points per curve; single batches are noise
 
 
 @mpl.rc_context(STYLE)
 def draw(table: ResultTable, data: DataVersion, figure_name: str) -> Figure:
-    """Draw what the runs on one data set logged while they trained.
+    """Draw one learning curve of the runs on a data set: the mean over seeds against optimizer steps.
 
     Args:
-        table: What `build_table` made of runs on this machine.
+        table: A table of runs on this machine.
         data: The data set.
-        figure_name: Column of the curves' files: ``train/loss``, ``selection/accuracy``.
-
-    Returns:
-        The figure: optimizer steps against the mean over seeds.
+        figure_name: Name of the curve: ``train/loss``, ``selection/accuracy``.
     """
     curves = [(row, found) for row in table.rows if (found := row_curves(table, row, data, figure_name))]
     groups = _groups(curves, table)
@@ -39,6 +35,7 @@ def draw(table: ResultTable, data: DataVersion, figure_name: str) -> Figure:
     tallest = max(room((name for name, _, _ in group), size) for group in groups.values())
     figure, grid = panels(len(groups), width, max(height, tallest), alike=True)
     factor = 1 if figure_name.endswith("/loss") else 100
+    source, name = figure_name.split("/", 1)
     ends, bins = [], 1
     for axes, (title, group) in zip(grid, groups.items(), strict=True):
         named = [_curve(axes, *one, factor) for one in group]
@@ -46,9 +43,10 @@ def draw(table: ResultTable, data: DataVersion, figure_name: str) -> Figure:
         bins = max(bins, *(width for _, width in named))
         axes.set_title(title, parse_math=False)
         axes.set_xlabel("optimizer steps")
-        axes.set_ylabel(figure_name.split("/", 1)[1] + ("" if factor == 1 else " (%)"), parse_math=False)
+        axes.set_ylabel(name + ("" if factor == 1 else " (%)"), parse_math=False)
     counts = {id(row): len(found) for row, found in curves}
-    title = f"{_describe(figure_name)} of {data.label}: {rests_on(counts.values())}"
+    described = "training loss" if source == "train" else f"{name} on the held-out slice"
+    title = f"{described} of {data.label}: {describe_seeds(counts.values())}"
     heading(figure, title + (f"; a point is the mean of up to {bins} logged values" if bins > 1 else ""))
     remark(figure, [seed_note(table, data, lambda row: counts.get(id(row), 0))])
     name_ends(figure, ends, size)
@@ -56,21 +54,42 @@ def draw(table: ResultTable, data: DataVersion, figure_name: str) -> Figure:
 
 
 def row_curves(table: ResultTable, row: Row, data: DataVersion, figure_name: str) -> list[Curve]:
-    """Steps and values of every finished run of a row on some data whose file holds this figure."""
+    """The curve of every finished run of a row on a data set that has it."""
     places = [table.places[run.hash] for run in row.finished(data) if run.hash in table.places]
-    return [found[figure_name] for place in places if figure_name in (found := read_curve(place))]
+    return [found[figure_name] for place in places if figure_name in (found := read_curves(place))]
+
+
+def averaged(curves: Sequence[Curve]) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+    """Mean and standard deviation over seeds, up to the end of the shortest curve.
+
+    The n-th values of all seeds are averaged: batches of equally many tokens give epochs of slightly different length.
+
+    Returns:
+        Steps, means and sample standard deviations (0 for one seed), each of shape (points,); and how many consecutive
+        values were averaged per point.
+    """
+    length = min(len(steps) for steps, _ in curves)
+    width = -(-length // _SHOWN)
+    # Parts of nearly equal width: single values beside means would look as if the training became unstable.
+    parts = np.array_split(np.arange(length), length // width)
+    steps, values = (
+        np.array([[np.asarray(curve[axis])[part].mean() for part in parts] for curve in curves]) for axis in (0, 1)
+    )
+    deviations = values.std(0, ddof=1) if len(curves) > 1 else np.zeros(len(parts))
+    return steps.mean(0), values.mean(0), deviations, len(parts[0])
 
 
 def _groups(
     curves: Sequence[tuple[Row, list[Curve]]], table: ResultTable
 ) -> dict[str, list[tuple[str, list[Curve], Look]]]:
-    """The panels: title -> name, curves and look of each line."""
+    """The panels: title -> label, curves and look of each line."""
     dense = [(row, found) for row, found in curves if row.dense]
     others = [(row, found) for row, found in curves if not row.dense]
     if len(others) <= _TOGETHER:
         looks = [*(look(None) for _ in dense), *map(look, range(len(others)))]
         named = zip([*dense, *others], looks, strict=True)
-        return {"": [(_name(row, table), found, own) for (row, found), own in named]}
+        label = {id(row): line_name(row) if row.dense else row_label(row, table) for row, _ in curves}
+        return {"": [(label[id(row)], found, own) for (row, found), own in named]}
     sizes = list(dict.fromkeys(_size(row) for row, _ in sorted(others, key=lambda pair: pair[0].ranks)))
     groups: dict[str, list[tuple[str, list[Curve], Look]]] = {}
     for row, found in others:
@@ -89,15 +108,6 @@ def _curve(axes: Axes, name: str, curves: Sequence[Curve], own: Look, factor: in
     return End(float(steps[-1]), float(means[-1]), name, own), bins
 
 
-def _name(row: Row, table: ResultTable) -> str:
-    return line_name(row) if row.dense else row_label(row, table)
-
-
 def _size(row: Row) -> str:
     name = "r" if row.size_name == "rank" else row.size_name
     return row.target or (f"{name}={row.ranks[0]}" if row.ranks else row.label)
-
-
-def _describe(figure_name: str) -> str:
-    source, name = figure_name.split("/", 1)
-    return "training loss" if source == "train" else f"{name} on the held-out slice"

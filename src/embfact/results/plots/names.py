@@ -1,4 +1,4 @@
-"""Names of lines, written beside their ends: never on each other, never on the frame."""
+"""Labels beside the ends of lines, placed without overlap."""
 
 from __future__ import annotations
 
@@ -12,29 +12,21 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.text import Annotation
 from matplotlib.transforms import offset_copy
 from scipy.optimize import isotonic_regression
 
 from embfact.results.plots.style import Look
 
-SIZE, SMALLER = 8, 7  # of the letters in one panel and in several, in points
-_LETTERS = 26  # of a name in one line
-_REACH = 16  # points from the frame to the marker before a name
-_GAP = 7  # points from that marker to the name
-_LINE = 1.35  # height of a line in sizes of its letters
+SIZE, SMALLER = 8, 7  # font size with one panel and with several, in points
+_LETTERS = 26  # characters per line of a label
+_REACH = 16  # points from the frame to the marker of a label
+_GAP = 7  # points from the marker to the label
+_LINE = 1.35  # line height in font sizes
 
 
 @dataclass(frozen=True)
 class End:
-    """Where a line ends in its panel, and what it is called.
-
-    Attributes:
-        x: Right end, in the units of the panel.
-        y: The same.
-        name: The words.
-        look: Colour and marker, both shown beside the name.
-    """
+    """The right end of a line in data coordinates, its label, and the look shown beside the label."""
 
     x: float
     y: float
@@ -43,24 +35,28 @@ class End:
 
 
 def room(names: Iterable[str], size: float = SIZE) -> float:
-    """How high a panel must be to name its lines, in inches, with what stands above and below it."""
+    """Height that a panel needs for the labels of its lines, in inches, including title and axis labels."""
     return 1.0 + _LINE * size / 72 * sum(len(_wrapped(name).splitlines()) for name in names)
 
 
 def name_ends(figure: Figure, ends: Sequence[tuple[Axes, Sequence[End]]], size: float = SIZE) -> None:
-    """Write names to the right of each panel, as near to the ends as they can be without touching each other.
+    """Label the lines to the right of each panel, as close to their ends as possible without overlap.
 
-    Must come last: the places of all else are settled by it.
+    Must be called last, since it freezes the layout.
 
     Args:
         figure: The figure.
-        ends: For each panel the ends of its lines.
-        size: Of the letters, in points.
+        ends: The ends of the lines of each panel.
+        size: Font size in points.
     """
-    texts = [[_text(axes, end, size) for end in found] for axes, found in ends]
+    style: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "center_baseline"}
+    style |= {"linespacing": 1.0, "fontsize": size, "annotation_clip": False, "parse_math": False}
+    texts = [
+        [axes.annotate(_wrapped(end.name), (1, 0.5), xytext=(_REACH + _GAP, 0), **style) for end in found]
+        for axes, found in ends
+    ]
     figure.draw_without_rendering()
-    # From here on nothing may move, or the names would no longer stand where they were placed.
-    figure.set_layout_engine("none")
+    figure.set_layout_engine("none")  # the labels are placed for the current layout
     for (axes, found), written in zip(ends, texts, strict=True):
         box = axes.get_window_extent()
         fractions = [axes.transAxes.inverted().transform(axes.transData.transform((end.x, end.y))) for end in found]
@@ -72,16 +68,14 @@ def name_ends(figure: Figure, ends: Sequence[tuple[Axes, Sequence[End]]], size: 
             _lead(axes, end.look, (float(x), float(y)), place)
 
 
-def spread(wanted: Sequence[float], heights: Sequence[float], low: float = 0.0, high: float = 1.0) -> list[float]:
-    """Centres of labels, as near to where they are wanted as they can be without covering each other.
+def spread(wanted: Sequence[float], heights: Sequence[float]) -> list[float]:
+    """Centres of labels between 0 and 1, as close as possible to the wanted positions without overlap.
 
-    Least squares with the order kept: an isotonic regression.
+    The least-squares solution with the order kept: an isotonic regression.
 
     Args:
-        wanted: Where each centre should be.
-        heights: How high each label is.
-        low: Lower end of the room.
-        high: Upper end; labels that need more room than there is go beyond both ends alike.
+        wanted: Wanted position of each centre.
+        heights: Height of each label; labels that need more room exceed both limits equally.
 
     Returns:
         The centres, in the order of `wanted`.
@@ -92,30 +86,15 @@ def spread(wanted: Sequence[float], heights: Sequence[float], low: float = 0.0, 
     tall = np.asarray(heights, dtype=float)[order]
     below = np.array([0.0, *accumulate(tall)][:-1]) + tall / 2
     free = isotonic_regression(np.asarray(wanted, dtype=float)[order] - below).x
-    room = high - float(tall.sum())
-    kept = np.clip(free, low, room) if room >= low else np.full_like(free, (low + room) / 2)
+    room = 1 - float(tall.sum())
+    kept = np.clip(free, 0, room) if room >= 0 else np.full_like(free, room / 2)
     places = np.empty(len(order))
     places[order] = kept + below
     return [float(place) for place in places]
 
 
-def _text(axes: Axes, end: End, size: float) -> Annotation:
-    return axes.annotate(
-        _wrapped(end.name),
-        (1, 0.5),
-        xycoords="axes fraction",
-        xytext=(_REACH + _GAP, 0),
-        textcoords="offset points",
-        va="center_baseline",
-        linespacing=1.0,
-        fontsize=size,
-        annotation_clip=False,
-        parse_math=False,
-    )
-
-
 def _lead(axes: Axes, look: Look, end: tuple[float, float], place: float) -> None:
-    """A thin line from the end of a line to its name, which begins with the line's marker."""
+    """A thin line from the end of a line to its label, which starts with the marker of the line."""
     figure = axes.get_figure(root=True)
     beside = offset_copy(axes.transAxes, figure, x=_REACH, units="points")
     away = axes.transAxes.inverted().transform(beside.transform((1, place)))[0]

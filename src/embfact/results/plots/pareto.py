@@ -1,35 +1,32 @@
-"""A metric against size: each method a line over its ranks, and the Pareto front of them all."""
+"""A metric against size: a line per method over its ranks, and the Pareto front; one panel, or one per metric."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from embfact.results.plots.names import End, name_ends, room
+from embfact.results.plots.names import SMALLER, End, name_ends, room
 from embfact.results.plots.points import MEASURES, Line, Measure, Point, front, lines
-from embfact.results.plots.seeds import column_note, rests_on
+from embfact.results.plots.seeds import column_note, counted, describe_seeds
 from embfact.results.plots.style import STYLE, heading, look, panels, remark, size_axis
 from embfact.results.result_table import Column, ResultTable
 
 
 @mpl.rc_context(STYLE)
 def draw(table: ResultTable, column: Column, against: Measure = "params") -> Figure:
-    """Draw one figure of a table against a size, with the Pareto front of the means.
+    """Draw a metric of a table of one backbone against size, with the Pareto front of the means.
 
-    Args:
-        table: What `build_table` made; of one backbone.
-        column: The metric to draw, in percent, mean and sample standard deviation over seeds.
-        against: Which size.
-
-    Returns:
-        The figure: size on a logarithmic axis, dense as a star and a horizontal line.
+    The metric is in percent, mean and sample standard deviation over seeds; size is on a logarithmic axis; dense is a
+    star and a horizontal line.
     """
     found = lines(table, column, against)
     figure, (axes,) = panels(1, 7.2, max(4.2, room(line.name for line in found)))
-    ends = panel(axes, found, against)
+    ends = _panel(axes, found, against)
     counts = [len(point.spread.defined) for line in found for point in line.points]
-    heading(figure, f"{rests_on(counts)}; broad grey line: Pareto front of the means")
+    heading(figure, f"{describe_seeds(counts)}; broad grey line: Pareto front of the means")
     axes.set_xlabel(MEASURES[against][1])
     axes.set_ylabel(f"{column.metric} on {column.data.label} {column.split} (%)", parse_math=False)
     remark(figure, [column_note(table, column)])
@@ -37,17 +34,27 @@ def draw(table: ResultTable, column: Column, against: Measure = "params") -> Fig
     return figure
 
 
-def panel(axes: Axes, found: list[Line], against: Measure) -> list[End]:
-    """Draw lines and front into a panel.
+@mpl.rc_context(STYLE)
+def draw_tasks(table: ResultTable, columns: Sequence[Column], against: Measure = "params") -> Figure:
+    """Draw several metrics of a table of one backbone against size, a panel each; a method looks the same in all."""
+    found = [lines(table, column, against) for column in columns]
+    height = max(room((line.name for line in drawn), SMALLER) for drawn in found)
+    figure, grid = panels(len(columns), 4.4, max(2.6, height))
+    ends = []
+    for axes, column, drawn in zip(grid, columns, found, strict=True):
+        ends.append((axes, _panel(axes, drawn, against)))
+        counts = [len(point.spread.defined) for line in drawn for point in line.points]
+        axes.set_title(f"{column.data.label} {column.split} ({counted(counts)})", parse_math=False)
+        axes.set_ylabel(f"{column.metric} (%)", parse_math=False)
+    mean = f"mean and standard deviation over seeds against {MEASURES[against][1]}"
+    heading(figure, f"{mean}; broad grey line: Pareto front of the means")
+    remark(figure, dict.fromkeys(column_note(table, column) for column in columns))
+    name_ends(figure, ends, size=SMALLER)
+    return figure
 
-    Args:
-        axes: The panel.
-        found: What `lines` gave.
-        against: Which size they are drawn against.
 
-    Returns:
-        The ends of the lines, to be named.
-    """
+def _panel(axes: Axes, found: list[Line], against: Measure) -> list[End]:
+    """Draw lines and front into a panel; returns the ends of the lines."""
     points = [point for line in found for point in line.points]
     smallest, largest = min(point.size for point in points), max(point.size for point in points)
     axes.set_xlim(smallest / 1.15, largest * 1.15)
@@ -74,7 +81,7 @@ def _dense(axes: Axes, line: Line) -> End:
 
 def _front(axes: Axes, points: list[Point], largest: float) -> None:
     sizes, means, _ = _values(points)
-    # As a step: between two sizes only the smaller one can be had.
+    # A step function: between two sizes, only the smaller one is available.
     axes.step([*sizes, largest], [*means, means[-1]], where="post", color="0.82", linewidth=4, zorder=0.9)
 
 

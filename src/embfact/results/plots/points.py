@@ -1,4 +1,4 @@
-"""What a picture of sizes shows: the rows of a table as points, joined to a line for each method.
+"""The content of plots against size: rows of a table as points, joined to a line per method.
 
 Light to import: the standard library only.
 """
@@ -15,7 +15,7 @@ from typing import Literal
 from embfact.results.result_table import Column, ResultTable, Row, Spread
 
 Measure = Literal["params", "bytes", "model_params", "model_bytes"]
-# Where the size is in `RunRecord.size` and in `RunRecord.size.dense`, and what an axis calls it.
+# Attribute path in `RunRecord.size` and in `RunRecord.size.dense`, and axis label.
 MEASURES: dict[Measure, tuple[str, str]] = {
     "params": ("embedding.parameters", "parameters of the token embedding"),
     "bytes": ("embedding.bytes", "bytes of the token embedding"),
@@ -26,12 +26,12 @@ MEASURES: dict[Measure, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class Point:
-    """One row of a table in a picture.
+    """One row of a table in a plot.
 
     Attributes:
         row: The row.
-        size: Parameters or bytes, the mean over seeds where one energy gives several sizes.
-        dense_size: The same of the dense model.
+        size: Parameters or bytes; the mean over seeds if one energy gives several sizes.
+        dense_size: The size of the dense model.
         spread: The metric over seeds, as a fraction.
     """
 
@@ -58,11 +58,11 @@ class Point:
 
 @dataclass(frozen=True)
 class Line:
-    """The points of one method and setting, the smallest first.
+    """The points of one method and setting, by ascending size.
 
     Attributes:
-        name: What the picture calls it.
-        place: Its number among the methods of the whole table, which decides its look; None for dense.
+        name: Label in the plot.
+        place: Index among the methods of the whole table, which decides the look; None for dense.
         points: At least one.
     """
 
@@ -72,19 +72,13 @@ class Line:
 
 
 def line_name(row: Row) -> str:
-    """Rows of one name differ in nothing but their size, and in what a search chose for it."""
+    """The label of a row; rows with the same label differ only in size and in what a search chose for it."""
     name = f"dense{row.label[4:]}" if row.dense else row.label
     return f"{name} ({row.options})" if row.options else name
 
 
 def lines(table: ResultTable, column: Column, against: Measure) -> list[Line]:
-    """The lines of a picture: dense first, then the methods in the order of the table.
-
-    Args:
-        table: What `build_table` made; of one backbone.
-        column: The figure that is drawn; rows without it are left out.
-        against: Which size.
-    """
+    """The lines of a plot: dense first, then the methods in table order; rows without the figure are omitted."""
     names = dict.fromkeys(line_name(row) for row in table.rows if not row.dense)
     places = {name: place for place, name in enumerate(names)}
     groups: dict[str, list[Point]] = defaultdict(list)
@@ -98,12 +92,12 @@ def lines(table: ResultTable, column: Column, against: Measure) -> list[Line]:
 
 
 def usual_measure(table: ResultTable) -> Measure:
-    """Parameters, or bytes where those of some table lie: quantizing leaves their number, and codes are none."""
-    return "bytes" if any(_parameters_lie(row) for row in table.rows) else "params"
+    """Parameters, or bytes if parameters mislead: quantization keeps their number, and codes are not counted."""
+    return "bytes" if any(_parameters_mislead(row) for row in table.rows) else "params"
 
 
 def front(points: Iterable[Point]) -> list[Point]:
-    """The Pareto front: points that no other one reaches with fewer parameters or bytes, the smallest first."""
+    """The Pareto front, by ascending size: points that no smaller point matches."""
     kept: list[Point] = []
     for point in sorted(points, key=lambda one: (one.size, -one.mean)):
         if not kept or point.mean > kept[-1].mean:
@@ -112,12 +106,7 @@ def front(points: Iterable[Point]) -> list[Point]:
 
 
 def dense_of(line: Line, found: Sequence[Line]) -> Line | None:
-    """The dense line that a line is compared with; None if there is no single one of its conditions.
-
-    Args:
-        line: Of a method.
-        found: All lines of the picture.
-    """
+    """The dense line to compare a method's line with; None unless exactly one of the lines has its conditions."""
     row = line.points[0].row
     same = [one for one in found if one.place is None and one.points[0].row.comparable(row)]
     return same[0] if len(same) == 1 else None
@@ -129,8 +118,8 @@ def _sizes(row: Row, column: Column, against: Measure) -> tuple[float, float]:
     return fmean(get(size) for size in sizes), fmean(get(size.dense) for size in sizes)
 
 
-def _parameters_lie(row: Row) -> bool:
-    """Whether a parameter of the embedding takes clearly more or fewer bytes than one of the dense table."""
+def _parameters_mislead(row: Row) -> bool:
+    """Whether the embedding has clearly more or fewer bytes per parameter than the dense table."""
     size = next((run.size for run in row.finished() if run.size is not None), None)
     if size is None:
         return False

@@ -1,4 +1,4 @@
-"""What is left of dense accuracy against how many times smaller the table became."""
+"""The retained share of the dense metric against the compression ratio."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from matplotlib.figure import Figure
 
 from embfact.results.plots.names import End, name_ends, room
 from embfact.results.plots.points import MEASURES, Line, Measure, dense_of, lines
-from embfact.results.plots.seeds import column_note, rests_on
+from embfact.results.plots.seeds import column_note, describe_seeds
 from embfact.results.plots.style import STYLE, heading, look, panels, remark, size_axis
 from embfact.results.result_table import Column, ResultTable
 
-WIDEST = 64  # compression ratio up to which every picture of embeddings goes, so that pictures can be compared
+WIDEST = 64  # compression ratio that every plot of embeddings includes, to make plots comparable
 
 
 @mpl.rc_context(STYLE)
 def draw(table: ResultTable, column: Column, against: Measure = "params") -> Figure:
-    """Draw the share of dense's mean that each method keeps.
+    """Draw the share of the dense mean that each method retains, against dense size divided by size.
 
     Args:
-        table: What `build_table` made; of one backbone and with dense runs.
-        column: The metric; its means and deviations are divided by the mean of dense.
-        against: Whose compression ratio: dense size divided by size.
+        table: A table of one backbone, with dense runs.
+        column: The metric; means and deviations are divided by the mean of dense.
+        against: The size of the compression ratio.
 
     Returns:
-        The figure: ratio on an axis of halvings, dense as a band at 100 %.
+        The figure: ratio on a log2 axis, dense as a band at 100 %.
     """
     found = lines(table, column, against)
     drawn = [(line, base) for line in found if line.place is not None and (base := dense_of(line, found))]
@@ -39,8 +39,8 @@ def draw(table: ResultTable, column: Column, against: Measure = "params") -> Fig
     axes.set_xlim(0.93 * min(1, *ratios), 1.07 * widest)
     size_axis(axes, "x", base=2)
     counts = [len(point.spread.defined) for line in [*bases, *(line for line, _ in drawn)] for point in line.points]
-    of_what = "dense" if len(bases) == 1 else "the dense runs of the same options"
-    heading(figure, f"{rests_on(counts)}, as a share of the mean of {of_what}")
+    of_what = "dense" if len(bases) == 1 else "the dense runs with the same options"
+    heading(figure, f"{describe_seeds(counts)}, as a share of the mean of {of_what}")
     axes.set_xlabel(f"compression ratio: {MEASURES[against][1]}, dense / factorized")
     axes.set_ylabel(f"{column.metric} on {column.data.label} {column.split} (% of dense)", parse_math=False)
     alone = [line.name for line in found if line.place is not None and dense_of(line, found) is None]

@@ -1,4 +1,4 @@
-"""What a picture says of its seeds in small words: how many stand behind each point, and what is missing.
+"""Notes on seeds in plots: how many each point is based on, and which are missing.
 
 Light to import: the standard library only.
 """
@@ -10,28 +10,28 @@ from collections.abc import Callable, Iterable, Mapping
 
 from embfact.results.result_table import Column, DataVersion, ResultTable, Row, row_label
 
-_NAMED = 6  # rows named in one group; a list of forty is not read
+_NAMED = 6  # rows named per group; nobody reads a list of forty
 
 
 def counted(counts: Iterable[int]) -> str:
-    """A number of seeds, or the fewest and the most: ``3 seeds``, ``2 to 3 seeds``."""
+    """A number or range of seeds: ``3 seeds``, ``2 to 3 seeds``."""
     fewest, most = min(counts := list(counts)), max(counts)
     return f"{most} seed{'s' if most > 1 else ''}" if fewest == most else f"{fewest} to {most} seeds"
 
 
-def rests_on(counts: Iterable[int]) -> str:
-    """What a mark of a picture is: ``mean ± standard deviation over 3 seeds``, ``a single seed each``."""
+def describe_seeds(counts: Iterable[int]) -> str:
+    """What a point shows: ``mean ± standard deviation over 3 seeds``, ``a single seed each``."""
     counts = list(counts)
     return f"mean ± standard deviation over {counted(counts)}" if max(counts) > 1 else "a single seed each"
 
 
 def seed_note(table: ResultTable, data: DataVersion, seeds_of: Callable[[Row], int]) -> str:
-    """Which rows have fewer seeds than the others, and which failed; empty if none.
+    """Which rows have fewer seeds than others, and which have failed runs; empty if none.
 
     Args:
-        table: The table of the picture.
-        data: The data set that is drawn.
-        seeds_of: How many seeds are drawn for a row; 0 where it is not drawn.
+        table: The plotted table.
+        data: The plotted data set.
+        seeds_of: Number of seeds plotted for a row; 0 if it is not plotted.
 
     Returns:
         E.g. ``sst2: 3 seeds each, but 2 of svd r=64; failed: 1 run of svd r=64``.
@@ -54,7 +54,7 @@ def seed_note(table: ResultTable, data: DataVersion, seeds_of: Callable[[Row], i
 
 
 def column_note(table: ResultTable, column: Column) -> str:
-    """The note of a figure: see `seed_note`."""
+    """`seed_note` for a metric."""
     return seed_note(table, column.data, lambda row: len(row.spread(column).defined))
 
 

@@ -1,4 +1,4 @@
-"""What a picture is asked to show, and in words why it cannot: all that is wrong at once.
+"""The specification of a plot, validated against a table with all errors at once.
 
 Light to import: no matplotlib.
 """
@@ -8,28 +8,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from embfact.errors import UserError, nearest
-from embfact.results.plots.curve_files import LOSS, read_curve
 from embfact.results.plots.points import Measure, dense_of, lines, usual_measure
 from embfact.results.result_table import Column, ResultTable, Row
-from embfact.runs.curve import FILE_NAME
+from embfact.runs.curve import FILE_NAME, read_curves
+
+LOSS = "train/loss"
 
 KINDS = {
     "pareto": "metric against size with the Pareto front",
     "retention": "share of dense's metric against compression ratio",
     "curves": "learning curves",
-    "tasks": "every data set and metric, a panel each",
+    "tasks": "every data set and metric, one panel each",
 }
 
 
 @dataclass(frozen=True)
 class PlotSpec:
-    """The words of a command.
+    """A requested plot.
 
     Attributes:
         kind: One of `KINDS`.
-        data: Label of a data set; None where there is but one.
-        metric: Name of a metric, or a column of the learning curves' files; None takes the first one.
-        against: Which size; None takes the one that says most.
+        data: Label of a data set; None if there is only one.
+        metric: Name of a metric or a learning curve; None for the first one.
+        against: Size; None for the most informative one.
     """
 
     kind: str = "pareto"
@@ -40,13 +41,7 @@ class PlotSpec:
 
 @dataclass(frozen=True)
 class Chosen:
-    """What is drawn.
-
-    Attributes:
-        columns: The figures; one, but for ``tasks``.
-        against: Which size.
-        curve: Column of the learning curves' files.
-    """
+    """The content of a plot: one column (several for ``tasks``), the size, and the name of the learning curve."""
 
     columns: tuple[Column, ...]
     against: Measure
@@ -56,19 +51,15 @@ class Chosen:
 def choose(table: ResultTable, spec: PlotSpec) -> Chosen:
     """Find what a spec names in a table.
 
-    Args:
-        table: What `build_table` made.
-        spec: What is asked for.
-
     Raises:
-        UserError: With everything that stands in the way, a line each.
+        UserError: With every problem, one per line.
     """
     if not table.columns:
-        raise UserError("no finished runs there; run train.py first, or give another directory")
+        raise UserError("no finished runs found; run train.py first, or give another directory")
     errors: list[str] = []
     models = sorted({row.model for row in table.rows if row.finished()})
     if len(models) > 1:
-        errors.append(f"runs of several backbones there ({', '.join(models)}); draw the folder of one at a time")
+        errors.append(f"runs of several backbones found ({', '.join(models)}); plot the folder of one at a time")
     columns = _of_data(table, spec, errors)
     find = _curve if spec.kind == "curves" else _sizes
     chosen = find(table, columns, spec, errors)
@@ -78,28 +69,28 @@ def choose(table: ResultTable, spec: PlotSpec) -> Chosen:
 
 
 def _of_data(table: ResultTable, spec: PlotSpec, errors: list[str]) -> list[Column]:
-    """The figures of the data set that is asked for; of all where it is not clear which."""
+    """The columns of the requested data set; of all data sets if it is unclear."""
     labels = sorted({column.data.label for column in table.columns})
     if spec.data is None and len(labels) > 1 and spec.kind != "tasks":
-        several = f"several data sets there ({', '.join(labels)}); choose one with --data"
-        errors.append(several + ("" if spec.kind == "curves" else ", or draw them all with --kind tasks"))
+        several = f"several data sets found ({', '.join(labels)}); choose one with --data"
+        errors.append(several + ("" if spec.kind == "curves" else ", or plot all of them with --kind tasks"))
     if spec.data is not None and spec.data not in labels:
         errors.append(f"no finished runs on {spec.data}; {nearest(spec.data, labels)}")
     return [column for column in table.columns if spec.data not in labels or spec.data == column.data.label]
 
 
 def _sizes(table: ResultTable, columns: list[Column], spec: PlotSpec, errors: list[str]) -> Chosen:
-    """What is drawn against sizes."""
+    """The content of a plot against size."""
     clear = len({column.data for column in columns}) == 1 or spec.kind == "tasks"
     names = {column.metric for column in columns}
     if spec.metric is not None and spec.metric not in names:
-        errors.append(f"no figure called {spec.metric}; {nearest(spec.metric, names)}")
+        errors.append(f"no metric called {spec.metric}; {nearest(spec.metric, names)}")
     columns = [column for column in columns if spec.metric in (None, column.metric) and _rows(table, column)]
     columns = columns if spec.kind == "tasks" else columns[:1]
     against = spec.against or usual_measure(table)
     with_method = [column for column in columns if not all(row.dense for row in _rows(table, column))]
     if clear and spec.metric in (None, *names) and not with_method:
-        where = " and ".join(sorted({f"{column.metric} on {column.data.label}" for column in columns})) or "this figure"
+        where = " and ".join(sorted({f"{column.metric} on {column.data.label}" for column in columns})) or "this metric"
         errors.append(f"no factorized run has {where}; train one (factorization=svd rank=64), or choose other data")
     if clear and spec.kind == "retention":
         for column in with_method:
@@ -108,35 +99,35 @@ def _sizes(table: ResultTable, columns: list[Column], spec: PlotSpec, errors: li
 
 
 def _without_dense(table: ResultTable, column: Column, against: Measure) -> list[str]:
-    """What stands in the way of a share of dense."""
+    """The problems of a share of dense."""
     found = lines(table, column, against)
     figure = f"{column.metric} on {column.data.label}"
     dense = [one for line in found if line.place is not None and (one := dense_of(line, found))]
     if not any(line.place is None for line in found):
         return [f"no dense run has {figure} to compare with; train one (factorization=none)"]
     if not dense:
-        return ["no dense run has the options of any method there; train one that has (factorization=none)"]
+        return ["no dense run has the options of any method; train one that has (factorization=none)"]
     if any(line.points[0].mean <= 0 for line in dense):
-        return [f"the mean of dense is not above 0 ({figure}), so nothing is a share of it; choose another --metric"]
+        return [f"the mean of dense is not above 0 ({figure}), so shares of it are undefined; choose another --metric"]
     return []
 
 
 def _curve(table: ResultTable, columns: list[Column], spec: PlotSpec, errors: list[str]) -> Chosen:
-    """What is drawn against steps."""
+    """The content of a plot against steps."""
     if spec.against is not None:
-        errors.append("--against says nothing for learning curves, which go by steps; leave it out")
+        errors.append("--against does not apply to learning curves, which are plotted against steps; leave it out")
     data = {column.data for column in columns}
     runs = [run for row in table.rows for one in data for run in row.finished(one)]
-    curves = [read_curve(table.places[run.hash]) for run in runs if run.hash in table.places]
+    curves = [read_curves(table.places[run.hash]) for run in runs if run.hash in table.places]
     names = dict.fromkeys(name for curve in curves for name in curve)
     if not names:
         errors.append(
-            f"no learning curve there: none of these runs has its {FILE_NAME} on this machine; give the directories "
+            f"no learning curve found: none of these runs has its {FILE_NAME} on this machine; give the directories "
             "that the runs were written to"
         )
-    # The metric says more than the loss, but one epoch of it is a point and no curve.
+    # The metric is more informative than the loss, but after one epoch it is a single point.
     first = f"selection/{columns[0].metric}"
-    usual = first if any(len(curve.get(first, ((),))[0]) > 1 for curve in curves) else LOSS
+    usual = first if any(len(curve.get(first, ([], []))[0]) > 1 for curve in curves) else LOSS
     asked = [spec.metric, f"train/{spec.metric}", f"selection/{spec.metric}"] if spec.metric else [usual]
     known = [name for name in asked if name in names]
     if names and not known:

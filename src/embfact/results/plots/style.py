@@ -1,4 +1,4 @@
-"""The one look of all pictures: colours, markers, dashes, letters, and how a picture becomes a file."""
+"""The style of all plots: colours, markers, dashes, fonts; and saving a plot."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FixedLocator, MaxNLocator, NullLocator
 
-# Wong's palette (Nature Methods, 2011) for the colour-blind; markers and dashes tell the lines apart in grey.
+# Wong's colour-blind palette (Nature Methods, 2011); markers and dashes distinguish lines in greyscale.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # one more than colours, so that 42 lines have a look of their own
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # one more than colours, so that 42 lines look different
 DASHES = ("-", "--", "-.", ":")
-SMALL = 7  # points, of remarks
-_STEPS = ((1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,))  # of the figures below a logarithmic axis, densest first
+SMALL = 7  # font size of remarks, in points
+_STEPS = ((1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,))  # tick labels of a logarithmic axis, densest first
 STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.titlesize": 9,
@@ -34,7 +34,7 @@ STYLE: dict[Any, Any] = {
     "lines.linewidth": 1.5,
     "lines.markersize": 5,
     "errorbar.capsize": 2.5,
-    # Letters as shapes look the same everywhere; the salt makes the names of an SVG's parts those of its content.
+    # Text as paths looks the same everywhere; the salt makes the ids in an SVG depend only on its content.
     "svg.fonttype": "path",
     "svg.hashsalt": "embfact",
 }
@@ -42,7 +42,7 @@ STYLE: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Look:
-    """How a line is told from others, in colour and in grey."""
+    """What distinguishes a line from others, in colour and in greyscale."""
 
     color: str
     marker: str
@@ -53,20 +53,20 @@ DENSE = Look("0.25", "*", "-")
 
 
 def look(place: int | None) -> Look:
-    """The look of a line by its number; None is dense."""
+    """The look of a line by its index; None is dense."""
     if place is None:
         return DENSE
     return Look(*(kind[place % len(kind)] for kind in (COLORS, MARKERS, DASHES)))
 
 
 def panels(count: int, width: float, height: float, *, alike: bool = False) -> tuple[Figure, list[Axes]]:
-    """A figure of equal panels, at most three beside each other.
+    """A figure of equal panels, at most three per row.
 
     Args:
-        count: How many panels.
-        width: Of one panel with the names beside it, in inches.
-        height: Of one panel, in inches.
-        alike: Give all of them the same axes.
+        count: Number of panels.
+        width: Width of a panel including its labels, in inches.
+        height: Height of a panel, in inches.
+        alike: Share the axes.
     """
     across = count if count < 4 else 2 if count == 4 else 3
     down = -(-count // across)
@@ -79,30 +79,24 @@ def panels(count: int, width: float, height: float, *, alike: bool = False) -> t
     return figure, list(grid[:count])
 
 
-# Names may hold dollars: in words that are not ours none of them begins a formula (`parse_math=False`).
+# Names may contain dollar signs, which must not start a formula: `parse_math=False`.
 
 
 def heading(figure: Figure, text: str) -> None:
-    """Write words above all panels."""
-    wrapped = textwrap.fill(text, int(14 * figure.get_figwidth()))  # letters of this size in an inch
+    """Write a heading above all panels."""
+    wrapped = textwrap.fill(text, int(14 * figure.get_figwidth()))  # characters of this size per inch
     figure.suptitle(wrapped, x=0.01, ha="left", fontsize=STYLE["axes.titlesize"], parse_math=False)
 
 
 def remark(figure: Figure, texts: Iterable[str]) -> None:
-    """Write small words below everything else."""
+    """Write small text below everything else."""
     wrapped = "\n".join(textwrap.fill(text, int(16 * figure.get_figwidth())) for text in texts if text)
     if wrapped:
         figure.supxlabel(wrapped, x=0.01, ha="left", fontsize=SMALL, color="0.3", parse_math=False)
 
 
 def size_axis(axes: Axes, unit: str, base: int = 10) -> None:
-    """Make the horizontal axis logarithmic, with few round figures below it.
-
-    Args:
-        axes: With everything drawn.
-        unit: Behind the figures: ``B``.
-        base: 2 for halvings.
-    """
+    """Make the horizontal axis of a finished panel logarithmic, with a few round numbers and their unit."""
     low, high = axes.get_xlim()
     axes.set_xscale("log", base=base)
     axes.set_xlim(low, high)
@@ -112,16 +106,12 @@ def size_axis(axes: Axes, unit: str, base: int = 10) -> None:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure whole or not at all; the ending (.svg, .png, .pdf) chooses the format.
+    """Write a figure atomically; the suffix (.svg, .png, .pdf) selects the format.
 
-    The same figure gives the same bytes: no date is written into it.
-
-    Args:
-        figure: What one of the drawing functions made.
-        path: The file; its folder must exist.
+    The same figure gives the same bytes, since no date is written.
 
     Raises:
-        OSError: If the folder cannot be written to; the old file is then untouched.
+        OSError: If the folder does not exist or is not writable; the old file is then untouched.
     """
     dates: dict[str, dict[str, Any]] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -134,14 +124,14 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def _round_figures(low: float, high: float, base: int) -> list[float]:
-    """Round figures between two limits, as many as can be read apart on a logarithmic axis of a small panel."""
+    """Round numbers between two limits, as many as are legible on the logarithmic axis of a small panel."""
     if base == 2:
         return [2.0**power for power in range(40) if low <= 2**power <= high]
     linear = [MaxNLocator(count).tick_values(low, high) for count in (5, 3)]
     steps = [[step * 10**power for power in range(13) for step in kind] for kind in _STEPS]
     for figures in (linear[0], *steps, linear[1]):
         inside = [float(figure) for figure in figures if low <= figure <= high]
-        # An eighth of the axis is as wide as a figure with its unit.
+        # A number with its unit takes an eighth of the axis.
         if len(inside) > 1 and all(b / a > (high / low) ** 0.125 for a, b in pairwise(inside)):
             break
     return inside

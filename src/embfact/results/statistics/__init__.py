@@ -1,1 +1,1 @@
-"""What may be concluded from the runs of a sweep: tests, intervals and summaries over seeds and examples."""
+"""Statistics of results: intervals, paired tests, non-inferiority and summaries."""

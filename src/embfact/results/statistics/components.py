@@ -1,8 +1,8 @@
-"""Where the uncertainty of a mean over seeds and examples comes from, and what follows for tests and intervals.
+"""Variance components of a mean over seeds and examples, with the tests and intervals that follow from them.
 
-Runs of S seeds, all scored on the same n examples, are a crossed design: a seed moves all its examples, an example
-moves all seeds, and the rest is their own. With the components s (seeds), e (examples) and r (the rest), the mean over
-both has the variance s/S + e/n + r/(S n) (Owen, 2007, The pigeonhole bootstrap).
+Runs of S seeds scored on the same n examples are a crossed design: a seed affects all its examples, an example affects
+all seeds, and a residual is specific to both. With the components s (seeds), e (examples) and r (residual), the mean
+has the variance s/S + e/n + r/(S n) (Owen, 2007, The pigeonhole bootstrap).
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import ndtri, stdtrit
 
-_SMALLEST = 1e-100  # of p-values; Student quantiles further out overflow
+_SMALLEST = 1e-100  # p-value; Student quantiles further out overflow
 _MOST_SEEDS = 1000
 
 
 @dataclass(frozen=True)
 class Components:
-    """Parts of the variance of a mean over seeds, each as a variance of that mean.
+    """Components of the variance of a mean over seeds, each as a variance of that mean.
 
     Attributes:
         seeds: Number of seeds S.
-        seed: s/S + r/(S n): the sample variance over seeds, divided by S; 0 for one seed, where it is not known.
-        example: e/n + r/(S n): the variance over resampled examples, seeds held fixed.
-        residual: r/(S n), which the two have in common; 0 for one seed.
+        seed: s/S + r/(S n): the sample variance over seeds divided by S; 0 for one seed, where it is unknown.
+        example: e/n + r/(S n): the variance over resampled examples with fixed seeds.
+        residual: r/(S n), which both include; 0 for one seed.
     """
 
     seeds: int
@@ -37,18 +37,15 @@ class Components:
 
     @property
     def shared(self) -> float:
-        """e/n: what more seeds do not lessen."""
+        """e/n: what more seeds do not reduce."""
         return max(self.example - self.residual, 0.0)
 
     def half_width(self, tail: float) -> float:
-        """How far the truth may be from the mean, but for a probability `tail` on each side.
+        """Half the width of the confidence interval with probability `tail` on each side (0.025 for 95 %; at most 0.5).
 
-        The quantile is that of Cochran and Cox (1950): Student's for S - 1 degrees of freedom and the normal one,
-        weighted by the variances that they belong to. It errs on the safe side for few seeds, where the approximation
-        of Satterthwaite does not. The width is never less than that over examples alone.
-
-        Args:
-            tail: Probability on each side, e.g. 0.025 for an interval of 95 %; at most 0.5.
+        The quantile is that of Cochran and Cox (1950): the Student quantile with S - 1 degrees of freedom and the
+        normal quantile, weighted by their variances. It is conservative for few seeds, where Satterthwaite's
+        approximation is not. The interval is never narrower than over examples only.
         """
         normal = -float(ndtri(tail))
         alone = normal * math.sqrt(self.example)
@@ -59,11 +56,7 @@ class Components:
         return max(alone, (student * self.seed + normal * self.shared) / math.sqrt(total))
 
     def p_value(self, difference: float) -> float:
-        """Two-sided p-value of a mean for the truth 0: it is below 5 % where the interval of 95 % leaves 0 out.
-
-        Args:
-            difference: The mean.
-        """
+        """Two-sided p-value of a mean difference: below 5 % exactly if the 95 % interval excludes 0."""
         distance = abs(difference)
         if not distance:
             return 1.0
@@ -73,22 +66,22 @@ class Components:
         return min(1.0, 2 * math.exp(where))
 
     def of_seeds(self, seeds: int) -> Components:
-        """What the components would be with another number of seeds."""
+        """The components for another number of seeds."""
         share = self.seeds / seeds
         residual = self.residual * share
         return Components(seeds, self.seed * share, self.shared + residual, residual)
 
     def seeds_for(self, effect: float, tail: float, power: float) -> int | None:
-        """The fewest seeds, two at least, that find an effect of this size with this probability.
+        """The smallest number of seeds, at least two, that detects an effect with a given power.
 
         Args:
-            effect: How far the truth is from what is to be refuted.
-            tail: Probability of an error on each side.
-            power: Probability of finding it, at least 0.5.
+            effect: Distance of the truth from the value to refute.
+            tail: Error probability on each side.
+            power: Probability of detection, at least 0.5.
 
         Returns:
-            The number; None if no thousand seeds would do, since the examples are too few, or if the components are of
-            one seed.
+            The number; None if a thousand seeds would not suffice because there are too few examples, or if the
+            components come from one seed.
         """
         if self.seeds < 2:
             return None
@@ -104,15 +97,14 @@ class Components:
 
 
 def components(values: np.ndarray, replicates: np.ndarray) -> Components:
-    """The components of the mean of some values over seeds.
+    """The variance components of a mean over seeds.
 
-    The bootstrap over seeds needs no draws: the variance of a resampled mean is known, and is (S - 1)/S of what it
-    should be, which matters for few seeds. So it is replaced by the sample variance; examples are resampled for all
-    seeds alike.
+    The bootstrap over seeds needs no draws: the variance of a resampled mean is known to be (S - 1)/S of the right one,
+    which matters for few seeds. It is therefore replaced by the sample variance.
 
     Args:
-        values: One figure a seed; shape ``(S,)``.
-        replicates: The same figures on resampled examples, the same examples for all seeds; shape ``(S, b)``.
+        values: One figure per seed, shape ``(S,)``.
+        replicates: The figures on resampled examples, with the same resamples for all seeds, shape ``(S, b)``.
     """
     count = len(values)
     means = replicates.mean(axis=0)

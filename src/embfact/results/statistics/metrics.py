@@ -1,4 +1,4 @@
-"""The metrics of `embfact.tasks.metrics`, weighted and for many resamples at once.
+"""The metrics of `embfact.tasks.metrics`, weighted and vectorized over resamples.
 
 A resample of n examples with replacement is a row of n counts (weights): an example drawn twice counts twice.
 """
@@ -12,7 +12,7 @@ import numpy as np
 from embfact.errors import UserError, nearest
 
 Metric = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-# What is left of a variance of nothing after rounding, as a share of the mean square.
+# Rounding leaves at most this share of the mean square where the variance is 0.
 _NO_VARIANCE = 1e-12
 
 
@@ -23,9 +23,9 @@ def metric_of(name: str) -> Metric:
         name: accuracy, f1 (of class 1), matthews, pearson or spearman.
 
     Returns:
-        A function of labels ``(n,)``, predictions ``(n,)`` or ``(runs, n)`` and weights ``(b, n)``, which gives
-        ``(b,)`` or ``(runs, b)``. With integer weights it equals the metric of the examples repeated that often; the
-        degenerate cases are those of `embfact.tasks.metrics.score`, with NaN where a correlation is undefined.
+        A function of labels ``(n,)``, predictions ``(n,)`` or ``(runs, n)`` and weights ``(b, n)`` that returns
+        ``(b,)`` or ``(runs, b)``. With integer weights it equals the metric on the repeated examples. Degenerate cases
+        are treated as in `embfact.tasks.metrics.score`, with NaN where a correlation is undefined.
 
     Raises:
         UserError: For an unknown name.
@@ -42,19 +42,9 @@ def metric_of(name: str) -> Metric:
 
 
 def plain_metric(name: str, labels: np.ndarray, predictions: np.ndarray) -> float | None:
-    """The metric of examples that count once each; None where it is undefined.
-
-    Args:
-        name: The metric.
-        labels: Shape ``(n,)``.
-        predictions: Shape ``(n,)``.
-    """
+    """The unweighted metric of labels and predictions, both ``(n,)``; None if it is undefined."""
     value = float(metric_of(name)(labels, predictions, np.ones((1, len(labels))))[0])
     return None if np.isnan(value) else value
-
-
-def _accuracy(labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    return _sums(predictions == labels, weights) / weights.sum(axis=1)
 
 
 def _f1(labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -64,7 +54,7 @@ def _f1(labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray) -> np.
 
 
 def _matthews(labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The R_K statistic of Gorodkin (2004): Matthews' correlation for any number of classes."""
+    """The R_K statistic of Gorodkin (2004): the Matthews correlation for any number of classes."""
     total = weights.sum(axis=1)
     covariance = total * _sums(predictions == labels, weights)
     predicted_variance, true_variance = total**2, total**2
@@ -77,7 +67,7 @@ def _matthews(labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray) 
 
 
 def _pearson(labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    # Centred before they are multiplied: less is lost where values are large and differ little.
+    # Centred before multiplying, which loses less precision for large values that differ little.
     x = predictions - predictions.mean(axis=1, keepdims=True, dtype=np.float64)
     y = (labels - labels.mean(dtype=np.float64))[None]
     total = weights.sum(axis=1)
@@ -87,8 +77,8 @@ def _pearson(labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray) -
 
 
 def _spearman(labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Pearson's correlation of the ranks within each resample; equal values share the mean of their ranks."""
-    counts = np.ascontiguousarray(weights.T)  # examples are put into order, and rows move faster than columns
+    """Pearson correlation of the ranks within each resample; ties share their mean rank."""
+    counts = np.ascontiguousarray(weights.T)  # examples get sorted, and rows move faster than columns
     total = weights.sum(axis=1)
     order, starts = _order(labels)
     sizes, ranks = _groups(counts[order], starts)
@@ -101,19 +91,19 @@ def _spearman(labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray) 
         order, starts = _order(one)
         sizes, ranks = _groups(counts[order], starts)
         both = (_added(counted_y[order], starts) * ranks).sum(axis=0) / total
-        # The ranks of a resample have the mean that was taken off.
+        # The ranks are centred already.
         values.append(_correlation(both, 0.0, 0.0, (sizes * ranks**2).sum(axis=0) / total, square_y))
     return np.stack(values)
 
 
 def _order(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The order of the values, and where a group of equal ones starts in it."""
+    """The order of the values, and the starts of groups of equal values in it."""
     order = np.argsort(values, kind="stable")
     return order, np.flatnonzero(np.r_[True, np.diff(values[order]) != 0])
 
 
 def _groups(counts: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sizes of the groups in each resample, and their ranks less the mean rank; both of shape ``(groups, b)``."""
+    """Sizes of the groups in each resample and their centred ranks, both of shape ``(groups, b)``."""
     sizes = _added(counts, starts)
     ends = np.cumsum(sizes, axis=0)
     return sizes, ends - sizes / 2 - ends[-1] / 2
@@ -138,12 +128,12 @@ def _sums(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    """A quotient that is 0 where nothing is below."""
+    """A quotient that is 0 where the denominator is 0."""
     return np.divide(above, below, out=np.zeros(np.broadcast_shapes(above.shape, below.shape)), where=below > 0)
 
 
 _METRICS: dict[str, Metric] = {
-    "accuracy": _accuracy,
+    "accuracy": lambda labels, predictions, weights: _sums(predictions == labels, weights) / weights.sum(axis=1),
     "f1": _f1,
     "matthews": _matthews,
     "pearson": _pearson,

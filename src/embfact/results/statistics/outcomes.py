@@ -1,4 +1,4 @@
-"""What the runs of one row of a table said of every example: read from their ``predictions.parquet``."""
+"""The predictions of all runs of a table row, read from their ``predictions.parquet``."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from embfact.results.result_table import Column, Row
 from embfact.results.statistics.metrics import plain_metric
 from embfact.runs.record import PREDICTIONS, RunRecord
 
-# Records hold what single precision computed.
+# Records hold figures computed in single precision.
 _ROUNDING = 1e-4
 
 
 class StatisticsError(UserError):
-    """A figure cannot be had from these runs; the message says which run stands in the way, and the remedy."""
+    """A figure cannot be computed from these runs; the message names the run and the remedy."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +27,7 @@ class Outcomes:
 
     Attributes:
         seeds: Seeds of the runs, ascending.
-        ids: Numbers of the examples, ascending, the same for all seeds; shape ``(n,)``.
+        ids: Ids of the examples, ascending, the same for all seeds; shape ``(n,)``.
         labels: Classes or targets; shape ``(n,)``.
         predictions: Predicted classes or targets; shape ``(seeds, n)``.
     """
@@ -52,15 +52,12 @@ def outcomes(row: Row, column: Column, places: Mapping[str, Path]) -> Outcomes:
 
     Args:
         row: The row.
-        column: Data, split and metric; the metric computed anew must be the one that the records hold.
-        places: Hash -> run directory, as `embfact.results.collect.find_records` gives it.
-
-    Returns:
-        The outcomes, examples in the order of their ids.
+        column: Data, split and metric.
+        places: Hash -> run directory, as in `embfact.results.collect.Collected`.
 
     Raises:
         StatisticsError: If a run's predictions are missing, damaged, of other examples than those of the other seeds,
-            or not those that its record was made of.
+            or do not give the metric in its record.
     """
     runs = {run.seed: run for run in row.finished(column.data) if column.metric in run.metrics.get(column.split, {})}
     if not runs:
@@ -77,7 +74,7 @@ def outcomes(row: Row, column: Column, places: Mapping[str, Path]) -> Outcomes:
 
 
 def _read(run: RunRecord, column: Column, places: Mapping[str, Path]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Ids, labels and predictions of one run on a split, by ascending id."""
+    """Ids, labels and predictions of one run on a split, in ascending order of ids."""
     import pyarrow as pa
 
     if run.hash not in places:
@@ -105,7 +102,7 @@ def _columns(path: Path, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray
     """Ids, labels ``(n,)`` and logits ``(n, outputs)`` of a split.
 
     Raises:
-        ValueError: If the file holds no such rows, or not what such a file holds.
+        ValueError: If the file has no rows of the split, or its content is invalid.
     """
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
@@ -121,5 +118,5 @@ def _columns(path: Path, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray
     flat = table["logits"].combine_chunks().flatten().to_numpy()
     sizes = pc.list_value_length(table["logits"]).to_numpy()
     if len(set(sizes.tolist())) != 1 or not sizes[0] or not np.isfinite(flat).all() or len(np.unique(ids)) != len(ids):
-        raise ValueError("logits or ids of its rows are not whole")
+        raise ValueError("invalid logits or ids")
     return ids, labels, flat.reshape(len(ids), -1)

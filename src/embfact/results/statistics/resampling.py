@@ -1,4 +1,4 @@
-"""Metrics on examples drawn with replacement, the same draws for every run that is compared."""
+"""Metrics on resampled examples, with the same draws for all runs that are compared."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _AT_ONCE = 2**22
 
 @dataclass(frozen=True, eq=False)
 class Replicates:
-    """A metric of every run of some outcomes, as measured and on resampled examples.
+    """A metric of each run, as measured and on resampled examples.
 
     Attributes:
         outcomes: The runs.
         metric: Name of the metric.
         values: Shape ``(seeds,)``; NaN where it is undefined.
-        drawn: Shape ``(seeds, resamples)``. Replicates that were made together, or of as many examples, hold the same
+        drawn: Shape ``(seeds, resamples)``. Replicates created together, or of equally many examples, share their
             draws column by column.
     """
 
@@ -33,7 +33,7 @@ class Replicates:
     drawn: np.ndarray
 
     def minus(self, other: Replicates) -> Replicates:
-        """The differences of the seeds that both have."""
+        """The differences over the common seeds."""
         seeds = tuple(sorted(set(self.outcomes.seeds) & set(other.outcomes.seeds)))
         mine, theirs = ([row.outcomes.seeds.index(seed) for seed in seeds] for row in (self, other))
         values, drawn = self.values[mine] - other.values[theirs], self.drawn[mine] - other.drawn[theirs]
@@ -45,7 +45,7 @@ class Replicates:
         return float(self.values.mean())
 
     def components(self) -> Components:
-        """Where the uncertainty of the mean comes from, by the resamples in which the metric is defined for all runs.
+        """Variance components of the mean, from the resamples in which the metric is defined for all runs.
 
         Raises:
             StatisticsError: If it is undefined for a run, or in most resamples.
@@ -54,7 +54,7 @@ class Replicates:
         if undefined := [str(seed) for seed, value in pairs if np.isnan(value)]:
             raise StatisticsError(
                 f"{self.metric} is undefined for seed {', '.join(undefined)} (constant predictions or labels); "
-                "look at its learning curve"
+                "check its learning curve"
             )
         kept = ~np.isnan(self.drawn).any(axis=0)
         if kept.sum() * 2 < len(kept):
@@ -63,14 +63,7 @@ class Replicates:
 
 
 def replicates(rows: Sequence[Outcomes], metric: str, *, resamples: int = 2000, seed: int = 0) -> list[Replicates]:
-    """A metric of the runs of several rows, on their examples and on resamples of them.
-
-    Args:
-        rows: Outcomes of the same examples and labels.
-        metric: Name of the metric.
-        resamples: Resamples of the examples.
-        seed: Of the random numbers.
-    """
+    """A metric of the runs of several rows, on their examples and on resamples; all rows share examples and labels."""
     compute, labels = metric_of(metric), rows[0].labels
     stacked = np.concatenate([row.predictions for row in rows])
     values = compute(labels, stacked, np.ones((1, len(labels))))[:, 0]
@@ -81,15 +74,10 @@ def replicates(rows: Sequence[Outcomes], metric: str, *, resamples: int = 2000, 
 
 
 def draws(examples: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """How often each example is drawn in each resample.
-
-    Args:
-        examples: Number of examples n.
-        resamples: Number of resamples.
-        seed: Of the random numbers; equal seeds give equal draws.
+    """How often each example is drawn in each resample; equal seeds give equal draws.
 
     Yields:
-        Counts of some resamples after the others, shape ``(b, n)``; every row sums to n.
+        Counts of successive blocks of resamples, shape ``(b, n)``; every row sums to n.
     """
     generator = np.random.default_rng(seed)
     most = max(1, _AT_ONCE // examples)

@@ -1,4 +1,4 @@
-"""Many figures in one: over sizes, and over tasks."""
+"""Summaries of many figures: over sizes and over tasks."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from statistics import fmean
 
 import numpy as np
 
-from embfact.results.statistics.compare import Comparison
-from embfact.results.statistics.noninferiority import noninferior
+from embfact.results.statistics.compare import Comparison, noninferior
 
 GLUE = ("cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte", "wnli")
 MOST_COMPRESSION = 64.0
 
 
 def curve_area(points: Sequence[tuple[float, float]], upto: float = MOST_COMPRESSION) -> float | None:
-    """Mean height of the retained metric over the logarithm of compression: 1 for a method that loses nothing.
+    """Mean retained metric over the logarithm of compression: 1 for a method that loses nothing.
 
-    The trapezoids between the points over log2 compression, from 1x to `upto`, divided by its width (6 for 64x). The
-    dense model is the point (1, 1), unless one at 1x is given. Nothing is extrapolated: points that compress more than
-    `upto` only help to find the height there, and where none reaches it there is no area.
+    The area by the trapezoidal rule over log2 compression from 1x to `upto`, divided by the width (6 for 64x). The
+    dense model is the point (1, 1), unless a point at 1x is given. Nothing is extrapolated: points beyond `upto` only
+    serve to interpolate the height there.
 
     Args:
-        points: Compression ratio and metric as a fraction of the dense one; of equal ratios the mean counts.
-        upto: Compression at which the area ends, above 1. Areas compare only for the same end; see `common_reach`.
+        points: Compression ratio and metric as a fraction of dense; equal ratios are averaged.
+        upto: Compression at which the area ends, above 1. Areas are comparable only for the same end; see
+            `common_reach`.
 
     Returns:
         The area; None if the points do not reach `upto`.
@@ -45,11 +45,7 @@ def curve_area(points: Sequence[tuple[float, float]], upto: float = MOST_COMPRES
 
 
 def common_reach(curves: Iterable[Sequence[tuple[float, float]]]) -> float:
-    """The compression that all curves reach, 64 at most: where areas that are to be compared should end.
-
-    Args:
-        curves: Points of each method, as `curve_area` takes them; those without points do not count.
-    """
+    """The compression that all curves reach, at most 64: the common end of areas. Empty curves are ignored."""
     return min([MOST_COMPRESSION, *(max(ratio for ratio, _ in points) for points in curves if points)])
 
 
@@ -59,7 +55,7 @@ class Smallest:
 
     Attributes:
         by_bound: Smallest size whose loss is below the tolerance with confidence; None if there is none.
-        by_mean: Smallest size whose mean loss is within the tolerance: it may be so by chance. None if there is none.
+        by_mean: Smallest size whose mean loss is within the tolerance, possibly by chance; None if there is none.
     """
 
     by_bound: float | None
@@ -67,12 +63,12 @@ class Smallest:
 
 
 def smallest_within(sizes: Sequence[tuple[float, Comparison]], tolerance: float) -> Smallest:
-    """The smallest size within a tolerance, by the bound of the loss and by the mean alone.
+    """The smallest size within a tolerance, by the bound of the loss and by the mean only.
 
     Args:
-        sizes: A size (parameters, bytes or a rank) and the comparison with the reference, of each row of a method.
-        tolerance: The loss that is tolerated, as a fraction. A row with one seed has no bound over seeds: it counts
-            by its mean alone.
+        sizes: Size (parameters, bytes or rank) and comparison with the reference, per row of a method.
+        tolerance: The tolerated loss, as a fraction. A row with one seed has no bound over seeds and counts only by
+            its mean.
     """
     by_mean = [size for size, found in sizes if -found.difference <= tolerance]
     by_bound = [size for size, found in sizes if len(found.seeds) > 1 and noninferior(found, tolerance).holds]
@@ -80,35 +76,30 @@ def smallest_within(sizes: Sequence[tuple[float, Comparison]], tolerance: float)
 
 
 @dataclass(frozen=True)
-class GlueMean:
-    """The mean over GLUE's tasks that are there.
+class TaskMean:
+    """A mean over tasks: a fraction, or None without complete tasks; and the tasks, of how many.
 
-    Attributes:
-        mean: As a fraction; None without any task.
-        tasks: The tasks that it is over, in GLUE's order.
-        label: E.g. ``3 of 9``: means over other tasks do not compare.
+    Means over different tasks are not comparable, so a mean is always shown with its `label`, e.g. ``3 of 9``.
     """
 
     mean: float | None
     tasks: tuple[str, ...]
+    total: int
 
     @property
     def label(self) -> str:
-        """How many tasks it is over."""
-        return f"{len(self.tasks)} of {len(GLUE)}"
+        """How many of the tasks it covers."""
+        return f"{len(self.tasks)} of {self.total}"
 
 
-def glue_mean(figures: Mapping[str, Sequence[float | None]]) -> GlueMean:
-    """The mean over tasks of the mean over each task's metrics and splits, as GLUE has it (Wang et al., 2019).
+def task_mean(figures: Mapping[str, Sequence[float | None]], tasks: Sequence[str] = GLUE) -> TaskMean:
+    """The mean over tasks of the mean over each task's metrics and splits, as in GLUE (Wang et al., 2019).
 
     Args:
-        figures: Task -> its figures as fractions, e.g. ``{"mrpc": [accuracy, f1]}``. Data sets that are no task of
-            GLUE, and tasks with an undefined figure or none, do not count.
+        figures: Task -> its figures as fractions, e.g. ``{"mrpc": [accuracy, f1]}``. Tasks with an undefined figure or
+            without figures do not count.
+        tasks: The tasks to average; other data sets do not count.
     """
-    whole = {
-        task: [value for value in figures.get(task, ()) if value is not None]
-        for task in GLUE
-        if figures.get(task) and None not in figures[task]
-    }
-    means = [fmean(values) for values in whole.values()]
-    return GlueMean(fmean(means) if means else None, tuple(whole))
+    complete = {task: figures[task] for task in tasks if figures.get(task) and None not in figures[task]}
+    means = [fmean(value for value in values if value is not None) for values in complete.values()]
+    return TaskMean(fmean(means) if means else None, tuple(complete), len(tasks))

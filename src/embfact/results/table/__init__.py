@@ -1,1 +1,1 @@
-"""Tables of runs: what stands in a cell, what stands below, and the formats."""
+"""Tables of runs: content of the cells, notes, and output formats."""

@@ -1,4 +1,4 @@
-"""The figures of a table as a person reads them: rounded, in percent, with units.
+"""The figures of a table formatted for reading: rounded, in percent, with units.
 
 Light to import: the standard library only.
 """
@@ -15,11 +15,11 @@ from embfact.results.result_table import Column, Row
 from embfact.results.table.grid import Cell
 from embfact.runs.record import RunRecord
 
-UNDEFINED = "\u2013"  # an en dash, as tables in print have it
+UNDEFINED = "\u2013"  # an en dash, as in print
 
 
 def rank_range(ranks: Sequence[int]) -> str:
-    """A rank, or the smallest and the largest of several: ``64``, ``57 to 61``; empty for none."""
+    """A rank, or the range of several: ``64``, ``57 to 61``; empty without ranks."""
     return " to ".join(map(str, dict.fromkeys([*ranks[:1], *ranks[-1:]])))
 
 
@@ -29,9 +29,9 @@ def figure_cell(row: Row, column: Column, usual: int, stat: str, interval: tuple
     Args:
         row: The row.
         column: The metric.
-        usual: Seeds that other rows have of this column; a cell with another number says its own.
+        usual: Number of seeds in other rows of this column; a different number is shown in the cell.
         stat: ``mean±std``, ``ci`` or ``mean``.
-        interval: Of the mean, for ``ci``; None where there is none.
+        interval: Interval of the mean for ``ci``, if there is one.
     """
     spread = row.spread(column)
     failed = len(row.failed(column.data))
@@ -51,7 +51,7 @@ def figure_cell(row: Row, column: Column, usual: int, stat: str, interval: tuple
 
 
 def size_cell(runs: Sequence[RunRecord], path: str) -> Cell:
-    """A size with its share of dense; a range where data sets differ in it by more than is shown."""
+    """A size with its share of dense; a range if data sets differ visibly."""
     pairs = sorted({(attrgetter(path)(run.size), attrgetter(path)(run.size.dense)) for run in runs if run.size})
     unit = "B" if path.endswith("bytes") else ""
     shown = dict.fromkeys(with_share(size, dense, unit) for size, dense in pairs)
@@ -64,12 +64,12 @@ def size_cell(runs: Sequence[RunRecord], path: str) -> Cell:
 
 
 def mean_seconds(runs: Sequence[RunRecord]) -> float | None:
-    """Mean wall time of whole runs in seconds; None without any."""
+    """Mean wall time of whole runs in seconds; None without runs."""
     return fmean(run.seconds.total for run in runs) if runs else None
 
 
 def seconds_cell(runs: Sequence[RunRecord]) -> Cell:
-    """Mean wall time of whole runs in seconds."""
+    """Mean wall time of whole runs."""
     seconds = mean_seconds(runs)
     if seconds is None:
         return Cell()

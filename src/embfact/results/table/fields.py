@@ -1,4 +1,4 @@
-"""The fields by which a table is laid out: of a row, of a figure, and the sizes that stand beside the figures.
+"""The fields that lay out a table: fields of rows, fields of figures, and sizes.
 
 Light to import: the standard library only.
 """
@@ -16,12 +16,12 @@ from embfact.results.table.grid import Kind
 
 @dataclass(frozen=True)
 class RowField:
-    """What tells the rows of a table apart.
+    """A field that distinguishes the rows of a table.
 
     Attributes:
-        text: What stands in the table.
-        order: Decides the order of its values.
-        kind: ``words`` are aligned to the left, a ``count`` to the right.
+        text: The text in the table.
+        order: Sort key of the values.
+        kind: ``words`` are left-aligned, a ``count`` right-aligned.
     """
 
     text: Callable[[Row], str]
@@ -42,14 +42,14 @@ ROW_FIELDS: dict[str, RowField] = {
     "rank": RowField(_rank, lambda row: row.ranks, "count"),
     "setting": RowField(lambda row: row.setting or UNDEFINED, lambda row: row.setting),
 }
-# A method without a size has no value of these: it is compared with every size of the others.
+# A method without a size has no value for these: it is compared with every size of the others.
 OF_SIZE = ("asked", "rank")
 FIGURE_FIELDS: dict[str, Callable[[Column], str]] = {
     "dataset": lambda column: column.data.label,
     "split": lambda column: column.split,
     "metric": lambda column: column.metric,
 }
-# Field -> the words above its column, and where the figure is in `RunRecord.size`; nothing for the seconds.
+# Field -> column heading and attribute path in `RunRecord.size`; none for the seconds.
 SIZE_FIELDS: dict[str, tuple[tuple[str, ...], str]] = {
     "params": (("emb.", "params"), "embedding.parameters"),
     "bytes": (("emb.", "bytes"), "embedding.bytes"),
@@ -57,5 +57,5 @@ SIZE_FIELDS: dict[str, tuple[tuple[str, ...], str]] = {
     "model_bytes": (("model", "bytes"), "model.bytes"),
     "seconds": (("seconds",), ""),
 }
-MEAN = "glue"  # a column too: the mean over GLUE's tasks
+MEAN = "glue"  # also a column: the mean over GLUE tasks
 SYNONYMS = {"data": "dataset"}

@@ -1,13 +1,13 @@
-"""A plan filled with figures, marks and notes.
+"""Fill a plan with figures, marks and notes.
 
 Light to import: the standard library only, unless there are statistics.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from embfact.results.result_table import Column, DataVersion, ResultTable, Row
@@ -15,37 +15,38 @@ from embfact.results.table.cells import UNDEFINED, figure_cell, seconds_cell, si
 from embfact.results.table.fields import MEAN, SIZE_FIELDS
 from embfact.results.table.grid import Cell, Grid, Heading, Note, Place, Plan, SizeColumn
 from embfact.results.table.layouts import LAYOUTS
-from embfact.results.table.marks import ALPHA, BETTER, WORSE, Letters, best, shown_only, sign
-from embfact.results.table.notes import sources
+from embfact.results.table.notes import Letters, sources
 from embfact.results.table.request import TableRequest
 
 if TYPE_CHECKING:
     from embfact.results.statistics.table_statistics import TableStatistics
 
 
+WORSE, BETTER = "†", "*"
+ALPHA = 0.05
 _STAT = {
     "mean±std": "mean ± sample standard deviation over seeds",
-    "ci": "mean over seeds and its 95 % confidence interval over seeds and examples",
+    "ci": "mean over seeds with its 95 % confidence interval over seeds and examples",
     "mean": "mean over seeds",
 }
 
-Met = Mapping[tuple[int, int], tuple[int, Column]]
+Placed = Mapping[tuple[int, int], tuple[int, Column]]
 
 
 @dataclass(frozen=True)
 class _Sheet:
-    """What the cells are filled from.
+    """The sources of the cells.
 
     Attributes:
-        met: Which row and figure meet in a cell of the plan.
-        usual: The most seeds that a row has of a figure.
+        placed: Row and figure of each cell of the plan.
+        usual: The largest number of seeds of a figure in any row.
         tried: The seeds that were tried on a data set for a model.
     """
 
     table: ResultTable
     plan: Plan
     request: TableRequest
-    met: Met
+    placed: Placed
     letters: Letters
     usual: Mapping[Column, int]
     tried: Mapping[tuple[DataVersion, str], set[int]]
@@ -53,41 +54,34 @@ class _Sheet:
 
 
 def fill(table: ResultTable, plan: Plan, request: TableRequest, statistics: TableStatistics | None = None) -> Grid:
-    """The table as it is printed.
-
-    Args:
-        table: Where the figures are.
-        plan: Where they stand.
-        request: What stands in a cell, and the marks.
-        statistics: Of the whole table; needed for intervals and tests.
-    """
-    met = _met(plan)
-    cells = set(met.values())
+    """The table as printed; intervals and tests need the statistics of the whole table."""
+    placed = _placed(plan)
+    cells = set(placed.values())
     usual = {
         column: max(len(row.spread(column).values) for row in table.rows) for column in {column for _, column in cells}
     }
     models = {row.model for row in table.rows}
     tried = {(data, model): table.seeds(data, model) for data in table.data for model in models}
-    statistics = shown_only(statistics, cells) if statistics else None
-    sheet = _Sheet(table, plan, request, met, Letters.of(table, cells), usual, tried, statistics)
+    statistics = statistics.only(cells) if statistics else None
+    sheet = _Sheet(table, plan, request, placed, Letters.of(table, cells), usual, tried, statistics)
     lines = [_line(sheet, number) for number in range(len(plan.lines))]
     if request.marks_best:
-        for line, place in best(met, lines, table, plan.across, len(plan.fields)):
+        for line, place in _best(placed, lines, table, plan.across, len(plan.fields)):
             lines[line][place] = replace(lines[line][place], bold=True)
-    words = legend(table, plan, request, statistics)
+    legend = " ".join(_legend(table, plan, request, statistics))
     return Grid(
         headings=(*plan.fields, *(_heading(sheet, column) for column in plan.columns)),
         lines=tuple(map(tuple, lines)),
-        notes=tuple(notes(table, plan, request, sheet.letters, words, statistics)),
+        notes=tuple(_notes(sheet, legend)),
         starts=_starts(table, plan),
-        caption=request.caption or words,
+        caption=request.caption or legend,
         label=request.label,
     )
 
 
-def _met(plan: Plan) -> dict[tuple[int, int], tuple[int, Column]]:
-    """The one row and the one figure that meet in each cell with a figure."""
-    met = {}
+def _placed(plan: Plan) -> dict[tuple[int, int], tuple[int, Column]]:
+    """The row and the figure of each cell with a figure."""
+    placed = {}
     for number, line in enumerate(plan.lines):
         for place, column in enumerate(plan.columns):
             if (
@@ -95,9 +89,9 @@ def _met(plan: Plan) -> dict[tuple[int, int], tuple[int, Column]]:
                 and (rows := line.rows & column.rows)
                 and (found := line.columns & column.columns)
             ):
-                (row,), (figure,) = rows, found  # never two: see `embfact.results.table.plan.mixed`
-                met[number, place] = row, figure
-    return met
+                (row,), (figure,) = rows, found  # never two: see `plan.mixed`
+                placed[number, place] = row, figure
+    return placed
 
 
 def _line(sheet: _Sheet, number: int) -> list[Cell]:
@@ -113,9 +107,9 @@ def _line(sheet: _Sheet, number: int) -> list[Cell]:
 
 
 def _figure(sheet: _Sheet, number: int, place: int) -> Cell:
-    if (number, place) not in sheet.met:
+    if (number, place) not in sheet.placed:
         return Cell()
-    index, column = cell = sheet.met[number, place]
+    index, column = cell = sheet.placed[number, place]
     row, found, interval = sheet.table.rows[index], sheet.statistics, None
     seeds = sheet.tried[column.data, row.model] - {run.seed for run in row.finished(column.data)}
     tested: dict[str, Any] = {"missing_seeds": sorted(seeds)}
@@ -125,7 +119,7 @@ def _figure(sheet: _Sheet, number: int, place: int) -> Cell:
             comparison = found.comparisons[cell]
             tested |= {"difference": comparison.difference, "p": comparison.p_value, "p_holm": found.adjusted[cell]}
     filled = figure_cell(row, column, sheet.usual[column], sheet.request.stat, interval)
-    significant = sign(found, cell) if found and sheet.request.significance else ""
+    significant = _sign(found, cell) if found and sheet.request.significance else ""
     return replace(filled, sign=significant, marks=sheet.letters.of_cell(cell), raw={**filled.raw, **tested})
 
 
@@ -135,7 +129,7 @@ def _size(sheet: _Sheet, line: Place, column: SizeColumn) -> Cell:
     if column.field not in SIZE_FIELDS:
         return _mean(row, column)
     data = dict.fromkeys(figure.data for figure in line.columns)
-    # A line of some data sets has the sizes of its runs on them; a line of all also those of runs without a figure.
+    # A line for some data sets has the sizes of its runs on them; a line for all also those of runs without figures.
     every = len(data) == len(sheet.table.data)
     runs = row.finished() if every else [run for version in data for run in row.finished(version)]
     path = SIZE_FIELDS[column.field][1]
@@ -143,24 +137,20 @@ def _size(sheet: _Sheet, line: Place, column: SizeColumn) -> Cell:
 
 
 def _mean(row: Row, mean_of: SizeColumn) -> Cell:
-    """The mean over the tasks that a row has whole; a task that stands for several versions of its data is in none."""
-    from embfact.results.statistics.summary import GLUE, glue_mean
+    """The mean over the complete tasks of a row; a task with several versions of its data is not in any mean."""
+    from embfact.results.statistics.summary import GLUE, task_mean
 
     figures = {
         name: [row.spread(column).mean for column in columns]
         for name, columns in mean_of.tasks.items()
         if columns and len({column.data for column in columns}) == 1
     }
-    if mean_of.field == MEAN or set(mean_of.tasks) <= set(GLUE):
-        found = glue_mean(figures)
-        mean, over, label = found.mean, list(found.tasks), found.label
-    else:
-        whole = {name: [v for v in values if v is not None] for name, values in figures.items() if None not in values}
-        mean = fmean(map(fmean, whole.values())) if whole else None
-        over, label = list(whole), f"{len(whole)} of {len(mean_of.tasks)}"
-    if mean is None:
+    of_glue = mean_of.field == MEAN or set(mean_of.tasks) <= set(GLUE)
+    found = task_mean(figures, GLUE if of_glue else tuple(mean_of.tasks))
+    if found.mean is None:
         return Cell(UNDEFINED)
-    return Cell(f"{100 * mean:.1f}", f"({label})", raw={"mean": mean, "tasks": over, "label": label})
+    raw = {"mean": found.mean, "tasks": list(found.tasks), "label": found.label}
+    return Cell(f"{100 * found.mean:.1f}", f"({found.label})", raw=raw)
 
 
 def _heading(sheet: _Sheet, column: Place | SizeColumn) -> Heading:
@@ -172,7 +162,7 @@ def _heading(sheet: _Sheet, column: Place | SizeColumn) -> Heading:
 
 
 def _starts(table: ResultTable, plan: Plan) -> frozenset[int]:
-    """Where a rule is drawn: between groups of lines with one first word; where each has its own, behind dense."""
+    """The lines that start after a rule: at changes of the first word, or after dense if all first words differ."""
     first = [line.words[0] for line in plan.lines]
     changes = [number for number in range(1, len(first)) if first[number] != first[number - 1]]
     if len(set(first)) < len(first):
@@ -181,67 +171,61 @@ def _starts(table: ResultTable, plan: Plan) -> frozenset[int]:
     return frozenset(number + 1 for number in dense if number + 1 < len(first))
 
 
-def legend(table: ResultTable, plan: Plan, request: TableRequest, statistics: TableStatistics | None) -> str:
-    """How to read the figures, in a paragraph."""
-    return " ".join([*_backbone(table), *_figures(plan, request), *_sizes(table, plan), *_marks(request, statistics)])
-
-
-def notes(
+def _best(
+    placed: Mapping[tuple[int, int], tuple[int, Column]],
+    lines: Sequence[Sequence[Cell]],
     table: ResultTable,
-    plan: Plan,
-    request: TableRequest,
-    letters: Letters,
-    words: str,
-    statistics: TableStatistics | None,
-) -> Iterator[Note]:
-    """What stands below a table: legend, sources of the figures shown, what is missing, what could not be tested."""
-    yield Note(words)
-    shown = {column.data for place in plan.columns if isinstance(place, Place) for column in place.columns}
-    told = sources(table)
-    for data, text in zip(table.data, told, strict=False):
-        if data in shown:
-            yield Note(text, letters.data.get(data, ""))
-    yield from map(Note, told[len(table.data) :])
-    for letter, remark in letters.remarks:
-        yield Note(remark.text, letter)
-    if request.layout:
-        yield Note(f"Columns as in {LAYOUTS[request.layout].source}: another setting than factorizing a trained table.")
-    yield from (Note(_unmeant(name)) for name in sorted(_several(plan)))
-    if statistics:
-        for (_, column), found in statistics.informative.items():
-            if found.verdict is False and column.data in shown:
-                yield Note(f"{column.data.label} {column.metric} on {column.split} is {found.note}.")
-        yield from (Note(f"Not computed: {problem}.") for problem in statistics.problems)
+    across: bool,
+    words: int,
+) -> Iterator[tuple[int, int]]:
+    """The cells with the best figure of a column, dense excluded, including ties after rounding.
+
+    Args:
+        placed: Line and column of figures -> index of the row, and the figure.
+        lines: The cells.
+        table: The table.
+        across: Whether methods are columns, so that the best of each line is sought.
+        words: Number of leading cells that are not figures.
+    """
+    rivals: dict[tuple[int, Column, str], list[tuple[float, tuple[int, int]]]] = defaultdict(list)
+    for (line, place), (index, column) in placed.items():
+        cell, row = lines[line][words + place], table.rows[index]
+        if cell.raw.get("mean") is not None and not row.dense:
+            rivals[line if across else place, column, row.model].append((float(cell.main), (line, words + place)))
+    for figures in rivals.values():
+        if len(figures) > 1:
+            top = max(value for value, _ in figures)
+            yield from (where for value, where in figures if value == top)
 
 
-def _backbone(table: ResultTable) -> Iterator[str]:
+def _sign(statistics: TableStatistics, cell: tuple[int, Column]) -> str:
+    """The sign of a cell that is significantly worse or better than its reference; empty otherwise."""
+    p_value = statistics.adjusted.get(cell)
+    if p_value is None or p_value >= ALPHA:
+        return ""
+    return WORSE if statistics.comparisons[cell].difference < 0 else BETTER
+
+
+def _legend(table: ResultTable, plan: Plan, request: TableRequest, statistics: TableStatistics | None) -> Iterator[str]:
+    """How to read the figures."""
     models = {row.model for row in table.rows}
     if len(models) == 1:
         yield f"Backbone: {models.pop()}."
     targets = {row.target for row in table.rows if row.asked}
     if len(targets) == 1 and any(targets):
-        yield f"Every size asked for by {targets.pop()}."
-
-
-def _figures(plan: Plan, request: TableRequest) -> Iterator[str]:
+        yield f"All sizes requested by {targets.pop()}."
     yield f"Metrics x 100, {_STAT[request.stat]}."
-    if any(isinstance(column, SizeColumn) and column.field not in SIZE_FIELDS for column in plan.columns):
-        yield "Mean over the tasks that are there, in brackets how many; over other tasks it does not compare."
-
-
-def _sizes(table: ResultTable, plan: Plan) -> Iterator[str]:
     shown = {column.field for column in plan.columns if isinstance(column, SizeColumn)}
+    if shown - set(SIZE_FIELDS):
+        yield "Means are over the available tasks, whose number is in brackets; means over other tasks do not compare."
     if shown & {name for name, (_, path) in SIZE_FIELDS.items() if path}:
         yield "Sizes as saved, of the token embedding (emb.) and of the model, in brackets as a share of dense."
         if any(row.storage for row in table.rows):
-            yield "Quantized tables count the parameters that they had before: compare their bytes."
+            yield "Parameters of quantized tables are counted before quantization: compare their bytes."
     if "seconds" in shown:
         yield "Seconds: mean of a whole run."
-
-
-def _marks(request: TableRequest, statistics: TableStatistics | None) -> Iterator[str]:
     if request.marks_best:
-        yield "Bold: the best, dense apart."
+        yield "Bold: best result, dense excluded."
     if request.significance and statistics:
         tests = sum(value is not None for value in statistics.adjusted.values())
         yield (
@@ -250,10 +234,27 @@ def _marks(request: TableRequest, statistics: TableStatistics | None) -> Iterato
         )
 
 
-def _several(plan: Plan) -> set[str]:
+def _notes(sheet: _Sheet, legend: str) -> Iterator[Note]:
+    """Legend, sources of the figures shown, what is missing, and what could not be tested."""
+    table, plan, letters, statistics = sheet.table, sheet.plan, sheet.letters, sheet.statistics
+    yield Note(legend)
+    shown = {column.data for place in plan.columns if isinstance(place, Place) for column in place.columns}
+    texts = sources(table)
+    for data, text in zip(table.data, texts, strict=False):
+        if data in shown:
+            yield Note(text, letters.data.get(data, ""))
+    yield from map(Note, texts[len(table.data) :])
+    for letter, remark in letters.remarks:
+        yield Note(remark.text, letter)
+    if layout := sheet.request.layout:
+        yield Note(f"Columns as in {LAYOUTS[layout].source}: a different setting from factorizing a trained table.")
     tasks = [column.tasks for column in plan.columns if isinstance(column, SizeColumn)]
-    return {name for sets in tasks for name, found in sets.items() if len({column.data for column in found}) > 1}
-
-
-def _unmeant(name: str) -> str:
-    return f"{name} stands for several versions of its data and is in no mean."
+    several = {name for sets in tasks for name, found in sets.items() if len({column.data for column in found}) > 1}
+    yield from (
+        Note(f"{name} has several versions of its data and is not part of any mean.") for name in sorted(several)
+    )
+    if statistics:
+        for (_, column), found in statistics.informative.items():
+            if found.verdict is False and column.data in shown:
+                yield Note(f"{column.data.label} {column.metric} on {column.split} is {found.note}.")
+        yield from (Note(f"Not computed: {problem}.") for problem in statistics.problems)

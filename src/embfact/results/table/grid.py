@@ -1,4 +1,4 @@
-"""A table as it is printed: headings, lines of cells, and notes; what every format is made from.
+"""A table as printed, independent of the format: headings, lines of cells, and notes.
 
 Light to import: the standard library only.
 """
@@ -17,11 +17,11 @@ Kind = Literal["words", "count", "size", "figure"]
 
 @dataclass(frozen=True)
 class Heading:
-    """What stands above a column of the printed table.
+    """The heading of a column.
 
     Attributes:
-        words: From the top; a format may set equal neighbours once.
-        marks: Letters of the notes that are about it.
+        words: From the top; a format may merge equal neighbours.
+        marks: Letters of the notes about the column.
     """
 
     words: tuple[str, ...]
@@ -30,21 +30,21 @@ class Heading:
 
     @property
     def text(self) -> str:
-        """All of its words."""
+        """All words of the heading."""
         return " ".join(self.words)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What stands in a cell, in the parts that are aligned.
+    """The content of a cell, in the parts that are aligned.
 
     Attributes:
         main: The words, or the rounded figure.
-        rest: What stands behind a figure: its deviation, its interval, its share of dense.
-        count: In front of a figure, ``(n=2)`` where it rests on fewer seeds than others.
-        sign: ``†`` or ``*``: worse or better than what it is compared with.
-        marks: Letters of the notes that are about it.
-        raw: The numbers, unrounded.
+        rest: Follows a figure: deviation, interval or share of dense.
+        count: Precedes a figure: ``(n=2)`` if it has fewer seeds than others.
+        sign: ``†`` or ``*``: significantly worse or better than the reference.
+        marks: Letters of the notes about the cell.
+        raw: The unrounded numbers.
     """
 
     main: str = ""
@@ -58,7 +58,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Note:
-    """A sentence under the table, with the letter by which cells refer to it; no letter: it is about all of them."""
+    """A sentence below the table, and the letter by which cells refer to it; without one it applies to all cells."""
 
     text: str
     mark: str = ""
@@ -66,13 +66,13 @@ class Note:
 
 @dataclass(frozen=True)
 class Grid:
-    """A table as it is printed.
+    """A table as printed.
 
     Attributes:
-        headings: One a column.
-        lines: Cells, one a heading.
-        notes: What stands under it; the first is the legend.
-        starts: Numbers of the lines before which a rule is drawn.
+        headings: One per column.
+        lines: One cell per heading.
+        notes: Text below the table; the first note is the legend.
+        starts: Indices of the lines that start after a rule.
     """
 
     headings: tuple[Heading, ...]
@@ -84,9 +84,9 @@ class Grid:
 
     @property
     def header(self) -> list[list[tuple[str, int, int]]]:
-        """The rows of headings: words, and from which to which column they stand; short headings stand at the bottom.
+        """The rows of headings as (word, first column, last column); short headings are aligned at the bottom.
 
-        Equal neighbours above the lowest row are one; columns without words above their lowest stay apart.
+        Equal neighbours above the lowest row are merged, unless they are empty.
         """
         levels = max(len(heading.words) for heading in self.headings)
         padded = [("",) * (levels - len(heading.words)) + heading.words for heading in self.headings]
@@ -107,11 +107,11 @@ class Grid:
 
 @dataclass(frozen=True)
 class Place:
-    """A line, or a column of figures: which rows and figures of the table may stand there.
+    """A line or a column of the plan, with the rows and figures of the table that belong there.
 
     Attributes:
-        words: Its fields' values, or its heading.
-        rows: Indexes in `Table.rows`.
+        words: The values of its fields, or its heading.
+        rows: Indices in `ResultTable.rows`.
     """
 
     words: tuple[str, ...]
@@ -121,11 +121,11 @@ class Place:
 
 @dataclass(frozen=True)
 class SizeColumn:
-    """A column that holds a size of each line, or the mean of its figures.
+    """A column with a size of each line, or a mean of its figures.
 
     Attributes:
-        field: One of `SIZE_FIELDS`; ``glue`` for the mean over GLUE's tasks, empty for that over all of `tasks`.
-        tasks: Data set -> the figures of it that the mean is taken over.
+        field: One of `SIZE_FIELDS`; ``glue`` for the mean over GLUE tasks, empty for the mean over all `tasks`.
+        tasks: Data set -> its figures in the mean.
     """
 
     words: tuple[str, ...]
@@ -135,12 +135,12 @@ class SizeColumn:
 
 @dataclass(frozen=True)
 class Plan:
-    """Where everything stands. In a cell at most one row meets one figure: nothing is averaged but seeds.
+    """The layout of a table. A cell has at most one row and one figure: only seeds are averaged.
 
     Attributes:
-        fields: Headings of the words in front of each line.
-        blank: What stands in a cell without runs.
-        across: Whether the methods are told apart by columns; their best is then sought along the line.
+        fields: Headings of the leading words of each line.
+        blank: Text of a cell without runs.
+        across: Whether methods are columns, so that the best is sought along each line.
     """
 
     fields: tuple[Heading, ...]

@@ -1,4 +1,4 @@
-"""A table as one HTML page that needs nothing else; every text in it is escaped.
+"""A table as a self-contained HTML page with all text escaped.
 
 Light to import: the standard library only.
 """

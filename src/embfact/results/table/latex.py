@@ -1,4 +1,4 @@
-"""A table as LaTeX: booktabs' rules, figures aligned by siunitx at the decimal point and at the ±.
+"""A table as LaTeX: booktabs rules, figures aligned by siunitx at the decimal point and at the ±.
 
 Light to import: the standard library only.
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from embfact.results.table.cells import UNDEFINED
 from embfact.results.table.grid import Cell, Grid, Heading
 
-_APART = "\0"  # between two characters that would become one: a dash, a quotation mark
+_APART = "\0"  # between two characters that would form a ligature: a dash, a quotation mark
 _LIGATURES = re.compile(r"([-,'])(?=\1)")
 _ESCAPED = {character: f"\\{character}" for character in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
@@ -23,25 +23,25 @@ _ESCAPED = {character: f"\\{character}" for character in "&%$#_{}"} | {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     "`": r"\textasciigrave{}",
-    '"': r"\char34{}",  # babel makes commands of it
+    '"': r"\char34{}",  # babel makes it active
     "±": r"$\pm$",
     "†": r"$\dagger$",
     UNDEFINED: "--",
     _APART: "{}",
 }
-# What pdflatex prints without more ado of what is no ASCII; of Latin letters these are missing from its usual encoding.
+# Non-ASCII characters that pdflatex prints by default; its default encoding lacks these Latin letters.
 _MISSING = frozenset("«»ÐÞðþĄąĐđĘęĦħĮįĸĿŀŉŊŋŦŧŲųſ")
 _PRINTED = frozenset(map(chr, range(0xA1, 0x180))) - _MISSING | frozenset(
     "\u2013\u2014\u2018\u2019\u201c\u201d\u2020\u2021\u2022\u2026\u2030\u20ac\u2122"
 )
 
-# Characters of a line: about what fits across the text of an article, and what it still shows scaled down.
+# Characters per line: about what fits the text width of an article, and what is still legible scaled down.
 _WIDE, _SIDEWAYS = 69, 140
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 
 def latex(grid: Grid) -> str:
-    """A floating table; a wide one is set smaller, and scaled where it must be, a very wide one stands on its side."""
+    """A floating table; a wide one is set smaller and scaled if necessary, a very wide one is rotated."""
     columns = [_Column(heading, [line[place] for line in grid.lines]) for place, heading in enumerate(grid.headings)]
     characters = sum(column.characters + 2 for column in columns)
     wide, float_ = characters > _WIDE, "sidewaystable" if characters > _SIDEWAYS else "table"
@@ -70,7 +70,7 @@ def latex(grid: Grid) -> str:
 
 @dataclass(frozen=True)
 class _Column:
-    """A column of the table, and what LaTeX makes of it: one column, or two whose border is aligned."""
+    """A column of the table, set as one LaTeX column, or as two with an aligned border."""
 
     heading: Heading
     cells: Sequence[Cell]
@@ -90,7 +90,7 @@ class _Column:
         return max(len(self.heading.words[-1]), *(len(cell.main + cell.rest) for cell in self.cells), 0)
 
     def tex(self, cell: Cell) -> str:
-        """A cell, with the separator of its two parts."""
+        """A cell, including the separator of its two parts."""
         main, behind = escape(cell.main), _behind(cell)
         if self.heading.kind in ("words", "count"):
             return main + behind
@@ -108,21 +108,21 @@ class _Column:
 
 
 def _behind(cell: Cell) -> str:
-    """What stands behind a figure."""
+    """The text after a figure."""
     rest = escape(cell.rest).replace(r"$\pm$ ", r"$\pm$\,")
     gap = r"\," if rest.startswith("$") else "~" if rest and cell.main[-1:].isdigit() else ""
-    # A note that the cell refers to says which seeds are missing.
+    # If the cell refers to a note, that names the missing seeds.
     count = rf" {escape(cell.count.strip())}" if cell.count and not cell.marks else ""
     sign = rf"\textsuperscript{{{escape(cell.sign)}}}" if cell.sign else ""
     return gap + rest + count + sign + _raised(cell.marks)
 
 
 def _more_needed(grid: Grid) -> Iterator[str]:
-    """What is to be done for characters that pdflatex does not print."""
+    """A comment on characters that pdflatex does not print by default."""
     cells = (part for line in grid.lines for cell in line for part in (cell.main, cell.rest))
     words = [grid.caption, *(heading.text for heading in grid.headings), *cells, *(note.text for note in grid.notes)]
     if found := unprinted(words):
-        how = r"\usepackage[T1]{fontenc} for Latin letters, else lualatex or xelatex and a font that has them"
+        how = r"\usepackage[T1]{fontenc} for Latin letters, otherwise lualatex or xelatex with a suitable font"
         yield f"% needs more for {' '.join(found)}: {how}"
 
 
@@ -143,7 +143,7 @@ def _tabular(grid: Grid, columns: Sequence[_Column]) -> Iterator[str]:
 
 
 def _header(grid: Grid, columns: Sequence[_Column]) -> Iterator[str]:
-    """The rows of headings; what stands above several columns has a rule below it."""
+    """The rows of headings; a heading of several columns has a rule below it."""
     starts = [1]
     for column in columns:
         starts.append(starts[-1] + column.span)
@@ -162,21 +162,18 @@ def _header(grid: Grid, columns: Sequence[_Column]) -> Iterator[str]:
 
 def _body(grid: Grid, columns: Sequence[_Column]) -> Iterator[str]:
     for number, line in enumerate(grid.lines):
+        previous = grid.lines[number - 1][0].main
         if number in grid.starts:
             yield r"\midrule"
-        elif number and len(columns) > 1 and columns[1].heading.kind != "figure" and _repeats(grid, number):
+        elif number and len(columns) > 1 and columns[1].heading.kind != "figure" and line[0].main == previous:
             line = (Cell(marks=line[0].marks), *line[1:])
         yield _row(column.tex(cell) for column, cell in zip(columns, line, strict=True))
 
 
 def _row(cells: Iterable[str]) -> str:
-    """A row. The rule or the end of a row in front of it would take a bracket or an asterisk for its own argument."""
+    """A row, protected from the preceding rule or row, which would take a leading bracket or asterisk as argument."""
     row = " & ".join(cells) + r" \\"
     return "{}" + row if row.lstrip().startswith(("[", "*")) else row
-
-
-def _repeats(grid: Grid, number: int) -> bool:
-    return grid.lines[number][0].main == grid.lines[number - 1][0].main
 
 
 def _raised(letters: str) -> str:
@@ -184,7 +181,7 @@ def _raised(letters: str) -> str:
 
 
 def escape(text: str) -> str:
-    """Text as LaTeX prints it, on one line; what is invisible is left out."""
+    """Escaped text on one line, without invisible characters."""
     line = "".join(map(_visible, text))
     return "".join(_ESCAPED.get(character, character) for character in _LIGATURES.sub(rf"\1{_APART}", line))
 
@@ -195,10 +192,10 @@ def _visible(character: str) -> str:
 
 
 def unprinted(texts: Iterable[str]) -> list[str]:
-    """The characters of some texts that pdflatex does not print as a document usually is."""
+    """The characters that pdflatex does not print by default."""
     return sorted({one for text in texts for one in map(_visible, text) if one > "~"} - _PRINTED - set(_ESCAPED))
 
 
 def running(text: str) -> str:
-    """Running text, whose paths and names may be broken across lines."""
+    """Running text with line breaks allowed in paths and names."""
     return re.sub(r"(/|\\_|=)", r"\1\\allowbreak{}", escape(text))

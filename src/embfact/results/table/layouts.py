@@ -1,7 +1,7 @@
-"""Tables of published papers, in whose columns and order our figures can stand.
+"""Layouts of published tables, for figures in the columns and order of a paper.
 
-Light to import: the standard library only. A layout says where a figure stands, not that it is comparable: the papers
-pre-train a model with a small table, ours factorize the table of a trained one.
+Light to import: the standard library only. A layout does not make figures comparable: the papers pre-train a model with
+a small table, embfact factorizes the table of a trained model.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Task:
-    """A column: a metric on a data set, by the name that the paper gives it.
+    """A column: a metric on a data set, with the heading of the paper.
 
     Attributes:
-        dataset: As in `conf/data`; a task that embfact has no data set for stays a column of dashes.
-        split: Needed only where a data set reports several.
+        dataset: As in `conf/data`; a task without a data set in embfact is a column of dashes.
+        split: Only needed if a data set reports several splits.
     """
 
     heading: str
@@ -27,13 +27,13 @@ class Task:
 
 @dataclass(frozen=True)
 class Layout:
-    """The form of a published table.
+    """The layout of a published table.
 
     Attributes:
-        source: The table that it follows, for the note below ours.
-        columns: From the left: fields of `SIZE_FIELDS`, tasks, and ``mean``: over all of the tasks, each data set once.
-        headings: Field -> what the paper calls it.
-        rows: Fields that make the lines.
+        source: The published table, cited in a note.
+        columns: Fields of `SIZE_FIELDS`, tasks, and ``mean``: over all tasks, each data set counted once.
+        headings: Field -> heading in the paper.
+        rows: Fields of the lines.
     """
 
     source: str
@@ -52,7 +52,7 @@ _QQP, _MRPC = Task("QQP", "qqp", "f1"), Task("MRPC", "mrpc", "f1")
 
 LAYOUTS: dict[str, Layout] = {
     "albert_table3": Layout(
-        "Lan et al. (2020), ALBERT, Table 3, whose models were pre-trained with an embedding of size E",
+        "Lan et al. (2020), ALBERT, Table 3, whose models were pre-trained with embedding size E",
         (
             "model_params",
             Task("SQuAD1.1", "squad", "f1"),
@@ -70,7 +70,7 @@ LAYOUTS: dict[str, Layout] = {
         {"method": "System", "rank": "r", "mean": "Average"},
     ),
     "distilbert_table1": Layout(
-        "Sanh et al. (2019), DistilBERT, Table 1, whose figures are of GLUE's development sets",
+        "Sanh et al. (2019), DistilBERT, Table 1, whose figures are on GLUE's development sets",
         ("mean", _COLA, _MNLI[0], Task("MRPC", "mrpc"), _QNLI, Task("QQP", "qqp"), _RTE, _SST, _STS, _WNLI),
         {"method": "Model", "rank": "r", "mean": "Score"},
     ),

@@ -1,4 +1,4 @@
-"""What stands under a table: where its figures are from, and what is missing from it.
+"""Notes below a table: the sources of its figures, what is missing, and the letters that refer to notes.
 
 Light to import: the standard library only.
 """
@@ -7,21 +7,24 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from textwrap import shorten
 
-from embfact.results.comparable import tuned
+from embfact.results.comparable import describe_search
 from embfact.results.result_table import Column, DataVersion, ResultTable, row_label
+from embfact.results.table.grid import Place
 from embfact.runs.record import RunRecord
+
+_ALPHABET = "abcdefghijklmnoprstuvwxyz"  # no q: it has no superscript
 
 
 @dataclass(frozen=True)
 class Remark:
-    """Something that a reader must not overlook, and the figures that it is about.
+    """A warning to the reader.
 
     Attributes:
-        cells: Index of the row in `Table.rows` and the column; empty where it is about no figure of the table.
+        cells: The figures concerned, as index in `ResultTable.rows` and column; may be empty.
     """
 
     text: str
@@ -29,31 +32,32 @@ class Remark:
 
 
 def sources(table: ResultTable) -> list[str]:
-    """For each data set: the splits and rows that its figures are from, the seeds; and which options were tuned."""
+    """For each data set the splits, rows and seeds behind its figures; and which options were tuned."""
     searches = _searches(table)
     found = [search for search in searches if search] if len(searches) == 1 else []
-    own = dict.fromkeys(tuned(run.config.get("search") or {}, own=True) for row in table.rows for run in row.runs)
-    return [*(_source(table, data) for data in table.data), *(f"{words}." for words in [*found, *own] if words)]
+    runs = [run for row in table.rows for run in row.runs]
+    own = dict.fromkeys(describe_search(run.config.get("search") or {}, own=True) for run in runs)
+    return [*(_source(table, data) for data in table.data), *(f"{text}." for text in [*found, *own] if text)]
 
 
 def warnings(table: ResultTable) -> list[str]:
-    """What a reader must not overlook, in words: see `remarks`."""
+    """The texts of `remarks`."""
     return [remark.text for remark in remarks(table)]
 
 
 def remarks(table: ResultTable) -> list[Remark]:
-    """What is missing and what may not be compared, and the figures each is about.
+    """What is missing or not comparable, with the figures concerned.
 
-    Missing seeds, unequal tuning, methods without a dense run of their conditions, undefined metrics, failed runs, lost
-    records.
+    Missing seeds, different tuning, methods without a dense run of their conditions, undefined metrics, failed runs and
+    unreadable records.
     """
     return [
         *_missing_seeds(table),
-        *(Remark(line) for line in _unequal_tuning(table)),
+        *_different_tuning(table),
         *_without_dense(table),
         *_undefined(table),
         *_failed(table),
-        *(Remark(f"Left out: {problem}", _lost(problem, table)) for problem in table.problems),
+        *_unread(table),
     ]
 
 
@@ -68,8 +72,8 @@ def _source(table: ResultTable, data: DataVersion) -> str:
         f"{' and '.join(names)} on {split} ({scored}{_rows(rows, split)})" for split, names in metrics.items()
     )
     seeds = set().union(*(table.seeds(data, model) for model in {row.model for row in table.rows}))
-    held_out = f", {_rows(rows, 'selection')} of train held out to select on" if rows.get("selection") else ""
-    apart = f" Kept apart from its namesakes: {data.difference}." if data.difference else ""
+    held_out = f", {_rows(rows, 'selection')} of train held out for selection" if rows.get("selection") else ""
+    apart = f" Differs from other versions of the data: {data.difference}." if data.difference else ""
     note = f" {data.example.data.note}" if data.example.data.note else ""
     return f"{data.label}: {figures}; trained on {drawn}{_rows(rows, 'train')}{held_out}; {_seeds(seeds)}.{apart}{note}"
 
@@ -107,15 +111,17 @@ def _failed(table: ResultTable) -> Iterator[Remark]:
                 yield Remark(f"{run.status.capitalize()}: {run.name}: {_reason(run)}", cells)
 
 
-def _lost(problem: str, table: ResultTable) -> frozenset[tuple[int, Column]]:
-    """The figures that a record which cannot be read belongs to: its folder has the name of theirs but for the seed."""
-    return frozenset(
-        (index, column)
-        for index, row in enumerate(table.rows)
-        for data in table.data
-        if any(_siblings(run.name).search(problem) for run in row.finished(data))
-        for column in _columns(table, data)
-    )
+def _unread(table: ResultTable) -> Iterator[Remark]:
+    """Unreadable records, with the figures of runs whose folder names equal theirs except for the seed."""
+    for problem in table.problems:
+        cells = frozenset(
+            (index, column)
+            for index, row in enumerate(table.rows)
+            for data in table.data
+            if any(_siblings(run.name).search(problem) for run in row.finished(data))
+            for column in _columns(table, data)
+        )
+        yield Remark(f"Left out: {problem}", cells)
 
 
 def _siblings(name: str) -> re.Pattern[str]:
@@ -127,17 +133,15 @@ def _columns(table: ResultTable, data: DataVersion) -> list[Column]:
     return [column for column in table.columns if column.data == data]
 
 
-def _unequal_tuning(table: ResultTable) -> list[str]:
-    """Rows whose options were searched for longer, or elsewhere, than those of others are not to be compared."""
+def _different_tuning(table: ResultTable) -> Iterator[Remark]:
     searches = _searches(table)
-    if len(searches) < 2:
-        return []
-    groups = [f"{search or 'not tuned'} ({', '.join(rows)})" for search, rows in searches.items()]
-    return [f"Tuned unequally, not to be compared: {'; '.join(groups)}."]
+    if len(searches) > 1:
+        groups = [f"{search or 'not tuned'} ({', '.join(rows)})" for search, rows in searches.items()]
+        yield Remark(f"Tuned differently, so not comparable: {'; '.join(groups)}.")
 
 
 def _searches(table: ResultTable) -> dict[str, list[str]]:
-    """How options were tuned, in words, and the rows that it holds for; empty words where they were not."""
+    """Description of the tuning (empty without any) -> rows."""
     found: dict[str, list[str]] = defaultdict(list)
     for row in table.rows:
         found[row.search].append(row_label(row, table))
@@ -145,7 +149,7 @@ def _searches(table: ResultTable) -> dict[str, list[str]]:
 
 
 def _without_dense(table: ResultTable) -> Iterator[Remark]:
-    """Methods beside dense runs none of which has their conditions; where the tuning differs, that is told already."""
+    """Methods tuned like dense runs none of which has their conditions; different tuning is a remark of its own."""
     for data in table.data:
         columns = _columns(table, data)
         dense = [row for row in table.rows if row.dense and row.finished(data)]
@@ -159,8 +163,8 @@ def _without_dense(table: ResultTable) -> Iterator[Remark]:
         if alone:
             labels = ", ".join(row_label(table.rows[index], table) for index in alone)
             cells = frozenset((index, column) for index in alone for column in columns)
-            words = f"no dense run has the options of {labels}; train one (factorization=none) to compare with"
-            yield Remark(f"{data.label}: {words}.", cells)
+            problem = f"no dense run has the options of {labels}; train one (factorization=none) to compare with"
+            yield Remark(f"{data.label}: {problem}.", cells)
 
 
 def _undefined(table: ResultTable) -> Iterator[Remark]:
@@ -168,16 +172,59 @@ def _undefined(table: ResultTable) -> Iterator[Remark]:
         for index, row in enumerate(table.rows):
             seeds = [seed for seed, value in row.spread(column).values.items() if value is None]
             if seeds:
-                words = f"{_figure(column)} is undefined for {_seeds(seeds)} of {row_label(row, table)}."
-                yield Remark(words, frozenset({(index, column)}))
-
-
-def _figure(column: Column) -> str:
-    return f"{column.data.label} {column.metric} on {column.split}"
+                figure = f"{column.data.label} {column.metric} on {column.split}"
+                text = f"{figure} is undefined for {_seeds(seeds)} of {row_label(row, table)}."
+                yield Remark(text, frozenset({(index, column)}))
 
 
 def _reason(run: RunRecord) -> str:
     if run.error is None:
         return "no reason recorded"
-    # The whole message is in the run's log; a traceback of a library's would drown the table.
+    # The full message is in the run's log; a library traceback would swamp the table.
     return shorten(run.error.message, width=200)
+
+
+@dataclass(frozen=True)
+class Letters:
+    """The letters that refer to notes.
+
+    Attributes:
+        remarks: Letter and remark; the letter is empty if the remark is not about a shown cell.
+        data: Letters of data sets that have several versions.
+    """
+
+    remarks: tuple[tuple[str, Remark], ...]
+    data: Mapping[DataVersion, str]
+
+    @classmethod
+    def of(cls, table: ResultTable, shown: Collection[tuple[int, Column]]) -> Letters:
+        """The letters of a table with some cells shown; remarks about other cells are omitted."""
+        letters = _letters()
+        versions = {column.data for _, column in shown}
+        data = {version: next(letters) for version in table.data if version.difference and version in versions}
+        by_cells: dict[frozenset[tuple[int, Column]], str] = {}
+        kept = []
+        for remark in remarks(table):
+            about = remark.cells & frozenset(shown)
+            if about:
+                by_cells.setdefault(about, next(letters) if about not in by_cells else "")
+            if about or not remark.cells:
+                kept.append((by_cells.get(about, ""), replace(remark, cells=about)))
+        return cls(tuple(kept), data)
+
+    def of_cell(self, cell: tuple[int, Column]) -> str:
+        """The letters of a cell, separated by commas."""
+        return ",".join(dict.fromkeys(letter for letter, remark in self.remarks if cell in remark.cells))
+
+    def of_place(self, place: Place) -> str:
+        """The letter of a line or heading that belongs to one version of a data set."""
+        versions = {column.data for column in place.columns}
+        return self.data.get(versions.pop(), "") if len(versions) == 1 else ""
+
+
+def _letters() -> Iterator[str]:
+    length = 1
+    while True:
+        for letter in _ALPHABET:
+            yield letter * length
+        length += 1

@@ -1,6 +1,6 @@
-"""The numbers of a table, unrounded: as CSV and as JSON. Metrics are as computed, not x 100.
+"""The unrounded numbers of a table as CSV and JSON. Metrics are fractions, not x 100.
 
-Light to import: the standard library only, unless there are statistics.
+Light to import: the standard library only.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _FORMULA = re.compile(r"[=+\-@\t\r]")
 
 
 def json_table(grid: Grid) -> str:
-    """The structure of a table: headings, lines with text and numbers of every cell, notes."""
+    """Headings, lines with text and numbers of every cell, and notes."""
     content = {
         "caption": grid.caption,
         "label": grid.label,
@@ -38,7 +38,7 @@ def json_table(grid: Grid) -> str:
 
 
 def csv_grid(grid: Grid) -> str:
-    """The lines of a table with the numbers of every figure, and the notes about it, in columns of their own."""
+    """The lines of a table, with separate columns for each number of a figure and for its notes."""
     lines = []
     for cells in grid.lines:
         line: dict[str, Number] = {}
@@ -52,7 +52,7 @@ def csv_grid(grid: Grid) -> str:
 
 
 def csv_rows(table: ResultTable, columns: Sequence[Column], statistics: TableStatistics | None) -> str:
-    """A line for every row and data set, whatever differs between them."""
+    """A line for every row and data set."""
     pairs = [(index, data) for index in range(len(table.rows)) for data in table.data]
     known = [(i, data) for i, data in pairs if table.rows[i].finished(data) or table.rows[i].failed(data)]
     return csv_of([_line(table, index, data, columns, statistics) for index, data in known])
@@ -113,17 +113,14 @@ def _cell(cell: Cell) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Number:
-    """A value as a CSV file holds it."""
+    """A value as a CSV field."""
     if isinstance(value, Mapping):
         return " ".join(f"{key}:{one}" for key, one in value.items())
     return " ".join(map(str, value)) if isinstance(value, list | tuple) else value
 
 
 def csv_of(lines: Iterable[Mapping[str, Any]]) -> str:
-    """Lines of values by the names of their columns as a CSV file.
-
-    Text that a spreadsheet would take for a formula has an apostrophe in front of it: names come from configurations.
-    """
+    """Lines of values by column name as CSV; text that a spreadsheet would evaluate gets a leading apostrophe."""
     lines = list(lines)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

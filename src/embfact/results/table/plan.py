@@ -1,4 +1,4 @@
-"""Where everything of a table stands: the whole table, a pivot of it, or the layout of a published one.
+"""The plan of a table: the whole table, a pivot of it, or the layout of a published table.
 
 Light to import: the standard library only.
 """
@@ -22,10 +22,10 @@ Item = TypeVar("Item", Row, Column)
 
 
 def plan(table: ResultTable, request: TableRequest) -> Plan:
-    """Where everything that is asked for stands.
+    """The layout of a requested table.
 
     Raises:
-        ConfigError: Every error of the request at once: unknown names, and cells that would mix rows or figures.
+        ConfigError: With all errors of the request: unknown names, and cells that would mix rows or figures.
     """
     found = list(errors(request, table))
     shown = [column for column in table.columns if column.metric in request.metrics or not request.metrics]
@@ -46,14 +46,14 @@ def plan(table: ResultTable, request: TableRequest) -> Plan:
 
 
 def whole(table: ResultTable, shown: Sequence[Column]) -> Plan:
-    """Every row of a table with all of its sizes, and every figure shown."""
+    """All rows of a table with all sizes and the selected figures."""
     several = {row.target for row in table.rows if row.asked}
     mixed = any(row.size_name != "rank" for row in table.rows if row.ranks)
     words = {
         **({"model": "model"} if len({row.model for row in table.rows}) > 1 else {}),
         "method": "label",
         **({"setting": "setting"} if any(row.setting for row in table.rows) else {}),
-        # One budget for all rows is no news; the legend tells it.
+        # A budget shared by all rows is in the legend.
         **({"asked": "target"} if len(several) > 1 else {}),
     }
     lines = []
@@ -69,7 +69,7 @@ def whole(table: ResultTable, shown: Sequence[Column]) -> Plan:
 
 
 def pivot(table: ResultTable, shown: Sequence[Column], request: TableRequest) -> Plan:
-    """A table by the fields of a request, which has no errors."""
+    """A table by the fields of a valid request."""
     rows, columns = axes(request)
     figures = [name for name in columns if name not in (*SIZE_FIELDS, MEAN)]
     sizes = tuple(SizeColumn(SIZE_FIELDS[name][0], name) for name in columns if name in SIZE_FIELDS)
@@ -84,14 +84,14 @@ def pivot(table: ResultTable, shown: Sequence[Column], request: TableRequest) ->
 
 
 def _titled(place: Place, fields: Sequence[str]) -> Place:
-    """A column whose heading says what a bare number in it counts; dense has none."""
+    """A column whose heading labels bare rank numbers."""
     pairs = zip(fields, place.words, strict=True)
     words = (f"r={word}" if name == "rank" and word[0].isdigit() else word for name, word in pairs)
     return replace(place, words=tuple(word for word in words if word != UNDEFINED) or ("figure",))
 
 
 def laid_out(table: ResultTable, shown: Sequence[Column], request: TableRequest) -> Plan:
-    """A table in the columns of a published one."""
+    """A table in the layout of a published one."""
     layout = LAYOUTS[request.layout]
     rows = request.rows or layout.rows
     everywhere = frozenset(range(len(table.rows)))
@@ -111,7 +111,7 @@ def laid_out(table: ResultTable, shown: Sequence[Column], request: TableRequest)
 
 
 def axes(request: TableRequest) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The fields of lines and of columns, the usual ones where none are given."""
+    """The fields of lines and columns, with defaults."""
     rows, columns = (tuple(SYNONYMS.get(name, name) for name in names) for names in (request.rows, request.columns))
     if request.layout:
         return rows or LAYOUTS[request.layout].rows, tuple(FIGURE_FIELDS)
@@ -124,7 +124,7 @@ def _free(names: Iterable[str], taken: Sequence[str]) -> tuple[str, ...]:
 
 
 def mixed(table: ResultTable, shown: Sequence[Column], request: TableRequest) -> Iterator[ErrorDetail]:
-    """Every cell of a request that several rows or several figures would share, with the fields that part them."""
+    """Every cell that several rows or figures would share, with the fields that distinguish them."""
     used = [name for names in axes(request) for name in names]
     rows = [name for name in ROW_FIELDS if name in used]
     for group in _groups(table.rows, [ROW_FIELDS[name].text for name in rows]):
@@ -164,7 +164,7 @@ def _heading(column: Column, table: ResultTable) -> tuple[str, ...]:
 
 
 def _of_task(task: Task, shown: Sequence[Column]) -> dict[str, frozenset[Column]]:
-    """The figures of a task by their headings: several where its data set stands for several versions, or splits."""
+    """The figures of a task by heading; several if its data set has several versions or splits."""
     found = [
         column
         for column in shown
@@ -181,7 +181,7 @@ def _of_task(task: Task, shown: Sequence[Column]) -> dict[str, frozenset[Column]
 
 
 def _groups(items: Iterable[Item], texts: Sequence[Callable[[Item], str]]) -> list[list[Item]]:
-    """Items that are equal in all texts."""
+    """Items grouped by equal texts."""
     groups: dict[tuple[str, ...], list[Item]] = defaultdict(list)
     for item in items:
         groups[tuple(text(item) for text in texts)].append(item)
@@ -191,35 +191,34 @@ def _groups(items: Iterable[Item], texts: Sequence[Callable[[Item], str]]) -> li
 def places(
     table: ResultTable, shown: Sequence[Column], fields: Sequence[str], others: Sequence[str]
 ) -> tuple[Place, ...]:
-    """The lines, or the columns, that some fields make; `others` are those of the other side."""
-    met: dict[tuple[str | None, ...], list[tuple[int, Column | None]]] = defaultdict(list)
+    """The lines (or columns) by some fields; `others` are the fields of the columns (or lines)."""
+    pairs: dict[tuple[str | None, ...], list[tuple[int, Column | None]]] = defaultdict(list)
     order: dict[tuple[str | None, ...], tuple[Any, ...]] = {}
-    for index, column in _meetings(table, shown, fields):
+    for index, column in _pairs(table, shown, fields):
         row = table.rows[index]
         words = tuple(_word(name, row, column, fields, others) for name in fields)
-        met[words].append((index, column))
+        pairs[words].append((index, column))
         order.setdefault(words, tuple(_order(name, row, column, shown) for name in fields))
-    for words in [words for words in met if None in words]:
-        fitting = [other for other in met if None not in other and _fits(words, other)]
-        pairs = met.pop(words)
+    for words in [words for words in pairs if None in words]:
+        concrete = [other for other in pairs if None not in other]
+        fitting = [o for o in concrete if all(word in (None, own) for word, own in zip(words, o, strict=True))]
+        moved = pairs.pop(words)
         for other in fitting or [tuple(word or UNDEFINED for word in words)]:
-            met[other] += pairs
+            pairs[other] += moved
             order.setdefault(other, order[words])
     everything = frozenset(shown)
     return tuple(
         Place(
             tuple(map(str, words)),
-            frozenset(index for index, _ in met[words]),
-            frozenset(column for _, column in met[words] if column) or everything,
+            frozenset(index for index, _ in pairs[words]),
+            frozenset(column for _, column in pairs[words] if column) or everything,
         )
-        for words in sorted(met, key=lambda words: order[words])
+        for words in sorted(pairs, key=lambda words: order[words])
     )
 
 
-def _meetings(
-    table: ResultTable, shown: Sequence[Column], fields: Sequence[str]
-) -> Iterator[tuple[int, Column | None]]:
-    """Rows, with figures where a field is of figures: with those that they were tried on where others are of rows."""
+def _pairs(table: ResultTable, shown: Sequence[Column], fields: Sequence[str]) -> Iterator[tuple[int, Column | None]]:
+    """Rows, combined with figures if a field belongs to figures; if others belong to rows, only with tried figures."""
     of_figures = [name in FIGURE_FIELDS for name in fields]
     for index, row in enumerate(table.rows):
         if not any(of_figures):
@@ -231,7 +230,7 @@ def _meetings(
 
 
 def _word(name: str, row: Row, column: Column | None, fields: Sequence[str], others: Sequence[str]) -> str | None:
-    """The value of a field; None for any value: a method without a size is compared with every size of others."""
+    """The value of a field; None for any value, since a method without a size is compared with every size of others."""
     if column and name in FIGURE_FIELDS:
         return FIGURE_FIELDS[name](column)
     if name in OF_SIZE and not row.ranks and "method" in others:
@@ -246,7 +245,3 @@ def _order(name: str, row: Row, column: Column | None, shown: Sequence[Column]) 
         values = [FIGURE_FIELDS[name](other) for other in shown]
         return values.index(FIGURE_FIELDS[name](column))
     return ROW_FIELDS[name].order(row)
-
-
-def _fits(words: Sequence[str | None], other: Sequence[str | None]) -> bool:
-    return all(word is None or word == concrete for word, concrete in zip(words, other, strict=True))

@@ -1,4 +1,4 @@
-"""What is asked of a table: its rows and columns, what stands in its cells, and its marks.
+"""A request for a table: its rows and columns, the content of its cells, and its marks.
 
 Light to import: the standard library only.
 """
@@ -13,26 +13,26 @@ from embfact.results.result_table import ResultTable
 from embfact.results.table.fields import FIGURE_FIELDS, MEAN, ROW_FIELDS, SIZE_FIELDS, SYNONYMS
 from embfact.results.table.layouts import LAYOUTS
 
-_NOT_IN_LABELS = frozenset("\\{}%#$&~^\n\r")  # LaTeX would take them for something else
+_NOT_IN_LABELS = frozenset("\\{}%#$&~^\n\r")  # special to LaTeX
 STATS = ("mean±std", "ci", "mean")
 BOLD = ("best", "none")
 
 
 @dataclass(frozen=True)
 class TableRequest:
-    """How a table is laid out; without any choice it is the whole table, a line for each method and size.
+    """How a table is laid out; the default is the whole table, with a line per method and size.
 
     Attributes:
-        rows: Fields that make the lines; empty for the usual ones.
-        columns: Fields that make the columns, sizes among them; empty for the usual ones.
-        layout: Name of a published table's layout, which has its own columns; empty for none.
+        rows: Fields of the lines; empty for the default.
+        columns: Fields of the columns, including sizes; empty for the default.
+        layout: Name of a published layout, which has its own columns; empty for none.
         metrics: The metrics to show; empty for all.
-        stat: What stands behind a mean: ``mean±std`` (sample standard deviation), ``ci`` (95 % interval), ``mean``.
-        against: What the others are compared with: ``none``, ``svd int8``; ``svd-r64`` for one size.
-        bold: ``best`` or ``none``; empty for best, but in the whole table none.
-        significance: Whether to mark what differs from `against`.
-        caption: Of LaTeX and HTML; empty for the legend.
-        label: LaTeX's.
+        stat: Statistic shown with a mean: ``mean±std`` (sample standard deviation), ``ci`` (95 % interval), ``mean``.
+        against: The reference method: ``none``, ``svd int8``; ``svd-r64`` for one size.
+        bold: ``best`` or ``none``; empty for best, but for none in the whole table.
+        significance: Whether to mark significant differences from `against`.
+        caption: For LaTeX and HTML; empty for the legend.
+        label: For LaTeX.
     """
 
     rows: tuple[str, ...] = ()
@@ -48,32 +48,34 @@ class TableRequest:
 
     @property
     def whole(self) -> bool:
-        """Whether it is the whole table, every row and figure by itself."""
+        """Whether it is the whole table, without pivot or layout."""
         return not (self.rows or self.columns or self.layout)
 
     @property
     def marks_best(self) -> bool:
-        """Whether the best figures are set in bold."""
+        """Whether the best figures are bold."""
         return self.bold == "best" or (not self.bold and not self.whole)
 
     @property
     def tested(self) -> bool:
-        """Whether statistics are needed, which take longer to import and to compute."""
+        """Whether statistics are needed, which take time to import and compute."""
         return self.significance or self.stat == "ci"
 
 
 def errors(request: TableRequest, table: ResultTable) -> Iterator[ErrorDetail]:
-    """Every name in a request that this table does not have, and every choice that excludes another."""
+    """Every name that the table does not have, and every pair of conflicting options."""
     yield from _wrong_fields(request)
     named = [("metric", metric, {column.metric for column in table.columns}) for metric in request.metrics]
     named += [("layout", request.layout, set(LAYOUTS))] if request.layout else []
     references = {name for row in table.rows for name in (row.label, f"{row.label}-{row.asked}")}
-    named += [("row to compare against,", request.against, references)] if request.significance else []
+    named += [("reference row", request.against, references)] if request.significance else []
     for name, value, valid in named:
         if value not in valid:
             yield ErrorDetail(f"there is no {name} {value!r}", remedy=nearest(value, valid))
     if wrong := sorted(set(request.label) & _NOT_IN_LABELS):
-        yield ErrorDetail(f"--label cannot hold {' '.join(map(repr, wrong))}", request.label, "e.g. --label tab:sst2")
+        yield ErrorDetail(
+            f"--label cannot contain {' '.join(map(repr, wrong))}", request.label, "e.g. --label tab:sst2"
+        )
     if request.layout and (request.columns or request.metrics):
         yield ErrorDetail("a layout has its own columns", remedy="leave out --columns and --metric, or --layout")
 
@@ -87,12 +89,12 @@ def _wrong_fields(request: TableRequest) -> Iterator[ErrorDetail]:
             if name in valid[option]:
                 continue
             if name == "seed":
-                remedy = "seeds are summed up in a cell; --format json holds the value of each"
+                remedy = "cells aggregate over seeds; --format json has the value of each seed"
             elif name in SIZE_FIELDS:
-                remedy = "a size is a figure of its line: give it to --columns"
+                remedy = "sizes are columns: give it to --columns"
             else:
                 remedy = nearest(name, valid[option])
-            yield ErrorDetail(f"{option} cannot be made of {name!r}", remedy=remedy)
+            yield ErrorDetail(f"{option} does not take {name!r}", remedy=remedy)
     everything = [SYNONYMS.get(name, name) for names in given.values() for name in names]
     for name in dict.fromkeys(name for name in everything if everything.count(name) > 1):
         yield ErrorDetail(f"{name} is given more than once", remedy="name a field once, in --rows or in --columns")

@@ -1,4 +1,4 @@
-"""Weights & Biases as a view of the runs: what a run carries there, and what is made of it.
+"""Weights & Biases as a view of the runs: what is logged there, and tables and workspaces made from it.
 
-Nothing here imports ``wandb`` before it is asked for something: it takes a second.
+Nothing here imports ``wandb`` at import time, which takes a second.
 """

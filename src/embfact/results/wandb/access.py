@@ -1,4 +1,4 @@
-"""Which W&B project is meant, and whether there is a key for it.
+"""Access to a W&B project: its name, the key, and errors.
 
 Light to import: no W&B.
 """
@@ -18,18 +18,13 @@ from embfact.errors import ConfigError, ErrorDetail, UserError
 from embfact.system.disk import may_write
 
 PREFIX = "wandb:"
-TIMEOUT = 30  # seconds that an answer may take; another number with WANDB_HTTP_TIMEOUT
+TIMEOUT = 30  # seconds to wait for an answer, unless WANDB_HTTP_TIMEOUT is set
 _FORBIDDEN = set("\\#?%:")  # in the name of a W&B project
 
 
 @dataclass(frozen=True)
 class Project:
-    """A W&B project.
-
-    Attributes:
-        entity: The user or the team that it belongs to.
-        name: Its name.
-    """
+    """A W&B project; its entity is the user or team that owns it."""
 
     entity: str
     name: str
@@ -42,19 +37,19 @@ def project_of(place: str) -> Project:
     """The project that ``ENTITY/PROJECT`` or ``wandb:ENTITY/PROJECT`` names.
 
     Raises:
-        UserError: If it names none.
+        UserError: If it is not such a name.
     """
     parts = place.removeprefix(PREFIX).split("/")
     if len(parts) != 2 or not all(part and part == part.strip() and _FORBIDDEN.isdisjoint(part) for part in parts):
-        raise UserError(f"{place!r} is no W&B project; give ENTITY/PROJECT, as in the address of its page")
+        raise UserError(f"{place!r} is not a W&B project; give ENTITY/PROJECT, as in the address of its page")
     return Project(*parts)
 
 
 def timeout() -> int:
-    """Seconds that an answer of W&B's may take.
+    """Seconds to wait for an answer from W&B.
 
     Raises:
-        UserError: If WANDB_HTTP_TIMEOUT is no whole number above 0.
+        UserError: If WANDB_HTTP_TIMEOUT is not a positive integer.
     """
     given = os.environ.get("WANDB_HTTP_TIMEOUT", str(TIMEOUT))
     if not (given.isascii() and given.isdigit() and int(given)):
@@ -63,25 +58,25 @@ def timeout() -> int:
 
 
 def home_of(run: Path) -> Path:
-    """The folder that holds W&B's own, ``wandb``: the run directory, or for all runs what WANDB_DIR names."""
+    """The parent of W&B's folder ``wandb``: WANDB_DIR, or else the run directory."""
     return Path(os.environ.get("WANDB_DIR") or run).expanduser()
 
 
 def check_home() -> None:
-    """Refuse a WANDB_DIR that cannot be written to: W&B would put its files among the system's temporary ones.
+    """Refuse a WANDB_DIR that is not writable: W&B would fall back to the system's temporary folder.
 
     Raises:
-        ConfigError: If it is set and cannot be.
+        ConfigError: If it is set and not writable.
     """
     given = os.environ.get("WANDB_DIR")
     if given and not may_write(home_of(Path())):
         raise ConfigError(
-            [ErrorDetail("WANDB_DIR cannot be written to", given, "name another folder, or say logger=none")]
+            [ErrorDetail("WANDB_DIR is not writable", given, "choose another folder, or set logger=none")]
         )
 
 
 def require_key() -> None:
-    """Refuse to go on without a key: W&B would ask for one at the terminal.
+    """Refuse to continue without a key: W&B would prompt for one.
 
     Raises:
         UserError: If there is none.
@@ -97,12 +92,12 @@ def has_key() -> bool:
     own = urlsplit(os.environ.get("WANDB_BASE_URL", "")).netloc
     if own:
         return own in _machines()
-    # `wandb login` names the address that it talks to, which is one of these, or that of a server of one's own.
+    # `wandb login` stores the host that it talks to: one of these, or a self-hosted server.
     return any("wandb" in machine or machine.endswith("coreweave.com") for machine in _machines())
 
 
 def _machines() -> Iterable[str]:
-    """The machines that a password is stored for."""
+    """The hosts with a stored password."""
     given = os.environ.get("NETRC")
     for path in [Path(given).expanduser()] if given else [Path.home() / name for name in (".netrc", "_netrc")]:
         with suppress(OSError, netrc.NetrcParseError, UnicodeDecodeError):
@@ -111,14 +106,14 @@ def _machines() -> Iterable[str]:
 
 
 def refusal(project: Project, error: Exception) -> UserError:
-    """Why W&B did not do what it was asked for, in words, with the remedy."""
-    told = str(error)
-    if "Could not find project" in told or f"'{project}' not found" in told:
-        return UserError(f"W&B has no project {project} that this key may see; look at its name and at `wandb login`")
-    if "respond in time" in told:
-        told = f"no answer within {timeout()} seconds"
-    reason = shorten(told or type(error).__name__, width=300)
+    """A W&B failure as an error with a remedy."""
+    message = str(error)
+    if "Could not find project" in message or f"'{project}' not found" in message:
+        return UserError(f"W&B has no project {project} that this key can access; check the name and `wandb login`")
+    if "respond in time" in message:
+        message = f"no answer within {timeout()} seconds"
+    reason = shorten(message or type(error).__name__, width=300)
     return UserError(
-        f"W&B could not be asked about {project} ({reason}); see that it can be reached (WANDB_BASE_URL, if it is a "
-        "server of your own) and that the key is right (`wandb login`)"
+        f"W&B request for {project} failed ({reason}); check that W&B is reachable (WANDB_BASE_URL for a self-hosted "
+        "server) and that the key is valid (`wandb login`)"
     )

@@ -1,6 +1,6 @@
 """The workspace and the report of a W&B project.
 
-Needs the extra ``wandb`` (the package ``wandb-workspaces``), which is imported with the first call.
+Needs the extra ``wandb`` (the package ``wandb-workspaces``), which is imported by the first call.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 NAME = "embfact"
 STEP = "trainer/global_step"
 MOST = 100  # runs in a plot of curves
-WIDTH, HEIGHT = 12, 8  # of a panel, in the 24 columns of a report
+WIDTH, HEIGHT = 12, 8  # of a panel, in a report of 24 columns
 COLUMNS = [
     "run:displayName",
     *(f"config:{name}.value" for name in ("dataset", "backbone", "method", "rank", "storage", "comparable", "seed")),
@@ -28,7 +28,7 @@ COLUMNS = [
     "summary:seconds/total",
     "summary:error",
 ]
-# Title of a scatter plot, and the summary value that it has on its horizontal axis.
+# Title of a scatter plot -> summary value on its horizontal axis.
 SIZES = {
     "embedding parameters": "params/embedding",
     "model parameters": "params/total",
@@ -37,44 +37,40 @@ SIZES = {
 
 
 def specification(project: Project, metric: str = SCORE) -> dict[str, Any]:
-    """What `save` would send, as JSON values; nothing is asked of W&B and no key is needed.
+    """What `save` would send as JSON values, without contacting W&B or needing a key.
 
-    Only what W&B gives out itself is missing: the ids of the views, and in the report that of the project.
+    Only ids assigned by W&B are missing.
 
     Args:
         project: The project.
-        metric: Key of the summary value that sizes are held against, e.g. ``validation/accuracy``.
+        metric: Key of the summary value to plot against size, e.g. ``validation/accuracy``.
 
     Raises:
         UserError: If ``wandb-workspaces`` is not installed.
     """
     _require_package()
     views: dict[str, Any] = {"workspace": _workspace(project, metric), "report": _report(project, metric)}
-    # The library has no public name for what it would send.
+    # The library has no public API for the request body.
     models = {name: view._to_model() for name, view in views.items()}
     return {name: model.model_dump(mode="json", by_alias=True, exclude_none=True) for name, model in models.items()}
 
 
 def save(project: Project, metric: str = SCORE) -> tuple[str, str]:
-    """Make a new workspace view and a new report in a project.
-
-    Args:
-        project: The project.
-        metric: Key of the summary value that sizes are held against.
+    """Create a workspace view and a report in a project; see `specification`.
 
     Returns:
-        The addresses of the workspace and of the report.
+        The URLs of the workspace and of the report.
 
     Raises:
-        UserError: In words, if the package or the key is missing, or if W&B does not take them.
+        UserError: If the package or the key is missing, or W&B fails.
     """
     _require_package()
     require_key()
     try:
-        # First the report: it asks W&B for the project, and nothing is made if that is not there.
+        # The report first: it looks up the project, so nothing is created if that does not exist.
         report = _report(project, metric, located=True).save()
         return _workspace(project, metric).save().url, report.url
-    except Exception as error:  # W&B's errors have no common class
+    except Exception as error:  # W&B errors have no common class
         raise refusal(project, error) from error
 
 
@@ -116,9 +112,9 @@ def _report(project: Project, metric: str, *, located: bool = False) -> Report:
         width="fluid",
         blocks=[
             wr.P(
-                "One point is one run: means and intervals over seeds are in the tables that embfact makes of the "
-                "same runs. Only runs of one value of comparable may be compared: they have the same data and options "
-                "but for the method and its size. A run that failed has no score; the table below the plots says why."
+                "Each point is one run; embfact tables of the same runs have means and intervals over seeds. Only runs "
+                "with the same value of comparable are comparable: they have the same data and options except for the "
+                "method and its size. A failed run has no score; the table below the plots gives the reason."
             ),
             wr.PanelGrid(runsets=[runs], panels=panels),
         ],

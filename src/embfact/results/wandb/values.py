@@ -1,7 +1,7 @@
-"""What a run carries at W&B, so that it can be found, grouped and plotted there, and tables be made from it.
+"""The data of a run on W&B: for search, grouping and plots there, and for tables made from it.
 
-The whole record is one string in the run's configuration. There it comes back with every page of runs, it makes no
-column for each of its hundred fields, and its 10 kB are far below what W&B recommends at most (10 MB of configuration).
+The whole record is one string in the run's configuration. It is then returned with every page of runs, does not create
+a column for each of its hundred fields, and with 10 kB is far below W&B's recommended limit of 10 MB.
 Light to import: no torch, no wandb.
 """
 
@@ -11,54 +11,50 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from embfact.results.comparable import group_of, seeds_of
-from embfact.runs.record import Amount, RunRecord
+from embfact.runs.record import RunRecord
 
 if TYPE_CHECKING:
     from embfact.config.run_config import RunConfig
     from embfact.runs.identity import Identity
 
 RECORD = "record"  # key of the whole record, as JSON
-SCORE = "score"  # key of the metric that a data set is judged by, whatever it is called
-LONGEST_TAG = 64  # characters; W&B refuses the whole run for one more
+SCORE = "score"  # key of the main metric of a data set, whatever it is
+LONGEST_TAG = 64  # characters; W&B rejects a run with a longer tag
 
 
 def settings(config: RunConfig, identity: Identity) -> dict[str, Any]:
-    """How a run is filed: group, kind, tags and configuration, as ``wandb.init`` takes them."""
+    """Group, job type, tags and configuration for ``wandb.init``.
+
+    The configuration has what runs are grouped and filtered by at the top. Runs with the same ``repeats`` may be
+    averaged, runs with the same ``comparable`` compared: see `embfact.results.comparable`.
+    """
     dense = config.factorization.name == "none" and config.storage == "float32"
     return {
         "group": config.experiment_name,
         "job_type": "baseline" if dense else "factorized",
         "tags": list(dict.fromkeys(tag[:LONGEST_TAG] for tag in config.tags if tag)),
-        "config": _configuration(config, identity),
-    }
-
-
-def _configuration(config: RunConfig, identity: Identity) -> dict[str, Any]:
-    """The resolved configuration, with what runs are grouped and filtered by at the top.
-
-    Averaged may be what shares ``repeats``, compared what shares ``comparable``: see `embfact.results.comparable`.
-    """
-    return {
-        **config.plain(),
-        "method": config.factorization.name,
-        "rank": config.rank if config.factorization.uses_rank else None,
-        "variant": "-".join(filter(None, [config.factorization.name, config.size])),
-        "dataset": config.data.name,
-        "backbone": config.model.label,
-        "hash": identity.hash,
-        "repeats": seeds_of(identity.science),
-        "comparable": group_of(identity.science, config.search.model_dump(mode="json"), identity.model_fingerprint),
+        "config": {
+            **config.plain(),
+            "method": config.factorization.name,
+            "rank": config.rank if config.factorization.uses_rank else None,
+            "variant": "-".join(filter(None, [config.factorization.name, config.size])),
+            "dataset": config.data.name,
+            "backbone": config.model.label,
+            "hash": identity.hash,
+            "repeats": seeds_of(identity.science),
+            "comparable": group_of(identity.science, config.search.model_dump(mode="json"), identity.model_fingerprint),
+        },
     }
 
 
 def outcome(record: RunRecord) -> dict[str, Any]:
-    """What is known of a run's configuration only when it has ended: the rank of a budget, and the whole record."""
+    """Configuration values known only after a run: the rank of a budget, and the whole record."""
     text = json.dumps(record.model_dump(mode="json"), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return {"rank": record.method.rank, RECORD: text}
 
 
 def summary(record: RunRecord) -> dict[str, Any]:
-    """The figures of a run: how it ended, seconds, sizes, their share of dense, metrics; without undefined ones."""
+    """The summary of a run: status, seconds, sizes and their share of dense, metrics; without undefined values."""
     values: dict[str, Any] = {
         "status": record.status,
         "error": record.error and record.error.message,
@@ -79,13 +75,8 @@ def _sizes(record: RunRecord) -> dict[str, int | float]:
     if size is None:
         return {}
     parts = {"embedding": (size.embedding, size.dense.embedding), "total": (size.model, size.dense.model)}
-    return {name: value for part, amounts in parts.items() for name, value in _size(part, *amounts).items()}
-
-
-def _size(part: str, small: Amount, dense: Amount) -> dict[str, int | float]:
-    return {
-        f"params/{part}": small.parameters,
-        f"params/{part}_ratio": small.parameters / dense.parameters,
-        f"bytes/{part}": small.bytes,
-        f"bytes/{part}_ratio": small.bytes / dense.bytes,
-    }
+    values: dict[str, int | float] = {}
+    for part, (small, dense) in parts.items():
+        values |= {f"params/{part}": small.parameters, f"params/{part}_ratio": small.parameters / dense.parameters}
+        values |= {f"bytes/{part}": small.bytes, f"bytes/{part}_ratio": small.bytes / dense.bytes}
+    return values

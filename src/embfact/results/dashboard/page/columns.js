@@ -1,6 +1,6 @@
-// The columns of the table: what they show, sort by, and give to a spreadsheet.
+// The columns of the table: their text, sort key, and CSV values.
 
-/** Columns for what is shown now; words that are the same everywhere are left out. */
+/** The columns for the shown items, without words that are the same everywhere. */
 function makeColumns() {
   const several = (key) => new Set(app.items.map((item) => item.first[key])).size > 1;
   const word = (key, head) => several(key) && textColumn(key, head, (item) => item.first[key]);
@@ -38,7 +38,7 @@ function seedColumn() {
   return numberColumn("seed", "seed", (item) => item.first.seed, String);
 }
 
-/** How many seeds there are, and how many are missing of the most that any item has. */
+/** The number of seeds, relative to the largest number of any item. */
 function seedsColumn() {
   const usual = Math.max(...app.items.map((item) => item.finished));
   const text = (item) => (item.finished < usual ? `${item.finished} of ${usual}` : String(item.finished));
@@ -62,7 +62,7 @@ function sizeColumn({ label, unit }, axis) {
   return numberColumn(`size ${axis}`, head, (item) => item.sizes?.[axis], format, label);
 }
 
-/** The items in the order that was chosen; what has no value comes last either way. */
+/** The items in the chosen order; missing values come last either way. */
 function sortedItems(columns) {
   const { order } = columns.find(({ key }) => key === app.sort.key) || columns[0];
   const sign = app.sort.down ? -1 : 1;

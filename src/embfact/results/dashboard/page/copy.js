@@ -1,6 +1,6 @@
-// The table for a paper (LaTeX with booktabs) and for a spreadsheet (CSV with raw numbers).
+// Copying the table as LaTeX (booktabs) or CSV (raw numbers).
 
-// As tables/latex_text.py has it.
+// The same escapes as in results/table/latex.py.
 const LATEX = new Map([..."&%$#_{}"].map((character) => [character, `\\${character}`]));
 LATEX.set("\\", "\\textbackslash{}").set("~", "\\textasciitilde{}").set("^", "\\textasciicircum{}");
 LATEX.set("<", "\\textless{}").set(">", "\\textgreater{}").set("|", "\\textbar{}").set("`", "\\textasciigrave{}");
@@ -8,14 +8,14 @@ LATEX.set('"', "\\char34{}").set("±", "$\\pm$").set("†", "$\\dagger$").set(UN
 
 function latex(text) {
   const visible = String(text).replace(/[\p{Cc}\p{Z}]/gu, " ").replace(/[\p{Cf}\p{Cs}]/gu, "");
-  const apart = visible.replace(/([-,'])(?=\1)/g, "$1\0"); // two of them would become a dash or a quotation mark
+  const apart = visible.replace(/([-,'])(?=\1)/g, "$1\0"); // against ligatures: dashes and quotation marks
   return [...apart].map((character) => LATEX.get(character) ?? character).join("");
 }
 
 function latexTable(columns, items) {
   const line = (cells) => {
     const row = `${cells.map(latex).join(" & ")} \\\\`;
-    // A rule or the end of a row would take a bracket or an asterisk behind it for its own argument.
+    // The preceding rule or row end would take a leading bracket or asterisk as its argument.
     return /^\s*[[*]/.test(row) ? `{}${row}` : row;
   };
   const data = app.dataset ? ` on ${app.dataset}` : "";
@@ -38,7 +38,7 @@ function latexTable(columns, items) {
   ].join("\n");
 }
 
-// Text that a spreadsheet would compute; as tables/numbers.py has it.
+// Text that a spreadsheet would evaluate; the same as in results/table/numbers.py.
 const FORMULA = /^[=+\-@\t\r]/;
 
 function csvTable(columns, items) {
@@ -52,7 +52,7 @@ function csvTable(columns, items) {
   return lines.map((line) => `${line.map(cell).join(",")}\n`).join("");
 }
 
-/** Copy the table in a form; where the browser forbids it, show the text to be copied by hand. */
+/** Copy the table; if the browser forbids it, show the text for copying by hand. */
 async function copyTable(make, button) {
   const columns = makeColumns();
   const items = rowsToCopy(columns);
@@ -68,8 +68,8 @@ async function copyTable(make, button) {
   }
 }
 
-function tell(button, words) {
+function tell(button, text) {
   button.dataset.name ??= button.textContent;
-  button.textContent = words;
+  button.textContent = text;
   setTimeout(() => (button.textContent = button.dataset.name), 2000);
 }

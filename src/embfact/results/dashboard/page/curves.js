@@ -1,7 +1,7 @@
 // Learning curves of the selected runs.
 
-const MOST_CURVES = 40; // more lines than that show nothing
-const NO_RUN = "Select runs in the plot or the table to see how they learned.";
+const MOST_CURVES = 40; // more lines are unreadable
+const NO_RUN = "Select runs in the plot or the table to see their learning curves.";
 const NO_CURVE = "The selected runs have no learning curve on this machine.";
 
 function selectedRuns() {
@@ -17,14 +17,14 @@ function drawCurves() {
   menu.disabled = !names.length;
   if (names.length) menu.value = app.curve;
   const found = chosen.filter((run) => run.curves && Object.hasOwn(run.curves, app.curve));
-  const words = found.length ? "" : chosen.length ? NO_CURVE : NO_RUN;
-  byId("curves-empty").textContent = words;
-  byId("curves-empty").hidden = !words;
-  byId("curves").hidden = Boolean(words);
+  const text = found.length ? "" : chosen.length ? NO_CURVE : NO_RUN;
+  byId("curves-empty").textContent = text;
+  byId("curves-empty").hidden = !text;
+  byId("curves").hidden = Boolean(text);
   const drawn = found.slice(0, MOST_CURVES);
   const first = found.length > drawn.length ? `, the first of ${found.length}` : "";
-  byId("curves-hint").textContent = words ? "" : `${plural(drawn.length, "run")}${first}; at most 100 points each.`;
-  if (words) return;
+  byId("curves-hint").textContent = text ? "" : `${plural(drawn.length, "run")}${first}; at most 100 points each.`;
+  if (text) return;
   const settings = layout({
     xaxis: { title: { text: "optimizer step" } },
     yaxis: { title: { text: plain(cut(app.curve, 50)) } },
@@ -39,14 +39,14 @@ function curve(run) {
   const { color: hue, symbol } = styleOf(methodOf(run));
   const seed = run.seed == null ? "" : `seed ${run.seed}`;
   const name = [methodOf(run), run.size, run.setting, seed].filter(Boolean).join(" ");
-  const hover = plain(cut(name, 100)).replaceAll("%", "&#37;"); // a per cent sign would begin a variable
+  const hover = plain(cut(name, 100)).replaceAll("%", "&#37;"); // a percent sign would start a variable
   return {
     type: "scatter",
     mode: "lines+markers",
     name: plain(cut(name, 40)),
     x,
     y,
-    // A marker now and then names the method in grey; one on each point would hide the line.
+    // A few markers identify the method in greyscale; one per point would hide the line.
     marker: { symbol, size: 7, maxdisplayed: 6 },
     line: { color: hue, width: 1.5 },
     hovertemplate: `${hover}<br>step %{x}: %{y}<extra></extra>`,

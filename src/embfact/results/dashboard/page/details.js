@@ -1,4 +1,4 @@
-// One run with all that its record holds; the runs that have not finished, and why; the notes below the table.
+// The details of a run from its record; unfinished runs and their reasons; the notes of the table.
 
 const MOST_BUTTONS = 30;
 const MOST_LISTED = 200;
@@ -13,7 +13,7 @@ function drawDetails() {
   byId("details").replaceChildren(drawSiblings(chosen), el("h3", {}, run.name), ...drawState(run), ...drawFacts(run));
 }
 
-/** The selected runs, one of which is shown. */
+/** Buttons for the selected runs, one of which is shown. */
 function drawSiblings(chosen) {
   const buttons = chosen.slice(0, MOST_BUTTONS).map((run) => {
     const show = () => {
@@ -21,9 +21,9 @@ function drawSiblings(chosen) {
       drawDetails();
       document.querySelector('#details [aria-pressed="true"]').focus();
     };
-    const words = [methodOf(run), run.size, run.seed == null ? "" : `s${run.seed}`].filter(Boolean).join(" ");
+    const text = [methodOf(run), run.size, run.seed == null ? "" : `s${run.seed}`].filter(Boolean).join(" ");
     const pressed = String(run.id === app.shown);
-    return el("button", { type: "button", "aria-pressed": pressed, title: run.name, click: show }, words);
+    return el("button", { type: "button", "aria-pressed": pressed, title: run.name, click: show }, text);
   });
   const more = chosen.length > MOST_BUTTONS ? [`and ${chosen.length - MOST_BUTTONS} more`] : [];
   return el("div", { class: "runs", hidden: chosen.length < 2 }, ...buttons, ...more);
@@ -34,7 +34,7 @@ function drawState(run) {
   return [el("p", { class: "alarm" }, `${run.status}${run.message ? `: ${run.message}` : ""}`)];
 }
 
-/** Facts by section; those in which the run is unlike most are in bold. */
+/** Facts by section; those that differ from most runs are bold. */
 function drawFacts(run) {
   const sections = Map.groupBy(factsOf(run), ([key]) => (key.includes(".") ? key.slice(0, key.indexOf(".")) : "run"));
   const order = ["metrics", "seconds", "config"];
@@ -42,9 +42,9 @@ function drawFacts(run) {
   const names = [...sections.keys()].sort((one, other) => place(one) - place(other));
   return names.map((name) => {
     const lines = sections.get(name).map(([key, value, apart]) => {
-      const words = name === "run" ? key : key.slice(name.length + 1);
+      const label = name === "run" ? key : key.slice(name.length + 1);
       const text = apart ? el("b", {}, readable(value)) : readable(value);
-      return el("tr", {}, el("th", { scope: "row" }, words), el("td", {}, text));
+      return el("tr", {}, el("th", { scope: "row" }, label), el("td", {}, text));
     });
     const table = el("table", {}, el("tbody", {}, ...lines));
     return el("details", { open: order.includes(name) }, el("summary", {}, name), table);
@@ -64,13 +64,13 @@ function drawUnfinished() {
     return el("li", {}, el("b", {}, run.status), " ", name, el("p", {}, run.message));
   });
   const more = found.length > MOST_LISTED ? el("p", {}, `and ${found.length - MOST_LISTED} more: see the table.`) : "";
-  const none = app.runs.length ? "Every run has finished." : "There is no run yet.";
+  const none = app.runs.length ? "All runs have finished." : "There are no runs yet.";
   byId("failures").replaceChildren(found.length ? el("ul", {}, ...lines) : el("p", { class: "empty" }, none), more);
 }
 
 function drawNotes() {
   const { sources, warnings } = app.data;
   const notes = [...sources, ...warnings];
-  const words = notes.length ? notes : ["Nothing to say yet."];
-  byId("notes").replaceChildren(...words.map((note) => el("li", {}, note)));
+  const lines = notes.length ? notes : ["No notes yet."];
+  byId("notes").replaceChildren(...lines.map((note) => el("li", {}, note)));
 }

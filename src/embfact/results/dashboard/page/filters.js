@@ -1,4 +1,4 @@
-// Menus that choose what is shown: one data set, and any values of the other properties.
+// Menus that filter the runs: one data set, and any values of the other properties.
 
 function drawFilters() {
   const open = document.querySelector("#filters details[open]")?.dataset.key;
@@ -13,7 +13,7 @@ function drawDatasets() {
   const known = new Map(app.data.datasets.map(({ label, difference }) => [label, difference]));
   const options = labels.map((label) => el("option", { value: label, title: known.get(label) }, label));
   if (labels.length > 1) options.push(el("option", { value: ALL }, "all (table only)"));
-  if (!labels.length) options.push(el("option", { value: ALL }, "not known yet"));
+  if (!labels.length) options.push(el("option", { value: ALL }, "unknown yet"));
   const menu = el("select", { id: "dataset", change: () => chooseDataset(menu.value) }, ...options);
   menu.value = app.dataset ?? ALL;
   return el("label", {}, "data set ", menu);
@@ -25,7 +25,7 @@ function chooseDataset(label) {
   drawAll();
 }
 
-/** The menu of one property; none where all runs agree in it and none is hidden. */
+/** The menu of a property; null if all runs have the same value and none is hidden. */
 function drawFilter({ key, label }) {
   const counts = new Map();
   for (const run of app.runs) {
@@ -46,8 +46,8 @@ function drawFilter({ key, label }) {
     return el("button", { type: "button", click }, word);
   };
   const both = el("p", {}, every("all", true), every("none", false));
-  const words = active ? `${label}: ${shown} of ${values.length}` : label;
-  const summary = el("summary", { class: active && "active" }, words);
+  const text = active ? `${label}: ${shown} of ${values.length}` : label;
+  const summary = el("summary", { class: active && "active" }, text);
   return el("details", { name: "filter", "data-key": key }, summary, el("div", { class: "options" }, both, ...boxes));
 }
 
@@ -57,7 +57,7 @@ function toggle(key, value, checked, draw = true) {
   if (draw) filtered(key, value);
 }
 
-/** Draw what the filters leave; the menu is made anew, so the box in use is looked for again. */
+/** Draw what the filters leave; the menu is recreated, so the box in use needs focus again. */
 function filtered(key, value) {
   drawAll();
   const boxes = document.querySelectorAll(`#filters details[data-key="${key}"] input`);
@@ -69,7 +69,7 @@ function clearFilters() {
   drawAll();
 }
 
-/** A click elsewhere, or Escape, closes the open menu. */
+/** Close the open menu on a click elsewhere or on Escape. */
 function closeMenus(event) {
   const open = document.querySelector("#filters details[open]");
   if (!open || (event.type === "click" && event.composedPath().includes(open))) return;

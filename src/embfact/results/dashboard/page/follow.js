@@ -1,4 +1,4 @@
-// A served page asks for news every few seconds, and says so when nobody answers any more.
+// A served page polls its server, and reports if the server no longer answers.
 
 const EVERY = 3000; // milliseconds
 
@@ -11,10 +11,10 @@ async function follow(tag = "") {
     }
     if (!answer.ok && answer.status !== 304) throw new Error(await answer.text());
     tag = answer.headers.get("ETag") || tag;
-    drawFollowing(`following; last change ${clock(app.data.made)}`);
+    drawFollowing(`live; last change ${clock(app.data.made)}`);
   } catch (error) {
     const why = error instanceof TypeError ? "The server has stopped" : `The sweep cannot be read (${error.message})`;
-    drawFollowing(`${why}; shown is what was known at ${clock(app.data.made)}`, true);
+    drawFollowing(`${why}; showing the state of ${clock(app.data.made)}`, true);
   }
   setTimeout(() => follow(tag), EVERY);
 }
@@ -23,9 +23,9 @@ function clock(time) {
   return new Date(time).toLocaleTimeString();
 }
 
-function drawFollowing(words, lost = false) {
+function drawFollowing(text, lost = false) {
   const line = byId("following");
   line.hidden = false;
   line.classList.toggle("lost", lost);
-  if (line.textContent !== words) line.textContent = words; // a screen reader tells every change
+  if (line.textContent !== text) line.textContent = text; // screen readers announce every change
 }

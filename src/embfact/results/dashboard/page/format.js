@@ -1,12 +1,12 @@
-// Figures as a person reads them, and elements made of text alone: data never becomes markup.
+// Formatting of figures, and creation of elements from text: data never becomes markup.
 
 const UNDEFINED = "\u2013";
-// What needs somebody before what is being done, and that before what waits.
+// Unfinished runs that need attention come before running ones, and those before pending ones.
 const STATES = ["finished", "failed", "diverged", "damaged", "interrupted", "running", "pending"];
 const BAD = ["failed", "diverged", "damaged", "interrupted"];
 const collator = new Intl.Collator("en", { numeric: true });
 
-/** An element; `attributes` with a function are listeners, children are elements or text. */
+/** An element; attributes whose value is a function are listeners, children are elements or text. */
 function el(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -47,7 +47,7 @@ function plural(count, word) {
   return `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
 }
 
-/** How many runs there are of each status: "3 finished, 1 failed". */
+/** The number of runs by status: "3 finished, 1 failed". */
 function tally(runs) {
   const counts = new Map(STATES.map((state) => [state, 0]));
   for (const { status } of runs) counts.set(status, counts.get(status) + 1);
@@ -55,24 +55,24 @@ function tally(runs) {
   return found.map(([state, count]) => `${count.toLocaleString("en")} ${state}`).join(", ");
 }
 
-/** Text for the plotting library, which takes some markup in labels. */
+/** Escaped text for the plotting library, which supports some markup in labels. */
 function plain(text) {
   return String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }
 
-/** Text of at most so many characters. */
+/** Text truncated to a number of characters. */
 function cut(text, most) {
   return text.length <= most ? text : `${text.slice(0, most - 1)}…`;
 }
 
-/** A value of a record: what was counted with every digit, what was measured with six. */
+/** A value of a record: integers in full, other numbers with six digits. */
 function readable(value) {
   if (typeof value === "string") return value;
   if (typeof value !== "number") return JSON.stringify(value);
   return String(Number.isInteger(value) ? value : Number(value.toPrecision(6)));
 }
 
-/** Mean and sample standard deviation of what is defined; null for no values at all. */
+/** Mean and sample standard deviation of the defined values; null without values. */
 function spreadOf(values) {
   if (!values.length) return null;
   const defined = values.filter((value) => value !== null);

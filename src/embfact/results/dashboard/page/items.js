@@ -1,6 +1,6 @@
-// Items: single runs, or runs over whose seeds is averaged. An item is a row of the table and a point of the plot.
+// Items: single runs, or runs averaged over seeds. An item is a row of the table and a point of the plot.
 
-/** Group the visible runs; only what the records' table holds together is averaged. */
+/** Group the visible runs; only runs of the same table row are averaged. */
 function makeItems() {
   const groups = new Map();
   for (const run of app.runs) {
@@ -50,7 +50,7 @@ function points() {
   return app.items.filter((item) => item.sizes && figureOf(item)?.mean != null);
 }
 
-/** Points than which nothing smaller or equally small is as good, from small to large. */
+/** The points that no smaller or equally small point matches, by ascending size. */
 function paretoFront(found) {
   const size = (item) => item.sizes[app.axis];
   const value = (item) => figureOf(item).mean;
@@ -63,11 +63,11 @@ function paretoFront(found) {
   });
 }
 
-/** Select the runs of items, instead of or beside those selected. */
+/** Select the runs of items, replacing or extending the selection. */
 function select(items, { add = false } = {}) {
   const ids = items.flatMap((item) => item.runs.map((run) => run.id));
   if (!add) app.selected = new Set(ids);
-  // What is selected already is taken out again by the same gesture on a single item.
+  // Selecting a single selected item again deselects it.
   else if (items.length === 1 && isSelected(items[0])) ids.forEach((id) => app.selected.delete(id));
   else ids.forEach((id) => app.selected.add(id));
   app.shown = ids.find((id) => app.selected.has(id)) ?? [...app.selected][0] ?? null;

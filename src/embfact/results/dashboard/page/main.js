@@ -1,6 +1,6 @@
-// Begin: read the data, draw everything, listen.
+// Start: load the data, draw everything, add listeners.
 
-/** Draw after anything has changed. */
+/** Draw everything after a change. */
 function drawAll() {
   makeItems();
   drawFilters();
@@ -15,7 +15,7 @@ function drawAll() {
   drawNotes();
 }
 
-/** Draw after the selection alone has changed. */
+/** Draw after a change of the selection only. */
 function drawSelection() {
   drawScatter();
   drawTable({ find: true });
@@ -48,7 +48,7 @@ function listen() {
   byId("copy-latex").addEventListener("click", (event) => copyTable(latexTable, event.currentTarget));
   byId("copy-csv").addEventListener("click", (event) => copyTable(csvTable, event.currentTarget));
   byId("filters").addEventListener("submit", (event) => event.preventDefault());
-  document.addEventListener("click", closeMenus, true); // before a menu is made anew under the click
+  document.addEventListener("click", closeMenus, true); // before the click recreates the menu
   document.addEventListener("keydown", closeMenus);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
   listenToTable();
@@ -59,6 +59,6 @@ load(JSON.parse(byId("data").textContent));
 listen();
 drawAll();
 if (app.data.follow) follow();
-// How long the page took to open, in milliseconds since it was asked for; the tests hold it to two seconds.
+// Milliseconds from navigation to the first drawing; the tests limit them to two seconds.
 const opened = () => (document.documentElement.dataset.opened = Math.round(performance.now()));
 requestAnimationFrame(() => setTimeout(opened));

@@ -1,12 +1,12 @@
-// The plot: a figure against a size on a logarithmic axis, the Pareto front, and a line for each dense row.
+// The plot: a figure against size on a logarithmic axis, the Pareto front, and a line for each dense row.
 
-// Wong's palette (Nature Methods, 2011) for the colour-blind; shapes tell the methods apart in grey.
+// Wong's colour-blind palette (Nature Methods, 2011); shapes distinguish methods in greyscale.
 const COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"];
 const SHAPES = ["circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "x"];
 const BUTTONS = ["toImage", "select2d", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"];
 const CONFIG = { displaylogo: false, responsive: true, modeBarButtons: [BUTTONS] };
 
-/** The look of a method: the same whatever is filtered. The dense model is no method: it has the colour of the text. */
+/** The look of a method, independent of the filters; the dense model has the text colour. */
 function styleOf(label) {
   if (label === "none") return { color: color("ink"), symbol: "star" };
   const labels = [...new Set(app.runs.map(methodOf))].filter((other) => other !== "none").sort(collator.compare);
@@ -33,11 +33,11 @@ function layout(changes) {
 
 function drawScatter() {
   const found = points();
-  const words = emptyWords(found);
-  byId("scatter-empty").hidden = !words;
-  byId("scatter-empty").textContent = words;
-  byId("scatter").hidden = Boolean(words);
-  if (words) return;
+  const text = emptyText(found);
+  byId("scatter-empty").hidden = !text;
+  byId("scatter-empty").textContent = text;
+  byId("scatter").hidden = Boolean(text);
+  if (text) return;
   const byLabel = [...Map.groupBy(found, (item) => methodOf(item.first))];
   byLabel.sort(([one], [other]) => collator.compare(one, other));
   const traces = byLabel.map(([label, items]) => methodTrace(label, items));
@@ -58,22 +58,22 @@ function drawScatter() {
   Plotly.react("scatter", [frontTrace(found), ...traces, chosenTrace(found)], settings, CONFIG);
 }
 
-function emptyWords(found) {
+function emptyText(found) {
   if (found.length) return "";
-  if (!app.runs.length) return "There is no run yet.";
+  if (!app.runs.length) return "There are no runs yet.";
   const several = app.dataset === ALL && datasets().length > 1;
-  if (several) return "Choose one data set to draw it: figures of several have no common axis.";
-  if (!app.items.length) return "The filters leave no run; clear some of them.";
-  return "None of these runs has finished with this figure.";
+  if (several) return "Choose a data set to plot it: figures of several data sets have no common axis.";
+  if (!app.items.length) return "No run matches the filters; clear some of them.";
+  return "None of these runs has finished with this metric.";
 }
 
-/** Points of one method; pale where others are selected. */
+/** Points of one method; pale while there is a selection. */
 function methodTrace(label, items) {
   const marker = { ...styleOf(label), size: 9, line: { width: 1, color: color("paper") } };
   return { ...pointsTrace(items, marker), name: plain(cut(label, 40)), opacity: app.selected.size ? 0.35 : 1 };
 }
 
-/** The selected points, ringed, above all others. */
+/** The selected points with a ring, above all others. */
 function chosenTrace(found) {
   const items = found.filter(isSelected);
   const styles = items.map((item) => styleOf(methodOf(item.first)));
@@ -94,7 +94,7 @@ function pointsTrace(items, marker) {
     customdata: items.map((item) => item.key),
     text: items.map(hoverText),
     hovertemplate: "%{text}<extra></extra>",
-    unselected: { marker: { opacity: 1 } }, // the ring tells, not the library's own paleness
+    unselected: { marker: { opacity: 1 } }, // a ring marks the selection instead
   };
 }
 
@@ -126,7 +126,7 @@ function frontTrace(found) {
   };
 }
 
-/** A line at each dense row, never at a mean of several: they differ in their options. Over runs it is at their mean. */
+/** A line at the mean of each dense row; rows are not averaged, since they differ in options. */
 function denseLines(found) {
   const rows = Map.groupBy(found.filter((item) => item.first.dense), (item) => item.first.group).values();
   const lines = [...rows].map((items) => [items[0].first, 100 * spreadOf(items.map((item) => figureOf(item).mean)).mean]);
@@ -135,16 +135,16 @@ function denseLines(found) {
   const style = { color: color("soft"), width: 1.2, dash: "dash" };
   const shapes = lines.map(([, y]) => ({ type: "line", xref: "paper", x0: 0, x1: 1, y0: y, y1: y, line: style }));
   const annotations = lines.map(([{ model, setting }, y], place) => {
-    const words = ["dense", several && model, y.toFixed(1), setting && `(${setting})`].filter(Boolean).join(" ");
-    // Away from the dense points on the right, and from the names of the neighbours.
+    const text = ["dense", several && model, y.toFixed(1), setting && `(${setting})`].filter(Boolean).join(" ");
+    // Away from the dense points on the right and from neighbouring labels.
     const x = place % 2 ? 0.4 : 0;
     const yanchor = place || lines.length === 1 ? "bottom" : "top";
-    return { text: plain(cut(words, 60)), xref: "paper", x, xanchor: "left", y, yanchor, showarrow: false };
+    return { text: plain(cut(text, 60)), xref: "paper", x, xanchor: "left", y, yanchor, showarrow: false };
   });
   return { shapes, annotations };
 }
 
-/** Ticks at halves of the dense size, or of the largest of several. */
+/** Ticks at the dense size divided by powers of two; of several dense sizes, the largest. */
 function sizeTicks(found) {
   const dense = [...new Set(found.map((item) => item.denseSizes[app.axis]))];
   const base = Math.max(...dense);
@@ -158,7 +158,7 @@ function sizeTicks(found) {
   return { tickvals: powers.map((power) => base * 2 ** power), ticktext: powers.map(label) };
 }
 
-/** Clicks and boxes of the plot select; listeners can be set once there is a plot. */
+/** Select by clicks and boxes in the plot; listeners can be added once the plot exists. */
 function listenToScatter() {
   const plot = byId("scatter");
   if (plot.dataset.listens || !plot.on) return;
@@ -167,7 +167,7 @@ function listenToScatter() {
     const keys = new Set(event.points.map((point) => point.customdata));
     return app.items.filter((item) => keys.has(item.key));
   };
-  // Later: the plot is not to be drawn anew while it tells of an event.
+  // Later: the plot must not be redrawn while it dispatches an event.
   const later = (action) => setTimeout(action, 0);
   plot.on("plotly_click", (event) => {
     const add = event.event.shiftKey || event.event.ctrlKey || event.event.metaKey;

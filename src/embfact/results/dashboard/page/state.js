@@ -1,4 +1,4 @@
-// What is known of the sweep, and what the reader has chosen.
+// The data of the sweep, and what the reader has chosen.
 
 const AXES = [
   { label: "embedding parameters", unit: "" },
@@ -21,8 +21,8 @@ const app = {
   data: null,
   runs: [],
   byId: new Map(),
-  dataset: null, // ALL, or its label
-  figure: null, // place in data.figures
+  dataset: null, // a label, or ALL
+  figure: null, // index in data.figures
   axis: 0,
   mode: "means",
   curve: null,
@@ -31,10 +31,10 @@ const app = {
   shown: null, // id of the run whose details are shown
   sort: { key: "rank", down: false },
   page: 0,
-  items: [], // what is a row and a point: see items.js
+  items: [], // rows of the table and points of the plot: see items.js
 };
 
-/** Take new data in; what was chosen stays where it still exists. */
+/** Load new data, keeping choices that still exist. */
 function load(data) {
   const first = app.data === null;
   app.data = data;
@@ -44,7 +44,7 @@ function load(data) {
   app.selected = new Set([...app.selected].filter((id) => app.byId.has(id)));
   if (!app.byId.has(app.shown)) app.shown = null;
   const labels = datasets();
-  // A sweep that is followed has no data set before its first run has ended.
+  // A live sweep has no data set before its first run has finished.
   if (app.dataset === null || (app.dataset !== ALL && !labels.includes(app.dataset))) app.dataset = labels[0] ?? null;
   chooseFigure();
   if (first) app.mode = new Set(app.runs.map((run) => run.seed)).size > 1 ? "means" : "runs";
@@ -54,7 +54,7 @@ function datasets() {
   return [...new Set(app.runs.map((run) => run.data).filter(Boolean))].sort(collator.compare);
 }
 
-/** Places of the figures that runs of the chosen data have. */
+/** Indices of the figures that runs on the chosen data have. */
 function figures() {
   const found = new Set();
   for (const run of app.runs) {
@@ -68,14 +68,14 @@ function chooseFigure() {
   if (!found.includes(app.figure)) app.figure = found[0] ?? null;
 }
 
-/** The name of a figure: its metric, and its split where the data set has several. */
+/** The name of a figure: its metric, and its split if the data set has several. */
 function figureName(place) {
   const [split, metric] = app.data.figures[place];
   const splits = new Set(figures().map((other) => app.data.figures[other][0]));
   return splits.size > 1 ? `${split} ${metric}` : metric;
 }
 
-/** Whether a run is of the chosen data; one that has not come so far is of any. */
+/** Whether a run is on the chosen data; a run with unknown data always is. */
 function ofData(run) {
   return !app.dataset || !run.data || run.data === app.dataset;
 }
@@ -88,7 +88,7 @@ function visible(run) {
   return ofData(run) && FILTERS.every(({ key }) => !app.hidden.get(key).has(optionOf(run, key)));
 }
 
-/** All that is known of a run: [key, value, whether most runs have another one]. */
+/** The facts of a run: [key, value, whether it differs from most runs]. */
 function factsOf(run) {
   const { keys, usual } = app.data.facts;
   const own = run.facts || {};

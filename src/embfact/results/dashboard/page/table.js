@@ -1,4 +1,4 @@
-// The table, a page of rows at a time: a browser lays out 100 rows at once, and 2,000 slowly.
+// The table, in pages: a browser lays out 100 rows instantly, but 2,000 slowly.
 
 const ROWS = 100;
 
@@ -17,7 +17,7 @@ function drawTable({ find = false } = {}) {
   if (start) start.tabIndex = 0;
   if (find && first >= 0) showRow(start);
   byId("table-empty").hidden = items.length > 0;
-  byId("table-empty").textContent = items.length ? "" : emptyWords([]);
+  byId("table-empty").textContent = items.length ? "" : emptyText([]);
   drawCount(items);
   drawPages(pages, items.length);
 }
@@ -31,7 +31,7 @@ function heading(column) {
   return el("th", { scope: "col", "aria-sort": sort, class: column.number && "number" }, button);
 }
 
-/** Figures are first sorted from the best, words and sizes from the first. */
+/** Sort figures in descending order first, words and sizes in ascending order. */
 function sortBy({ key }) {
   const here = app.sort.key === key;
   app.sort = { key, down: here ? !app.sort.down : key.startsWith("figure") };
@@ -57,7 +57,7 @@ function showRow(line) {
   if (above || below) box.scrollTop = line.offsetTop - head;
 }
 
-/** The rows that are copied: the selected ones, or all that the filters leave. */
+/** The rows to copy: the selected ones, or all visible ones. */
 function rowsToCopy(columns) {
   const items = sortedItems(columns);
   const chosen = items.filter(isSelected);
