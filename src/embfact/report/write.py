@@ -202,7 +202,7 @@ def _compared(table: ResultTable, column: Column, statistics: TableStatistics, t
                 _p_value(statistics.adjusted.get((place, column))),
                 f"{100 * kept.bound:.2f}",
                 "yes" if kept.holds else "no",
-                str(len(found.seeds)),
+                " against ".join(map(str, found.seeds)),
             ]
         )
     if cells:

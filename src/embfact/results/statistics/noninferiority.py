@@ -38,17 +38,17 @@ def noninferior(
     bound = comparison.loss_bound
     holds = bound < margin
     words = f"{reference} minus {method} is below {bound * 100:.2f} point with {comparison.level * 100:g} % confidence"
-    if len(comparison.seeds) < 2:
-        words += " for these two runs (over examples alone: one seed in common)"
+    if comparison.p_value is None:
+        words += " for these runs (over examples alone: one seed)"
     elif not holds:
         seeds = seeds_needed(comparison, margin)
-        would = "no number of seeds would show" if seeds is None else f"about {seeds} seeds would show"
+        would = "no number of seeds would show" if seeds is None else f"about {seeds} seeds of each would show"
         words += f"; {would} that it is below {margin * 100:g} point, if the difference is as observed"
     return NonInferiority(bound, margin, holds, words)
 
 
 def seeds_needed(comparison: Comparison, margin: float | None = None, *, power: float = POWER) -> int | None:
-    """How many paired seeds would do, if the difference and its components are as observed.
+    """How many seeds of each method would do, if the difference and its components are as observed.
 
     Args:
         comparison: What was observed.

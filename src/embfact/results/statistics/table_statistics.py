@@ -14,7 +14,7 @@ from embfact.results.statistics.compare import (
 )
 from embfact.results.statistics.correction import holm
 from embfact.results.statistics.outcomes import Outcomes, StatisticsError, outcomes
-from embfact.results.statistics.resampling import Replicates, replicates
+from embfact.results.statistics.resampling import Replicates, components_of, replicates
 
 BASELINES = {"majority": "the majority class", "bag_of_tokens": "a bag of tokens"}
 
@@ -224,7 +224,7 @@ def informative_of_replicates(
     found: Replicates, baselines: Mapping[str, Mapping[str, float | None]], level: float
 ) -> Informative:
     """See `informative`."""
-    bound = found.mean - found.components().half_width(1 - level)
+    bound = found.mean - components_of(found).half_width(1 - level)
     metric = found.metric
     known = {name: baselines[name][metric] or 0.0 for name in BASELINES if metric in baselines.get(name, {})}
     beaten = {name: bound > value for name, value in known.items()}

@@ -245,8 +245,8 @@ def _marks(request: TableRequest, statistics: TableStatistics | None) -> Iterato
     if request.significance and statistics:
         tests = sum(value is not None for value in statistics.adjusted.values())
         yield (
-            f"{WORSE} worse, {BETTER} better than {request.against}: paired test over seeds and examples, p < {ALPHA} "
-            f"after Holm's correction for {tests} comparison{'s' * (tests != 1)}."
+            f"{WORSE} worse, {BETTER} better than {request.against}: test over seeds and examples, paired on examples, "
+            f"p < {ALPHA} after Holm's correction for {tests} comparison{'s' * (tests != 1)}."
         )
 
 
