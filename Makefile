@@ -1,12 +1,12 @@
-# The two commands of the README are `make sweep` and `make test`; `make help` lists the others.
+# The README uses `make sweep` and `make test`; `make help` lists all commands.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-# One thread a process: threads of neighbours that wait for each other cost more than they do.
+# One thread per process: several processes with several threads each slow each other down.
 TESTING := HF_HUB_OFFLINE=1 WANDB_MODE=offline OMP_NUM_THREADS=1
-# A first look in minutes: one epoch on a fixed sample of the default data.
+# A first result in minutes: one epoch on a fixed sample of the default data.
 ARGS ?= factorization=svd rank=64,128,256 trainer.epochs=1 data.train_size=2500 data.eval_size=1000
-# The first sweep needs no hub; one with other ARGS may want it.
+# The first sweep needs no hub; one with other ARGS may.
 ifeq ($(origin ARGS),file)
 export HF_HUB_OFFLINE ?= 1
 endif
@@ -17,43 +17,43 @@ endif
 help:  ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1	/' | expand -t 20
 
-install: $(INSTALLED)  ## make .venv with the locked packages and this project in it
+install: $(INSTALLED)  ## create .venv with the locked packages and this project
 
-# The marker comes last: an interrupted installation is taken up again.
+# The marker comes last, so an interrupted installation is resumed.
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || \
 		{ echo "embfact needs Python 3.11 to 3.13, found: $$($(PYTHON) --version); use make PYTHON=python3.11"; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
-	@$(BIN)/python scripts/fetch_sentences.py || true  # says what is missing; everything else works without
+	@$(BIN)/python scripts/fetch_sentences.py || true  # says what is missing; everything else works without it
 	@touch $@
 
-sweep: $(INSTALLED)  ## run the first sweep (without a hub, in minutes); another one with ARGS="..."
+sweep: $(INSTALLED)  ## run a first sweep (no hub needed, takes minutes); another one with ARGS="..."
 	$(BIN)/python train.py $(ARGS) -m
 
-report: $(INSTALLED)  ## table, statistics, pictures, dashboard and analysis of a sweep: DIR=outputs/NAME
+report: $(INSTALLED)  ## table, statistics, plots, dashboard and analysis of a sweep: DIR=outputs/NAME
 	@test -n "$(DIR)" || { echo "make report needs the directory of a sweep: make report DIR=outputs/default"; exit 2; }
 	$(BIN)/python scripts/report.py $(DIR)
 
 test: $(INSTALLED)  ## run the tests
 	$(TESTING) $(BIN)/python -m pytest -n auto --maxprocesses 4 -m "not slow and not benchmark"
 
-test-slow: $(INSTALLED)  ## run what is slow by nature
+test-slow: $(INSTALLED)  ## run the slow tests
 	$(TESTING) $(BIN)/python -m pytest -m slow
 
-benchmarks: $(INSTALLED)  ## run every benchmark in its quick mode, which measures nothing
+benchmarks: $(INSTALLED)  ## run every benchmark in its quick mode, without measuring
 	$(TESTING) $(BIN)/python -m pytest -m benchmark
 
-lint: $(INSTALLED)  ## check style, types and what may import what
+lint: $(INSTALLED)  ## check style, types and imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: $(INSTALLED)  ## put the code into its style
+format: $(INSTALLED)  ## fix the style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-clean:  ## remove the environment and what tools have cached; runs in outputs/ stay
+clean:  ## remove the environment and the caches of tools; keeps the runs in outputs/
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build src/*.egg-info
