@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from embfact.results.result_table import row_label
 from embfact.results.statistics.compare import compare, interval
 from embfact.results.statistics.correction import holm
 from embfact.results.statistics.outcomes import Outcomes
@@ -151,3 +152,16 @@ def test_an_undefined_metric_is_told(sweep: Sweep) -> None:
 
 def test_a_table_of_failed_runs_has_no_statistics(sweep: Sweep) -> None:
     assert table_statistics(sweep.table) == TableStatistics()
+
+
+def test_a_method_that_never_left_chance_makes_no_other_test_stricter(sweep: Sweep) -> None:
+    majority = {SPLIT: {"majority": {"accuracy": 0.5}}}
+    sweep.add(runs(), **DENSE, baselines=majority)
+    sweep.add(runs(right=0.9), rank=16, baselines=majority)
+    alone = table_statistics(sweep.table).adjusted
+    sweep.add(simulate(3, 200, np.random.default_rng(1), right=-0.3), rank=2, baselines=majority)
+    found = table_statistics(sweep.table)
+    label = {row_label(sweep.table.rows[place], sweep.table): value for (place, _), value in found.adjusted.items()}
+    assert label["svd r=2"] is None
+    assert len(found.comparisons) == 2
+    assert label["svd r=16"] == next(iter(alone.values()))

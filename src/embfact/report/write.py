@@ -210,6 +210,7 @@ def _compared(table: ResultTable, column: Column, statistics: TableStatistics, t
         head += ["loss below, points", f"below {100 * tolerance:g}", "seeds"]
         yield from markdown_grid(head, cells, 2)
         yield ""
+        yield "- Intervals are not corrected for the number of comparisons; the p-values are (Holm)."
     for place, row in rows:
         found = statistics.comparisons[place, column]
         if not found.low > 0 and not found.high < 0:

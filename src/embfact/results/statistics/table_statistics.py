@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from embfact.results.chance import learned_nothing
 from embfact.results.result_table import DENSE, Column, DataVersion, ResultTable, Row, row_label
 from embfact.results.statistics.compare import (
     Comparison,
@@ -27,7 +28,8 @@ class TableStatistics:
 
     Attributes:
         comparisons: Row minus its reference row.
-        adjusted: p-values of the comparisons, corrected for all of them (Holm); None where there was no test.
+        adjusted: p-values of the comparisons, corrected for all of them (Holm); None where there was no test,
+            or where no seed of the row is above chance.
         intervals: Confidence interval of the mean over seeds; of a row with one seed, over examples alone.
         against: The index of the reference row of each comparison.
         informative: Whether the task is informative, for every dense row.
@@ -56,7 +58,12 @@ def table_statistics(table: ResultTable, against: str = DENSE, *, level: float =
     work = _Work(table, against, level)
     for column in table.columns:
         work.fill(column)
-    adjusted = dict(zip(work.comparisons, holm([one.p_value for one in work.comparisons.values()]), strict=True))
+    # A method that learned nothing on any seed is no test of methods, and must not make the others' stricter.
+    tested = {
+        (place, column): None if learned_nothing(table.rows[place], column) else one.p_value
+        for (place, column), one in work.comparisons.items()
+    }
+    adjusted = dict(zip(tested, holm(list(tested.values())), strict=True))
     return TableStatistics(work.comparisons, adjusted, work.intervals, work.references, work.informative, work.problems)
 
 

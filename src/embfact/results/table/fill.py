@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _STAT = {
     "mean±std": "mean ± sample standard deviation over seeds",
-    "ci": "mean over seeds and its 95 % confidence interval over seeds and examples",
+    "ci": "mean over seeds and its 95 % confidence interval over seeds and examples, uncorrected",
     "mean": "mean over seeds",
 }
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from textwrap import shorten
 
+from embfact.results.chance import seeds_at_chance
 from embfact.results.comparable import tuned
 from embfact.results.result_table import Column, DataVersion, ResultTable, row_label
 from embfact.runs.record import RunRecord
@@ -44,11 +45,12 @@ def warnings(table: ResultTable) -> list[str]:
 def remarks(table: ResultTable) -> list[Remark]:
     """What is missing and what may not be compared, and the figures each is about.
 
-    Missing seeds, unequal tuning, methods without a dense run of their conditions, undefined metrics, failed runs, lost
-    records.
+    Missing seeds, runs at chance, unequal tuning, methods without a dense run of their conditions, undefined metrics,
+    failed runs, lost records.
     """
     return [
         *_missing_seeds(table),
+        *_at_chance(table),
         *(Remark(line) for line in _unequal_tuning(table)),
         *_without_dense(table),
         *_undefined(table),
@@ -96,6 +98,15 @@ def _missing_seeds(table: ResultTable) -> Iterator[Remark]:
             labels = ", ".join(row_label(table.rows[index], table) for index in rows)
             cells = frozenset((index, column) for index in rows for column in _columns(table, data))
             yield Remark(f"{data.label}: {_seeds(seeds)} missing for {labels}.", cells)
+
+
+def _at_chance(table: ResultTable) -> Iterator[Remark]:
+    for column in table.columns:
+        found = {index: seeds for index, row in enumerate(table.rows) if (seeds := seeds_at_chance(row, column))}
+        if found:
+            named = [f"{row_label(table.rows[index], table)} ({_seeds(seeds)})" for index, seeds in found.items()]
+            words = f"not clearly above the majority class, as if nothing was learned: {', '.join(named)}"
+            yield Remark(f"{_figure(column)} is {words}.", frozenset((index, column) for index in found))
 
 
 def _failed(table: ResultTable) -> Iterator[Remark]:
