@@ -5,12 +5,12 @@ Light to import: the standard library only, unless there are statistics.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from embfact.results.result_table import Column, DataVersion, ResultTable, Row
+from embfact.results.result_table import Column, ResultTable, Row, methods_or_all
 from embfact.results.table.cells import UNDEFINED, figure_cell, seconds_cell, size_cell
 from embfact.results.table.fields import MEAN, SIZE_FIELDS
 from embfact.results.table.grid import Cell, Grid, Heading, Note, Place, Plan, SizeColumn
@@ -38,8 +38,7 @@ class _Sheet:
 
     Attributes:
         met: Which row and figure meet in a cell of the plan.
-        usual: The most seeds that a row has of a figure.
-        tried: The seeds that were tried on a data set for a model.
+        usual: The most seeds that a method has of a figure; dense may have more.
     """
 
     table: ResultTable
@@ -48,7 +47,6 @@ class _Sheet:
     met: Met
     letters: Letters
     usual: Mapping[Column, int]
-    tried: Mapping[tuple[DataVersion, str], set[int]]
     statistics: TableStatistics | None
 
 
@@ -63,13 +61,9 @@ def fill(table: ResultTable, plan: Plan, request: TableRequest, statistics: Tabl
     """
     met = _met(plan)
     cells = set(met.values())
-    usual = {
-        column: max(len(row.spread(column).values) for row in table.rows) for column in {column for _, column in cells}
-    }
-    models = {row.model for row in table.rows}
-    tried = {(data, model): table.seeds(data, model) for data in table.data for model in models}
+    usual = {column: _usual_seeds(table.rows, column) for column in {column for _, column in cells}}
     statistics = shown_only(statistics, cells) if statistics else None
-    sheet = _Sheet(table, plan, request, met, Letters.of(table, cells), usual, tried, statistics)
+    sheet = _Sheet(table, plan, request, met, Letters.of(table, cells), usual, statistics)
     lines = [_line(sheet, number) for number in range(len(plan.lines))]
     if request.marks_best:
         for line, place in best(met, lines, table, plan.across, len(plan.fields)):
@@ -83,6 +77,10 @@ def fill(table: ResultTable, plan: Plan, request: TableRequest, statistics: Tabl
         caption=request.caption or words,
         label=request.label,
     )
+
+
+def _usual_seeds(rows: Sequence[Row], column: Column) -> int:
+    return max(len(row.spread(column).values) for row in methods_or_all(rows, column.data))
 
 
 def _met(plan: Plan) -> dict[tuple[int, int], tuple[int, Column]]:
@@ -117,8 +115,7 @@ def _figure(sheet: _Sheet, number: int, place: int) -> Cell:
         return Cell()
     index, column = cell = sheet.met[number, place]
     row, found, interval = sheet.table.rows[index], sheet.statistics, None
-    seeds = sheet.tried[column.data, row.model] - {run.seed for run in row.finished(column.data)}
-    tested: dict[str, Any] = {"missing_seeds": sorted(seeds)}
+    tested: dict[str, Any] = {"missing_seeds": sorted(sheet.table.missing_seeds(row, column.data))}
     if found:
         interval = found.intervals.get(cell)
         if cell in found.comparisons:

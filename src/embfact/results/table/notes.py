@@ -87,12 +87,10 @@ def _seeds(seeds: Iterable[int]) -> str:
 
 def _missing_seeds(table: ResultTable) -> Iterator[Remark]:
     for data in table.data:
-        tried = {model: table.seeds(data, model) for model in {row.model for row in table.rows}}
         missing: dict[tuple[int, ...], list[int]] = defaultdict(list)
         for index, row in enumerate(table.rows):
-            present = {run.seed for run in row.finished(data)}
-            absent = tried[row.model] - present
-            if absent and (present or row.failed(data)):
+            absent = table.missing_seeds(row, data)
+            if absent and (row.finished(data) or row.failed(data)):
                 missing[tuple(sorted(absent))].append(index)
         for seeds, rows in missing.items():
             labels = ", ".join(row_label(table.rows[index], table) for index in rows)
