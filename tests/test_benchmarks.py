@@ -1,5 +1,6 @@
 """The benchmarks run; what they measure on a busy machine is no test."""
 
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -137,3 +138,17 @@ def test_false_positives_prints_a_line_for_each_number_of_seeds():
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines()[2:]]
     assert [row[0] for row in rows] == ["3", "5", "10"]
     assert all(0 <= float(cell.removesuffix(" %")) <= 100 for row in rows for cell in row[1:])
+
+
+def test_coverage_prints_coverage_width_and_power():
+    command = [sys.executable, BENCHMARKS / "coverage.py", "--quick"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    groups = ["3 and 3", "5 and 5", "10 and 10", "3 and 10"]
+    assert first_cells(done.stdout) == [*groups, "0", "1", "4", *["872"] * 4, *["5000"] * 4]
+
+
+def test_storage_compares_schemes_and_groups():
+    command = [sys.executable, BENCHMARKS / "storage.py", "--quick"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert {"int4", "int8"} <= set(re.findall(r"int\d", done.stdout))
+    assert len(first_cells(done.stdout)) >= 8

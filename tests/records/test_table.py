@@ -10,6 +10,7 @@ from embfact.embeddings.layout import Storage
 from embfact.results.collect import Collected
 from embfact.results.result_table import build_table
 from embfact.results.table.notes import sources, warnings
+from embfact.results.table.render import render
 
 
 def table_of(*records, problems=()):
@@ -240,3 +241,11 @@ def test_sources_say_split_rows_seeds_and_the_note(make):
     assert line.startswith("sst2: accuracy on validation (872 rows); trained on 8,000 rows")
     assert "1,000 rows of train held out for selection; seeds 0, 3." in line
     assert line.endswith("Single terms: a smoke test.")
+
+
+def test_more_seeds_of_dense_are_no_gap_of_several_methods(make):
+    dense = [make("none", None, seed) for seed in range(5)]
+    methods = [make(name, 64, seed) for name in ("svd", "weighted_svd") for seed in range(3)]
+    assert warnings(table_of(*dense, *methods)) == []
+    assert "n=5" in render(table_of(*dense, *methods))
+    assert warnings(table_of(*dense, *methods[:-1])) == ["sst2: seed 2 missing for weighted_svd r=64."]

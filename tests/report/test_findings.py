@@ -25,11 +25,14 @@ def test_every_row_stands_beside_dense_with_its_bound(sweep: Sweep) -> None:
     assert small[2] == f"{100 * compared.difference:+.2f}"
     assert small[4] == "< 0.001"
     assert small[6] == "no"
-    assert same[2:] == ["+0.00", "+0.00 to +0.00", "1.000", "0.00", "yes", "4"]
+    low, _, high = same[3].split()
+    assert (same[2], float(low), same[4]) == ("+0.00", -float(high), "1.000")
+    assert 0 < float(same[5]) < float(high)  # one-sided
+    assert same[7] == "4 against 4"
 
 
 def test_the_smallest_size_and_the_area_of_a_method(sweep: Sweep) -> None:
-    method = cells(findings(sweep.table, table_statistics(sweep.table)), "svd")
+    method = cells(findings(sweep.table, table_statistics(sweep.table), tolerance=0.03), "svd")
     rows = {row.ranks: row for row in sweep.table.rows}
     size = rows[(128,)].finished()[0].size
     assert size is not None

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from embfact.results.collect import Collected
 from embfact.results.result_table import ResultTable, build_table
 from embfact.results.statistics.compare import Comparison, compare, interval
-from embfact.results.statistics.components import Components
+from embfact.results.statistics.components import Components, Seeds
 from embfact.results.statistics.metrics import plain_metric
 from embfact.results.statistics.outcomes import Outcomes
 from embfact.results.statistics.resampling import replicates
@@ -36,11 +36,11 @@ def simulate(
 
 def comparison(difference: float, *, seeds: int = 4, sd: float = 0.004, example: float = 0.0) -> Comparison:
     """A comparison whose seeds differ by this standard deviation."""
-    parts = Components(seeds, sd**2 / seeds if seeds > 1 else 0.0, example**2, 0.0)
+    parts = Components((Seeds(seeds, sd**2 / seeds if seeds > 1 else 0.0),), example**2, 0.0)
     half = parts.half_width(0.025)
     p_value = parts.p_value(difference) if seeds > 1 else None
     ends = difference - half, difference + half
-    return Comparison(difference, *ends, p_value, tuple(range(seeds)), 872, 0.95, "", parts)
+    return Comparison(difference, *ends, p_value, (seeds, seeds), 872, 0.95, "", parts)
 
 
 def compared(method: Outcomes, reference: Outcomes, metric: str, level: float = 0.95) -> Comparison:

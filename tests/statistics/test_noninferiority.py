@@ -26,7 +26,7 @@ def test_where_it_does_not_hold_the_sentence_says_how_many_seeds_would_do() -> N
     assert not answer.holds
     assert answer.sentence.startswith("dense minus svd r=64 is below 0.87 points with 95 % confidence; about ")
     seeds = found.components.seeds_for(-0.004 + 0.006, 0.05, POWER)
-    assert f"about {seeds} seeds would show that it is below 0.6 points" in answer.sentence
+    assert f"about {seeds} seeds of each would show that it is below 0.6 points" in answer.sentence
     again = comparison(-0.004, seeds=seeds or 0)
     assert noninferior(again, 0.006).holds
 
@@ -38,7 +38,7 @@ def test_no_number_of_seeds_shows_a_loss_below_a_margin_that_it_exceeds() -> Non
 
 def test_one_seed_is_labelled() -> None:
     found = comparison(-0.001, seeds=1, example=0.002)
-    assert "for these two runs (over examples only: one seed in common)" in noninferior(found, 0.008).sentence
+    assert "for these runs (over examples only: one seed)" in noninferior(found, 0.008).sentence
     assert found.components.seeds_for(0.001, 0.025, POWER) is None
 
 

@@ -8,7 +8,7 @@ from scipy import stats
 
 from embfact.results.statistics import resampling
 from embfact.results.statistics.outcomes import Outcomes, StatisticsError
-from embfact.results.statistics.resampling import draws, replicates
+from embfact.results.statistics.resampling import components_of, draws, replicates
 from tests.statistics.made_up import simulate
 
 
@@ -43,13 +43,16 @@ def test_rows_are_replicated_together_as_alone() -> None:
         np.testing.assert_array_equal(alone.values, together.values)
 
 
-def test_a_difference_is_of_the_seeds_that_both_have() -> None:
+def test_a_difference_takes_every_seed_of_both_and_the_same_draws() -> None:
     generator = np.random.default_rng(1)
-    first, second = simulate(4, 60, generator).only((0, 1, 3)), simulate(4, 60, generator).only((1, 2, 3))
-    mine, theirs = replicates([first, second], "accuracy", resamples=20)
-    found = mine.minus(theirs)
-    assert found.outcomes.seeds == (1, 3)
-    np.testing.assert_array_equal(found.values, mine.values[[1, 2]] - theirs.values[[0, 2]])
+    rows = replicates([simulate(3, 60, generator), simulate(5, 60, generator)], "accuracy", resamples=50)
+    found = components_of(*rows)
+    assert [one.count for one in found.seeds] == [3, 5]
+    for one, row in zip(found.seeds, rows, strict=True):
+        assert one.variance == pytest.approx(stats.sem(row.values) ** 2)
+    difference = rows[0].drawn.mean(axis=0) - rows[1].drawn.mean(axis=0)
+    assert found.example == pytest.approx(difference.var(ddof=1))
+    assert found.residual == pytest.approx(sum(components_of(row).residual for row in rows))
 
 
 def test_an_undefined_metric_is_told_with_its_seed() -> None:
@@ -57,7 +60,7 @@ def test_an_undefined_metric_is_told_with_its_seed() -> None:
     runs = Outcomes((0, 7), np.arange(20), targets, np.stack([targets, np.zeros(20)]))
     (found,) = replicates([runs], "pearson", resamples=20)
     with pytest.raises(StatisticsError, match=r"pearson is undefined for seed 7 \(constant"):
-        found.components()
+        components_of(found)
 
 
 def test_resamples_without_the_metric_do_not_count_unless_they_are_most() -> None:
@@ -65,9 +68,9 @@ def test_resamples_without_the_metric_do_not_count_unless_they_are_most() -> Non
     few = Outcomes((0,), np.arange(3), targets, targets[None] + [[0, 0.5, 0]])
     (found,) = replicates([few], "pearson", resamples=200)
     assert np.isnan(found.drawn).any()
-    assert np.isfinite(found.components().example)
+    assert np.isfinite(components_of(found).example)
     one = Outcomes((0,), np.arange(2), targets[:2], targets[None, :2])
     (found,) = replicates([one], "pearson", resamples=9, seed=4)
     found.drawn[:, :5] = np.nan
     with pytest.raises(StatisticsError, match="most resamples"):
-        found.components()
+        components_of(found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from embfact.results.result_table import row_label
 from embfact.results.statistics.outcomes import Outcomes
 from embfact.results.statistics.table_statistics import TableStatistics, holm, table_statistics
 from embfact.runs.record import PREDICTIONS
@@ -111,14 +112,13 @@ def test_what_cannot_be_compared_is_told_and_the_rest_is_done(sweep: Sweep) -> N
     damaged = next(record for record in sweep.records if record.method.rank == 16)
     (sweep.places[damaged.hash] / PREDICTIONS).write_bytes(b"PAR1 half")
     found = table_statistics(sweep.table)
-    assert set(by_label(sweep, found)) == {"svd r8", "svd r32"}
+    assert set(by_label(sweep, found)) == {"svd r8", "svd r32", "svd r64"}  # the last of other seeds
     told = {line.split(" on ")[0]: line for line in found.problems}
     assert "cannot be read" in told["svd r=16"]
-    assert "one seed in common (2): no test" in told["svd r=32"]
-    assert "no seed in common with the reference (5, 6 against 0, 1, 2)" in told["svd r=64"]
+    assert "one seed of the method: no test" in told["svd r=32"]
     assert "other examples or labels than the reference" in told["svd r=128"]
     assert {place for place, _ in found.intervals} == {0, 1, 3, 4, 5}
-    assert sorted(value is None for value in found.adjusted.values()) == [False, True]
+    assert sorted(value is None for value in found.adjusted.values()) == [False, False, True]
 
 
 def test_a_reference_that_cannot_be_read_is_told_once_with_all_rows(sweep: Sweep) -> None:
@@ -150,3 +150,16 @@ def test_an_undefined_metric_is_told(sweep: Sweep) -> None:
 
 def test_a_table_of_failed_runs_has_no_statistics(sweep: Sweep) -> None:
     assert table_statistics(sweep.table) == TableStatistics()
+
+
+def test_a_method_that_never_left_chance_makes_no_other_test_stricter(sweep: Sweep) -> None:
+    majority = {SPLIT: {"majority": {"accuracy": 0.5}}}
+    sweep.add(runs(), **DENSE, baselines=majority)
+    sweep.add(runs(right=0.9), rank=16, baselines=majority)
+    alone = table_statistics(sweep.table).adjusted
+    sweep.add(simulate(3, 200, np.random.default_rng(1), right=-0.3), rank=2, baselines=majority)
+    found = table_statistics(sweep.table)
+    label = {row_label(sweep.table.rows[place], sweep.table): value for (place, _), value in found.adjusted.items()}
+    assert label["svd r=2"] is None
+    assert len(found.comparisons) == 2
+    assert label["svd r=16"] == next(iter(alone.values()))

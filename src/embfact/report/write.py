@@ -199,7 +199,7 @@ def _compared(table: ResultTable, column: Column, statistics: TableStatistics, t
                 _p_value(statistics.adjusted.get((place, column))),
                 f"{100 * kept.bound:.2f}",
                 "yes" if kept.holds else "no",
-                str(len(found.seeds)),
+                " against ".join(map(str, found.seeds)),
             ]
         )
     if cells:
@@ -207,6 +207,7 @@ def _compared(table: ResultTable, column: Column, statistics: TableStatistics, t
         head += ["loss below, points", f"below {100 * tolerance:g}", "seeds"]
         yield from markdown_grid(head, cells, 2)
         yield ""
+        yield "- Intervals are not corrected for the number of comparisons; the p-values are (Holm)."
     for place, row in rows:
         found = statistics.comparisons[place, column]
         if not found.low > 0 and not found.high < 0:

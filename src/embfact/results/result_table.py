@@ -6,7 +6,7 @@ get their own columns, runs with other options their own rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -171,8 +171,27 @@ class ResultTable:
 
     def seeds(self, data: DataVersion, model: str) -> set[int]:
         """Every seed that was tried for a model on this data, whatever the outcome."""
-        rows = [row for row in self.rows if row.model == model]
-        return {run.seed for row in rows for run in [*row.finished(data), *row.failed(data)]}
+        return _tried((row for row in self.rows if row.model == model), data)
+
+    def missing_seeds(self, row: Row, data: DataVersion) -> set[int]:
+        """Seeds that were tried for the methods a row is compared with, and that it did not finish.
+
+        A seed that only dense has is no gap where several methods do without it; it makes every comparison surer.
+        """
+        rows = [other for other in self.rows if other.comparable(row)]
+        tried = _tried(methods_or_all(rows, data), data) | {run.seed for run in row.failed(data)}
+        return tried - {run.seed for run in row.finished(data)}
+
+
+def methods_or_all(rows: Iterable[Row], data: DataVersion) -> Sequence[Row]:
+    """The rows that say how many seeds are usual: the methods, if there are several; dense may have more."""
+    rows = list(rows)
+    methods = [row for row in rows if not row.dense and row.finished(data)]
+    return methods if len(methods) > 1 else rows
+
+
+def _tried(rows: Iterable[Row], data: DataVersion) -> set[int]:
+    return {run.seed for row in rows for run in [*row.finished(data), *row.failed(data)]}
 
 
 def build_table(collected: Collected) -> ResultTable:

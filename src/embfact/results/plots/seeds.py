@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 
-from embfact.results.result_table import Column, DataVersion, ResultTable, Row, row_label
+from embfact.results.result_table import Column, DataVersion, ResultTable, Row, methods_or_all, row_label
 
 _NAMED = 6  # rows named per group; nobody reads a list of forty
 
@@ -38,7 +38,7 @@ def seed_note(table: ResultTable, data: DataVersion, seeds_of: Callable[[Row], i
     """
     fewer: dict[int, list[str]] = defaultdict(list)
     failed: dict[int, list[str]] = defaultdict(list)
-    usual = max(map(seeds_of, table.rows), default=0)
+    usual = max(map(seeds_of, methods_or_all(table.rows, data)), default=0)
     for row in table.rows:
         name = "dense" if row.dense and not row.setting else row_label(row, table)
         if 0 < seeds_of(row) < usual:

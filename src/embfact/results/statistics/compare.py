@@ -1,13 +1,12 @@
-"""Methods compared over seeds and examples, paired on both: tests, intervals and non-inferiority."""
+"""Methods compared over seeds and examples, paired on examples only: tests, intervals and non-inferiority."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from embfact.results.statistics.components import Components
-from embfact.results.statistics.outcomes import Outcomes, StatisticsError
-from embfact.results.statistics.resampling import Replicates
+from embfact.results.statistics.outcomes import StatisticsError
+from embfact.results.statistics.resampling import Replicates, components_of
 
 LEVEL = 0.95  # confidence of intervals and bounds
 POWER = 0.8
@@ -19,14 +18,14 @@ class Comparison:
     """A method minus a reference.
 
     Attributes:
-        difference: Mean over the common seeds, as a fraction: 0.01 is one point.
+        difference: Of the means over all seeds, as a fraction: 0.01 is one point.
         low: Lower end of the confidence interval.
         high: Upper end of the confidence interval.
-        p_value: Two-sided; None with one common seed, which allows no test of methods.
-        seeds: The common seeds.
+        p_value: Two-sided; None if either has a single seed, which allows no test of methods.
+        seeds: Numbers of seeds of the method and of the reference.
         examples: Number of examples.
         level: Confidence of the interval.
-        note: What the figures are based on, which seeds are missing, and how many would be needed.
+        note: What the figures are based on, and how many seeds would be needed.
         components: Sources of the uncertainty.
     """
 
@@ -34,7 +33,7 @@ class Comparison:
     low: float
     high: float
     p_value: float | None
-    seeds: tuple[int, ...]
+    seeds: tuple[int, int]
     examples: int
     level: float
     note: str
@@ -47,33 +46,27 @@ class Comparison:
 
 
 def compare(method: Replicates, reference: Replicates, level: float = LEVEL) -> Comparison:
-    """Compare two methods by a paired test over seeds and examples.
+    """Compare two methods, with all their seeds, by a test over seeds and examples.
 
     Raises:
-        StatisticsError: If examples or labels differ, there is no common seed, or the metric is undefined for a run.
+        StatisticsError: If examples or labels differ, or the metric is undefined for a run.
     """
     if not method.outcomes.same_examples(reference.outcomes):
         raise StatisticsError("it was scored on other examples or labels than the reference; train one of them again")
-    if not set(method.outcomes.seeds) & set(reference.outcomes.seeds):
-        own, other = (_listed(one.outcomes.seeds) for one in (method, reference))
-        raise StatisticsError(
-            f"it has no seed in common with the reference ({own} against {other}); train both with the same seeds"
-        )
-    pairs = method.minus(reference)
-    parts, seeds = pairs.components(), pairs.outcomes.seeds
+    difference, parts = method.mean - reference.mean, components_of(method, reference)
     half = parts.half_width((1 - level) / 2)
     found = Comparison(
-        difference=pairs.mean,
-        low=pairs.mean - half,
-        high=pairs.mean + half,
-        p_value=parts.p_value(pairs.mean) if len(seeds) > 1 else None,
-        seeds=seeds,
-        examples=len(pairs.outcomes.ids),
+        difference=difference,
+        low=difference - half,
+        high=difference + half,
+        p_value=parts.p_value(difference) if parts.testable else None,
+        seeds=(len(method.values), len(reference.values)),
+        examples=len(method.outcomes.ids),
         level=level,
         note="",
         components=parts,
     )
-    return replace(found, note=_note(found, method.outcomes, reference.outcomes))
+    return replace(found, note=_note(found))
 
 
 def interval(found: Replicates, level: float = LEVEL) -> tuple[float, float]:
@@ -82,36 +75,27 @@ def interval(found: Replicates, level: float = LEVEL) -> tuple[float, float]:
     Raises:
         StatisticsError: If the metric is undefined for a run.
     """
-    half = found.components().half_width((1 - level) / 2)
+    half = components_of(found).half_width((1 - level) / 2)
     # With few seeds it would extend beyond the possible values of the metric.
     least = 0.0 if found.metric in SHARES else -1.0
     return max(found.mean - half, least), min(found.mean + half, 1.0)
 
 
-def _note(found: Comparison, method: Outcomes, reference: Outcomes) -> str:
-    examples = f"{found.examples:,} examples"
+def _note(found: Comparison) -> str:
+    examples, (own, other) = f"{found.examples:,} examples", found.seeds
     if found.p_value is None:
-        parts = [
-            f"one seed in common ({found.seeds[0]}): no test of methods, and the interval is over {examples} only; "
-            "a test needs at least two seeds, better five or more"
-        ]
-    else:
-        parts = [f"over {len(found.seeds)} seeds and {examples}, paired on both"]
-    for name, row in (("method", method), ("reference", reference)):
-        if missing := {*method.seeds, *reference.seeds} - set(row.seeds):
-            parts.append(f"seed {_listed(missing)} missing for the {name}")
-    if found.p_value is not None and found.p_value >= 1 - found.level:
-        needed = found.components.seeds_for(abs(found.difference), (1 - found.level) / 2, POWER)
-        parts.append(
-            "no number of seeds would show a difference this small on these examples"
-            if needed is None
-            else f"a difference of this size would need about {needed} seeds (power {POWER * 100:g} %)"
+        single = "both" if own == other else "the method" if own == 1 else "the reference"
+        return (
+            f"one seed of {single}: no test of methods, and the interval is over {examples} only; "
+            "a test needs at least two seeds of each, better five or more"
         )
-    return "; ".join(parts)
-
-
-def _listed(seeds: Iterable[int]) -> str:
-    return ", ".join(map(str, sorted(seeds)))
+    note = f"over {own} against {other} seeds and the same {examples}"
+    if found.p_value < 1 - found.level:
+        return note
+    needed = found.components.seeds_for(abs(found.difference), (1 - found.level) / 2, POWER)
+    if needed is None:
+        return f"{note}; no number of seeds would show a difference this small on these examples"
+    return f"{note}; a difference of this size would need about {needed} seeds of each (power {POWER * 100:g} %)"
 
 
 @dataclass(frozen=True)
@@ -140,11 +124,11 @@ def noninferior(comparison: Comparison, margin: float, *, method: str = "method"
     bound = comparison.loss_bound
     holds = bound < margin
     text = f"dense minus {method} is below {bound * 100:.2f} points with {comparison.level * 100:g} % confidence"
-    if len(comparison.seeds) < 2:
-        text += " for these two runs (over examples only: one seed in common)"
+    if comparison.p_value is None:
+        text += " for these runs (over examples only: one seed)"
     elif not holds:
         seeds = comparison.components.seeds_for(comparison.difference + margin, 1 - comparison.level, POWER)
-        would = "no number of seeds would show" if seeds is None else f"about {seeds} seeds would show"
+        would = "no number of seeds would show" if seeds is None else f"about {seeds} seeds of each would show"
         tolerated = f"{margin * 100:g} point{'s' * (margin != 0.01)}"
         text += f"; {would} that it is below {tolerated}, if the difference is as observed"
     return NonInferiority(bound, holds, text)

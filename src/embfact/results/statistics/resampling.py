@@ -32,34 +32,31 @@ class Replicates:
     values: np.ndarray
     drawn: np.ndarray
 
-    def minus(self, other: Replicates) -> Replicates:
-        """The differences over the common seeds."""
-        seeds = tuple(sorted(set(self.outcomes.seeds) & set(other.outcomes.seeds)))
-        mine, theirs = ([row.outcomes.seeds.index(seed) for seed in seeds] for row in (self, other))
-        values, drawn = self.values[mine] - other.values[theirs], self.drawn[mine] - other.drawn[theirs]
-        return Replicates(self.outcomes.only(seeds), self.metric, values, drawn)
-
     @property
     def mean(self) -> float:
         """Mean over seeds."""
         return float(self.values.mean())
 
-    def components(self) -> Components:
-        """Variance components of the mean, from the resamples in which the metric is defined for all runs.
 
-        Raises:
-            StatisticsError: If it is undefined for a run, or in most resamples.
-        """
-        pairs = zip(self.outcomes.seeds, self.values, strict=True)
-        if undefined := [str(seed) for seed, value in pairs if np.isnan(value)]:
-            raise StatisticsError(
-                f"{self.metric} is undefined for seed {', '.join(undefined)} (constant predictions or labels); "
-                "check its learning curve"
-            )
-        kept = ~np.isnan(self.drawn).any(axis=0)
-        if kept.sum() * 2 < len(kept):
-            raise StatisticsError(f"{self.metric} is undefined in most resamples of the examples; score more examples")
-        return components(self.values, self.drawn[:, kept])
+def components_of(*rows: Replicates) -> Components:
+    """Where the uncertainty of a row's mean comes from, or of the first row's minus the second's.
+
+    Only the resamples count in which the metric is defined for all runs.
+
+    Raises:
+        StatisticsError: If it is undefined for a run, or in most resamples.
+    """
+    metric = rows[0].metric
+    pairs = [pair for row in rows for pair in zip(row.outcomes.seeds, row.values, strict=True)]
+    if undefined := [str(seed) for seed, value in pairs if np.isnan(value)]:
+        raise StatisticsError(
+            f"{metric} is undefined for seed {', '.join(undefined)} (constant predictions or labels); "
+            "check its learning curve"
+        )
+    kept = ~np.isnan(np.concatenate([row.drawn for row in rows])).any(axis=0)
+    if kept.sum() * 2 < len(kept):
+        raise StatisticsError(f"{metric} is undefined in most resamples of the examples; score more examples")
+    return components([row.values for row in rows], [row.drawn[:, kept] for row in rows])
 
 
 def replicates(rows: Sequence[Outcomes], metric: str, *, resamples: int = 2000, seed: int = 0) -> list[Replicates]:

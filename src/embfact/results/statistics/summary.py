@@ -71,7 +71,7 @@ def smallest_within(sizes: Sequence[tuple[float, Comparison]], tolerance: float)
             its mean.
     """
     by_mean = [size for size, found in sizes if -found.difference <= tolerance]
-    by_bound = [size for size, found in sizes if len(found.seeds) > 1 and noninferior(found, tolerance).holds]
+    by_bound = [size for size, found in sizes if found.p_value is not None and noninferior(found, tolerance).holds]
     return Smallest(min(by_bound, default=None), min(by_mean, default=None))
 
 

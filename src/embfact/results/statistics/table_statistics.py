@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from embfact.results.chance import learned_nothing
 from embfact.results.result_table import DENSE, Column, DataVersion, ResultTable, Row, row_label
 from embfact.results.statistics.compare import LEVEL, Comparison, compare, interval
 from embfact.results.statistics.outcomes import Outcomes, StatisticsError, outcomes
-from embfact.results.statistics.resampling import Replicates, replicates
+from embfact.results.statistics.resampling import Replicates, components_of, replicates
 
 BASELINES = {"majority": "the majority class", "bag_of_tokens": "a bag of tokens"}
 
@@ -21,7 +22,8 @@ class TableStatistics:
 
     Attributes:
         comparisons: Row minus its reference row.
-        adjusted: p-values of the comparisons after Holm's correction; None where there was no test.
+        adjusted: p-values of the comparisons after Holm's correction; None where there was no test,
+            or where no seed of the row is above chance.
         intervals: Confidence interval of the mean over seeds; of a row with one seed, over examples only.
         against: Index of the reference row of each comparison.
         informative: Whether the task is informative, for every dense row.
@@ -55,7 +57,12 @@ def table_statistics(table: ResultTable, against: str = DENSE) -> TableStatistic
     work = _Work(table, against)
     for column in table.columns:
         work.fill(column)
-    adjusted = dict(zip(work.comparisons, holm([one.p_value for one in work.comparisons.values()]), strict=True))
+    # A method that learned nothing on any seed is no test of methods, and must not make the others' stricter.
+    tested = {
+        (place, column): None if learned_nothing(table.rows[place], column) else one.p_value
+        for (place, column), one in work.comparisons.items()
+    }
+    adjusted = dict(zip(tested, holm(list(tested.values())), strict=True))
     return TableStatistics(work.comparisons, adjusted, work.intervals, work.references, work.informative, work.problems)
 
 
@@ -196,7 +203,7 @@ def informative(found: Replicates, baselines: Mapping[str, Mapping[str, float | 
     Raises:
         StatisticsError: If the metric is undefined for a run.
     """
-    bound = found.mean - found.components().half_width(1 - LEVEL)
+    bound = found.mean - components_of(found).half_width(1 - LEVEL)
     metric = found.metric
     known = {name: baselines[name][metric] or 0.0 for name in BASELINES if metric in baselines.get(name, {})}
     beaten = {name: bound > value for name, value in known.items()}

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from embfact.results.result_table import Column, DataVersion, ResultTable, Row
+from embfact.results.result_table import Column, ResultTable, Row, methods_or_all
 from embfact.results.table.cells import UNDEFINED, figure_cell, seconds_cell, size_cell
 from embfact.results.table.fields import MEAN, SIZE_FIELDS
 from embfact.results.table.grid import Cell, Grid, Heading, Note, Place, Plan, SizeColumn
@@ -26,7 +26,7 @@ WORSE, BETTER = "†", "*"
 ALPHA = 0.05
 _STAT = {
     "mean±std": "mean ± sample standard deviation over seeds",
-    "ci": "mean over seeds with its 95 % confidence interval over seeds and examples",
+    "ci": "mean over seeds with its 95 % confidence interval over seeds and examples, uncorrected",
     "mean": "mean over seeds",
 }
 
@@ -39,8 +39,7 @@ class _Sheet:
 
     Attributes:
         placed: Row and figure of each cell of the plan.
-        usual: The largest number of seeds of a figure in any row.
-        tried: The seeds that were tried on a data set for a model.
+        usual: The most seeds that a method has of a figure; dense may have more.
     """
 
     table: ResultTable
@@ -49,7 +48,6 @@ class _Sheet:
     placed: Placed
     letters: Letters
     usual: Mapping[Column, int]
-    tried: Mapping[tuple[DataVersion, str], set[int]]
     statistics: TableStatistics | None
 
 
@@ -57,13 +55,9 @@ def fill(table: ResultTable, plan: Plan, request: TableRequest, statistics: Tabl
     """The table as printed; intervals and tests need the statistics of the whole table."""
     placed = _placed(plan)
     cells = set(placed.values())
-    usual = {
-        column: max(len(row.spread(column).values) for row in table.rows) for column in {column for _, column in cells}
-    }
-    models = {row.model for row in table.rows}
-    tried = {(data, model): table.seeds(data, model) for data in table.data for model in models}
+    usual = {column: _usual_seeds(table.rows, column) for column in {column for _, column in cells}}
     statistics = statistics.only(cells) if statistics else None
-    sheet = _Sheet(table, plan, request, placed, Letters.of(table, cells), usual, tried, statistics)
+    sheet = _Sheet(table, plan, request, placed, Letters.of(table, cells), usual, statistics)
     lines = [_line(sheet, number) for number in range(len(plan.lines))]
     if request.marks_best:
         for line, place in _best(placed, lines, table, plan.across, len(plan.fields)):
@@ -77,6 +71,10 @@ def fill(table: ResultTable, plan: Plan, request: TableRequest, statistics: Tabl
         caption=request.caption or legend,
         label=request.label,
     )
+
+
+def _usual_seeds(rows: Sequence[Row], column: Column) -> int:
+    return max(len(row.spread(column).values) for row in methods_or_all(rows, column.data))
 
 
 def _placed(plan: Plan) -> dict[tuple[int, int], tuple[int, Column]]:
@@ -111,8 +109,7 @@ def _figure(sheet: _Sheet, number: int, place: int) -> Cell:
         return Cell()
     index, column = cell = sheet.placed[number, place]
     row, found, interval = sheet.table.rows[index], sheet.statistics, None
-    seeds = sheet.tried[column.data, row.model] - {run.seed for run in row.finished(column.data)}
-    tested: dict[str, Any] = {"missing_seeds": sorted(seeds)}
+    tested: dict[str, Any] = {"missing_seeds": sorted(sheet.table.missing_seeds(row, column.data))}
     if found:
         interval = found.intervals.get(cell)
         if cell in found.comparisons:
@@ -229,8 +226,8 @@ def _legend(table: ResultTable, plan: Plan, request: TableRequest, statistics: T
     if request.significance and statistics:
         tests = sum(value is not None for value in statistics.adjusted.values())
         yield (
-            f"{WORSE} worse, {BETTER} better than {request.against}: paired test over seeds and examples, p < {ALPHA} "
-            f"after Holm's correction for {tests} comparison{'s' * (tests != 1)}."
+            f"{WORSE} worse, {BETTER} better than {request.against}: test over seeds and examples, paired on examples, "
+            f"p < {ALPHA} after Holm's correction for {tests} comparison{'s' * (tests != 1)}."
         )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from textwrap import shorten
 
+from embfact.results.chance import seeds_at_chance
 from embfact.results.comparable import describe_search
 from embfact.results.result_table import Column, DataVersion, ResultTable, row_label
 from embfact.results.table.grid import Place
@@ -48,11 +49,12 @@ def warnings(table: ResultTable) -> list[str]:
 def remarks(table: ResultTable) -> list[Remark]:
     """What is missing or not comparable, with the figures concerned.
 
-    Missing seeds, different tuning, methods without a dense run of their conditions, undefined metrics, failed runs and
-    unreadable records.
+    Missing seeds, runs at chance, different tuning, methods without a dense run of their conditions, undefined metrics,
+    failed runs and unreadable records.
     """
     return [
         *_missing_seeds(table),
+        *_at_chance(table),
         *_different_tuning(table),
         *_without_dense(table),
         *_undefined(table),
@@ -89,17 +91,25 @@ def _seeds(seeds: Iterable[int]) -> str:
 
 def _missing_seeds(table: ResultTable) -> Iterator[Remark]:
     for data in table.data:
-        tried = {model: table.seeds(data, model) for model in {row.model for row in table.rows}}
         missing: dict[tuple[int, ...], list[int]] = defaultdict(list)
         for index, row in enumerate(table.rows):
-            present = {run.seed for run in row.finished(data)}
-            absent = tried[row.model] - present
-            if absent and (present or row.failed(data)):
+            absent = table.missing_seeds(row, data)
+            if absent and (row.finished(data) or row.failed(data)):
                 missing[tuple(sorted(absent))].append(index)
         for seeds, rows in missing.items():
             labels = ", ".join(row_label(table.rows[index], table) for index in rows)
             cells = frozenset((index, column) for index in rows for column in _columns(table, data))
             yield Remark(f"{data.label}: {_seeds(seeds)} missing for {labels}.", cells)
+
+
+def _at_chance(table: ResultTable) -> Iterator[Remark]:
+    for column in table.columns:
+        found = {index: seeds for index, row in enumerate(table.rows) if (seeds := seeds_at_chance(row, column))}
+        if found:
+            named = [f"{row_label(table.rows[index], table)} ({_seeds(seeds)})" for index, seeds in found.items()]
+            figure = f"{column.data.label} {column.metric} on {column.split}"
+            text = f"{figure} is not clearly above the majority class, as if nothing was learned: {', '.join(named)}."
+            yield Remark(text, frozenset((index, column) for index in found))
 
 
 def _failed(table: ResultTable) -> Iterator[Remark]:

@@ -77,7 +77,7 @@ def _line(
         "data_fingerprint": data.example.data.fingerprint,
         "train_rows": data.example.data.rows.get("train"),
         "seeds": _plain(sorted(seeds)),
-        "missing_seeds": _plain(sorted(table.seeds(data, row.model) - seeds)),
+        "missing_seeds": _plain(sorted(table.missing_seeds(row, data))),
         "failed_runs": len(row.failed(data)),
         "seconds": mean_seconds(runs),
     }
