@@ -13,7 +13,7 @@ from embfact.factorization.kronecker_svd import KroneckerSVD
 from embfact.factorization.svd import SVD
 from embfact.factorization.weighted_svd import WeightedSVD
 from embfact.models.size import model_size
-from tests.storages import STORAGES
+from tests.helpers.storages import STORAGES
 
 METHODS = [SVD, EVD, WeightedSVD, FisherSVD, KroneckerSVD]
 by_name = pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)

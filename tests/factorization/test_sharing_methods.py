@@ -13,7 +13,7 @@ from embfact.factorization.product_quantization import ProductQuantization
 from embfact.factorization.projective_clustering import ProjectiveClustering
 from embfact.factorization.vocabulary_pruning import VocabularyPruning
 from embfact.models.size import model_size, saved_bytes
-from tests.storages import STORAGES
+from tests.helpers.storages import STORAGES
 
 METHODS = [
     ProductQuantization(centroids=8),

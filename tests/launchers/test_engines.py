@@ -25,8 +25,8 @@ from embfact.launchers.remote import attempts, enter, missed, with_threads
 from embfact.launchers.slurm import SlurmOptions
 from embfact.launchers.submitit_jobs import LocalOptions
 from embfact.runs.status import read_status
-from tests.conftest import Answer
-from tests.launchers.stand_in import planned, tell
+from tests.helpers.commands import Answer
+from tests.helpers.stand_in import planned, tell
 
 ROOT = Path(__file__).resolve().parents[2]
 ENGINES = {

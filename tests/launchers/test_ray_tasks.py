@@ -18,7 +18,7 @@ from embfact.launchers.ray_tasks import RayLauncher
 from embfact.launchers.sweep_task import SweepTask
 from embfact.runs.record import is_finished
 from embfact.runs.status import read_status
-from tests.launchers.stand_in import notes, planned, work
+from tests.helpers.stand_in import notes, planned, work
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(find_spec("ray") is None, reason="needs Ray")]
 ROOT = Path(__file__).resolve().parents[2]

@@ -17,7 +17,7 @@ from embfact.launchers.submitit_jobs import LocalLauncher
 from embfact.launchers.sweep_task import SweepTask
 from embfact.runs.record import read
 from embfact.runs.status import read_status
-from tests.launchers.stand_in import notes, planned, work
+from tests.helpers.stand_in import notes, planned, work
 
 pytest.importorskip("submitit")
 ROOT = Path(__file__).resolve().parents[2]

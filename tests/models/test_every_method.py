@@ -18,8 +18,8 @@ from embfact.models.compress import compress, embedding_tensors
 from embfact.models.own_save import own_save
 from embfact.models.size import model_size, saved_bytes
 from embfact.models.storage import store
-from tests.models.zoo import Specimen, loss, output
-from tests.storages import QUANTIZED, STORAGES
+from tests.helpers.storages import QUANTIZED, STORAGES
+from tests.helpers.zoo import Specimen, loss, output
 
 V, H, BUDGET = 640, 32, 0.6
 ARCHITECTURES = {

@@ -18,9 +18,9 @@ from embfact.results.statistics.table_statistics import table_statistics
 from embfact.results.table.cells import UNDEFINED
 from embfact.results.table.render import render
 from embfact.runs.record import write
+from tests.helpers.commands import ROOT
+from tests.helpers.sweeps import Sweep
 from tests.report.test_findings import cells
-from tests.scripts.conftest import ROOT
-from tests.statistics.made_up import Sweep
 
 DENSE = {"method": "none", "rank": None}
 EXAMPLES = 500
