@@ -21,7 +21,8 @@ from embfact.data.sentence_archive import PATH_IN_CACHE
 from embfact.models.backbones import resolve
 from embfact.runs.caches import default_cache_dir
 from embfact.runs.record import RunRecord
-from tests.helpers.commands import CONF, Answer
+from tests.helpers.commands import Answer
+from tests.helpers.places import CONF
 from tests.helpers.records import make_record
 from tests.helpers.sentence_index import archive
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.places import ROOT
+
 pytestmark = pytest.mark.benchmark
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+BENCHMARKS = ROOT / "benchmarks"
 
 
 def test_factorize_prints_a_table_for_each_question():

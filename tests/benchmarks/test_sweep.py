@@ -2,13 +2,13 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from embfact.system.cores import usable_cores
+from tests.helpers.places import ROOT
 
-BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "sweep.py"
+BENCHMARK = ROOT / "benchmarks" / "sweep.py"
 
 
 @pytest.mark.benchmark

@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from embfact.cli.train import main as train
-from tests.helpers.commands import BAD, CONF, GOOD, TINY, command, modules_after, refused, run
+from tests.helpers.commands import BAD, GOOD, TINY, command, modules_after, refused, run
+from tests.helpers.places import CONF
 
 __all__ = ["command", "mirror", "modules_after", "refused", "run", "runs"]
 TEXTS = [text for pair in zip(GOOD, BAD, strict=True) for text in pair]

@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
-TRAIN = Path(__file__).resolve().parents[2] / "train.py"
+from tests.helpers.places import ROOT
+
+TRAIN = ROOT / "train.py"
 GOOD = ["model=bert_scratch", "data=vader", "logger=none", "rank=16", "output_dir=runs"]
 HEAVY = {"torch", "transformers", "pytorch_lightning", "datasets", "pandas", "wandb"}
 

@@ -12,9 +12,9 @@ from safetensors import safe_open
 from embfact.config.run_config import RunConfig
 from embfact.results.collect import find_records
 from embfact.runs.record import RunRecord
+from tests.helpers.places import CONF, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
-METHODS = sorted(path.stem for path in (ROOT / "conf" / "factorization").glob("*.yaml"))
+METHODS = sorted(path.stem for path in (CONF / "factorization").glob("*.yaml"))
 SIZED = [name for name in METHODS if name != "none"]
 # Their shapes depend on the data: the announced size is the most that they may take.
 AT_MOST = {"group_svd"}

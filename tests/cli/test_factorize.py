@@ -20,9 +20,9 @@ from transformers import GPT2LMHeadModel as CausalLM
 
 from embfact.compression.factorize_request import read_factorize_request
 from embfact.data.text import load_text
+from tests.helpers.places import CONF, ROOT
 
-ROOT = Path(__file__).parents[2]
-METHODS = sorted(path.stem for path in (ROOT / "conf" / "factorization").glob("*.yaml"))
+METHODS = sorted(path.stem for path in (CONF / "factorization").glob("*.yaml"))
 V, H, RANK = 3000, 16, 4
 TABLE = "embeddings.word_embeddings."
 GOOD = "a fine film\na warm story\n"

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from tests.cli.grammar import Grammar, composed_once
+from tests.helpers.places import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 GOOD = ["model=bert_scratch", "data=vader", "logger=none", "rank=16"]
 
 

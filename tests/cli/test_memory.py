@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from embfact.runs.record import read
+from tests.helpers.places import CONF
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
 # Prints the resident memory in bytes after every run, at the end as JSON.
 PROGRAM = """
 import json, resource, sys

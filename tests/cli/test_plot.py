@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from embfact.cli.plot import main
 from tests.helpers.pictures import write_run, write_sweep
-
-SCRIPT = Path(__file__).parents[2] / "scripts" / "plot.py"
 
 
 @pytest.fixture
@@ -21,12 +20,10 @@ def sweep(tmp_path):
 @pytest.fixture
 def plot(monkeypatch, tmp_path, capsys):
     """Run the script in a folder; gives the exit code and what stands on both channels."""
-    monkeypatch.syspath_prepend(SCRIPT.parent)
     monkeypatch.chdir(tmp_path)
-    import plot as script
 
     def run(*words):
-        code = script.main([str(word) for word in words])
+        code = main([str(word) for word in words])
         captured = capsys.readouterr()
         return code, captured.out, captured.err
 
@@ -74,8 +71,8 @@ def test_a_missing_seed_is_told_beside_the_picture(sweep, plot, tmp_path):
 def test_words_are_refused_before_anything_heavy_is_loaded(sweep, tmp_path):
     sweep(("svd",), (64,))
     code = (
-        f"import sys; sys.path.insert(0, {str(SCRIPT.parent)!r}); import plot\n"
-        f"assert plot.main([{str(tmp_path)!r}, '--data', 'sst3']) == 2\n"
+        "import sys; from embfact.cli.plot import main\n"
+        f"assert main([{str(tmp_path)!r}, '--data', 'sst3']) == 2\n"
         "assert not {'matplotlib', 'torch'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

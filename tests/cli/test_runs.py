@@ -16,7 +16,8 @@ import torch
 from embfact.cli.train import main as train
 from embfact.runs.identity import _fingerprint_of_json
 from embfact.runs.survey import look
-from tests.helpers.commands import ROOT, TINY, environment
+from tests.helpers.commands import TINY, environment
+from tests.helpers.places import CONF, ROOT
 from tests.helpers.run_directories import held_elsewhere, write_record, write_state
 
 NAME = "sst2-minilm-svd-r64-s{}-0123abcd"
@@ -147,7 +148,7 @@ class TestRetry:
         """Real runs that are planned and not done, by seed."""
         out = tmp_path / "outputs"
         with mock.patch("embfact.cli.train.launch", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
-            train(ROOT / "conf", [*TINY, "data=vader", "debug=fast", f"output_dir={out}", "seed=0,1,2", "-m"])
+            train(CONF, [*TINY, "data=vader", "debug=fast", f"output_dir={out}", "seed=0,1,2", "-m"])
         return {
             json.loads(path.read_text())["name"].split("-")[-2]: path.parent for path in out.glob("*-svd-*/status.json")
         }
@@ -246,10 +247,10 @@ def test_runs_are_done_again(command, tmp_path):
     files = ["data=files", f"data.train_file={data}", f"data.validation_file={other}", "data.text=text"]
     common = [*TINY, *files, f"output_dir={out}", "data.selection_size=8"]
     data.write_text("\n".join(["text,label", *rows]))
-    assert train(ROOT / "conf", [*common, "optimizer.lr=1e30"]) == 1
+    assert train(CONF, [*common, "optimizer.lr=1e30"]) == 1
     data.write_text("\n".join(["text,label", *rows, "no label,"]))
     _fingerprint_of_json.cache_clear()  # each command has a process of its own
-    assert train(ROOT / "conf", common) == 1
+    assert train(CONF, common) == 1
     data.write_text("\n".join(["text,label", *rows]))
     assert command("runs.py", "list", out).out.splitlines()[-1] == "2 runs: 1 failed, 1 diverged"
 

@@ -10,8 +10,8 @@ import pytest
 
 from embfact.cli.train import main as train
 from embfact.config.sections import DataConfig
+from tests.helpers.places import CONF
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
 START = ["model.architecture=null", "model.tokenizer=null"]
 
 

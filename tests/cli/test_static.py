@@ -13,9 +13,9 @@ from pyarrow import parquet
 
 from embfact.models import backbones, word_vectors
 from embfact.results.collect import find_records
+from tests.helpers.places import CONF
 
-ROOT = Path(__file__).resolve().parents[2]
-METHODS = sorted(path.stem for path in (ROOT / "conf" / "factorization").glob("*.yaml") if path.stem != "albert")
+METHODS = sorted(path.stem for path in (CONF / "factorization").glob("*.yaml") if path.stem != "albert")
 V, H = 3000, 32
 SMALL = ["trainer.max_steps=1", "trainer.threads=1", "evidence.rows=16", "evidence.warmup_steps=1", "output_dir=runs"]
 STATIC = ["model.static=true", f"model.architecture.hidden_size={H}", "model.architecture.intermediate_size=32"]

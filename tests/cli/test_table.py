@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -11,20 +10,20 @@ from pathlib import Path
 import pytest
 
 import embfact
+from embfact.cli.table import main
 from embfact.results.collect import find_records
 from embfact.runs.record import write
-
-ROOT = Path(__file__).parents[2]
+from tests.helpers.commands import environment
+from tests.helpers.places import ROOT
 
 
 def run(*arguments):
-    paths = [str(Path(embfact.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     return subprocess.run(
         [sys.executable, ROOT / "scripts" / "table.py", *map(str, arguments)],
         capture_output=True,
         text=True,
         encoding="utf-8",
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONIOENCODING": "utf-8"},
+        env=environment(),
         check=False,
     )
 
@@ -113,9 +112,6 @@ def test_the_fields_of_the_command_line_reach_the_table(outputs):
 def test_runs_of_wandb_make_the_same_table(outputs, monkeypatch, capsys):
     import embfact.results.wandb.runs as runs
 
-    spec = importlib.util.spec_from_file_location("table_script", ROOT / "scripts" / "table.py")
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
     monkeypatch.setattr(runs, "collected", {"wandb:us/sweep": find_records([outputs])}.__getitem__)
-    assert script.main(["--from", "wandb:us/sweep"]) == 0
+    assert main(["--from", "wandb:us/sweep"]) == 0
     assert capsys.readouterr().out == run(outputs).stdout

@@ -12,7 +12,8 @@ import pytest
 
 from embfact.cli.train import main
 from embfact.system.terminal import open_streams
-from tests.helpers.commands import BAD, GOOD, ROOT, TINY, Answer, environment, load_script
+from tests.helpers.commands import BAD, GOOD, TINY, Answer, environment, main_of
+from tests.helpers.places import CONF, ROOT
 
 LABELS = ("übel", "schön 日本")
 TABLES = [("table.py", "{runs}", "--format", form) for form in ("md", "latex", "html", "csv", "json")]
@@ -39,7 +40,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / f"{name}-ü.csv").write_text("\n".join(["text,label", *rows, f'"{name} é",{LABELS[0]}']), "utf-8")
     files = [f"data.train_file='{folder}/train-ü.csv'", f"data.validation_file='{folder}/valid-ü.csv'"]
     words = ["data=files", "data.name='näme'", "data.selection_size=4", "tags=['é']", f"output_dir='{folder}/läufe'"]
-    assert main(ROOT / "conf", [*TINY, *files, *words, f"paths.cache_dir='{folder}/cache'", "-m"]) == 0
+    assert main(CONF, [*TINY, *files, *words, f"paths.cache_dir='{folder}/cache'", "-m"]) == 0
     return folder / "läufe"
 
 
@@ -62,7 +63,7 @@ def printed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., An
             patch.setattr(sys, "stderr", streams[1])
             open_streams()
             try:
-                code = load_script(script).main(list(arguments))
+                code = main_of(script)(list(arguments))
             except SystemExit as left:
                 code = int(left.code or 0)
         out, err = (stream.buffer.getvalue().decode(encoding) for stream in streams)  # type: ignore[attr-defined]

@@ -16,8 +16,7 @@ from embfact.config.run_config import RunConfig
 from embfact.errors import ConfigError
 from embfact.factorization.svd import SVD
 from embfact.runs.identity import identify
-
-CONF = Path(__file__).resolve().parents[2] / "conf"
+from tests.helpers.places import CONF
 
 
 def hydras_own(words: list[str]) -> RunConfig:

@@ -12,8 +12,8 @@ import pytest
 from embfact.config.compose import hydra_session, read_request
 from embfact.config.run_config import RunConfig
 from embfact.runs.caches import default_cache_dir
+from tests.helpers.places import CONF
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
 # Options that stand for something of the user's own, which no file can hold.
 OWN = {"data=files": ["data.train_file=train.csv", "data.validation_file=valid.csv"]}
 NOT_CHOSEN = {"data/base", "hydra/hydra_logging", "hydra/job_logging"}

@@ -3,15 +3,14 @@
 import csv
 import re
 import shutil
-from pathlib import Path
 
 import pytest
 
 import embfact.factorization
 from embfact.cli.train import main
 from embfact.results.collect import find_records
+from tests.helpers.places import CONF, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = dict(re.findall(r"^`(\S+)`\n\n```\w+\n(.*?)```$", (ROOT / "CONTRIBUTING.md").read_text(), re.M | re.S))
 TINY = ["model=bert_scratch", "data=vader", "debug=fast", "logger=none", "output_dir=runs"]
 
@@ -19,7 +18,7 @@ TINY = ["model=bert_scratch", "data=vader", "debug=fast", "logger=none", "output
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """A folder with the project's conf/, to which the examples are added without touching the project."""
-    shutil.copytree(ROOT / "conf", tmp_path / "conf")
+    shutil.copytree(CONF, tmp_path / "conf")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(embfact.factorization, "__path__", [*embfact.factorization.__path__, str(tmp_path / "methods")])
     return tmp_path

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "library.md"
+from tests.helpers.places import ROOT
+
+PAGE = ROOT / "docs" / "library.md"
 BLOCKS = re.findall(r"^```(python|text)\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.M | re.S)
 
 

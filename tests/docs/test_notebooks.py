@@ -11,7 +11,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.helpers.places import CONF, ROOT
+
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 NAMES = ["01_why_the_table_is_low_rank", "02_rank_sweep_on_sst2", "03_paper_tables", "04_add_your_own_method"]
 QUICK = NAMES[0]  # trains nothing
@@ -41,7 +42,7 @@ def test_they_read_well_unexecuted(name: str) -> None:
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The notebooks beside conf/, where nothing is found that an earlier execution left."""
     folder = tmp_path_factory.mktemp("project")
-    shutil.copytree(ROOT / "conf", folder / "conf")
+    shutil.copytree(CONF, folder / "conf")
     shutil.copytree(ROOT / "notebooks", folder / "notebooks")
     return folder / "notebooks"
 

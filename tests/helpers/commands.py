@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import embfact
+from tests.helpers.places import ROOT
 
-ROOT = Path(__file__).parents[2]
-CONF = ROOT / "conf"
 TINY = ["model=bert_scratch", "factorization=svd", "rank=8", "trainer=cpu", "trainer.max_steps=2", "logger=none"]
 TINY += ["trainer.batch_size=8", "trainer.threads=1", "checkpoint=last"]
 
@@ -42,7 +41,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureF
     def call(script: str, *arguments: Any) -> Answer:
         capsys.readouterr()
         try:
-            code = load_script(script).main([str(argument) for argument in arguments])
+            code = main_of(script)([str(argument) for argument in arguments])
         except SystemExit as left:  # the parser's own refusals and answers
             code = int(left.code or 0)
         captured = capsys.readouterr()
@@ -76,15 +75,13 @@ def modules_after() -> Callable[[str, list[list[str]]], tuple[list[int], set[str
 
     def call(script: str, commands: list[list[str]]) -> tuple[list[int], set[str]]:
         code = (
-            "import importlib.util, sys, contextlib, io\n"
-            f"spec = importlib.util.spec_from_file_location('script', {str(ROOT / 'scripts' / script)!r})\n"
-            "script = importlib.util.module_from_spec(spec)\n"
-            "spec.loader.exec_module(script)\n"
+            "import sys, contextlib, io\n"
+            f"from embfact.cli.{Path(script).stem} import main\n"
             "codes = []\n"
             f"for arguments in {commands!r}:\n"
             "    with contextlib.redirect_stdout(io.StringIO()):\n"
             "        try:\n"
-            "            codes.append(script.main(arguments))\n"
+            "            codes.append(main(arguments))\n"
             "        except SystemExit as left:\n"
             "            codes.append(left.code)\n"
             "print(codes)\n"
@@ -109,13 +106,9 @@ def environment(**changes: str) -> dict[str, str]:
     return kept | usual | changes
 
 
-def load_script(name: str) -> Any:
-    spec = importlib.util.spec_from_file_location(f"script_{Path(name).stem}", ROOT / "scripts" / name)
-    if spec is None or spec.loader is None:
-        raise FileNotFoundError(name)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def main_of(script: str) -> Callable[[list[str]], int]:
+    """What a script calls: `table.py` calls `embfact.cli.table.main`."""
+    return import_module(f"embfact.cli.{Path(script).stem}").main
 
 
 @pytest.fixture

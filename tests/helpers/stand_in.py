@@ -22,8 +22,8 @@ from embfact.runs.status import LOCK, Status, write_status
 from embfact.sweep.planner import make_plan
 from embfact.system.lock import acquire
 from embfact.system.signals import Interrupted, held_back, interruptible, last_lines
+from tests.helpers.places import CONF
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
 NOTES = "notes.txt"
 NAMES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
 

@@ -23,9 +23,9 @@ from embfact.runs.status import LOCK, read_status
 from embfact.system.cores import usable_cores
 from embfact.system.lock import holder
 from tests.helpers.commands import Answer
+from tests.helpers.places import ROOT
 from tests.helpers.stand_in import notes, planned, tell, work
 
-ROOT = Path(__file__).resolve().parents[2]
 TWO = [Slot(1, "0"), Slot(1, "1")]
 
 

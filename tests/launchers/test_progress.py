@@ -16,9 +16,8 @@ from pathlib import Path
 import pytest
 
 from embfact.launchers.progress import Running, line_of, time_left
+from tests.helpers.places import ROOT
 from tests.helpers.stand_in import planned, tell
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,9 @@ from embfact.results.result_table import ResultTable, Row, build_table
 from embfact.results.table.notes import sources, warnings
 from embfact.runs.identity import science
 from embfact.runs.record import RunRecord
+from tests.helpers.places import CONF
 
-METHODS = sorted(path.stem for path in (Path(__file__).parents[2] / "conf" / "factorization").glob("*.yaml"))
+METHODS = sorted(path.stem for path in (CONF / "factorization").glob("*.yaml"))
 SIZED = [name for name in METHODS if name != "none"]
 LR = {"optimizer.lr": {"low": 1e-5, "high": 1e-3, "log": True}}
 Make = Callable[..., RunRecord]

@@ -14,8 +14,8 @@ import torch
 from embfact.config.run_config import RunConfig
 from embfact.errors import ConfigError
 from embfact.runs.accelerators import Supply, check_accelerators, gpus_of, supply_of, torch_build
+from tests.helpers.places import CONF
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
 NONE = torch.cuda.device_count() == 0 and not torch.backends.mps.is_available()
 GOOD = ["model=bert_scratch", "logger=none", "rank=16"]
 

@@ -10,8 +10,8 @@ from embfact.config.compose import read_request
 from embfact.config.run_config import RunConfig
 from embfact.errors import UserError
 from embfact.runs.config_file import FILE_NAME, read_config, write_config
+from tests.helpers.places import CONF
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
 COMMON = ["model=bert_scratch", "logger=none"]
 
 

@@ -11,8 +11,7 @@ import pytest
 from embfact.config.compose import hydra_session
 from embfact.runs import identity
 from embfact.runs.identity import identify, library_versions, science
-
-CONF = Path(__file__).resolve().parents[2] / "conf"
+from tests.helpers.places import CONF
 
 
 def identity_of(*words):

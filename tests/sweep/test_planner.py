@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from embfact.config.compose import read_request
 from embfact.formatting.numbers import duration
 from embfact.sweep.planner import make_plan, with_baselines
-
-CONF = Path(__file__).resolve().parents[2] / "conf"
+from tests.helpers.places import CONF
 
 
 def names(*words: str, multirun: bool = True) -> list[str]:

@@ -15,7 +15,8 @@ import pytest
 
 from embfact.errors import UserError
 from embfact.results.dashboard.server import LOOPBACK, make_server
-from tests.helpers.commands import ROOT, environment
+from tests.helpers.commands import environment
+from tests.helpers.places import ROOT
 from tests.helpers.records import make_values
 from tests.helpers.run_directories import write_state
 from tests.results.dashboard.made_up import write_run, write_small

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from embfact.results.collect import Collected
@@ -13,8 +11,8 @@ from embfact.results.table.fields import SIZE_FIELDS
 from embfact.results.table.layouts import LAYOUTS, Task
 from embfact.results.table.render import render
 from embfact.results.table.request import TableRequest
+from tests.helpers.places import CONF
 
-CONF = Path(__file__).parents[3] / "conf" / "data"
 ELSEWHERE = {"squad", "squad_v2", "race"}  # of ALBERT's table; embfact does not train them
 
 
@@ -61,7 +59,7 @@ def test_a_data_set_of_two_versions_is_two_columns_and_in_no_mean(glue, make):
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_every_layout_names_data_sets_and_sizes_that_there_are(name):
     layout = LAYOUTS[name]
-    known = {path.stem for path in CONF.glob("*.yaml")} | ELSEWHERE
+    known = {path.stem for path in (CONF / "data").glob("*.yaml")} | ELSEWHERE
     for column in layout.columns:
         if isinstance(column, Task):
             assert column.dataset in known

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import io
 import json
-from pathlib import Path
 
 import pytest
 
+from embfact.cli.table import main
 from tests.helpers.records import make_values
 
-SCRIPT = Path(__file__).parents[3] / "scripts" / "table.py"
 TOGETHER = "70.7"  # what the mean of 0.80, 0.82 and of the run in trouble, 0.50, would be
 PIVOT = ("--rows", "method,rank", "--columns", "dataset,split", "--bold", "none")
 
@@ -56,9 +54,6 @@ def add(directory, values):
 @pytest.fixture
 def table(tmp_path, capsys):
     """Dense runs of three seeds, factorized ones of two, and some trouble; gives what the script prints of them."""
-    spec = importlib.util.spec_from_file_location("table_script", SCRIPT)
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
     for seed in range(3):
         add(tmp_path, make_values("none", None, seed, **scored(0.9)))
     for seed, accuracy in enumerate((0.80, 0.82)):
@@ -66,7 +61,7 @@ def table(tmp_path, capsys):
 
     def show(trouble, *options):
         trouble(tmp_path)
-        assert script.main([str(tmp_path), *options]) == 0
+        assert main([str(tmp_path), *options]) == 0
         return capsys.readouterr()
 
     return show

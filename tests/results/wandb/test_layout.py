@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -11,24 +10,15 @@ from typing import Any
 
 import pytest
 
+from embfact.cli.wandb_workspace import main
 from embfact.results.wandb import layout
 from embfact.results.wandb.access import Project
 from embfact.results.wandb.layout import specification
+from tests.helpers.places import ROOT
 from tests.helpers.wandb_service import Service
 
-ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = ROOT / "scripts" / "wandb_workspace.py"
 PROJECT = Project("me", "embfact")
-
-
-@pytest.fixture(scope="module")
-def main() -> Any:
-    spec = importlib.util.spec_from_file_location("wandb_workspace", SCRIPT)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
 
 
 def panels_of(view: dict[str, Any]) -> list[dict[str, Any]]:
@@ -91,7 +81,7 @@ def test_a_dry_run_needs_neither_key_nor_network(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_workspace_and_a_report_are_sent(service: Service, main: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_workspace_and_a_report_are_sent(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["me/embfact", "--metric", "test/accuracy"]) == 0
     out = capsys.readouterr().out
     assert "workspace: http" in out
@@ -104,16 +94,14 @@ def test_a_workspace_and_a_report_are_sent(service: Service, main: Any, capsys: 
     assert runs_of(report)["project"] == {"entityName": "me", "id": "1", "name": "embfact"}
 
 
-def test_a_project_that_is_not_there_gets_nothing(
-    service: Service, main: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_project_that_is_not_there_gets_nothing(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["me/other"]) == 2
     assert "no project me/other that this key may see" in capsys.readouterr().err
     assert service.views == []
 
 
 @pytest.mark.parametrize("words", [["embfact"], ["me/"], ["me/embfact", "--metric"], []])
-def test_words_that_are_wrong_are_refused(words: list[str], main: Any) -> None:
+def test_words_that_are_wrong_are_refused(words: list[str]) -> None:
     done = subprocess.run([sys.executable, str(SCRIPT), *words], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("wandb_workspace.py: ")
@@ -121,13 +109,13 @@ def test_words_that_are_wrong_are_refused(words: list[str], main: Any) -> None:
 
 
 @pytest.mark.usefixtures("no_key")
-def test_without_a_key_it_says_so(main: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_key_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["me/embfact"]) == 2
     assert capsys.readouterr().err.startswith("wandb_workspace.py: no W&B key found; run `wandb login`")
 
 
 def test_without_the_package_it_says_what_to_install(
-    main: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(layout, "find_spec", lambda _: None)
     assert main(["me/embfact", "--dry-run"]) == 2

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from embfact.results.wandb.values import outcome
 from embfact.runs.record import RunRecord, write
+from tests.helpers.places import ROOT
 from tests.helpers.records import make_values
 from tests.helpers.wandb_service import Service
 
-SCRIPT = Path(__file__).resolve().parents[3] / "scripts" / "table.py"
+SCRIPT = ROOT / "scripts" / "table.py"
 
 
 def table(*words: str) -> subprocess.CompletedProcess[str]:
