@@ -116,9 +116,10 @@ def test_a_signal_ends_it_quietly(tmp_path, signum):
 MOMENTS = 8
 # Each child runs the script in a process forked for it, counts what the interpreter does from its first line on
 # (imports, files, sockets), and sends itself a signal after so much of that; at the latest while it prints its address.
-# What the script imports before its handler is in place is imported here: that is over in a millisecond.
+# What the script imports before its handler is in place is imported here: that is over in milliseconds.
 AT_MANY_MOMENTS = f"""
-import __future__, os, runpy, signal, sys
+import os, runpy, signal, sys
+import embfact.system.terminal
 
 WORDS = sys.argv[1:]
 
