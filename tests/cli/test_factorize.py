@@ -20,9 +20,10 @@ from transformers import GPT2LMHeadModel as CausalLM
 
 from embfact.compression.factorize_request import read_factorize_request
 from embfact.data.text import load_text
-from tests.helpers.places import CONF, ROOT
+from embfact.factorization.catalog import methods
+from tests.helpers.places import ROOT
 
-METHODS = sorted(path.stem for path in (CONF / "factorization").glob("*.yaml"))
+METHODS = list(methods())
 V, H, RANK = 3000, 16, 4
 TABLE = "embeddings.word_embeddings."
 GOOD = "a fine film\na warm story\n"

@@ -10,16 +10,16 @@ import pytest
 
 from embfact.config.compose import read_request
 from embfact.config.run_config import RunConfig
+from embfact.factorization.catalog import methods
 from embfact.results.collect import Collected
 from embfact.results.comparable import OWN, group_of, terms
 from embfact.results.result_table import ResultTable, Row, build_table
 from embfact.results.table.notes import sources, warnings
 from embfact.runs.identity import science
 from embfact.runs.record import RunRecord
-from tests.helpers.places import CONF
 
-METHODS = sorted(path.stem for path in (CONF / "factorization").glob("*.yaml"))
-SIZED = [name for name in METHODS if name != "none"]
+METHODS = list(methods())
+SIZED = [name for name, method in methods().items() if method.uses_rank]
 LR = {"optimizer.lr": {"low": 1e-5, "high": 1e-3, "log": True}}
 Make = Callable[..., RunRecord]
 
