@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import socket
-import time
 from pathlib import Path
 from typing import get_args
 
@@ -16,6 +15,7 @@ from embfact.runs import life as lives
 from embfact.runs.identity import Identity
 from embfact.runs.life import Life, pending
 from embfact.runs.status import FILE_NAME, Phase, State, Status, read_status, write_status
+from tests.helpers.clock import Clock
 from tests.helpers.run_directories import NAME, write_state
 
 
@@ -73,24 +73,28 @@ def test_steps_are_told_every_so_often(identity: Identity, monkeypatch: pytest.M
     assert told(identity).step == 40
 
 
-def test_attempts_and_seconds_add_up_and_what_was_chosen_once_stays(identity: Identity) -> None:
+def test_attempts_and_seconds_add_up_and_what_was_chosen_once_stays(
+    identity: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr("embfact.runs.life.time", clock)
     write_status(pending(identity), identity.directory)
     created = told(identity).created
     first = Life(identity)
     first.use(3)
-    time.sleep(0.05)
+    clock.now += 5
     first.end("interrupted", "interrupted by SIGTERM")
     before = told(identity)
-    assert before.seconds >= 0.05
+    assert before.seconds == 5
     write_status(before.now(seconds=100.0), identity.directory)
     second = Life(identity)
     status = told(identity)
     assert (status.attempt, status.state, status.message) == (2, "running", None)
-    time.sleep(0.05)
+    clock.now += 0.5
     second.enter("training")
     second.end("finished")
     status = told(identity)
-    assert 100.05 <= status.seconds < 110
+    assert status.seconds == 100.5
     assert (status.threads, status.wandb_id, status.created) == (3, before.wandb_id, created)
     assert len(str(status.wandb_id)) == 8
 
