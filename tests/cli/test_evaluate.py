@@ -25,12 +25,12 @@ def without(run: Path, target: Path, **changes: Any) -> Path:
     return target
 
 
-@pytest.mark.parametrize("data", ["vader", "stsb"])
+@pytest.mark.parametrize(("data", "way"), [("vader", "command"), ("stsb", "run")])
 def test_the_figures_of_the_own_data_are_bit_for_bit_those_of_the_record(
-    command: Callable[..., Any], runs: Callable[..., Path], tmp_path: Path, data: str
+    runs: Callable[..., Path], tmp_path: Path, data: str, way: str, request: pytest.FixtureRequest
 ) -> None:
     run = runs(data)
-    done = command("evaluate.py", run, "--output", tmp_path / "figures.json")
+    done = request.getfixturevalue(way)("evaluate.py", run, "--output", tmp_path / "figures.json")
     assert (done.code, done.err) == (0, "")
     figures, record = json.loads((tmp_path / "figures.json").read_text()), record_of(run)
     assert figures["metrics"] == record["metrics"]

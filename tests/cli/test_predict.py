@@ -189,10 +189,8 @@ def test_glue_gets_every_row_of_its_test_split(
         assert lines == [f"{index}\t{words[code]}" for index, code in enumerate(expected)]
 
 
-def test_glue_gets_similarities_from_0_to_5(
-    command: Callable[..., Any], runs: Callable[..., Path], mirror: Path
-) -> None:
-    done = command("predict.py", runs("stsb"), "--glue")
+def test_glue_gets_similarities_from_0_to_5(run: Callable[..., Any], runs: Callable[..., Path], mirror: Path) -> None:
+    done = run("predict.py", runs("stsb"), "--glue")
     assert (done.code, done.err) == (0, "")
     table = pq.read_table(mirror / "glue" / "stsb" / "test.parquet")
     expected = logits(runs("stsb"), *(table.column(f"sentence{side}").to_pylist() for side in (1, 2)))[:, 0]

@@ -10,22 +10,8 @@ from pathlib import Path
 import pytest
 
 import embfact
-from embfact.cli.table import main
 from embfact.results.collect import find_records
 from embfact.runs.record import write
-from tests.helpers.commands import environment
-from tests.helpers.places import ROOT
-
-
-def run(*arguments):
-    return subprocess.run(
-        [sys.executable, ROOT / "scripts" / "table.py", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        env=environment(),
-        check=False,
-    )
 
 
 @pytest.fixture
@@ -35,25 +21,25 @@ def outputs(make, tmp_path):
     return tmp_path / "outputs"
 
 
-def test_the_table_is_printed(outputs):
-    done = run(outputs)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("| method | rank |")
-    assert "out of memory" in done.stdout
+def test_the_table_is_printed(outputs, command):
+    done = command("table.py", outputs)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("| method | rank |")
+    assert "out of memory" in done.out
 
 
-def test_the_table_of_published_runs_is_the_same(outputs):
-    done = run(f"file://{outputs}")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == run(outputs).stdout
+def test_the_table_of_published_runs_is_the_same(outputs, run):
+    done = run("table.py", f"file://{outputs}")
+    assert (done.code, done.err) == (0, "")
+    assert done.out == run("table.py", outputs).out
 
 
-def test_a_file_is_written_and_warnings_still_reach_the_terminal(outputs, tmp_path):
+def test_a_file_is_written_and_warnings_still_reach_the_terminal(outputs, run, tmp_path):
     target = tmp_path / "table.csv"
-    done = run(outputs, "--format", "csv", "--output", target)
-    assert (done.returncode, done.stdout) == (0, "")
+    done = run("table.py", outputs, "--format", "csv", "--output", target)
+    assert (done.code, done.out) == (0, "")
     assert target.read_text().startswith("model,method,storage,rank,size_name,asked")
-    assert "out of memory" in done.stderr
+    assert "out of memory" in done.err
 
 
 @pytest.mark.parametrize(
@@ -73,15 +59,15 @@ def test_a_file_is_written_and_warnings_still_reach_the_terminal(outputs, tmp_pa
         ([], "DIR"),
     ],
 )
-def test_bad_input_is_told_in_words(outputs, tmp_path, arguments, words):
+def test_bad_input_is_told_in_words(outputs, run, tmp_path, arguments, words):
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "record.json").write_text('{"schema_version": 1,')
-    done = run(*(argument.format(tmp=tmp_path) for argument in arguments))
-    assert done.returncode == 2
-    assert words in done.stderr
-    assert "Traceback" not in done.stderr
-    assert done.stdout == ""
+    done = run("table.py", *(argument.format(tmp=tmp_path) for argument in arguments))
+    assert done.code == 2
+    assert words in done.err
+    assert "Traceback" not in done.err
+    assert done.out == ""
 
 
 @pytest.mark.parametrize(
@@ -98,20 +84,20 @@ def test_tables_need_neither_torch_nor_scipy(modules, heavy):
     assert done.returncode == 0
 
 
-def test_the_fields_of_the_command_line_reach_the_table(outputs):
+def test_the_fields_of_the_command_line_reach_the_table(outputs, run):
     done = run(
-        *(outputs, "--rows", "method", "--columns", "data,metric", "--bold", "none", "--stat", "mean"),
+        *("table.py", outputs, "--rows", "method", "--columns", "data,metric", "--bold", "none", "--stat", "mean"),
         *("--format", "latex", "--caption", "Sentiment & rank.", "--label", "tab:sst"),
     )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert r"\caption{Sentiment \& rank.}" in done.stdout
-    assert r"\label{tab:sst}" in done.stdout
-    assert r"none & 90.0" in done.stdout
+    assert (done.code, done.err) == (0, "")
+    assert r"\caption{Sentiment \& rank.}" in done.out
+    assert r"\label{tab:sst}" in done.out
+    assert r"none & 90.0" in done.out
 
 
-def test_runs_of_wandb_make_the_same_table(outputs, monkeypatch, capsys):
+def test_runs_of_wandb_make_the_same_table(outputs, run, monkeypatch):
     import embfact.results.wandb.runs as runs
 
     monkeypatch.setattr(runs, "collected", {"wandb:us/sweep": find_records([outputs])}.__getitem__)
-    assert main(["--from", "wandb:us/sweep"]) == 0
-    assert capsys.readouterr().out == run(outputs).stdout
+    done = run("table.py", "--from", "wandb:us/sweep")
+    assert (done.code, done.out) == (0, run("table.py", outputs).out)

@@ -101,11 +101,15 @@ def test_a_project_that_is_not_there_gets_nothing(service: Service, capsys: pyte
 
 
 @pytest.mark.parametrize("words", [["embfact"], ["me/"], ["me/embfact", "--metric"], []])
-def test_words_that_are_wrong_are_refused(words: list[str]) -> None:
-    done = subprocess.run([sys.executable, str(SCRIPT), *words], capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert done.stderr.startswith("wandb_workspace.py: ")
-    assert len(done.stderr.splitlines()) == 1
+def test_words_that_are_wrong_are_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        code = main(words)
+    except SystemExit as left:
+        code = left.code
+    err = capsys.readouterr().err
+    assert code == 2
+    assert err.startswith("wandb_workspace.py: ")
+    assert len(err.splitlines()) == 1
 
 
 @pytest.mark.usefixtures("no_key")

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
+import pytest
+
+from embfact.cli.table import main
 from embfact.results.wandb.values import outcome
 from embfact.runs.record import RunRecord, write
-from tests.helpers.places import ROOT
 from tests.helpers.records import make_values
 from tests.helpers.wandb_service import Service
 
-SCRIPT = ROOT / "scripts" / "table.py"
 
+def test_the_table_of_a_project_is_that_of_its_runs(
+    service: Service, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def table(*words: str) -> tuple[int, str]:
+        return main(list(words)), capsys.readouterr().out
 
-def table(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, str(SCRIPT), *words], capture_output=True, text=True, check=False)
-
-
-def test_the_table_of_a_project_is_that_of_its_runs(service: Service, tmp_path: Path) -> None:
     for method, rank in (("none", None), ("svd", 64)):
         for seed in (0, 1):
             record = RunRecord.model_validate(make_values(method=method, rank=rank, seed=seed))
             write(record, tmp_path / "runs" / record.name)
             service.add(record.name, {"hash": record.hash, "method": method, **outcome(record)})
-    there, here = table("--from", "wandb:me/embfact"), table(str(tmp_path / "runs"))
-    assert (there.returncode, there.stdout) == (0, here.stdout)
+    here = table(str(tmp_path / "runs"))
+    assert here[0] == 0
+    assert table("--from", "wandb:me/embfact") == here
     # Predictions stay with the runs: what needs them is told, not left out in silence.
-    tested = table("--from", "wandb:me/embfact", "--significance")
-    assert tested.returncode == 0
-    assert "predictions" in tested.stdout
+    code, tested = table("--from", "wandb:me/embfact", "--significance")
+    assert code == 0
+    assert "predictions" in tested
