@@ -22,6 +22,7 @@ from embfact.models.backbones import resolve
 from embfact.runs.caches import default_cache_dir
 from embfact.runs.record import RunRecord
 from tests.helpers.commands import Answer
+from tests.helpers.composition import composed_once
 from tests.helpers.places import CONF
 from tests.helpers.records import make_record
 from tests.helpers.sentence_index import archive
@@ -51,6 +52,12 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         (folder / PATH_IN_CACHE).parent.mkdir()
         (folder / PATH_IN_CACHE).write_bytes(archive())
         patch.setenv("EMBFACT_CACHE_DIR", str(folder))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _composed_once() -> Iterator[None]:
+    with composed_once():
         yield
 
 

@@ -13,7 +13,7 @@ from embfact.compression.factorize_request import read_factorize_request
 from embfact.errors import UserError
 from embfact.inference.target import read_target
 from embfact.runs.finished_run import open_run
-from tests.cli.grammar import Grammar, composed_once
+from tests.cli.grammar import Grammar
 
 MODEL = ["model=minilm", "rank=8"]
 # What the scripts have of their own, and what they look at before Hydra does.
@@ -34,14 +34,13 @@ def test_words_of_the_scripts(
         "analyze": lambda words: read_analysis_request(conf, [*MODEL, *words], Path("out"), None),
     }
     answers: dict[str, set[str]] = {name: set() for name in calls}
-    with composed_once():
-        for _ in range(10):
-            for word in (grammar.word(), draw.choice(OWN) + draw.choice(["", f"={grammar.value(2)}"])):
-                for name, call in calls.items():
-                    try:
-                        call([word])
-                        answers[name].add("taken")
-                    except UserError as error:  # any other ends the test
-                        answers[name].add("refused" if str(error) else "")
+    for _ in range(10):
+        for word in (grammar.word(), draw.choice(OWN) + draw.choice(["", f"={grammar.value(2)}"])):
+            for name, call in calls.items():
+                try:
+                    call([word])
+                    answers[name].add("taken")
+                except UserError as error:  # any other ends the test
+                    answers[name].add("refused" if str(error) else "")
     assert all("" not in found and "refused" in found for found in answers.values())
     assert list(tmp_path.iterdir()) == []
