@@ -37,7 +37,7 @@ report: $(INSTALLED)  ## table, statistics, pictures, dashboard and analysis of 
 	$(BIN)/python scripts/report.py $(DIR)
 
 test: $(INSTALLED)  ## run the tests
-	$(TESTING) $(BIN)/python -m pytest -n auto --maxprocesses 4 -m "not slow and not benchmark"
+	$(TESTING) $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal -m "not slow and not benchmark"
 
 test-slow: $(INSTALLED)  ## run what is slow by nature
 	$(TESTING) $(BIN)/python -m pytest -m slow
