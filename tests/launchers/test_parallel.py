@@ -159,7 +159,7 @@ def test_no_run_goes_on_for_a_sweep_that_was_killed(tmp_path: Path):
     eventually(lambda: all(read_status(directory(run)) for run in runs))
     sweep.kill()
     sweep.wait()
-    eventually(lambda: not any(lives(int(note[1])) for note in notes(tmp_path)), 8.0)
+    eventually(lambda: not any(lives(int(note[1])) for note in notes(tmp_path)), 45)
     assert [status.state for run in runs if (status := read_status(directory(run)))] == ["interrupted", "interrupted"]
 
 
