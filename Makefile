@@ -37,7 +37,7 @@ report: $(INSTALLED)  ## table, statistics, plots, dashboard and analysis of a s
 	$(BIN)/python scripts/report.py $(DIR)
 
 test: $(INSTALLED)  ## run the tests
-	$(TESTING) $(BIN)/python -m pytest -n auto --maxprocesses 4 -m "not slow and not benchmark"
+	$(TESTING) $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal -m "not slow and not benchmark"
 
 test-slow: $(INSTALLED)  ## run the slow tests
 	$(TESTING) $(BIN)/python -m pytest -m slow

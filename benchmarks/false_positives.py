@@ -3,8 +3,8 @@
     python benchmarks/false_positives.py            # 1,000 splits each: half a minute
     python benchmarks/false_positives.py --quick    # a few: shows that it works
 
-20 real seeds of one method (tests/statistics/real_seeds.npz, which tells where they are from) are split at random into
-two groups: whatever is found between them is false. benchmarks/coverage.py has simulations, and the power.
+20 real seeds of one method (tests/results/statistics/real_seeds.npz, which tells where they are from) are split at
+random into two groups: whatever is found between them is false. benchmarks/coverage.py has simulations, and the power.
 """
 
 from __future__ import annotations

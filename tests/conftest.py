@@ -10,7 +10,6 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
@@ -21,7 +20,12 @@ from embfact.cli.train import main
 from embfact.data.sentence_archive import PATH_IN_CACHE
 from embfact.models.backbones import resolve
 from embfact.runs.caches import default_cache_dir
-from tests.sentence_index import archive
+from embfact.runs.record import RunRecord
+from tests.helpers.commands import Answer
+from tests.helpers.composition import composed_once
+from tests.helpers.places import CONF
+from tests.helpers.records import make_record
+from tests.helpers.sentence_index import archive
 
 # Read when the hub library is imported: no test may wait for a network.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -39,17 +43,6 @@ settings.load_profile("any machine")
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-CONF = Path(__file__).resolve().parents[1] / "conf"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a command answered: its exit code, standard output and standard error."""
-
-    code: int
-    out: str
-    err: str
-
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
@@ -62,10 +55,22 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _composed_once() -> Iterator[None]:
+    with composed_once():
+        yield
+
+
 @pytest.fixture(scope="session")
 def conf() -> Path:
     """The project's configuration."""
     return CONF
+
+
+@pytest.fixture(scope="session")
+def make() -> Callable[..., RunRecord]:
+    """A maker of records: see `make_values`."""
+    return make_record
 
 
 @pytest.fixture(scope="session")

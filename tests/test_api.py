@@ -22,7 +22,7 @@ from embfact.factorization.svd import SVD
 from embfact.factorization.weighted_svd import WeightedSVD
 from embfact.models.compress import compress as compress_by
 from embfact.models.size import model_size, saved_bytes
-from tests.models.zoo import H, Specimen, V, output
+from tests.helpers.zoo import H, Specimen, V, output
 
 BERT = Specimen("bert", "BertForSequenceClassification")
 MASKED = Specimen("bert", "BertForMaskedLM", tied=True)

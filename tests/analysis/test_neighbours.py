@@ -5,6 +5,7 @@ from __future__ import annotations
 from time import perf_counter
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cosine
@@ -54,6 +55,7 @@ def test_few_candidates_are_all_neighbours_and_zeros_have_no_direction() -> None
     assert nearest(table, np.array([0]), np.array([0, 1, 2])).tolist() == [[1, 2]]
 
 
+@pytest.mark.slow
 def test_a_vocabulary_of_bert_takes_seconds() -> None:
     table = np.random.default_rng(0).standard_normal((30_522, 128)).astype(np.float32)
     start = perf_counter()

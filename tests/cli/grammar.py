@@ -5,18 +5,13 @@ Nothing that is drawn sets ``plan``, so that a line which ends in ``plan=true`` 
 
 from __future__ import annotations
 
-import copy
 import random
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
-
-from embfact.config import compose as composition
 
 _words = str.split
 GROUPS = _words(
@@ -145,20 +140,6 @@ class Grammar:
         place = self._draw.randrange(len(word) + 1)
         extra = self._draw.choice(("", *"=,()[]{}~+@:.'\"\\ $-/*", word[:place]))
         return word[:place] + extra + word[place + self._draw.randrange(2) :]
-
-
-@contextmanager
-def composed_once() -> Iterator[None]:
-    """Keep what Hydra composes of some choices of groups, a tenth of a second each: it is the same every time."""
-    kept: dict[tuple[str, ...], Any] = {}
-
-    def keeping(name: str, words: list[str], **options: Any) -> Any:
-        if tuple(words) not in kept:
-            kept[tuple(words)] = compose(name, words, **options)
-        return copy.deepcopy(kept[tuple(words)])
-
-    with mock.patch.object(composition, "compose", keeping):
-        yield
 
 
 def _values(conf_dir: Path) -> dict[str, Any]:

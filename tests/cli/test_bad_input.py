@@ -7,13 +7,17 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-TRAIN = Path(__file__).resolve().parents[2] / "train.py"
+from tests.helpers.places import ROOT
+
+Real = Callable[[list[str], Path], tuple[int, str, str, set[str]]]
+TRAIN = ROOT / "train.py"
 GOOD = ["model=bert_scratch", "data=vader", "logger=none", "rank=16", "output_dir=runs"]
 HEAVY = {"torch", "transformers", "pytorch_lightning", "datasets", "pandas", "wandb"}
 
@@ -230,10 +234,64 @@ def test_bad_input_is_refused_in_words(case: Bad, sweep: bool, train: Any, folde
     assert files_below(folder) == before
 
 
+# A process that has imported what every command needs, and forks for each one that it is told.
+FORKING = f"""
+import json, os, runpy, sys
+from embfact.config import compose
+from embfact.system.terminal import as_command
+
+def command(words, folder):
+    os.chdir(folder)
+    sys.argv = [{str(TRAIN)!r}, *words]
+    runpy.run_path(sys.argv[0], run_name="__main__")
+
+for line in sys.stdin:
+    words, folder, out, err, modules = json.loads(line)
+    if not (pid := os.fork()):
+        for number, path in ((1, out), (2, err)):
+            os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
+        code = 99
+        try:
+            command(words, folder)
+        except SystemExit as left:
+            code = left.code
+        finally:
+            for stream in (sys.stdout, sys.stderr): stream.flush()
+            with open(modules, "w") as file: json.dump(sorted(sys.modules), file)
+            os._exit(code)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Real]:
+    """Runs ``train.py`` in a fresh process; exit code, output and errors, and the modules that it imported."""
+    places = [tmp_path_factory.mktemp("real") / name for name in ("out", "err", "modules")]
+    environment = {name: value for name, value in os.environ.items() if name != "EMBFACT_DATA_DIR"}
+    command = [sys.executable, "-c", FORKING]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as forking:
+
+        def call(words: list[str], folder: Path) -> tuple[int, str, str, set[str]]:
+            assert forking.stdin
+            assert forking.stdout
+            for place in places:
+                place.unlink(missing_ok=True)
+            print(json.dumps([words, str(folder), *map(str, places)]), file=forking.stdin, flush=True)
+            code = int(forking.stdout.readline())
+            out, err, modules = (place.read_text(encoding="utf-8") for place in places)
+            imported = set(json.loads(modules))
+            assert "hydra" in imported
+            return code, out, err, imported
+
+        yield call
+
+
 @pytest.mark.parametrize("sweep", [False, True], ids=["run", "sweep"])
 @pytest.mark.parametrize("case", [BAD[name] for name in REAL], ids=REAL)
 def test_the_real_command_refuses_before_it_imports_anything_heavy(
-    case: Bad, sweep: bool, folder: Path, files_below: Any
+    case: Bad, sweep: bool, real: Real, folder: Path, files_below: Any
 ) -> None:
     before = files_below(folder)
     code, _, err, imported = real(words_of(case, folder, sweep=sweep), folder)
@@ -243,7 +301,7 @@ def test_the_real_command_refuses_before_it_imports_anything_heavy(
     assert files_below(folder) == before
 
 
-def test_labels_are_compared_before_a_training_is_thought_of(folder: Path, files_below: Any) -> None:
+def test_labels_are_compared_before_a_training_is_thought_of(real: Real, folder: Path, files_below: Any) -> None:
     before, case = files_below(folder), BAD["labels of other classes"]
     code, _, err, imported = real(words_of(case, folder, sweep=True), folder)
     assert code == 2
@@ -254,7 +312,7 @@ def test_labels_are_compared_before_a_training_is_thought_of(folder: Path, files
 
 @pytest.mark.parametrize(("words", "told"), [(["--help"], "factorization: albert"), (["--cfg", "job"], "lr: 0.0001")])
 def test_help_and_configuration_are_answered_without_anything_heavy(
-    words: list[str], told: str, folder: Path, files_below: Any
+    words: list[str], told: str, real: Real, folder: Path, files_below: Any
 ) -> None:
     before = files_below(folder)
     code, out, err, imported = real(words, folder)
@@ -262,18 +320,6 @@ def test_help_and_configuration_are_answered_without_anything_heavy(
     assert told in out
     assert imported & HEAVY == set()
     assert files_below(folder) == before
-
-
-def real(words: list[str], folder: Path) -> tuple[int, str, str, set[str]]:
-    """Exit code, output and errors of a process, and the modules that it imported."""
-    environment = {name: value for name, value in os.environ.items() if name != "EMBFACT_DATA_DIR"}
-    command = [sys.executable, "-X", "importtime", str(TRAIN), *words]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    lines = done.stderr.splitlines()
-    imported = {line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")}
-    assert "hydra" in imported
-    errors = "\n".join(line for line in lines if not line.startswith("import time:"))
-    return done.returncode, done.stdout, errors, imported
 
 
 def test_the_same_words_without_a_fault_are_accepted(train: Any, folder: Path) -> None:

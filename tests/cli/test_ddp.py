@@ -18,8 +18,9 @@ import pytest
 
 from embfact.runs.record import RunRecord, read
 from embfact.runs.status import read_status
+from tests.helpers.places import ROOT
 
-TRAIN = Path(__file__).resolve().parents[2] / "train.py"
+TRAIN = ROOT / "train.py"
 # 7 batches an epoch, the last one of a single row: one process has none of it.
 BATCHES = ["factorization=svd", "rank=8", "data.train_size=97", "trainer.batch_size=16", "trainer.epochs=99"]
 DDP = ["trainer=ddp", "trainer.accelerator=cpu"]

@@ -1,4 +1,4 @@
-"""Every method of conf/factorization/ trains through train.py, and record and file have the size that it announced."""
+"""Every method of the catalogue trains through train.py, and record and file have the size that it announced."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pytest
 from safetensors import safe_open
 
 from embfact.config.run_config import RunConfig
+from embfact.factorization.catalog import methods
 from embfact.results.collect import find_records
 from embfact.runs.record import RunRecord
+from tests.helpers.methods import AT_MOST
+from tests.helpers.places import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
-METHODS = sorted(path.stem for path in (ROOT / "conf" / "factorization").glob("*.yaml"))
-SIZED = [name for name in METHODS if name != "none"]
-# Their shapes depend on the data: the announced size is the most that they may take.
-AT_MOST = {"group_svd"}
+METHODS = list(methods())
+SIZED = [name for name, method in methods().items() if method.uses_rank]
 V, H, BUDGET = 3000, 32, 0.3
 SMALL = ["model.architecture.hidden_size=32", "model.architecture.intermediate_size=32"]
 SMALL += ["model.architecture.num_hidden_layers=1", "trainer.max_steps=1", "trainer.threads=1"]

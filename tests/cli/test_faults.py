@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import resource
 import socket
@@ -16,13 +15,14 @@ from typing import Any
 
 import pytest
 
+from embfact.cli.runs import main as runs
 from embfact.cli.train import main, run_request
 from embfact.config.compose import RunRequest, read_request
 from embfact.factorization.random import Random
 from embfact.runs.record import read
 from embfact.runs.status import read_status
+from tests.helpers.places import CONF
 
-ROOT = Path(__file__).resolve().parents[2]
 NOBODY = 65534
 UNREADABLE = 98  # exit code of a child that cannot read the project itself
 TWO = ["factorization=svd,none", "rank=8", "output_dir=runs", "-m"]
@@ -124,9 +124,9 @@ def test_a_folder_that_may_not_be_written_to_is_refused(train: Any, tiny: list[s
         os.setgroups([])
         os.setgid(NOBODY)
         os.setuid(NOBODY)
-        code = 99 if os.access(ROOT / "conf" / "train.yaml", os.R_OK) else UNREADABLE
+        code = 99 if os.access(CONF / "train.yaml", os.R_OK) else UNREADABLE
         with contextlib.suppress(BaseException):
-            code = code if code == UNREADABLE else main(ROOT / "conf", words)
+            code = code if code == UNREADABLE else main(CONF, words)
         sys.stderr.flush()
         os._exit(code)
     os.close(writer)
@@ -232,16 +232,6 @@ def test_a_service_that_hangs_or_refuses_is_told_and_the_run_goes_on(
     assert states(tmp_path) == {"none-s0": "finished"}
 
 
-def runs_script() -> Callable[[list[str]], int]:
-    """The main function of ``scripts/runs.py``."""
-    spec = importlib.util.spec_from_file_location("runs", ROOT / "scripts" / "runs.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
-
-
 @pytest.fixture
 def six(conf: Path, tiny: list[str], tmp_path: Path) -> list[Any]:
     """Six runs: three in order, one that raises, one that diverges, one of a file that is broken."""
@@ -279,7 +269,7 @@ def test_three_runs_that_end_badly_cost_only_themselves(
     assert "at step" in str(by_state["divergedsvd"].message)
     assert "broken.csv, line 22" in str(by_state["failedsvd"].message)
     # The same command does the failed ones again, and passes over the one that would diverge again.
-    assert runs_script()(["retry", str(tmp_path / "runs")]) == 1
+    assert runs(["retry", str(tmp_path / "runs")]) == 1
     now = finished_at(tmp_path)
     assert now.items() > before.items()
     assert len(now) == 4

@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-TRAIN = Path(__file__).resolve().parents[2] / "train.py"
+from tests.helpers.places import ROOT
+
+TRAIN = ROOT / "train.py"
 # What is slow to import and not needed to train: W&B is opened with the first loss that is logged.
 NEEDLESS = {"wandb", "datasets", "sklearn", "optuna", "onnxruntime", "ray", "submitit"}
 UNTIL_FIRST_STEP = """

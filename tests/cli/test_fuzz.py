@@ -13,16 +13,10 @@ from typing import Any
 
 import pytest
 
-from tests.cli.grammar import Grammar, composed_once
+from tests.cli.grammar import Grammar
+from tests.helpers.places import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 GOOD = ["model=bert_scratch", "data=vader", "logger=none", "rank=16"]
-
-
-@pytest.fixture(scope="module")
-def _composed_once() -> Iterator[None]:
-    with composed_once():
-        yield
 
 
 @pytest.fixture
@@ -42,7 +36,7 @@ def fault_of(code: int, out: str, err: str, left: list[Path]) -> str:
     return "" if (planned or refused) and "Traceback" not in out + err and not left else f"{code}: {err[-1000:]} {left}"
 
 
-@pytest.mark.usefixtures("_composed_once", "_logging_restored")
+@pytest.mark.usefixtures("_logging_restored")
 @pytest.mark.parametrize("seed", range(10))
 def test_thirty_words_alone_and_in_a_sweep(seed: int, conf: Path, train: Any, tmp_path: Path) -> None:
     grammar = Grammar(conf, seed)

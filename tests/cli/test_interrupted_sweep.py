@@ -89,8 +89,8 @@ class Sweep:
 
 
 @pytest.fixture(scope="module")
-def words(tiny: list[str]) -> list[str]:
-    return tiny
+def words(tiny: list[str], small_tokenizer: Path) -> list[str]:
+    return [*tiny, f"model.tokenizer={small_tokenizer}"]
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +159,22 @@ def signalled(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int, int], None
 
 ONE = ["trainer.max_steps=null", "trainer.epochs=3", *SMALL, "factorization=svd", "rank=8", "output_dir=runs"]
 
+
+@pytest.fixture(scope="module")
+def straight(train: Any, words: list[str], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Trains a run that nobody interrupts, once for the same options, and gives its directory."""
+    made: dict[tuple[str, ...], Path] = {}
+
+    def directory(*options: str) -> Path:
+        if options not in made:
+            folder = tmp_path_factory.mktemp("straight")
+            assert train(*words, *ONE, *options, cwd=folder).code == 0
+            (made[options],) = folder.glob("runs/*/")
+        return made[options]
+
+    return directory
+
+
 RATES = ["optimizer.embedding_lr=3", "optimizer.weight_decay=0"]
 
 
@@ -176,20 +192,17 @@ RATES = ["optimizer.embedding_lr=3", "optimizer.weight_decay=0"]
     ],
 )
 def test_a_training_goes_on_where_it_was_interrupted(
-    options: list[str], signum: int, train: Any, tiny: list[str], tmp_path: Path, signalled: Any
+    options: list[str], signum: int, train: Any, words: list[str], straight: Any, tmp_path: Path, signalled: Any
 ) -> None:
-    straight, stopped = tmp_path / "straight", tmp_path / "stopped"
-    for folder in (straight, stopped):
-        folder.mkdir()
-    assert train(*tiny, *ONE, *options, cwd=straight).code == 0
+    before = straight(*options)
     for count in (2, 3):
         signalled("training", count, signum)
-        answer = train(*tiny, *ONE, *options, "checkpoint_every=4", cwd=stopped)
+        answer = train(*words, *ONE, *options, "checkpoint_every=4", cwd=tmp_path)
         assert answer.code == 128 + signum
         assert "the same command goes on from there" in answer.err
     signalled("never", 1, signum)
-    assert train(*tiny, *ONE, *options, "checkpoint_every=4", cwd=stopped).code == 0
-    before, after = (next(folder.glob("runs/*/")) for folder in (straight, stopped))
+    assert train(*words, *ONE, *options, "checkpoint_every=4", cwd=tmp_path).code == 0
+    (after,) = tmp_path.glob("runs/*/")
     for name in ("predictions.parquet", "metrics.csv"):
         assert (before / name).read_bytes() == (after / name).read_bytes()
     one, other = read(before), read(after)
@@ -200,76 +213,74 @@ def test_a_training_goes_on_where_it_was_interrupted(
 
 
 def test_a_training_that_ends_within_an_epoch_is_not_taken_up_after_its_last_step(
-    train: Any, tiny: list[str], tmp_path: Path, signalled: Any
+    train: Any, words: list[str], tmp_path: Path, signalled: Any
 ) -> None:
     # Lightning would find it at its end, and leave out the last scores of the held-out slice.
-    words = [*tiny, *ONE, "trainer.max_steps=16", "checkpoint_every=4"]
+    line = [*words, *ONE, "trainer.max_steps=16", "checkpoint_every=4"]
     signalled("evaluating", 1, signal.SIGTERM)
-    assert train(*words, cwd=tmp_path).code == 143
+    assert train(*line, cwd=tmp_path).code == 143
     (directory,) = tmp_path.glob("runs/*/")
     kept = [line.rsplit(" ", 1)[1] for line in (directory / "log.txt").read_text().splitlines() if "kept after" in line]
     assert kept == ["4", "8", "12"]
     signalled("never", 1, signal.SIGTERM)
-    assert train(*words, cwd=tmp_path).code == 0
+    assert train(*line, cwd=tmp_path).code == 0
     assert [entry["epoch"] for entry in read(directory).selection.history] == [0, 1]  # type: ignore[union-attr]
 
 
 def test_weights_that_were_damaged_before_their_evaluation_are_trained_again(
-    train: Any, tiny: list[str], tmp_path: Path, signalled: Any
+    train: Any, words: list[str], straight: Any, tmp_path: Path, signalled: Any
 ) -> None:
-    straight = tmp_path / "straight"
-    straight.mkdir()
-    assert train(*tiny, *ONE, cwd=straight).code == 0
+    undisturbed = straight()
     signalled("evaluating", 1, signal.SIGTERM)
-    assert train(*tiny, *ONE, cwd=tmp_path).code == 143
+    assert train(*words, *ONE, cwd=tmp_path).code == 143
     (weights,) = tmp_path.glob("runs/*/checkpoint/model.safetensors")
     content = bytearray(weights.read_bytes())
     content[len(content) // 2 :] = bytes(len(content) - len(content) // 2)
     weights.write_bytes(content)
     signalled("never", 1, signal.SIGTERM)
-    answer = train(*tiny, *ONE, cwd=tmp_path)
+    answer = train(*words, *ONE, cwd=tmp_path)
     assert answer.code == 0
     assert "the weights of the interrupted run are damaged" in answer.err
-    one, other = (next(folder.glob("runs/*/predictions.parquet")).read_bytes() for folder in (straight, tmp_path))
-    assert one == other
+    (again,) = tmp_path.glob("runs/*/")
+    assert (again / "predictions.parquet").read_bytes() == (undisturbed / "predictions.parquet").read_bytes()
 
 
 def test_without_resume_an_interrupted_run_starts_again(
-    train: Any, tiny: list[str], tmp_path: Path, signalled: Any
+    train: Any, words: list[str], tmp_path: Path, signalled: Any
 ) -> None:
     signalled("training", 2, signal.SIGTERM)
-    assert train(*tiny, *ONE, "checkpoint_every=4", cwd=tmp_path).code == 143
+    assert train(*words, *ONE, "checkpoint_every=4", cwd=tmp_path).code == 143
     signalled("never", 1, signal.SIGTERM)
-    assert train(*tiny, *ONE, "resume=false", cwd=tmp_path).code == 0
+    assert train(*words, *ONE, "resume=false", cwd=tmp_path).code == 0
     (directory,) = tmp_path.glob("runs/*/")
     assert "going on after step" not in (directory / "log.txt").read_text()
     assert read(directory).attempts == 1
 
 
 def test_what_is_trained_is_not_trained_again_for_its_evaluation(
-    train: Any, tiny: list[str], tmp_path: Path, signalled: Any
+    train: Any, words: list[str], tmp_path: Path, signalled: Any
 ) -> None:
     signalled("evaluating", 1, signal.SIGTERM)
-    assert train(*tiny, *ONE, cwd=tmp_path).code == 143
+    assert train(*words, *ONE, cwd=tmp_path).code == 143
     (directory,) = tmp_path.glob("runs/*/")
     weights = (directory / "checkpoint" / "model.safetensors").stat().st_mtime_ns
     signalled("training", 1, signal.SIGTERM)  # that it is trained again would end it
-    assert train(*tiny, *ONE, cwd=tmp_path).code == 0
+    assert train(*words, *ONE, cwd=tmp_path).code == 0
     assert (directory / "checkpoint" / "model.safetensors").stat().st_mtime_ns == weights
     assert read(directory).training.steps > 0
 
 
 def test_a_damaged_checkpoint_is_told_and_the_run_starts_again(
-    train: Any, tiny: list[str], tmp_path: Path, signalled: Any
+    train: Any, words: list[str], tmp_path: Path, signalled: Any
 ) -> None:
     signalled("training", 2, signal.SIGTERM)
-    assert train(*tiny, *ONE, "checkpoint_every=4", cwd=tmp_path).code == 143
+    assert train(*words, *ONE, "checkpoint_every=4", cwd=tmp_path).code == 143
     (state,) = tmp_path.glob("runs/*/resume/*.ckpt")
     content = bytearray(state.read_bytes())
     content[len(content) // 2] ^= 1
     state.write_bytes(content)
     signalled("never", 1, signal.SIGTERM)
-    answer = train(*tiny, *ONE, cwd=tmp_path)
+    answer = train(*words, *ONE, cwd=tmp_path)
     assert answer.code == 0
     assert "the checkpoint of the interrupted training is damaged; it begins again from the start" in answer.err
     assert read(next(tmp_path.glob("runs/*/"))).status == "finished"

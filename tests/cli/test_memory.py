@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from embfact.runs.record import read
+from tests.helpers.places import CONF
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
 # Prints the resident memory in bytes after every run, at the end as JSON.
 PROGRAM = """
 import json, resource, sys
@@ -33,7 +33,10 @@ print(json.dumps(resident))
 sys.exit(code)
 """
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the system tells no memory in /proc")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the system tells no memory in /proc"),
+]
 
 
 def sweep(folder: Path, *words: str) -> list[int]:
@@ -49,7 +52,6 @@ def sweep(folder: Path, *words: str) -> list[int]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.slow
 def test_memory_does_not_grow_over_fifty_runs(tiny: list[str], tmp_path: Path) -> None:
     seeds = ",".join(map(str, range(10)))
     methods = "factorization=svd,weighted_svd,random,hybrid_svd,none"

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-TRAIN = Path(__file__).resolve().parents[2] / "train.py"
+from tests.helpers.places import ROOT
+
+TRAIN = ROOT / "train.py"
 GOOD = ["model=bert_scratch", "logger=none", "rank=16", "plan=true"]
 # What is typed, and what the answer must hold: the option, the value, the remedy.
 REFUSED = {

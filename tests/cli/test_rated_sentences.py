@@ -15,9 +15,9 @@ import pytest
 from embfact.config.compose import read_request
 from embfact.data.sentence_archive import PATH_IN_CACHE, RELEASE
 from embfact.results.collect import find_records
-from tests.sentence_index import archive, distribution, serving, written
+from tests.helpers.places import ROOT
+from tests.helpers.sentence_index import archive, distribution, serving, written
 
-ROOT = Path(__file__).resolve().parents[2]
 # The default data set: no data=.
 TINY = ["model=bert_scratch", "debug=fast", "trainer=cpu", "logger=none", "output_dir=runs"]
 REGRESSION = ["data.target=float", "data.metrics=[pearson,spearman]"]

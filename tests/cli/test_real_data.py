@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from embfact.results.collect import find_records
+from tests.helpers.places import ROOT
 
-TRAIN = Path(__file__).resolve().parents[2] / "train.py"
+TRAIN = ROOT / "train.py"
 MIRROR = Path(os.environ.get("EMBFACT_DATA_DIR", "nowhere"))
 
 

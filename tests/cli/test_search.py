@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 
 from embfact.runs.record import read
+from tests.helpers.places import ROOT
 
-TRAIN = Path(__file__).resolve().parents[2] / "train.py"
+TRAIN = ROOT / "train.py"
 SEARCH = ["experiment=search_lr", "factorization=svd", "rank=8", "seed=0,1"]
 SMALL = ["search.trials=3", "search.startup=2", "search.checks=3", "optimizer.lr=1e-4"]
 

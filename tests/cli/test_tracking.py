@@ -20,8 +20,8 @@ from embfact.results.wandb.runs import collected
 from embfact.results.wandb.values import summary
 from embfact.runs.record import RunRecord, read
 from embfact.system.signals import Interrupted
-from tests.wandb_view.service import KEY, serving
-from tests.wandb_view.wandb_file import Offline, read_offline
+from tests.cli.wandb_file import Offline, read_offline
+from tests.helpers.wandb_service import KEY, serving
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from embfact.config.compose import read_request
-from tests.wandb_view.wandb_file import read_offline
+from tests.cli.wandb_file import read_offline
 
 PLAN = ["model=bert_scratch", "rank=16", "plan=true"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +9,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from embfact.config.sections import DataConfig
+from tests.helpers.places import CONF
 
-CONF = Path(__file__).parents[2] / "conf"
 NAMES = sorted(path.stem for path in (CONF / "data").glob("*.yaml"))
 GLUE = {
     "cola": (["matthews"], {"test": "CoLA.tsv"}),

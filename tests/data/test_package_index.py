@@ -13,7 +13,7 @@ from embfact.data import package_index
 from embfact.data.package_index import Release, fetch
 from embfact.data.pip_settings import PipSettings
 from embfact.errors import DataError
-from tests.sentence_index import Index, Reply, release_of, serving
+from tests.helpers.sentence_index import Index, Reply, release_of, serving
 
 CONTENT = b"the file of the release" * 1000
 RELEASE = release_of(CONTENT)

@@ -17,7 +17,7 @@ from embfact.data.sentence_archive import PATH_IN_CACHE, read_member
 from embfact.data.splits import hold_out
 from embfact.data.text import TextData, load_split, load_text
 from embfact.errors import DataError
-from tests.sentence_index import FILES, tar_of
+from tests.helpers.sentence_index import FILES, tar_of
 
 COLLECTIONS = dict(zip(("movies", "tweets", "products", "editorials"), FILES.values(), strict=True))
 

@@ -17,7 +17,17 @@ import pytest
 from embfact.data.package_index import Release
 from embfact.data.sentence_archive import MEMBER, PATH_IN_CACHE, RELEASE, provide, read_member
 from embfact.errors import DataError
-from tests.sentence_index import FILES, Index, Reply, archive, distribution, release_of, serving, tar_of, written
+from tests.helpers.sentence_index import (
+    FILES,
+    Index,
+    Reply,
+    archive,
+    distribution,
+    release_of,
+    serving,
+    tar_of,
+    written,
+)
 
 MOVIES = f"hutto_ICWSM_2014/{FILES['movieReviewSnippets']}"
 CONTENT = distribution(archive())

@@ -16,8 +16,7 @@ from embfact.config.sections import DataConfig
 from embfact.data.fingerprint import fingerprint
 from embfact.data.text import load_split, load_text
 from embfact.errors import DataError
-
-CONF = Path(__file__).parents[2] / "conf"
+from tests.helpers.places import CONF
 
 
 def packaged(name: str, **options: Any) -> DataConfig:

@@ -13,7 +13,7 @@ from embfact.embeddings.layout import FLOAT32
 from embfact.embeddings.quantization import dequantize, quantize
 from embfact.models.size import model_size
 from tests.embeddings.examples import EXAMPLES, HIDDEN_SIZE, VOCAB_SIZE, numbers
-from tests.storages import STORAGES, STORED
+from tests.helpers.storages import STORAGES, STORED
 
 ALL_IDS = torch.arange(VOCAB_SIZE)
 IDS = torch.tensor([[0, 3, 3], [12, 1, 0]])

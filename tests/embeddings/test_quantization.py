@@ -10,7 +10,7 @@ from safetensors import safe_open
 from embfact.embeddings.layout import Storage
 from embfact.embeddings.quantization import dequantize, imitate, pack, quantize, unpack
 from embfact.models.backbones import resolve
-from tests.storages import QUANTIZED, STORED
+from tests.helpers.storages import QUANTIZED, STORED
 
 FEW = settings(deadline=None, max_examples=40)
 STEPS = {"int8": 255, "int4": 15}

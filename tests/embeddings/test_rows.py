@@ -9,7 +9,7 @@ from embfact.embeddings.layout import FLOAT32, Storage
 from embfact.embeddings.quantization import dequantize, quantize
 from embfact.embeddings.rows import Rows
 from embfact.models.size import model_size
-from tests.storages import QUANTIZED, STORAGES, STORED
+from tests.helpers.storages import QUANTIZED, STORAGES, STORED
 
 each_stored = pytest.mark.parametrize("storage", STORED, ids=str)
 

@@ -19,8 +19,8 @@ from embfact.evidence.gradients import Calibration
 from embfact.factorization.none import Dense
 from embfact.models.backbones import fingerprint
 from embfact.models.loading import load_backbone
+from tests.helpers.places import CONF
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
 ALL = frozenset({"token_counts", "row_gradients", "gradient_metric"})
 
 

@@ -19,7 +19,7 @@ from embfact.factorization.albert import Albert
 from embfact.models.compress import compress, embedding_tensors, rebuild
 from embfact.models.size import model_size
 from embfact.models.storage import store
-from tests.storages import STORAGES
+from tests.helpers.storages import STORAGES
 
 SMALL = {
     "vocab_size": 61,

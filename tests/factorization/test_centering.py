@@ -7,15 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embfact.factorization.base import Evidence
+from embfact.factorization.catalog import methods
 from embfact.factorization.evd import EVD
 from embfact.factorization.fisher_svd import FisherSVD
-from embfact.factorization.kronecker_svd import KroneckerSVD
+from embfact.factorization.spectral import Spectral
 from embfact.factorization.svd import SVD
 from embfact.factorization.weighted_svd import WeightedSVD
 from embfact.models.size import model_size
-from tests.storages import STORAGES
+from tests.helpers.storages import STORAGES
 
-METHODS = [SVD, EVD, WeightedSVD, FisherSVD, KroneckerSVD]
+METHODS = [method for method in methods().values() if issubclass(method, Spectral)]
 by_name = pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 
 

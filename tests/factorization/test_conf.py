@@ -3,15 +3,15 @@
 import subprocess
 import sys
 from importlib import import_module
-from pathlib import Path
 
 import pytest
 import yaml
 from pydantic_core import PydanticUndefined
 
 from embfact.factorization.base import Factorization, Method, ModelAdapter
+from tests.helpers.places import CONF
 
-FILES = sorted((Path(__file__).parents[2] / "conf" / "factorization").glob("*.yaml"))
+FILES = sorted((CONF / "factorization").glob("*.yaml"))
 each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 
 

@@ -8,17 +8,17 @@ import torch
 
 from embfact.factorization import decomposition_cache
 from embfact.factorization.base import Evidence
+from embfact.factorization.catalog import methods
 from embfact.factorization.decomposition_cache import decompose, forget, kept_in
-from embfact.factorization.evd import EVD
-from embfact.factorization.fisher_svd import FisherSVD
 from embfact.factorization.hybrid_svd import HybridSVD
 from embfact.factorization.kronecker_svd import KroneckerSVD
+from embfact.factorization.spectral import Spectral
 from embfact.factorization.svd import SVD
-from embfact.factorization.weighted_svd import WeightedSVD
 
 COUNTS = torch.arange(60, dtype=torch.float64)
 EVIDENCE = Evidence(COUNTS, COUNTS + 1, torch.diag(torch.arange(1, 17, dtype=torch.float64)))
-METHODS = [SVD(), EVD(), WeightedSVD(), FisherSVD(), KroneckerSVD(), SVD(center=True), KroneckerSVD(center=True)]
+METHODS = [method() for method in methods().values() if issubclass(method, Spectral)]
+METHODS += [SVD(center=True), KroneckerSVD(center=True)]
 each_method = pytest.mark.parametrize("method", METHODS, ids=lambda m: f"{m.name}{'-centred' * m.center}")
 
 

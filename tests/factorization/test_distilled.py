@@ -13,7 +13,7 @@ from embfact.embeddings.low_rank import LowRankEmbedding
 from embfact.factorization.distilled import Distilled, distill, row_losses, starting_point
 from embfact.factorization.svd import SVD
 from embfact.models.size import model_size
-from tests.storages import STORAGES
+from tests.helpers.storages import STORAGES
 
 LINEAR = {"decoder": "linear"}
 each_decoder = pytest.mark.parametrize("decoder", ["linear", "nonlinear"])

@@ -7,14 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embfact.factorization.base import Evidence
-from embfact.factorization.evd import EVD
+from embfact.factorization.catalog import methods
 from embfact.factorization.fisher_svd import FisherSVD
 from embfact.factorization.kronecker_svd import KroneckerSVD
 from embfact.factorization.random import Random
+from embfact.factorization.spectral import Spectral
 from embfact.factorization.svd import SVD
 from embfact.factorization.weighted_svd import WeightedSVD
 
-METHODS = [SVD, EVD, WeightedSVD, FisherSVD, KroneckerSVD]
+METHODS = [method for method in methods().values() if issubclass(method, Spectral)]
 by_name = pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 DRAW = np.random.default_rng(0)
 TABLE = torch.tensor(DRAW.normal(size=(300, 20)) / np.sqrt(np.arange(1, 21)) + 0.1)

@@ -14,7 +14,7 @@ from embfact.factorization.group_svd import GroupSVD, doubling_sizes, exchange, 
 from embfact.factorization.token_counts import by_frequency
 from embfact.factorization.weighted_svd import WeightedSVD
 from embfact.models.size import model_size
-from tests.storages import STORAGES
+from tests.helpers.storages import STORAGES
 
 
 def zipf_counts(vocab_size, unseen=0, seed=0):

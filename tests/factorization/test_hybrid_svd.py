@@ -10,7 +10,7 @@ from embfact.factorization.base import Evidence
 from embfact.factorization.hybrid_svd import HybridSVD
 from embfact.factorization.weighted_svd import WeightedSVD
 from embfact.models.size import model_size
-from tests.storages import STORAGES
+from tests.helpers.storages import STORAGES
 
 
 def zipf_counts(vocab_size, unseen=0, seed=0):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from embfact.embeddings.layout import Part
 from embfact.factorization.kronecker import Kronecker
 from embfact.models.size import model_size
-from tests.storages import STORAGES
+from tests.helpers.storages import STORAGES
 
 
 def table(vocab_size=60, hidden_size=12, dtype=torch.float64):

@@ -5,7 +5,7 @@ import torch
 
 from embfact.factorization.random import Random
 from embfact.models.size import model_size
-from tests.storages import STORAGES
+from tests.helpers.storages import STORAGES
 
 TABLE = 0.07 * torch.randn(4000, 64, generator=torch.Generator().manual_seed(0)) + 0.5
 

@@ -13,7 +13,7 @@ from tensorly.decomposition import tensor_train_matrix
 from embfact.embeddings.layout import Part
 from embfact.factorization.tensor_train import TensorTrain, balanced_divisors, ceil_root
 from embfact.models.size import model_size
-from tests.storages import STORAGES
+from tests.helpers.storages import STORAGES
 
 
 def table(vocab_size=120, hidden_size=24, dtype=torch.float64):

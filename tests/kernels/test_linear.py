@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,16 @@ print(resident() - before)
 """
 
 
+def test_few_prepared_products_are_kept_unless_somebody_says_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(CAPACITY, raising=False)
+    runpy.run_path(linear.__file__)
+    assert os.environ[CAPACITY] == "32"
+    monkeypatch.setenv(CAPACITY, "1024")
+    runpy.run_path(linear.__file__)
+    assert os.environ[CAPACITY] == "1024"
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the system tells no memory in /proc")
 @pytest.mark.skipif(not linear.is_available(), reason="needs oneDNN on x86")
 def test_products_of_many_shapes_are_not_all_kept() -> None:

@@ -10,7 +10,7 @@ from embfact.launchers import ray_tasks, submitit_jobs
 from embfact.launchers.base import OwnLauncher
 from embfact.launchers.sweep_task import SweepTask
 from embfact.system.signals import Interrupted, interruptible
-from tests.launchers.stand_in import planned, work
+from tests.helpers.stand_in import planned, work
 
 
 def launcher(engine: str) -> OwnLauncher:

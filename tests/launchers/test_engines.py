@@ -25,10 +25,10 @@ from embfact.launchers.remote import attempts, enter, missed, with_threads
 from embfact.launchers.slurm import SlurmOptions
 from embfact.launchers.submitit_jobs import LocalOptions
 from embfact.runs.status import read_status
-from tests.conftest import Answer
-from tests.launchers.stand_in import planned, tell
+from tests.helpers.commands import Answer
+from tests.helpers.places import CONF, ROOT
+from tests.helpers.stand_in import planned, tell
 
-ROOT = Path(__file__).resolve().parents[2]
 ENGINES = {
     "submitit_slurm": ("submitit", "slurm", SlurmOptions),
     "submitit_local": ("submitit", "slurm", LocalOptions),
@@ -100,7 +100,7 @@ def test_threads_of_a_run_are_its_cpus_and_change_neither_hash_nor_what_was_aske
     assert sent.config.trainer.threads == 3
     assert sent.identity == run.identity
 
-    asked = read_request(ROOT / "conf", ["trainer.threads=2", "rank=16"], multirun=False).configs[0]
+    asked = read_request(CONF, ["trainer.threads=2", "rank=16"], multirun=False).configs[0]
     assert with_threads(type(run)(asked, None), 3).config.trainer.threads == 2
 
 

@@ -14,8 +14,8 @@ from embfact.runs.planned import PlannedRun
 from embfact.runs.record import RunRecord, write
 from embfact.runs.status import LOCK, read_status
 from embfact.system.lock import acquire
-from tests.launchers.stand_in import planned, tell
-from tests.records.conftest import make_values
+from tests.helpers.records import make_values
+from tests.helpers.stand_in import planned, tell
 
 HERE = os.getpid()
 

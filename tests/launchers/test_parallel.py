@@ -22,10 +22,10 @@ from embfact.runs.planned import PlannedRun
 from embfact.runs.status import LOCK, read_status
 from embfact.system.cores import usable_cores
 from embfact.system.lock import holder
-from tests.conftest import Answer
-from tests.launchers.stand_in import notes, planned, tell, work
+from tests.helpers.commands import Answer
+from tests.helpers.places import ROOT
+from tests.helpers.stand_in import notes, planned, tell, work
 
-ROOT = Path(__file__).resolve().parents[2]
 TWO = [Slot(1, "0"), Slot(1, "1")]
 
 
@@ -131,7 +131,7 @@ def test_processes_that_cannot_start_end_the_sweep_with_the_reason(tmp_path: Pat
 
 
 def start(folder: Path, *tags: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "tests.launchers.stand_in", str(folder), *tags]
+    command = [sys.executable, "-m", "tests.helpers.stand_in", str(folder), *tags]
     return subprocess.Popen(command, cwd=ROOT, start_new_session=True)
 
 
@@ -142,7 +142,7 @@ def test_a_signal_reaches_every_run_and_none_is_left(tmp_path: Path, signum: sig
     sweep = start(tmp_path, *(" ".join(run.config.tags) for run in runs))
     eventually(lambda: all(read_status(directory(run)) for run in runs[:2]))
     sweep.send_signal(signum)
-    # How soon depends on who else wants the cores; what a run has of time is tested in tests/lifecycle.
+    # How soon depends on who else wants the cores; what a run has of time is tested in tests/system.
     assert sweep.wait(60) == 128 + signum
     for run in runs[:2]:
         status = read_status(directory(run))
@@ -159,7 +159,7 @@ def test_no_run_goes_on_for_a_sweep_that_was_killed(tmp_path: Path):
     eventually(lambda: all(read_status(directory(run)) for run in runs))
     sweep.kill()
     sweep.wait()
-    eventually(lambda: not any(lives(int(note[1])) for note in notes(tmp_path)), 8.0)
+    eventually(lambda: not any(lives(int(note[1])) for note in notes(tmp_path)), 45)
     assert [status.state for run in runs if (status := read_status(directory(run)))] == ["interrupted", "interrupted"]
 
 

@@ -16,9 +16,8 @@ from pathlib import Path
 import pytest
 
 from embfact.launchers.progress import Running, line_of, time_left
-from tests.launchers.stand_in import planned, tell
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.helpers.places import ROOT
+from tests.helpers.stand_in import planned, tell
 
 
 @pytest.mark.parametrize(
@@ -53,7 +52,7 @@ def test_a_line_says_what_a_run_does(tmp_path: Path):
 def test_a_terminal_keeps_the_lines_of_the_runs_and_nothing_else(tmp_path: Path):
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
-    command = [sys.executable, "-m", "tests.launchers.stand_in", str(tmp_path)]
+    command = [sys.executable, "-m", "tests.helpers.stand_in", str(tmp_path)]
     command += ["running sleep=1.5", "running sleep=3", "failed=no", "busy"]
     sweep = subprocess.Popen(command, cwd=ROOT, stdout=theirs, stderr=theirs)
     os.close(theirs)

@@ -18,10 +18,10 @@ from embfact.launchers.ray_tasks import RayLauncher
 from embfact.launchers.sweep_task import SweepTask
 from embfact.runs.record import is_finished
 from embfact.runs.status import read_status
-from tests.launchers.stand_in import notes, planned, work
+from tests.helpers.places import ROOT
+from tests.helpers.stand_in import notes, planned, work
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(find_spec("ray") is None, reason="needs Ray")]
-ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = {"address": None, "cpus_per_run": 1, "gpus_per_run": 0, "at_once": None, "max_retries": 1}
 NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
 

@@ -12,8 +12,8 @@ from embfact.config.compose import read_request
 from embfact.config.run_config import RunConfig
 from embfact.launchers.slots import Slot, errors, lay_out
 from embfact.runs.accelerators import visible_gpus
+from tests.helpers.places import CONF
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
 TWO_GPUS = ("0", "GPU-5f3a")
 
 

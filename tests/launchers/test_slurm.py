@@ -10,8 +10,8 @@ import yaml
 
 from embfact.launchers.slurm import COMMANDS, SlurmLauncher
 from embfact.launchers.sweep_task import SweepTask
-from tests.conftest import Answer
-from tests.launchers.stand_in import planned
+from tests.helpers.commands import Answer
+from tests.helpers.stand_in import planned
 
 pytest.importorskip("submitit")
 

@@ -17,10 +17,10 @@ from embfact.launchers.submitit_jobs import LocalLauncher
 from embfact.launchers.sweep_task import SweepTask
 from embfact.runs.record import read
 from embfact.runs.status import read_status
-from tests.launchers.stand_in import notes, planned, work
+from tests.helpers.places import ROOT
+from tests.helpers.stand_in import notes, planned, work
 
 pytest.importorskip("submitit")
-ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = {"folder": None, "timeout_min": 5, "max_num_timeout": 2, "cpus_per_task": 1, "array_parallelism": 4}
 
 

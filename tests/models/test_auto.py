@@ -34,7 +34,7 @@ from embfact.models.checkpoint import load_model, save
 from embfact.models.compress import compress
 from embfact.models.heads import TiedHead
 from embfact.models.storage import store
-from tests.models.zoo import IDS, Specimen, output
+from tests.helpers.zoo import IDS, Specimen, output
 
 BERT = Specimen("bert", "BertForSequenceClassification")
 TRUST = {"trust_remote_code": True}

@@ -14,7 +14,7 @@ from torch.nn.utils import prune
 from transformers import AutoConfig, AutoModel, BertConfig, EncoderDecoderConfig, EncoderDecoderModel
 
 import embfact
-from tests.models.zoo import IDS, H, Specimen, V, output
+from tests.helpers.zoo import IDS, H, Specimen, V, output
 
 BERT = Specimen("bert", "BertForSequenceClassification")
 LLAMA = Specimen("llama", "LlamaForCausalLM", tied=True, options={"tie_word_embeddings": True})

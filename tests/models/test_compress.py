@@ -26,7 +26,7 @@ from embfact.factorization.weighted_svd import WeightedSVD
 from embfact.models.compress import compress, embedding_tensors
 from embfact.models.heads import TiedHead
 from embfact.models.loading import load_backbone
-from tests.models.zoo import Specimen
+from tests.helpers.zoo import Specimen
 
 FULL_RANK = {"rank": 16, "allow_larger": True}
 SMALL = {"vocab_size": 60, "hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": 1, "intermediate_size": 32}

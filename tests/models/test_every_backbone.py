@@ -22,7 +22,7 @@ from embfact.models.checkpoint import load_model, save
 from embfact.models.compress import compress, embedding_tensors
 from embfact.models.heads import PassedTableHead, TiedHead
 from embfact.models.size import model_size, saved_bytes
-from tests.models.zoo import DECODERS, IDS, SEQ2SEQ, SPECIMENS, H, Specimen, V, loss, output
+from tests.helpers.zoo import DECODERS, IDS, SEQ2SEQ, SPECIMENS, H, Specimen, V, loss, output
 
 EVIDENCE = Evidence(token_counts=torch.arange(1.0, V + 1, dtype=torch.float64))
 METHODS = {"svd": SVD(refactorize_existing=True), "group_svd": GroupSVD(groups=2, refactorize_existing=True)}

@@ -11,15 +11,15 @@ from transformers import PreTrainedModel
 
 from embfact.embeddings.layout import FLOAT32, Storage
 from embfact.errors import ModelError
-from embfact.factorization.base import Evidence, Method, ModelAdapter
-from embfact.factorization.catalog import methods
+from embfact.factorization.base import Evidence, ModelAdapter
 from embfact.models.checkpoint import WEIGHTS, load_model, save
 from embfact.models.compress import compress, embedding_tensors
 from embfact.models.own_save import own_save
 from embfact.models.size import model_size, saved_bytes
 from embfact.models.storage import store
-from tests.models.zoo import Specimen, loss, output
-from tests.storages import QUANTIZED, STORAGES
+from tests.helpers.methods import AT_MOST, METHODS
+from tests.helpers.storages import QUANTIZED, STORAGES
+from tests.helpers.zoo import Specimen, loss, output
 
 V, H, BUDGET = 640, 32, 0.6
 ARCHITECTURES = {
@@ -27,12 +27,7 @@ ARCHITECTURES = {
     "decoder": (Specimen("llama", "LlamaForCausalLM", tied=True), {"hidden_size": H, "tie_word_embeddings": True}),
     "both": (Specimen("bart-scaled", "BartForConditionalGeneration", tied=True), {"d_model": H}),
 }
-# Steps of a fit by gradient descent: enough to run it.
-QUICK: dict[str, dict[str, Any]] = {}
-METHODS: dict[str, Method] = {name: kind(**QUICK.get(name, {})) for name, kind in methods().items()}
 TABLES = [name for name, method in METHODS.items() if not isinstance(method, ModelAdapter)]
-# Their shapes depend on the data: the formula is the most that they may take.
-AT_MOST = {"group_svd"}
 COUNTS = torch.arange(V, 0, -1, dtype=torch.float64).square()
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import yaml
 
 from embfact.config.sections import ModelConfig
 from embfact.models.backbones import resolve
+from tests.helpers.places import CONF
 
-FOLDER = Path(__file__).parents[2] / "conf" / "model"
+FOLDER = CONF / "model"
 FILES = sorted(FOLDER.glob("*.yaml"))
 
 

@@ -23,7 +23,7 @@ from transformers import AutoModel, AutoModelForSequenceClassification, PreTrain
 import embfact
 from embfact.models.auto import loader
 from embfact.models.auto_map import MODULE
-from tests.models.zoo import IDS, Specimen, output
+from tests.helpers.zoo import IDS, Specimen, output
 
 BERT = Specimen("bert", "BertForSequenceClassification")
 MASKED = Specimen("bert", "BertForMaskedLM", tied=True)

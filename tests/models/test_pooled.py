@@ -20,7 +20,7 @@ from embfact.models.compress import compress, embedding_tensors
 from embfact.models.loading import load_backbone
 from embfact.models.pooled import PooledForSequenceClassification
 from embfact.models.trainable import freeze
-from tests.models.zoo import CONFIGS, IDS, PADDING, V
+from tests.helpers.zoo import CONFIGS, IDS, PADDING, V
 
 MASK = (IDS != PADDING).long()
 OPTIONS = {"num_labels": 3, "label_names": ("a", "b", "c"), "dropout": None, "seed": 0}

@@ -28,7 +28,7 @@ from embfact.models.checkpoint import WEIGHTS, load, save
 from embfact.models.compress import compress, embedding_tensors
 from embfact.models.size import model_size, saved_bytes
 from embfact.models.storage import imitate, store
-from tests.storages import STORED
+from tests.helpers.storages import STORED
 
 V, H, RANK = 60, 16, 5
 COUNTS = Evidence(token_counts=torch.arange(1.0, V + 1, dtype=torch.float64))

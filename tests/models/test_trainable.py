@@ -16,6 +16,7 @@ from embfact.embeddings.low_rank import LowRankEmbedding
 from embfact.errors import ModelError
 from embfact.factorization.albert import Albert
 from embfact.factorization.base import Evidence, Factorization, Method
+from embfact.factorization.catalog import methods
 from embfact.factorization.group_svd import GroupSVD
 from embfact.factorization.hybrid_svd import HybridSVD
 from embfact.factorization.none import Dense
@@ -47,7 +48,6 @@ METHODS: dict[str, tuple[Method, set[str], set[str]]] = {
         {f"{PROJECTION}.weight", f"{PROJECTION}.bias"},
     ),
 }
-CONF = Path(__file__).resolve().parents[2] / "conf" / "factorization"
 SMALL = {
     "hybrid_svd": ["factorization.exact_rows=7"],
     "group_svd": ["factorization.groups=2"],
@@ -106,7 +106,7 @@ def test_a_mean_that_is_added_to_all_rows_is_a_part_of_the_projection(compressed
     assert trained(model) == HEAD | {f"{TABLE}.projection.weight", f"{TABLE}.mean"}
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in CONF.glob("*.yaml")))
+@pytest.mark.parametrize("name", methods())
 def test_each_method_says_truly_what_can_be_trained_of_it(name: str, conf: Path) -> None:
     (config,) = read_request(conf, [f"factorization={name}", *SMALL.get(name, [])], multirun=False).configs
     method = config.factorization

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from embfact.runs.record import write
-from tests.statistics.made_up import Sweep, simulate
+from tests.helpers.sweeps import Sweep, simulate
 
 
 @pytest.fixture

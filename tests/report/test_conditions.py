@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from embfact.cli.plot import main as plot
+from embfact.cli.table import main as table
 from embfact.report.write import findings
 from embfact.results.dashboard.payload import payload
 from embfact.results.dashboard.sweep import Sweep as DashboardSweep
@@ -18,9 +20,8 @@ from embfact.results.statistics.table_statistics import table_statistics
 from embfact.results.table.cells import UNDEFINED
 from embfact.results.table.render import render
 from embfact.runs.record import write
+from tests.helpers.sweeps import Sweep
 from tests.report.test_findings import cells
-from tests.scripts.conftest import ROOT
-from tests.statistics.made_up import Sweep
 
 DENSE = {"method": "none", "rank": None}
 EXAMPLES = 500
@@ -98,21 +99,15 @@ def test_a_method_without_a_dense_run_of_its_kind_has_no_share_and_it_is_said(tm
     assert any("svd r=64 (lr=0.0001)" in line for line in told)
 
 
-def test_commands_say_it_too(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.syspath_prepend(ROOT / "scripts")
-    import plot
-    import table
-
+def test_commands_say_it_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_lone(tmp_path / "runs")
     drawn = tmp_path / "sweep.svg"
-    assert plot.main([str(tmp_path / "runs"), "--output", str(drawn)]) == 0
+    assert plot([str(tmp_path / "runs"), "--output", str(drawn)]) == 0
     assert "svd r=64 (lr=0.0001)" in capsys.readouterr().err
-    assert plot.main([str(tmp_path / "runs"), "--kind", "retention", "--output", str(tmp_path / "kept.svg")]) == 2
+    assert plot([str(tmp_path / "runs"), "--kind", "retention", "--output", str(tmp_path / "kept.svg")]) == 2
     assert "factorization=none" in capsys.readouterr().err
     assert not (tmp_path / "kept.svg").exists()
-    assert table.main([str(tmp_path / "runs"), "--significance"]) == 0
+    assert table([str(tmp_path / "runs"), "--significance"]) == 0
     out = capsys.readouterr().out
     assert "no finished reference row 'none'" in out
     assert "(lr=0.0001)" in out

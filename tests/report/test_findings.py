@@ -6,7 +6,7 @@ import re
 
 from embfact.report.write import findings
 from embfact.results.statistics.table_statistics import table_statistics
-from tests.statistics.made_up import Sweep
+from tests.helpers.sweeps import Sweep
 
 
 def cells(lines: list[str], name: str) -> list[str]:

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from embfact.cli.report import main as report
 from embfact.runs.record import write
-from tests.statistics.made_up import Sweep, simulate
-
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "report.py"
+from tests.helpers.sweeps import Sweep, simulate
 
 
-@pytest.fixture(scope="module")
-def report() -> Callable[[list[str]], int]:
-    spec = importlib.util.spec_from_file_location("report_script", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
-
-
-def test_one_command_writes_all_of_it(report: Callable[[list[str]], int], sweep: Sweep) -> None:
+def test_one_command_writes_all_of_it(sweep: Sweep) -> None:
     assert report([str(sweep.root)]) == 0
     folder = sweep.root / "report"
     plots = {f"{kind}.{form}" for kind in ("pareto", "retention") for form in ("svg", "png", "pdf")}
@@ -41,7 +28,7 @@ def test_one_command_writes_all_of_it(report: Callable[[list[str]], int], sweep:
         assert not name.endswith(".svg") or f"({name})" in page
 
 
-def test_data_sets_of_like_names_keep_their_own_plots(report: Callable[[list[str]], int], tmp_path: Path) -> None:
+def test_data_sets_of_like_names_keep_their_own_plots(tmp_path: Path) -> None:
     names = ["C++", "C#", "\u7535\u5f71"]
     made = Sweep(tmp_path / "runs")
     for place, name in enumerate(names):
@@ -58,7 +45,7 @@ def test_data_sets_of_like_names_keep_their_own_plots(report: Callable[[list[str
     assert len(left_out) == len(names)
 
 
-def test_an_older_report_is_replaced_whole(report: Callable[[list[str]], int], sweep: Sweep, tmp_path: Path) -> None:
+def test_an_older_report_is_replaced_whole(sweep: Sweep, tmp_path: Path) -> None:
     words = [str(sweep.root), "--no-analysis", "--output", str(tmp_path / "paper")]
     assert report(words) == 0
     (tmp_path / "paper" / "old.svg").write_text("of an earlier sweep")
@@ -68,7 +55,7 @@ def test_an_older_report_is_replaced_whole(report: Callable[[list[str]], int], s
 
 
 def test_an_older_report_stays_when_the_new_one_cannot_be_written(
-    report: Callable[[list[str]], int], sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = [str(sweep.root), "--no-analysis", "--output", str(tmp_path / "paper")]
     assert report(words) == 0
@@ -83,9 +70,7 @@ def test_an_older_report_stays_when_the_new_one_cannot_be_written(
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
-def test_what_cannot_be_is_refused_in_words(
-    report: Callable[[list[str]], int], sweep: Sweep, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_cannot_be_is_refused_in_words(sweep: Sweep, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("years of work")
     assert report([str(sweep.root), "--output", str(tmp_path / "mine")]) == 2

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
-import os
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-import embfact
 from embfact.errors import DataError, DivergedError
 from embfact.search.plan import studies_of
 from embfact.search.study import DAMAGES, complete, look
-
-COURSE = Path(__file__).with_name("course.py")
-spec = importlib.util.spec_from_file_location("course", COURSE)
-course = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(course)
+from tests.helpers.commands import environment
+from tests.search import course
 
 # A range of its own, which trials of the hill below can leave by failing.
 RATE = ["search.space.optimizer.lr.low=1e-5", "search.space.optimizer.lr.high=1e-3"]
@@ -48,10 +41,9 @@ def undisturbed(conf, tmp_path_factory):
 
 
 def start(folder, seconds, conf):
-    paths = [str(Path(embfact.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     return subprocess.Popen(
-        [sys.executable, COURSE, folder, str(seconds), conf, *WORDS],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+        [sys.executable, course.__file__, folder, str(seconds), conf, *WORDS],
+        env=environment(),
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -42,6 +43,21 @@ def test_from_the_command_to_the_training_loop_in_few_steps(code: Code) -> None:
 
 def test_few_files_lie_flat(code: Code) -> None:
     assert len([name for name in code.modules if name.count(".") == 1]) + 1 <= 8
+
+
+def test_the_folders_of_the_tests_are_those_of_the_package() -> None:
+    wings = {path.name for path in (ROOT / "src" / "embfact").iterdir() if path.is_dir()}
+    folders = {path.name for path in (ROOT / "tests").iterdir() if any(path.glob("**/test_*.py"))}
+    assert folders - wings == {"benchmarks", "docs", "structure"}
+
+
+def test_what_folders_of_the_tests_share_lies_in_helpers() -> None:
+    shared = re.compile(r"^ *(?:from|import) tests\.([\w.]+)", re.M)
+    for path in (ROOT / "tests").rglob("*.py"):
+        here = ".".join(path.relative_to(ROOT / "tests").parent.parts)
+        for module in shared.findall(path.read_text(encoding="utf-8")):
+            assert not module.endswith("conftest"), path
+            assert module.startswith(("helpers.", f"{here}.")) or module == here, (path, module)
 
 
 def test_an_upward_import_and_a_circle_are_found(tmp_path: Path) -> None:

@@ -1,5 +1,0 @@
-"""The ways to call a script that the tests of the command lines have."""
-
-from tests.scripts.conftest import modules_after, refused, run
-
-__all__ = ["modules_after", "refused", "run"]

@@ -1,0 +1,25 @@
+"""Every method of the package, as the catalogue lists it, with options for small tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from embfact.factorization.base import Factorization, Method
+from embfact.factorization.catalog import methods
+from embfact.factorization.product_quantization import ProductQuantization
+
+# What the defaults ask of a table of tens of rows, or more steps than show that a descent works.
+SMALL: dict[str, dict[str, Any]] = {
+    "distilled": {"steps": 20},
+    "group_svd": {"groups": 3},
+    "hashed": {"hashes": 3},
+    "product_quantization": {"centroids": 8},
+    "projective_clustering": {"subspaces": 3},
+}
+METHODS: dict[str, Method] = {name: kind(**SMALL.get(name, {})) for name, kind in methods().items()}
+# Those that replace the table alone; ways of one method that differ in what they leave are listed too.
+TABLE_METHODS: dict[str, Factorization] = {
+    name: method for name, method in METHODS.items() if isinstance(method, Factorization)
+} | {"product_quantization-codes": ProductQuantization(centroids=8, fine_tuning="straight_through")}
+# Their shapes depend on the data: the formula is the most that they take.
+AT_MOST = {name for name in METHODS if name == "group_svd"}

@@ -1,0 +1,92 @@
+"""Sweeps as they lie on disk, made without training."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import random
+from pathlib import Path
+from typing import Any
+
+from tests.helpers.records import make_values
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+METHODS = ("evd", "fisher_svd", "group_svd", "hashed", "hybrid_svd", "kronecker_svd", "random", "svd", "tt_svd")
+METHODS += ("weighted_svd",)
+RANKS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+
+
+def write_run(folder: Path, values: dict[str, Any], points: int = 0) -> Path:
+    """Write one run directory: the record, and a learning curve of so many losses."""
+    directory = folder / values["hash"][:16]
+    directory.mkdir(parents=True)
+    (directory / "record.json").write_text(json.dumps(values))
+    if points:
+        losses = [f"0,{10 * step},{0.2 + math.exp(-step / 20):.6f}," for step in range(1, points + 1)]
+        lines = ["epoch,step,train/loss,selection/accuracy", *losses, f"0,{10 * points},,0.9"]
+        (directory / "metrics.csv").write_text("\n".join(lines) + "\n")
+    return directory
+
+
+def write_small(folder: Path) -> Path:
+    """Write three runs: the dense model, one of rank 64, and one that failed."""
+    write_run(folder, make_values("none", None, metrics={"validation": {"accuracy": 0.9}}), points=20)
+    write_run(folder, make_values("svd", 64, metrics={"validation": {"accuracy": 0.85}}), points=300)
+    write_run(folder, make_values("svd", 32, error="out of memory at step 7"))
+    return folder
+
+
+def write_rates(folder: Path) -> Path:
+    """Write dense and svd at two learning rates, and a method at a third one; two seeds each."""
+    scores = {1e-5: {"none": 0.542, "svd": 0.50}, 1e-4: {"none": 0.698, "svd": 0.65}, 1e10: {"random": 0.55}}
+    for rate, found in scores.items():
+        for method, accuracy in found.items():
+            for rank in (None,) if method == "none" else (16, 64, 128):
+                for seed in (0, 1):
+                    value = accuracy + (rank or 0) / 4000 + (seed - 0.5) / 100
+                    figures = {"metrics": {"validation": {"accuracy": value}}}
+                    values = make_values(method, rank, seed, options={"optimizer": {"lr": rate}}, **figures)
+                    values["config"] = {"optimizer": {"lr": rate, "betas": [0.9, 0.999]}, "max_steps": 123456789}
+                    write_run(folder, values)
+    return folder
+
+
+def write_hostile(folder: Path) -> Path:
+    """Write runs whose every text is markup."""
+    markup = {"name": HOSTILE, "experiment": HOSTILE, "tags": [HOSTILE], "versions": {HOSTILE: HOSTILE}}
+    markup |= {
+        "config": {HOSTILE: {HOSTILE: f"</script><script>alert(1)</script>{HOSTILE}\u2028"}, "__proto__": [HOSTILE]}
+    }
+    figures = {f"{HOSTILE}": {f"{HOSTILE} a": 0.9, "<b>bold</b>": 0.8}}
+    given = {"data": HOSTILE, "note": HOSTILE, "origin": HOSTILE}
+    for values in (
+        make_values("none", None, metrics=figures, **given),
+        make_values(HOSTILE, 64, metrics=figures, size_name=HOSTILE, options={HOSTILE: HOSTILE}, **given),
+        make_values(HOSTILE, 32, metrics=figures, options={HOSTILE: "%{x}"}, **given),
+        make_values(HOSTILE, 16, error=f"{HOSTILE}</script><script>alert(1)</script>", **given),
+    ):
+        write_run(folder, values | markup, points=3)
+    return folder
+
+
+def write_large(folder: Path, seeds: int = 10) -> Path:
+    """Write 200 runs a seed: ten methods at ten ranks on two data sets; some of them failed."""
+    draw = random.Random(0)
+    config = {f"section{one}": {f"option{two}": [one, two] for two in range(10)} for one in range(6)}
+    for data, method, rank, seed in itertools.product(("rte", "sst2"), METHODS, RANKS, range(seeds)):
+        dense = method == "evd" and rank == 8  # the first of them stand for the dense model
+        failed = draw.random() < 0.01
+        value = 0.9 - 0.3 * 0.5 ** (1 + rank / (20 + 5 * METHODS.index(method))) + draw.gauss(0, 0.004)
+        values = make_values(
+            "none" if dense else method,
+            None if dense else rank,
+            seed,
+            data,
+            metrics={"validation": {"accuracy": 0.92 if dense else value, "f1": value - 0.01}},
+            error="the loss is nan at step 7" if failed else None,
+        )
+        values["config"] = {**config, "factorization": {"name": method}, "rank": rank, "seed": seed}
+        values["seconds"]["total"] = round(draw.uniform(40, 60), 3)
+        write_run(folder, values, points=150)
+    return folder
