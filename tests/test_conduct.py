@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 
 from embfact.config.sections import CHECKPOINT
-from embfact.runs.outcome import Outcome
-from embfact.runs.planned import PlannedRun
+from embfact.runs.planned import Outcome, PlannedRun
 from embfact.runs.record import RunRecord, write
 from embfact.runs.status import LOCK
 from embfact.sweep import report as sweep_report

@@ -148,8 +148,8 @@ def test_a_record_that_was_cut_off_is_told_and_its_run_done_again(train: Any, ti
     record.write_bytes(record.read_bytes()[:-200])
     answer = train(*tiny, *TWO, cwd=tmp_path)
     assert answer.code == 0
-    assert f"{record.parent.name} is done again: " in answer.out
-    assert "is cut off or is not JSON" in answer.out
+    assert f"{record.parent.name} is repeated: " in answer.out
+    assert "not JSON" in answer.out
     now = finished_at(tmp_path)
     assert {name for name in now if now[name] != before[name]} == {record.parent.name}
     assert (record.parent / "predictions.parquet").read_bytes() == predictions

@@ -136,7 +136,7 @@ def changed(run: Path, change: Callable[[dict[str, Any]], Any]) -> Iterator[None
 REFUSED = {
     "no such directory": (["model.from_run=nowhere"], "there is no run directory nowhere"),
     "the folder of the runs": (["model.from_run=dense"], "dense holds 1 runs; give one of them"),
-    "a checkpoint": (["model.from_run='{dense}/checkpoint'"], "holds no record.json"),
+    "a checkpoint": (["model.from_run='{dense}/checkpoint'"], "has no record.json"),
     "another backbone": (
         ["model=minilm", "data.max_length=64", "model.from_run='{dense}'"],
         "has the backbone bert-scratch, and this command names minilm.*model.name_or_path, model.architecture",

@@ -186,7 +186,7 @@ def test_a_training_goes_on_where_it_was_interrupted(
         signalled("training", count, signum)
         answer = train(*tiny, *ONE, *options, "checkpoint_every=4", cwd=stopped)
         assert answer.code == 128 + signum
-        assert "the same command goes on from there" in answer.err
+        assert "rerun the same command to resume" in answer.err
     signalled("never", 1, signum)
     assert train(*tiny, *ONE, *options, "checkpoint_every=4", cwd=stopped).code == 0
     before, after = (next(folder.glob("runs/*/")) for folder in (straight, stopped))
@@ -271,5 +271,5 @@ def test_a_damaged_checkpoint_is_told_and_the_run_starts_again(
     signalled("never", 1, signal.SIGTERM)
     answer = train(*tiny, *ONE, cwd=tmp_path)
     assert answer.code == 0
-    assert "the checkpoint of the interrupted training is damaged; it begins again from the start" in answer.err
+    assert "the checkpoint of the interrupted training is damaged; training restarts from scratch" in answer.err
     assert read(next(tmp_path.glob("runs/*/"))).status == "finished"

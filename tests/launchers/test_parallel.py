@@ -17,8 +17,7 @@ import pytest
 from embfact.launchers.parallel import Pool
 from embfact.launchers.slots import Slot
 from embfact.launchers.sweep_task import SweepTask
-from embfact.runs.outcome import Outcome
-from embfact.runs.planned import PlannedRun
+from embfact.runs.planned import Outcome, PlannedRun
 from embfact.runs.status import LOCK, read_status
 from embfact.system.cores import usable_cores
 from embfact.system.lock import holder

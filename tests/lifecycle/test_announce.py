@@ -126,7 +126,7 @@ def test_a_damaged_record_is_told_since_its_run_is_done_again(run: PlannedRun) -
     record = directory / "record.json"
     record.write_bytes(record.read_bytes()[:-20])
     (line,) = prepare([run])
-    assert line.startswith(f"{run.title} is done again: {record} is cut off or is not JSON")
+    assert line.startswith(f"{run.title} is repeated: {record} is truncated or not JSON")
 
 
 def test_the_record_of_a_failure_is_no_damage(run: PlannedRun) -> None:

@@ -95,13 +95,13 @@ def test_a_process_that_died_after_writing_its_record_has_failed_all_the_same(tm
 @pytest.mark.parametrize(
     ("file", "content", "words"),
     [
-        ("record.json", '{"schema_version": 1, "name": ', "record.json is cut off"),
-        ("record.json", "", "record.json is cut off"),
-        ("record.json", "[1]", "is not an object"),
-        ("record.json", '{"schema_version": 1, "status": "finished"}', "not as a run writes it"),
-        ("status.json", "{", "status.json is cut off"),
+        ("record.json", '{"schema_version": 1, "name": ', "record.json is truncated"),
+        ("record.json", "", "record.json is truncated"),
+        ("record.json", "[1]", "is not a JSON object"),
+        ("record.json", '{"schema_version": 1, "status": "finished"}', "is invalid"),
+        ("status.json", "{", "status.json is truncated"),
         ("status.json", '{"name": "x", "hash": "y", "state": "dreaming"}', "dreaming"),
-        ("status.json", '{"name": 1, "state": "pending"}', "not as a run writes it"),
+        ("status.json", '{"name": 1, "state": "pending"}', "is invalid"),
     ],
 )
 def test_a_damaged_file_is_told_and_the_other_runs_are_listed(tmp_path, file, content, words):

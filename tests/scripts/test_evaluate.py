@@ -217,7 +217,7 @@ def test_a_run_that_cannot_be_used_is_refused_in_words(
     refused(run("evaluate.py", tmp_path / "nowhere"), "there is no run directory")
     refused(run("evaluate.py", good.parent), f"holds 1 runs; give one of them, such as {good}")
     (tmp_path / "busy").mkdir()
-    refused(run("evaluate.py", tmp_path / "busy"), "holds no record.json")
+    refused(run("evaluate.py", tmp_path / "busy"), "has no record.json")
     (tmp_path / "busy" / "log.txt").touch()
     refused(run("evaluate.py", tmp_path / "busy"), "the run busy is not finished")
     error = {"type": "RuntimeError", "message": "out of memory"}
@@ -232,7 +232,7 @@ def test_a_run_that_cannot_be_used_is_refused_in_words(
     (tmp_path / "cut" / "checkpoint" / "config.json").write_text("{")
     refused(run("evaluate.py", tmp_path / "cut"), "config.json cannot be read")
     (tmp_path / "cut" / "record.json").write_text("{")
-    refused(run("evaluate.py", tmp_path / "cut"), "is cut off")
+    refused(run("evaluate.py", tmp_path / "cut"), "not JSON")
 
 
 def test_a_run_that_kept_no_weights_tells_how_to_keep_them(

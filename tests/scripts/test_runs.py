@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from embfact.cli.train import main as train
-from embfact.runs.identity import _fingerprint_of_json
+from embfact.runs.identity import _fingerprint
 from embfact.runs.survey import look
 from tests.lifecycle.made_up import held_elsewhere, write_record, write_state
 from tests.scripts.conftest import ROOT, TINY, environment
@@ -177,7 +177,7 @@ class TestRetry:
         assert "nothing to do: no run is failed or diverged" in run("runs.py", "retry", planned["s2"]).out
         assert not conducted.called
         done = run("runs.py", "retry", planned["s2"], "--status", "interrupted")
-        assert "goes on from its checkpoint" in done.out
+        assert "resumes from its checkpoint" in done.out
         assert [config.seed for config in conducted.call_args.args[0].configs] == [2]
 
     def test_a_plan_changes_nothing(self, run, planned, conducted, files_below):
@@ -211,7 +211,7 @@ class TestRetry:
         config.write_text(config.read_text().replace("seed: 0", "sead: 0"))
         done = run("runs.py", "retry", failed.parent)
         assert done.code == 1
-        assert "cannot be done again" in done.out
+        assert "cannot be retried" in done.out
         assert "sead is not an option" in done.out
         assert [config.seed for config in conducted.call_args.args[0].configs] == [1]
 
@@ -248,7 +248,7 @@ def test_runs_are_done_again(command, tmp_path):
     data.write_text("\n".join(["text,label", *rows]))
     assert train(ROOT / "conf", [*common, "optimizer.lr=1e30"]) == 1
     data.write_text("\n".join(["text,label", *rows, "no label,"]))
-    _fingerprint_of_json.cache_clear()  # each command has a process of its own
+    _fingerprint.cache_clear()  # each command has a process of its own
     assert train(ROOT / "conf", common) == 1
     data.write_text("\n".join(["text,label", *rows]))
     assert command("runs.py", "list", out).out.splitlines()[-1] == "2 runs: 1 failed, 1 diverged"

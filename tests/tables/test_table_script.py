@@ -64,7 +64,7 @@ def test_a_file_is_written_and_warnings_still_reach_the_terminal(outputs, tmp_pa
         (["{tmp}/empty"], "no readable run records"),
         (["file://{tmp}/nowhere"], "no readable run records"),
         (["nosuch://bucket"], "there is no protocol 'nosuch'"),
-        (["{tmp}/broken"], "cut off"),
+        (["{tmp}/broken"], "not JSON"),
         (["{tmp}/outputs", "--format", "rtf"], "invalid choice: 'rtf'"),
         (["{tmp}/outputs", "--from", "wandb:us/sweep"], "give either DIR"),
         (["--from", "us/sweep"], "give wandb:ENTITY/PROJECT"),

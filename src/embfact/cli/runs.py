@@ -143,7 +143,7 @@ def _retry(options: argparse.Namespace) -> int:
 
     retries = [plan_retry(run) for run in chosen]
     for retry in retries:
-        print(f"{retry.run.state:<11}  {retry.run.name}  {retry.words}")
+        print(f"{retry.run.state:<11}  {retry.run.name}  {retry.description}")
     left_out = [retry for retry in retries if retry.config is None]
     if options.plan:
         print("\n".join([*what_changed(retries), counts([retry.run for retry in retries if retry.config])]))

@@ -18,8 +18,7 @@ from embfact.config.compose import Composer, hydra_session
 from embfact.config.sections import DataConfig, PathsConfig, TrainerConfig
 from embfact.config.validation import errors_of
 from embfact.errors import ConfigError, DataError, ErrorDetail
-from embfact.runs.finished_run import FinishedRun
-from embfact.runs.lineage import data_before
+from embfact.runs.finished_run import FinishedRun, data_before
 from embfact.tasks.metrics import check_metrics
 
 BATCH = "trainer.eval_batch_size"

@@ -1,7 +1,4 @@
-"""The caches that all runs share: where they are, how large, and emptying them.
-
-Light to import: no torch.
-"""
+"""The caches that all runs share: where they are, how large they are, and how to empty them; imports no torch."""
 
 from __future__ import annotations
 
@@ -19,13 +16,13 @@ _SUFFIXES = (".arrow", ".safetensors", ".tmp")
 
 @dataclass(frozen=True)
 class Cache:
-    """One cache as it is on disk.
+    """One cache on disk.
 
     Attributes:
         name: tokens, evidence, decompositions or references.
-        folder: Where it is.
-        files: How many files it has.
-        bytes: Their size.
+        folder: Its folder.
+        files: Number of files.
+        bytes: Their total size.
     """
 
     name: str
@@ -35,12 +32,12 @@ class Cache:
 
 
 def default_cache_dir() -> Path:
-    """Where the caches are unless ``paths.cache_dir`` says otherwise."""
+    """The default of ``paths.cache_dir``."""
     return Path(os.environ.get("EMBFACT_CACHE_DIR") or CACHE_DIR).expanduser()
 
 
 def caches(cache_dir: Path) -> list[Cache]:
-    """Every cache below a folder; one that was never used is empty."""
+    """Every cache below a folder; unused ones are empty."""
     found = []
     for name in CACHES:
         files = _files(cache_dir / name)
@@ -49,10 +46,10 @@ def caches(cache_dir: Path) -> list[Cache]:
 
 
 def empty(cache: Cache) -> tuple[int, int]:
-    """Remove the files of a cache that no process is writing; those that are read stay readable until they are closed.
+    """Remove the files of a cache except those being written; a file that is open stays readable until it is closed.
 
     Returns:
-        How many were removed, and how many are being written.
+        The number of files removed, and of those being written.
 
     Raises:
         OSError: If the folder cannot be written to.
@@ -73,7 +70,7 @@ def empty(cache: Cache) -> tuple[int, int]:
 
 
 def _files(folder: Path) -> list[Path]:
-    """What embfact has written there; nothing else is ever counted or removed."""
+    """The files that embfact wrote; no others are counted or removed."""
     if not folder.is_dir():
         return []
     return sorted(file for file in folder.iterdir() if file.suffix in _SUFFIXES and file.is_file())

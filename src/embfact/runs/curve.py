@@ -1,7 +1,4 @@
-"""``metrics.csv``: the learning curve of a run, as text.
-
-Light to import: the standard library only.
-"""
+"""``metrics.csv``: the learning curve of a run; imports the standard library only."""
 
 from __future__ import annotations
 
@@ -13,14 +10,11 @@ _AXES = ("epoch", "step")
 
 
 def read_curves(directory: Path) -> dict[str, list[tuple[str, str]]]:
-    """The columns of a run's learning curve.
-
-    Args:
-        directory: The run directory.
+    """Read the learning curve of a run directory.
 
     Returns:
-        Name (``train/loss``, ``selection/accuracy``) -> step and value of each line that has one, as they are written.
-        Empty where there is no such file or it is no text; a line that is cut off is passed over.
+        Column (``train/loss``, ``selection/accuracy``) -> step and value, as text, of each line that has one. Empty if
+        the file is missing or unreadable; truncated lines are skipped.
     """
     try:
         with (directory / FILE_NAME).open(encoding="utf-8", newline="") as file:

@@ -1,7 +1,4 @@
-"""Everything that is known of one run, in words.
-
-Light to import: no torch.
-"""
+"""``runs.py show``: everything that is known about one run; imports no torch."""
 
 from __future__ import annotations
 
@@ -22,17 +19,17 @@ from embfact.system.disk import bytes_below
 from embfact.system.lock import holder
 
 LOG = "log.txt"
-LOG_BYTES = 2**18  # of the end of a log, in which its last traceback is looked for
-LOG_LINES = 12  # of that traceback
+LOG_BYTES = 2**18  # at the end of a log, searched for its last traceback
+LOG_LINES = 12  # shown of that traceback
 _LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ")
 _TRACEBACK = "Traceback (most recent call last):"
 
 
 def details(run: RunState) -> list[str]:
-    """A run in lines: how it stands, what came out, what went wrong, what is on disk, and how to go on."""
+    """Lines on a run: its state, its results, what went wrong, what is on disk, and what to do next."""
     facts = {
         "state": f"{run.state}" + (f", attempt {run.attempt}" if run.attempt else ""),
-        "reason" if run.state != "running" else "does": reason(run),
+        "reason" if run.state != "running" else "doing": reason(run),
         "changed": age(run.changed, time.time()),
         "duration": "" if run.seconds is None else duration(run.seconds),
         "where": run.place,
@@ -41,7 +38,7 @@ def details(run: RunState) -> list[str]:
         **_results(run),
         "on disk": _contents(run.directory),
         "log": _log(run),
-        "to go on": _remedy(run),
+        "next": _remedy(run),
     }
     width = max(map(len, facts))
     lines = [run.name]
@@ -66,17 +63,14 @@ def _results(run: RunState) -> dict[str, str]:
         record = read(run.directory)
     except ModelError as error:
         return {"record": str(error)}
-    return {"metrics": _metrics(record), "sizes": _sizes(record)}
-
-
-def _metrics(record: RunRecord) -> str:
-    return "\n".join(
+    metrics = [
         f"{split}: "
         + ", ".join(
             f"{name} " + ("undefined" if value is None else f"{100 * value:.1f}") for name, value in found.items()
         )
         for split, found in record.metrics.items()
-    )
+    ]
+    return {"metrics": "\n".join(metrics), "sizes": _sizes(record)}
 
 
 def _sizes(record: RunRecord) -> str:
@@ -97,7 +91,7 @@ def _contents(directory: Path) -> str:
 
 
 def _log(run: RunState) -> str:
-    """The end of the last traceback in the log of a run that did not end well."""
+    """The end of the last traceback in the log of an unsuccessful run."""
     if run.state in ("finished", "running", "pending"):
         return ""
     try:
@@ -109,7 +103,7 @@ def _log(run: RunState) -> str:
     if _TRACEBACK not in text:
         return ""
     lines = text[text.rindex(_TRACEBACK) :].splitlines()
-    # It ends where the log goes on with another entry.
+    # It ends at the next log entry.
     end = next((number for number, line in enumerate(lines) if _LOG_LINE.match(line)), len(lines))
     shown = [line for line in lines[:end] if line.strip()][-LOG_LINES:]
     return "\n".join([f"end of the traceback in {run.directory / LOG}:", *shown])
@@ -118,7 +112,7 @@ def _log(run: RunState) -> str:
 def _remedy(run: RunState) -> str:
     place = shlex.quote(run.place)
     if run.state == "running":
-        return "wait for it; the same train.py command elsewhere waits too, and does not do it twice"
+        return "wait for it; the same train.py command started elsewhere waits too and does not run it twice"
     if run.state == "finished":
         kept = (run.directory / CHECKPOINT).is_dir()
         return f"python scripts/{'evaluate.py' if kept else 'table.py'} {place}"

@@ -1,7 +1,4 @@
-"""Runs as a person reads them: a line each, and how many there are of each state.
-
-Light to import: no torch.
-"""
+"""``runs.py list``: a line for each run, and how many are in each state; imports no torch."""
 
 from __future__ import annotations
 
@@ -16,40 +13,44 @@ from embfact.formatting.numbers import duration
 from embfact.runs.survey import STATES, RunState
 
 HEAD = ("status", "name", "age", "duration", "metric", "message")
-LEAST_MESSAGE = 20  # columns of a message, however narrow the terminal is
+LEAST_MESSAGE = 20  # columns of a message, however narrow the terminal
 ORDERS: dict[str, Callable[[RunState], Any]] = {
     "name": lambda run: run.name,
-    "age": lambda run: -run.changed,  # the last changed first
-    "duration": lambda run: -(run.seconds or 0),  # the longest first
+    "age": lambda run: -run.changed,  # newest first
+    "duration": lambda run: -(run.seconds or 0),  # longest first
 }
 _UNITS = (("day", 86400), ("h", 3600), ("min", 60), ("s", 1))
 
 
 def table(runs: Sequence[RunState], width: int | None = None) -> list[str]:
-    """An aligned line for each run, below a head.
+    """A header and an aligned line for each run.
 
     Args:
         runs: The runs, in this order.
-        width: Columns of the terminal, to which messages are cut; None for whole messages.
+        width: Columns of the terminal, to which messages are truncated; None to keep them whole.
     """
     now = time.time()
     lines = [HEAD, *(_cells(run, now) for run in runs)]
     widths = [max(map(len, column)) for column in list(zip(*lines, strict=True))[:-1]]
     room = None if width is None else max(LEAST_MESSAGE, width - sum(widths) - 2 * len(widths))
     form = "  ".join(f"{{:<{column}}}" for column in widths) + "  {}"
-    return [form.format(*cells, _cut(message, room)).rstrip() for *cells, message in lines]
+
+    def cut(message: str) -> str:
+        return message if room is None or len(message) <= room else f"{message[: room - 1].rstrip()}…"
+
+    return [form.format(*cells, cut(message)).rstrip() for *cells, message in lines]
 
 
 def counts(runs: Sequence[RunState]) -> str:
-    """How many runs there are of each state: ``12 runs: 9 finished, 3 failed``."""
+    """How many runs are in each state: ``12 runs: 9 finished, 3 failed``."""
     numbers = Counter(run.state for run in runs)
-    words = [f"{numbers[state]:,} {state}" for state in STATES if numbers[state]]
+    parts = [f"{numbers[state]:,} {state}" for state in STATES if numbers[state]]
     total = f"{len(runs):,} run{'' if len(runs) == 1 else 's'}"
-    return f"{total}: {', '.join(words)}" if words else total
+    return f"{total}: {', '.join(parts)}" if parts else total
 
 
 def as_json(runs: Iterable[RunState]) -> str:
-    """Everything that is known of each run, as a JSON array."""
+    """Everything that is known about each run, as a JSON array."""
     now = time.time()
     entries = []
     for run in runs:
@@ -68,7 +69,7 @@ def age(changed: float, now: float) -> str:
 
 
 def reason(run: RunState) -> str:
-    """Why a run is not finished and where it is or was, on one line; empty for a finished one."""
+    """Why a run is not finished and how far it is, on one line; empty for a finished one."""
     if run.state == "finished":
         return ""
     message = " ".join(run.message.split())
@@ -85,7 +86,3 @@ def headline(run: RunState) -> str:
 def _cells(run: RunState, now: float) -> tuple[str, ...]:
     took = "" if run.seconds is None or run.state == "pending" else duration(run.seconds)
     return run.state, run.name, age(run.changed, now), took, headline(run), reason(run)
-
-
-def _cut(message: str, room: int | None) -> str:
-    return message if room is None or len(message) <= room else f"{message[: room - 1].rstrip()}…"

@@ -1,6 +1,6 @@
-"""Removing what killed processes leave behind: lock files that nobody holds, and files that were never completed.
+"""Cleaning up after killed processes: lock files that nobody holds, and incomplete files.
 
-Only under the lock that guards them, so that nothing is taken from a process that is at work. Light to import.
+Only under the lock that guards them, so that no working process loses anything. Light to import.
 """
 
 from __future__ import annotations
@@ -18,17 +18,14 @@ from embfact.system.lock import acquire
 
 CACHES = ("tokens", "evidence", "decompositions", "references")  # folders below the cache directory
 _FOLDERS = (f".{CHECKPOINT}-", f".{RESUME}-")
-# A cache file is named by a hash; its lock and its temporary neighbours begin with the same.
+# The lock and the temporary files of a cache file start with its name, a hash.
 _STEM = re.compile(r"[0-9a-f]{64}|[0-9a-f]{32}")
 
 
 def tidy(directory: Path) -> None:
-    """Remove what a killed process has left in a run directory, unless another process is at work in it.
+    """Remove what a killed process left in a run directory, unless the directory is in use or does not exist.
 
-    What may not be removed stays: whoever needs the room, or writes there, meets the reason.
-
-    Args:
-        directory: A run directory; one that does not exist is left alone.
+    Errors are ignored here: whoever writes there next reports them.
     """
     with suppress(OSError):
         if not (LOCK in os.listdir(directory) or any(_leftovers(directory))):  # noqa: PTH208
@@ -45,7 +42,7 @@ def tidy(directory: Path) -> None:
 
 
 def tidy_caches(cache_dir: Path) -> None:
-    """Remove what killed processes have left in the caches; see `tidy`."""
+    """Remove what killed processes left in the caches; see `tidy`."""
     for name in CACHES:
         with suppress(OSError):
             folder = cache_dir.expanduser() / name
@@ -63,13 +60,13 @@ def tidy_cache_file(path: Path) -> None:
     lock = acquire(path.with_name(f"{stem.group()}.lock")) if stem else None
     if lock is None:
         return
-    with lock:  # which removes the lock file itself
+    with lock:  # releasing it removes the lock file
         if path.suffix == ".tmp":
             path.unlink(missing_ok=True)
 
 
 def _leftovers(directory: Path) -> Iterator[Path]:
-    """Temporary files of a run, ``*.tmp``, and temporary folders, ``.checkpoint-*``."""
+    """Temporary files (``*.tmp``) and folders (``.checkpoint-*``) of a run."""
     for folder in (directory, directory / RESUME):
         with suppress(FileNotFoundError), os.scandir(folder) as entries:
             for entry in entries:

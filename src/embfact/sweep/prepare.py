@@ -1,7 +1,4 @@
-"""Before a sweep starts: every run that is to be done says so in its directory, and what dead processes left goes.
-
-Light to import: no torch.
-"""
+"""Before a sweep starts: mark its runs as pending, and clean up after killed processes; imports no torch."""
 
 from __future__ import annotations
 
@@ -22,13 +19,13 @@ from embfact.system.lock import acquire
 
 
 def prepare(plan: Sequence[PlannedRun]) -> list[str]:
-    """Write the status of runs that are done for the first time, and settle those that ended in the last moment.
+    """Write the status of new runs, and complete those whose process died after writing the record.
 
     Args:
         plan: All runs of a sweep.
 
     Returns:
-        What is to be said of them: records that are damaged, so that their runs are done again.
+        Lines on damaged records, whose runs are repeated.
     """
     lines = []
     for folder in {run.config.paths.cache_dir for run in plan}:
@@ -42,26 +39,20 @@ def prepare(plan: Sequence[PlannedRun]) -> list[str]:
             _settle(run.record, directory)
         if run.record:
             continue
-        # A directory that may not be read or written fails its run, in words, when its turn comes.
+        # A directory that cannot be read or written fails its run later, when it starts.
         with suppress(OSError):
             if (directory / FILE_NAME).exists():
-                lines += [f"{run.title} is done again: {detail}" for detail in _damage(directory)]
+                try:
+                    read(directory)
+                except ModelError as error:
+                    lines.append(f"{run.title} is repeated: {error}")
             elif run.status is None:
                 _mark_pending(run, directory)
     return lines
 
 
-def _damage(directory: Path) -> list[str]:
-    """What is wrong with the record that is there; nothing, if it can be read."""
-    try:
-        read(directory)
-    except ModelError as error:
-        return [str(error)]
-    return []
-
-
 def _settle(record: RunRecord, directory: Path) -> None:
-    """A process that died after it had written the record has left what was to go, and a status that is not true."""
+    """Finish what a process that died after writing the record left undone: cleaning up, and correcting the status."""
     status = read_status(directory)
     unwanted = [directory / RESUME]
     if record.status == "finished" and record.config.get("checkpoint") == "none":

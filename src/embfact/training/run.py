@@ -29,9 +29,8 @@ from embfact.runs.attempt import Attempt
 from embfact.runs.config_file import write_config
 from embfact.runs.facts import facts_of
 from embfact.runs.identity import Identity, identify
-from embfact.runs.outcome import Outcome, outcome_of
-from embfact.runs.planned import PlannedRun, ended_elsewhere
-from embfact.runs.publishing import send
+from embfact.runs.planned import Outcome, PlannedRun, ended_elsewhere, outcome_of
+from embfact.runs.publish import send
 from embfact.runs.record import ErrorPart, RunFacts, RunRecord, SelectionPart, TrainingPart
 from embfact.runs.status import LOCK, State
 from embfact.system.lock import Lock, acquire

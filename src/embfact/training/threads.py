@@ -21,7 +21,7 @@ def use_threads(config: RunConfig, attempt: Attempt) -> int:
     Returns:
         The number.
     """
-    before = attempt.life.status.threads if attempt.goes_on else None
+    before = attempt.life.status.threads if attempt.resumes else None
     threads = config.trainer.threads or before or USUAL
     if before not in (None, threads):
         log.warning("gone on with on %d threads, begun on %d: the last bits of the results may differ", threads, before)
