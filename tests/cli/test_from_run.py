@@ -79,7 +79,7 @@ def test_it_is_factorized_and_trained_on_and_the_table_says_where_from(command, 
     label = record.science["model"]["from_run"]
     assert re.fullmatch("[0-9a-f]{8}", label)
     assert record.model.fingerprint != start.model.fingerprint
-    assert "1 of 1 runs are finished already" in command(*common, f"model.from_run='{dense}'").out
+    assert "1 of 1 runs are already finished" in command(*common, f"model.from_run='{dense}'").out
 
     sweep = command(*common, f"model.from_run=null,'{dense}'", "baseline=false", "-m")
     assert sweep.code == 0

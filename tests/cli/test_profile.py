@@ -103,7 +103,7 @@ def test_a_sweep_tells_it_of_every_run(train: Any, tiny: list[str], tmp_path: Pa
     assert len(list(tmp_path.glob("runs/*/profile.json"))) == 2
     again = train(*words, "-m", cwd=tmp_path)
     assert "Model FLOP utilisation" not in again.out
-    assert "2 of 2 runs are finished already; with force=true they are trained again, and profiled" in again.out
+    assert "2 of 2 runs are already finished; add force=true to train and profile them again" in again.out
 
 
 def test_workers_leave_the_terminal_to_the_command(train: Any, tiny: list[str], tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def test_the_same_command_tunes_and_trains_nothing_again(searched: Searched, fil
     answer = searched.command()
     assert answer.code == 0
     assert "[search" not in answer.out
-    assert "4 of 4 runs are finished already" in answer.out
+    assert "4 of 4 runs are already finished" in answer.out
     assert table_of(answer.out) == table_of(searched.out)
     after = files_below(searched.folder)
     assert {name: after[name] for name in before} == before

@@ -185,7 +185,7 @@ class TestRetry:
         before = files_below(planned["s1"].parent)
         done = run("runs.py", "retry", planned["s1"].parent, "--plan")
         assert (done.code, conducted.called) == (0, False)
-        assert "done from the start" in done.out
+        assert "run from scratch" in done.out
         assert files_below(planned["s1"].parent) == before
 
     def test_runs_are_done_where_they_lie_now(self, run, planned, conducted, tmp_path, monkeypatch):
@@ -201,7 +201,7 @@ class TestRetry:
         config = failed / "config.yaml"
         config.write_text(config.read_text().replace("max_steps: 2", "max_steps: 3"))
         done = run("runs.py", "retry", failed, "--plan")
-        assert "is another run now" in done.out
+        assert "has changed and is now" in done.out
         assert "trainer.max_steps 2 -> 3" in done.out
 
     def test_a_configuration_that_is_not_valid_any_more_is_left_out(self, run, planned, conducted):
@@ -255,7 +255,7 @@ def test_runs_are_done_again(command, tmp_path):
 
     done = command("runs.py", "retry", out)
     assert (done.code, "Traceback" in done.err) == (1, False)
-    assert "is another run now" in done.out
+    assert "has changed and is now" in done.out
     assert command("runs.py", "list", out).out.splitlines()[-1] == "3 runs: 1 finished, 1 failed, 1 diverged"
 
 

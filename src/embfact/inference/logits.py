@@ -1,4 +1,4 @@
-"""Scores of a fine-tuned model for whole splits."""
+"""Logits of a fine-tuned model for whole splits."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def predict(
     Args:
         model: A sequence classifier; left in evaluation mode on `device`.
         rows: Tokenised texts.
-        pad_token_id: Id to fill short rows with.
+        pad_token_id: Id to pad short rows with.
         padding_side: ``"right"`` or ``"left"``.
-        batch_size: Rows scored at once, longest first, so that little is padding.
+        batch_size: Rows per batch; rows are sorted by length to reduce padding.
         device: Where to compute.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The model of a finished run, loaded to score rows."""
+"""Loading the model of a finished run to score rows."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from embfact.runs.finished_run import FinishedRun
 
 
 class Scorer:
-    """Gives the logits of rows.
+    """Computes the logits of rows.
 
     Args:
         run: The run whose weights to load.
-        device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; None: a GPU if there is one.
+        device: ``cpu``, ``cuda``, ``cuda:1`` or ``mps``; None for a GPU if there is one.
 
     Raises:
         ModelError: If the checkpoint cannot be loaded.
@@ -37,9 +37,9 @@ class Scorer:
 
         Args:
             rows: Columns ``id``, ``text``, ``label`` and for pairs ``text_pair``.
-            max_length: Tokens that a text (or pair) is cut to.
-            batch_size: Rows scored at once.
-            cache_dir: Where the token ids are kept.
+            max_length: Number of tokens that a text (or pair) is truncated to.
+            batch_size: Rows per batch.
+            cache_dir: Where the token ids are cached.
         """
         return predict(
             self._model,
@@ -52,7 +52,7 @@ class Scorer:
 
 
 def choose_device(name: str | None) -> torch.device:
-    """The device asked for, or a GPU if there is one.
+    """The requested device, or a GPU if there is one.
 
     Raises:
         UserError: If this machine has no such device.
@@ -65,12 +65,12 @@ def choose_device(name: str | None) -> torch.device:
     else:
         here = device.type != "mps" or torch.backends.mps.is_available()
     if not here:
-        raise UserError(f"there is no device {name} here; use --device cpu, or leave --device out")
+        raise UserError(f"this machine has no device {name}; use --device cpu, or leave out --device")
     return device
 
 
 def use_threads_of(run: FinishedRun) -> None:
-    """Compute with as many CPU threads as the run did: another number sums in another order."""
+    """Use as many CPU threads as the run did, since the number affects the order of summation."""
     threads = run.record.training.threads if run.record.training else None
     if threads:
         torch.set_num_threads(min(threads, os.cpu_count() or 1))

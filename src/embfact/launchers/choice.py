@@ -49,9 +49,7 @@ def check_launch(conf_dir: Path, request: RunRequest) -> None:
     several = max(config.trainer.devices for config in request.configs)
     if several > 1 and not (launcher and launcher.process_tree_each):
         what = "a sweep (-m) cannot start runs of several processes with this launcher"
-        remedy = (
-            "leave out -m and start one run at a time, or use hydra/launcher=submitit_slurm, with a job for each run"
-        )
+        remedy = "leave out -m and start one run at a time, or use hydra/launcher=submitit_slurm, a job for each run"
         errors.append(ErrorDetail(what, f"trainer.devices={several}", remedy))
     if errors:
         raise ConfigError(errors)

@@ -27,7 +27,7 @@ def do_run(run: PlannedRun) -> Outcome:
 
 @cache
 def import_once() -> None:
-    """Import what a run needs, without warnings and without garbage collections, which would take a sixth of the time."""
+    """Import what a run needs, without warnings and without garbage collection, which takes a sixth of the time."""
     # Some libraries warn when imported; the warnings of a run go to its log.
     logging.disable(logging.WARNING)
     gc.disable()

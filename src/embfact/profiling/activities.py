@@ -1,7 +1,4 @@
-"""The parts that the seconds of a run are divided into.
-
-Light to import: the standard library only.
-"""
+"""The parts into which the seconds of a run are divided; imports the standard library only."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ from enum import StrEnum
 
 
 class Activity(StrEnum):
-    """A part of a run, by the name that a reader sees."""
+    """A part of a run, with its displayed name."""
 
     LOADING = "loading"
     DATA = "data"
@@ -25,19 +22,19 @@ class Activity(StrEnum):
 
 
 DESCRIPTIONS = {
-    Activity.LOADING: "texts and backbone read, rows tokenised",
-    Activity.DATA: "batches fetched, padded, moved to the device",
-    Activity.EVIDENCE: "what the method looks at",
-    Activity.FACTORIZATION: "the table made smaller",
+    Activity.LOADING: "reading texts and backbone, tokenising rows",
+    Activity.DATA: "fetching and padding batches, moving them to the device",
+    Activity.EVIDENCE: "collecting what the method needs",
+    Activity.FACTORIZATION: "making the table smaller",
     Activity.FORWARD: "forward pass and loss",
     Activity.BACKWARD: "gradients",
     Activity.OPTIMIZER: "clipping and step",
-    Activity.HELD_OUT: "all that the rows to select on take",
-    Activity.EVALUATION: "the reported splits, from the weights as saved",
-    Activity.LOGGING: "W&B, callbacks, bar, metrics.csv, checkpoints",
+    Activity.HELD_OUT: "scoring the held-out rows",
+    Activity.EVALUATION: "scoring the reported splits with the saved weights",
+    Activity.LOGGING: "W&B, callbacks, progress bar, metrics.csv, checkpoints",
     Activity.OTHER: "set-up, the loop itself, saving the weights",
 }
-"""What is in each part."""
+"""What each part includes."""
 
 STEP = {Activity.DATA, Activity.FORWARD, Activity.BACKWARD, Activity.OPTIMIZER, Activity.LOGGING, Activity.OTHER}
-"""What the steps of a training take their time for, within an epoch."""
+"""The parts of a training step."""

@@ -1,7 +1,4 @@
-"""Where the seconds of a run went, as a file of its directory and as a table.
-
-Light to import: the standard library only.
-"""
+"""The report of a profile, as ``profile.json`` in the run directory and as a table; imports no torch."""
 
 from __future__ import annotations
 
@@ -20,22 +17,22 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class Steps:
-    """What a training went through in its steps.
+    """The steps of a training.
 
     Attributes:
-        seconds: Of the steps: the epochs without held-out scoring.
+        seconds: Seconds of the steps: the epochs without held-out scoring.
         count: Optimizer steps.
-        rows: Rows, counted as often as they were trained on.
+        rows: Rows trained on, with repetitions.
         fewest: Rows of the smallest step.
         most: Rows of the largest step.
         tokens: Tokens without padding.
         cells: Tokens with padding.
-        device: What it ran on, e.g. ``cpu``.
-        devices: How many; the figures are those of the first.
+        device: The device, e.g. ``cpu``.
+        devices: The number of devices; the figures are those of the first.
         threads: CPU threads.
-        flops: Floating-point operations of the tokens without padding; None if they could not be counted.
-        machine_flops: Operations a second of a matrix product on the same threads; None if there was none.
-        product: Which product, in words.
+        flops: Floating-point operations for the tokens without padding; None if they could not be counted.
+        machine_flops: Operations per second of a matrix product on the same threads; None if not measured.
+        product: Description of that product.
     """
 
     seconds: float
@@ -54,22 +51,22 @@ class Steps:
 
     @property
     def tokens_per_second(self) -> float:
-        """Of training, padding not counted."""
+        """Tokens per second of training, without padding."""
         return self.tokens / self.seconds
 
     @property
     def padding(self) -> float:
-        """Share of padding in the batches."""
+        """The share of padding in the batches."""
         return 1 - self.tokens / self.cells
 
     @property
     def mean_rows(self) -> float:
-        """Rows of a step."""
+        """Rows per step."""
         return self.rows / self.count
 
     @property
     def utilization(self) -> float | None:
-        """Model FLOP utilisation: operations a second of training over those of the matrix product."""
+        """Model FLOP utilisation: operations per second of the training over those of the matrix product."""
         if self.flops is None or self.machine_flops is None:
             return None
         return self.flops / self.seconds / self.machine_flops
@@ -81,8 +78,8 @@ class Report:
 
     Attributes:
         name: The run.
-        seconds: Of every part.
-        steps: Of its training; None if all of it was done by an earlier attempt.
+        seconds: Seconds of each part.
+        steps: The training steps; None if an earlier attempt did them all.
     """
 
     name: str
@@ -95,7 +92,7 @@ class Report:
         return sum(self.seconds.values())
 
     def as_json(self) -> dict[str, Any]:
-        """What `profile.json` holds: seconds and shares, and what follows from the counts."""
+        """The content of `profile.json`: seconds, shares, counts and derived figures."""
         steps = self.steps
         return {
             "schema_version": SCHEMA_VERSION,
@@ -114,7 +111,7 @@ class Report:
         }
 
     def as_text(self) -> str:
-        """A Markdown table, and below it what the training went through."""
+        """A Markdown table, and notes on the training below it."""
         lines = [[part, DESCRIPTIONS[part], *_figures(seconds, self.total)] for part, seconds in self.seconds.items()]
         lines.append(["total", "", *_figures(self.total, self.total)])
         grid = markdown_grid(["part", "what is in it", "seconds", "share"], lines, 2)
@@ -126,7 +123,7 @@ class Report:
 
 
 def read_report(directory: Path) -> Report | None:
-    """The report of a run directory; None if there is none that can be read."""
+    """The report of a run directory; None if there is no readable one."""
     try:
         found = json.loads((directory / FILE_NAME).read_text(encoding="utf-8"))
         seconds = {part: float(found["seconds"][part]) for part in Activity}
@@ -145,15 +142,15 @@ def _notes(steps: Steps) -> list[str]:
     of = f" (the first of {steps.devices} devices)" if steps.devices > 1 else ""
     threads = f"{steps.threads} thread{'s' if steps.threads > 1 else ''}"
     notes = [
-        f"- Training{of}: {steps.tokens_per_second:,.0f} tokens a second without padding ({steps.tokens:,} tokens in "
+        f"- Training{of}: {steps.tokens_per_second:,.0f} tokens per second without padding ({steps.tokens:,} tokens in "
         f"{steps.seconds:,.1f} s, {steps.count:,} steps). Padding: {100 * steps.padding:.1f} % of a batch. "
-        f"Rows a step: {steps.mean_rows:.1f} ({steps.fewest} to {steps.most})."
+        f"Rows per step: {steps.mean_rows:.1f} ({steps.fewest} to {steps.most})."
     ]
     if steps.utilization is not None and steps.flops is not None and steps.machine_flops is not None:
         reached, possible = steps.flops / steps.seconds / 1e9, steps.machine_flops / 1e9
         notes.append(
-            f"- Model FLOP utilisation: {100 * steps.utilization:.0f} %, that is {reached:,.1f} GFLOP/s for the tokens "
-            f"without padding, of the {possible:,.1f} of a {steps.product} product between the steps "
+            f"- Model FLOP utilisation: {100 * steps.utilization:.0f} %: {reached:,.1f} GFLOP/s for the tokens "
+            f"without padding, out of {possible:,.1f} for a {steps.product} product between the steps "
             f"({steps.device}, {threads})."
         )
     return notes

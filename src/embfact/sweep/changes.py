@@ -36,8 +36,8 @@ def changes(plan: Sequence[PlannedRun]) -> list[str]:
                 text = "; ".join(told[:_MOST]) + ("; ..." if len(told) > _MOST else "")
                 found.setdefault(text, []).append(directory.name)
     return [
-        f"{len(names)} run{'s differ' if len(names) > 1 else ' differs'} from earlier ones ({names[0]}"
-        f"{', ...' if len(names) > 1 else ''}) and cannot resume them: {text}"
+        f"{len(names)} {'runs are new; they differ' if len(names) > 1 else 'run is new; it differs'} from earlier ones "
+        f"({names[0]}{', ...' if len(names) > 1 else ''}) in: {text}"
         for text, names in found.items()
     ]
 

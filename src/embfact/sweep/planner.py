@@ -33,9 +33,7 @@ def plan_request(request: RunRequest) -> list[PlannedRun]:
         Interrupted: If a signal asked to stop.
         UserError: If something that all runs share cannot be used: the URL, the study.
     """
-    configs = list(request.configs)
-    if request.multirun:  # the dense runs first
-        configs = [*(config.dense() for config in configs if config.baseline), *configs]
+    configs = with_baselines(request.configs) if request.multirun else list(request.configs)
     if not any(config.search.trials for config in configs):
         return with_published(make_plan(configs))
     from embfact import search
@@ -46,6 +44,11 @@ def plan_request(request: RunRequest) -> list[PlannedRun]:
         return with_published(make_plan(search.known(configs)))
     tuned = search.tune(configs, say)
     return with_published([*make_plan(tuned.configs), *tuned.stuck])
+
+
+def with_baselines(configs: Sequence[RunConfig]) -> list[RunConfig]:
+    """The runs of a sweep after the dense run of every data set, model and seed (where ``baseline=true``)."""
+    return [*(config.dense() for config in configs if config.baseline), *configs]
 
 
 def make_plan(configs: Sequence[RunConfig]) -> list[PlannedRun]:

@@ -1,4 +1,4 @@
-"""What a run starts from: rows, tokenised, and a backbone whose table is still dense."""
+"""Loading what a run starts from: tokenised rows, and a backbone with its dense table."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from embfact.training.context import RunContext
 
 @dataclass(frozen=True)
 class Splits:
-    """The tokenised rows of a run; the selection slice may be missing, the reports are by split name."""
+    """The tokenised rows of a run; there may be no selection slice; the reported splits are by name."""
 
     train: Tokenized
     selection: Tokenized | None
@@ -39,7 +39,7 @@ class Splits:
 
 @dataclass(frozen=True)
 class Start:
-    """What a run starts from: the rows, and the backbone with its dense table."""
+    """The rows, and the backbone with its dense table."""
 
     text: TextData
     splits: Splits
@@ -48,16 +48,16 @@ class Start:
 
 
 def load(context: RunContext) -> Start:
-    """The rows, tokenised, and the backbone as it is before anything is replaced in it.
+    """Load and tokenise the rows, and load the backbone.
 
     Raises:
-        DataError: If the rows cannot be used, or are not those that the run was planned with.
+        DataError: If the rows cannot be used, or have changed since the run was planned.
         ModelError: If the backbone cannot be used.
     """
     config = context.config
     with context.phase("loading", "data"):
         text = load_text(config.data, config.paths.data_dir, config.paths.cache_dir)
-        trim_memory()  # of the rows that a few were drawn from
+        trim_memory()  # of the rows that were not drawn
         if text.fingerprint != context.identity.data_fingerprint:
             raise DataError(f"{config.data.name} changed while the sweep was running; start the sweep again")
         model, tokenizer = _backbone(text, config)
@@ -82,7 +82,7 @@ def data_module(start: Start, config: RunConfig) -> TextDataModule:
 
 
 def outputs_of(text: TextData) -> int:
-    """Classes, or 1 for a regression."""
+    """The number of classes, or 1 for a regression."""
     return 1 if text.label_names is None else len(text.label_names)
 
 
