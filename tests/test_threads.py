@@ -14,7 +14,7 @@ from embfact.runs.attempt import Attempt
 from embfact.runs.identity import Identity
 from embfact.runs.status import read_status
 from embfact.training import threads
-from embfact.training.threads import use_threads
+from embfact.training.start import use_threads
 
 
 @pytest.fixture(autouse=True)

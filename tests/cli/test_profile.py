@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from embfact.profiling import profile as profiling
-from embfact.profiling.activities import Activity
+from embfact.profiling.report import Activity
 
 DESCRIPTIONS = ["rank=8", "trainer.max_steps=null", "trainer.epochs=2", "trainer.batch_size=20", "output_dir=runs"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from embfact.launchers.lost import lost
+from embfact.launchers.parallel import lost
 from embfact.runs.planned import PlannedRun
 from embfact.runs.record import RunRecord, write
 from embfact.runs.status import LOCK, read_status

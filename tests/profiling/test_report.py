@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from embfact.profiling.activities import Activity
-from embfact.profiling.report import FILE_NAME, Report, Steps, read_report
+from embfact.profiling.report import FILE_NAME, Activity, Report, Steps, read_report
 
 STEPS = Steps(
     seconds=20.0,

@@ -1,4 +1,4 @@
-"""Loading the model of a finished run to score rows."""
+"""Logits of a fine-tuned model for whole splits, and of a finished run for any rows."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import torch
+from torch import nn
 
-from embfact.data.tokenized import tokenize
+from embfact.data.batches import collate, sorted_batches
+from embfact.data.tokenized import Tokenized, tokenize
 from embfact.errors import UserError
-from embfact.inference.logits import predict
+from embfact.kernels.swap import for_inference
 from embfact.models import checkpoint
 from embfact.runs.finished_run import FinishedRun
 
@@ -74,3 +76,38 @@ def use_threads_of(run: FinishedRun) -> None:
     threads = run.record.training.threads if run.record.training else None
     if threads:
         torch.set_num_threads(min(threads, os.cpu_count() or 1))
+
+
+def predict(
+    model: nn.Module,
+    rows: Tokenized,
+    *,
+    pad_token_id: int,
+    padding_side: str = "right",
+    batch_size: int = 64,
+    device: torch.device | str = "cpu",
+) -> np.ndarray:
+    """Logits of every row, in the order of the rows.
+
+    Args:
+        model: A sequence classifier; left in evaluation mode on `device`.
+        rows: Tokenised texts.
+        pad_token_id: Id to pad short rows with.
+        padding_side: ``"right"`` or ``"left"``.
+        batch_size: Rows per batch; rows are sorted by length to reduce padding.
+        device: Where to compute.
+
+    Returns:
+        Logits, shape ``(rows, outputs)``, float32.
+    """
+    model.to(device).eval()
+    logits: np.ndarray | None = None
+    with torch.inference_mode(), for_inference(model, torch.device(device)):
+        for indices in sorted_batches(rows.lengths, batch_size):
+            batch = collate(rows, indices, pad_token_id, padding_side)
+            inputs = {k: v.to(device) for k, v in batch.items() if k != "labels"}
+            scores = model(**inputs).logits.float().cpu().numpy()
+            if logits is None:
+                logits = np.empty((len(rows), scores.shape[-1]), dtype=np.float32)
+            logits[np.asarray(indices)] = scores
+    return np.empty((0, 1), dtype=np.float32) if logits is None else logits

@@ -18,8 +18,7 @@ from pytorch_lightning.loggers import Logger
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import PreTrainedModel
 
-from embfact.profiling.activities import Activity
-from embfact.profiling.report import Report, Steps
+from embfact.profiling.report import Activity, Report, Steps
 from embfact.profiling.timeline import ASIDE, Timeline
 from embfact.system.resources import Stopwatch
 

@@ -12,7 +12,7 @@ import torch
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.profilers import Profiler
 
-from embfact.profiling.activities import STEP, Activity
+from embfact.profiling.report import STEP, Activity
 
 ASIDE = "aside"  # an action whose time does not count
 EPOCH = "run_training_epoch"  # Lightning's action around all steps of an epoch

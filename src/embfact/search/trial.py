@@ -14,7 +14,7 @@ from pytorch_lightning.callbacks import Callback
 from embfact.config.run_config import RunConfig
 from embfact.data.datamodule import TextDataModule
 from embfact.data.fingerprint import fingerprint
-from embfact.inference.logits import predict
+from embfact.inference.scoring import predict
 from embfact.runs.identity import identify
 from embfact.search.study import Report
 from embfact.system import signals
@@ -25,8 +25,7 @@ from embfact.training.context import RunContext
 from embfact.training.factorize import factorize
 from embfact.training.fit import fit
 from embfact.training.refactorization import Refactorization
-from embfact.training.start import data_module, load
-from embfact.training.threads import USUAL
+from embfact.training.start import USUAL, data_module, load
 
 
 def train(config: RunConfig, title: str, directory: Path, report: Report) -> float:

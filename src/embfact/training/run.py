@@ -42,8 +42,7 @@ from embfact.training.distributed import other_ranks
 from embfact.training.factorize import factorize
 from embfact.training.fit import Fitted, fit
 from embfact.training.score import score_saved
-from embfact.training.start import Splits, Start, data_module, load, outputs_of
-from embfact.training.threads import use_threads
+from embfact.training.start import Splits, Start, data_module, load, outputs_of, use_threads
 from embfact.training.wandb_logger import Tracker
 
 log = logging.getLogger(__name__)

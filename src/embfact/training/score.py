@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 
 from embfact.data.tokenized import Tokenized
 from embfact.errors import UserError
-from embfact.inference.logits import predict
+from embfact.inference.scoring import predict
 from embfact.models import checkpoint
 from embfact.models.compress import embedding_tensors
 from embfact.models.size import model_size, saved_bytes

@@ -1,12 +1,14 @@
-"""Loading what a run starts from: tokenised rows, and a backbone with its dense table."""
+"""What a run starts from: CPU threads, tokenised rows, and a backbone with its dense table."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
 import pyarrow as pa
+import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from embfact.config.run_config import RunConfig
@@ -16,10 +18,16 @@ from embfact.data.tokenized import Tokenized, tokenize
 from embfact.errors import DataError, ModelError
 from embfact.models.loading import load_backbone
 from embfact.models.pooled import count_tokens
+from embfact.runs.attempt import Attempt
 from embfact.runs.preflight import length_error
 from embfact.system.resources import trim_memory
 from embfact.tasks.metrics import check_metrics
 from embfact.training.context import RunContext
+
+log = logging.getLogger(__name__)
+
+# From OMP_NUM_THREADS or the number of cores, before any run of this process has changed it.
+USUAL = torch.get_num_threads()
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,20 @@ class Start:
     splits: Splits
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
+
+
+def use_threads(config: RunConfig, attempt: Attempt) -> int:
+    """Set and return the number of threads: as configured, else that of the resumed attempt, else the default.
+
+    It is recorded, and the same in every attempt, since it affects the last bits of the results.
+    """
+    before = attempt.life.status.threads if attempt.resumes else None
+    threads = config.trainer.threads or before or USUAL
+    if before not in (None, threads):
+        log.warning("resumed on %d threads, started on %d: the last bits of the results may differ", threads, before)
+    torch.set_num_threads(threads)
+    attempt.life.use(threads)
+    return threads
 
 
 def load(context: RunContext) -> Start:
