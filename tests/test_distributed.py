@@ -115,7 +115,7 @@ def test_a_killed_rank_ends_the_training_in_words(tmp_path: Path) -> None:
 def test_a_rank_that_fails_before_it_trains_is_told_with_its_last_words(tmp_path: Path) -> None:
     (tmp_path / "rank1.txt").write_text("of an earlier attempt\n")
     with (
-        pytest.raises(RankLostError, match=r"process 1 of this training has failed: ModuleNotFoundError: .*gone"),
+        pytest.raises(RankLostError, match=r"process 1 of this training failed: ModuleNotFoundError: .*gone"),
         other_ranks(Unreadable(), devices=2, directory=tmp_path, seed=0),
     ):
         pytest.fail("the training must not begin")

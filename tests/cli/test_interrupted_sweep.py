@@ -195,7 +195,7 @@ def test_a_training_goes_on_where_it_was_interrupted(
     one, other = read(before), read(after)
     assert (one.metrics, one.selection, one.training) == (other.metrics, other.selection, other.training)
     assert (one.attempts, other.attempts) == (1, 3)
-    assert "going on after step" in (after / "log.txt").read_text()
+    assert "resuming after step" in (after / "log.txt").read_text()
     assert not (after / "resume").exists()
 
 
@@ -207,7 +207,7 @@ def test_a_training_that_ends_within_an_epoch_is_not_taken_up_after_its_last_ste
     signalled("evaluating", 1, signal.SIGTERM)
     assert train(*words, cwd=tmp_path).code == 143
     (directory,) = tmp_path.glob("runs/*/")
-    kept = [line.rsplit(" ", 1)[1] for line in (directory / "log.txt").read_text().splitlines() if "kept after" in line]
+    kept = [line.rsplit(" ", 1)[1] for line in (directory / "log.txt").read_text().splitlines() if "saved after" in line]
     assert kept == ["4", "8", "12"]
     signalled("never", 1, signal.SIGTERM)
     assert train(*words, cwd=tmp_path).code == 0
@@ -242,7 +242,7 @@ def test_without_resume_an_interrupted_run_starts_again(
     signalled("never", 1, signal.SIGTERM)
     assert train(*tiny, *ONE, "resume=false", cwd=tmp_path).code == 0
     (directory,) = tmp_path.glob("runs/*/")
-    assert "going on after step" not in (directory / "log.txt").read_text()
+    assert "resuming after step" not in (directory / "log.txt").read_text()
     assert read(directory).attempts == 1
 
 

@@ -55,7 +55,7 @@ def test_the_table_is_printed_and_its_shares_make_a_whole(profiled: tuple[str, P
     assert list(shares) == [*Activity, "total"]
     assert shares.pop("total") == 100
     assert sum(shares.values()) == pytest.approx(100, abs=0.05 * len(shares))
-    assert "tokens a second" in profiled[0]
+    assert "tokens per second" in profiled[0]
     assert "Model FLOP utilisation" in profiled[0]
 
 
@@ -133,7 +133,7 @@ def test_a_model_that_cannot_be_counted_costs_the_figure_alone(
 
     monkeypatch.setattr(profiling, "row_flops", refuse)
     out, directory = run("profile=true", "seed=1")
-    assert "tokens a second" in out
+    assert "tokens per second" in out
     assert "utilisation" not in out
     assert kept(directory)["training"]["utilization"] is None
     assert "the operations of the model could not be counted: no such row" in (directory / "log.txt").read_text()

@@ -174,7 +174,7 @@ def test_a_damaged_database_is_told_with_the_remedy(train: Any, tiny: list[str],
     answer = train(*tiny, "search=lr", "search.trials=1", "rank=8", "output_dir=runs", cwd=tmp_path)
     assert answer.code == 1
     assert "search.db" in answer.err
-    assert "delete the file to search anew" in answer.err
+    assert "delete the file to search again" in answer.err
     assert "Traceback" not in answer.err + answer.out
 
 

@@ -163,9 +163,9 @@ class TestCommand:
         for arguments, words in (
             ([tmp_path / "no", small, tmp_path / "nor"], f"no, {tmp_path / 'nor'} are not directories; give the"),
             ([tmp_path / "empty"], "no readable run records below"),
-            ([small, "-o", tmp_path / "missing" / "page.html"], "in a folder that exists"),
-            ([small, "-o", tmp_path], "in a folder that exists"),
-            ([small, "--port", "80"], "--port is for --watch"),
+            ([small, "-o", tmp_path / "missing" / "page.html"], "in an existing folder"),
+            ([small, "-o", tmp_path], "in an existing folder"),
+            ([small, "--port", "80"], "--port needs --watch"),
             ([small, "--watch", "-o", output], "leave out --output"),
             ([small, "--watch", "--port", "99999"], "no port"),
             ([tmp_path / "no", "--watch"], "is not a directory"),

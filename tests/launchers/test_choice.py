@@ -15,7 +15,7 @@ def test_a_sweep_of_trainings_on_several_devices_is_refused(
     several = ["trainer.devices=2", "trainer.strategy=ddp", f"hydra/launcher={launcher}"]
     answer = train(*tiny, *several, "output_dir=runs", "-m", cwd=tmp_path)
     assert answer.code == 2
-    assert "cannot start runs that are processes of their own (found trainer.devices=2)" in answer.err
+    assert "(found trainer.devices=2)" in answer.err
     assert "leave out -m" in answer.err
     assert "hydra/launcher=submitit_slurm" in answer.err
     assert list(tmp_path.iterdir()) == []

@@ -80,7 +80,7 @@ def test_an_engine_is_not_imported_to_find_out_whether_it_is_there(tmp_path: Pat
     ("words", "said"),
     {
         "a value of the wrong kind": (["hydra.launcher.cpus_per_run=no"], "hydra.launcher.cpus_per_run"),
-        "a value too small": (["hydra.launcher.max_retries=-1"], "how often a run is started again"),
+        "a value too small": (["hydra.launcher.max_retries=-1"], "hydra.launcher.max_retries"),
         "more threads than CPUs": (["trainer.threads=4"], "hydra.launcher.cpus_per_run=4"),
         "no GPU": (["trainer=gpu"], "hydra.launcher.gpus_per_run=1"),
     }.values(),

@@ -278,7 +278,7 @@ class TestPrune:
             (place(sweep, 0) / name / "weights").write_bytes(bytes(3_000_000))
         done = run("runs.py", "prune", sweep, "--status", "finished,failed", "--checkpoints", "--yes")
         assert "remove the weights of 1 run: 1 finished; 6.00MB in all" in done.out
-        assert "train.py will do finished runs without weights again" in done.out
+        assert "train.py will repeat finished runs without weights" in done.out
         assert [path.name for path in place(sweep, 0).iterdir()] == ["record.json"]
         assert place(sweep, 1).exists()
 
@@ -309,7 +309,7 @@ class TestPrune:
         stranger.mkdir()
         (stranger / "record.json").write_text("[]")
         done = run("runs.py", "prune", tmp_path, "--status", "damaged", "--yes")
-        assert "left alone" in done.out
+        assert "is not a run directory" in done.out
         assert stranger.exists()
 
     def test_what_cannot_be_removed_is_told_and_the_others_go(self, run, sweep):
@@ -367,7 +367,7 @@ class TestCaches:
         (["list", "{tmp}/nowhere"], "is not a directory"),
         (["list", "{tmp}", "--status", "fialed"], "'fialed' cannot be chosen; did you mean 'failed'?"),
         (["list", "{tmp}", "--sort", "size"], "invalid choice: 'size'"),
-        (["show", "{tmp}"], "is not a run directory; see python scripts/runs.py list"),
+        (["show", "{tmp}"], "is not a run directory; try python scripts/runs.py list"),
         (["show", "{tmp}/nowhere"], "is not a directory"),
         (["retry", "{tmp}", "--status", "running"], "'running' cannot be chosen"),
         (["prune", "{tmp}"], "--status"),

@@ -27,11 +27,7 @@ from embfact.system.signals import Interrupted, describe_signal, interruptible
 
 
 def main(conf_dir: Path, argv: Sequence[str]) -> int:
-    """Run one command line.
-
-    Args:
-        conf_dir: The folder with ``train.yaml``.
-        argv: The arguments after ``train.py``.
+    """Run the command line ``train.py *argv`` with the configurations in `conf_dir`.
 
     Returns:
         Exit code: 0, 1 if a run is not finished, 2 if the command was refused, 130 or 143 if it was interrupted.
@@ -63,10 +59,6 @@ def main(conf_dir: Path, argv: Sequence[str]) -> int:
 
 def run_request(request: RunRequest, conf_dir: Path) -> int:
     """Plan the runs of a valid request, run what is missing, and report the results.
-
-    Args:
-        request: Configurations, and the launcher of a sweep.
-        conf_dir: The folder with ``train.yaml``.
 
     Returns:
         Exit code: 0, 1 if a run is not finished, 130 or 143 if it was interrupted.

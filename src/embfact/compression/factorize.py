@@ -43,9 +43,6 @@ from embfact.models.token_ids import check_ids
 class Workbench:
     """A model, its table and the evidence from training rows, shared by all methods.
 
-    Args:
-        config: Backbone and data.
-
     Raises:
         UserError: If the model or the data cannot be used.
     """
@@ -152,11 +149,7 @@ class Workbench:
 
 
 def factorize(request: FactorizeRequest, say: Callable[[str], None]) -> MethodTable:
-    """Factorize a table with every method of a request, and save the model if asked to.
-
-    Args:
-        request: The command.
-        say: Prints a progress line.
+    """Factorize a table with every method of a request, and save the model if asked to; `say` prints the progress.
 
     Returns:
         The table, possibly with rows that have a problem.

@@ -77,11 +77,6 @@ class Evaluation:
 def evaluate(run: FinishedRun, target: Target, device: str | None = None) -> Evaluation:
     """Score a run; on its own data and device the figures are bitwise equal to those in its record.
 
-    Args:
-        run: The run.
-        target: What to score it on.
-        device: See `embfact.inference.scoring.Scorer`.
-
     Raises:
         UserError: If the data or the checkpoint cannot be used.
     """

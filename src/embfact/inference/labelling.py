@@ -99,12 +99,7 @@ FORMATS: Mapping[str, Callable[[Labelled], str]] = {".csv": Labelled.csv, ".json
 
 
 def given_rows(run: FinishedRun, texts: Sequence[str], pairs: Sequence[str]) -> pa.Table:
-    """Rows of texts from the command line.
-
-    Args:
-        run: The run that labels them.
-        texts: The texts.
-        pairs: The second text of each; empty for a run on single texts.
+    """Rows of texts from the command line, with the second text of each in `pairs` for a run on pairs.
 
     Raises:
         UserError: If the run needs pairs and there are none, or vice versa; if a text is empty.
@@ -167,12 +162,7 @@ def file_rows(run: FinishedRun, path: Path, columns: Sequence[str]) -> pa.Table:
 
 
 def label_rows(run: FinishedRun, rows: pa.Table, device: str | None = None) -> Labelled:
-    """Label some texts.
-
-    Args:
-        run: The run.
-        rows: Rows from `given_rows` or `file_rows`.
-        device: See `embfact.inference.scoring.Scorer`.
+    """Label rows from `given_rows` or `file_rows`.
 
     Raises:
         UserError: If the checkpoint or the device cannot be used.

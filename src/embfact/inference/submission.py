@@ -35,14 +35,7 @@ def check_submission(run: FinishedRun) -> Mapping[str, str]:
 
 
 def make_submission(run: FinishedRun, device: str | None = None) -> dict[str, str]:
-    """The submission files of a run.
-
-    Args:
-        run: A run on a GLUE task.
-        device: See `embfact.inference.scoring.Scorer`.
-
-    Returns:
-        File name -> content.
+    """The submission files (name -> content) of a run on a GLUE task.
 
     Raises:
         UserError: If the data set has no GLUE submission, or the test rows or the checkpoint cannot be used.

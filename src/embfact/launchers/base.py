@@ -43,23 +43,12 @@ class OwnLauncher(Launcher):
 
     @classmethod
     def errors(cls, options: Mapping[str, Any], configs: Sequence[RunConfig]) -> list[ErrorDetail]:
-        """What is wrong with a sweep of these runs, before anything is started.
-
-        Args:
-            options: The launcher's section of the configuration.
-            configs: The runs.
-        """
+        """What is wrong with a sweep of these runs, given the launcher's section of the configuration."""
         return []
 
 
 def extra_errors(module: str, extra: str, choice: str) -> list[ErrorDetail]:
-    """An error if an optional package is missing; it is not imported.
-
-    Args:
-        module: The package's import name.
-        extra: The extra of embfact that installs it.
-        choice: The option that needs it, e.g. ``hydra/launcher=ray``.
-    """
+    """An error if an optional module is missing that a choice, e.g. ``hydra/launcher=ray``, needs."""
     if find_spec(module) is not None:
         return []
     return [ErrorDetail(f"{choice} needs {module}, which is not installed", "", f"pip install 'embfact[{extra}]'")]

@@ -63,13 +63,7 @@ class ParallelLauncher(OwnLauncher):
 
 
 class Pool:
-    """Workers, one per slot, and the runs that wait for them.
-
-    Args:
-        sweep: The runs; takes their outcomes.
-        places: A slot for each worker.
-        work: The function that runs a run in a worker; it must be importable.
-    """
+    """Workers, one per slot, and the runs that wait for them; `work`, an importable function, runs one in a worker."""
 
     def __init__(self, sweep: SweepTask, places: Sequence[Slot], work: Work) -> None:
         self._sweep, self._places, self._work = sweep, places, work

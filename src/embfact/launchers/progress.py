@@ -36,12 +36,7 @@ class Running:
 
 
 class Progress:
-    """Lines at the bottom of the terminal, which disappear when it is closed.
-
-    Args:
-        total: Number of runs.
-        places: How many of them run at a time.
-    """
+    """Lines at the bottom of the terminal, for a total of runs in a number of places; they disappear when closed."""
 
     def __init__(self, total: int, places: int) -> None:
         # disable=None: no line if standard error is not a terminal.
@@ -51,11 +46,7 @@ class Progress:
         self._total, self._places, self._times = total, places, list[float]()
 
     def ended(self, seconds: float | None) -> None:
-        """Note that a run has ended.
-
-        Args:
-            seconds: How long it took; None if that is no guide to the others.
-        """
+        """Note that a run has ended, and how long it took; None if that is no guide to the others."""
         self._all.n += 1
         if seconds is not None:
             self._times.append(seconds)
@@ -99,11 +90,7 @@ def line_of(running: Running) -> tuple[str, int, int | None]:
 def time_left(ended: Sequence[float], waiting: int, running: Sequence[float], places: int) -> float | None:
     """Seconds until the last run ends, if all take as long as those that have ended; None before the first has.
 
-    Args:
-        ended: Seconds of those that have ended.
-        waiting: How many have not started.
-        running: Seconds that the others have been running.
-        places: How many run at a time.
+    `ended` and `running` are the seconds of the runs that have ended and of those in progress.
     """
     if not ended:
         return None

@@ -130,13 +130,7 @@ class RayLauncher(OwnLauncher):
 
 
 def in_task(work: Work, folder: str, gpus: float, run: PlannedRun) -> Outcome:
-    """The body of a task: one run, in the folder where the sweep was started.
-
-    Args:
-        work: Runs the run.
-        folder: The folder that relative paths of the configuration refer to.
-        gpus: GPUs of the task.
-        run: The run.
+    """The body of a task with some GPUs: one run, in the folder where the sweep was started.
 
     Raises:
         PreemptedError: If its process was told to end; its state is saved, and Ray restarts it elsewhere.

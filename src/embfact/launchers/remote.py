@@ -32,13 +32,7 @@ def option_errors(model: type[Section], options: Mapping[str, Any]) -> list[Erro
 
 
 def share_errors(configs: Sequence[RunConfig], cpus: tuple[str, int], gpus: tuple[str, float]) -> list[ErrorDetail]:
-    """Runs that ask for more CPUs or GPUs than the launcher gives to each.
-
-    Args:
-        configs: The runs.
-        cpus: The option for the CPUs of a run, and its value.
-        gpus: The option for the GPUs of a run, and its value.
-    """
+    """Runs that ask for more CPUs or GPUs than the launcher's options (name, value) give to each."""
     errors = []
     for trainer in (config.trainer for config in configs):
         if trainer.threads and trainer.threads > cpus[1]:
@@ -58,11 +52,7 @@ def with_threads(run: PlannedRun, cpus: int) -> PlannedRun:
 
 
 def enter(folder: str, gpus: float) -> None:
-    """Set up a process that an engine has started for a run.
-
-    Args:
-        folder: Where the sweep was started; relative paths of the configuration refer to it.
-        gpus: GPUs that the engine has given to the process.
+    """Set up a process that an engine has started for a run with some GPUs; relative paths refer to the folder.
 
     Raises:
         OSError: If the folder does not exist on this machine.
@@ -80,12 +70,9 @@ def attempts(run: PlannedRun) -> int:
 
 
 def missed(run: PlannedRun, before: int, reason: str) -> Outcome:
-    """The outcome of a run whose process ended without reporting one.
+    """The outcome of a run whose process ended, for this reason, without reporting one.
 
-    Args:
-        run: The run.
-        before: Its `attempts` when it was submitted.
-        reason: How the process ended, and where its log is.
+    `before` is the number of its `attempts` when it was submitted.
     """
     status = _status(run)
     if run.identity and status and status.attempt > before:

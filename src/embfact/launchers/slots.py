@@ -42,11 +42,7 @@ class Slot:
 def lay_out(runs: int | None, configs: Sequence[RunConfig], cores: int, gpus: Sequence[str]) -> list[Slot]:
     """The slots for some runs, with no more threads in all than there are cores (see `errors`).
 
-    Args:
-        runs: How many run at once; None for as many as there are GPUs or, for training on the CPU, cores.
-        configs: The runs.
-        cores: Number of cores.
-        gpus: Names of the GPUs.
+    `runs` is how many run at once; None for as many as there are GPUs or, for training on the CPU, cores.
     """
     threads, devices = _most_threads(configs), gpus if _may_use_gpu(configs) else ()
     count = runs or max(1, min(len(devices) or cores, cores // threads))
@@ -58,14 +54,7 @@ def lay_out(runs: int | None, configs: Sequence[RunConfig], cores: int, gpus: Se
 def errors(
     options: Mapping[str, Any], configs: Sequence[RunConfig], cores: int, gpus: Sequence[str]
 ) -> list[ErrorDetail]:
-    """Why the runs cannot run in parallel as the launcher's options say.
-
-    Args:
-        options: The launcher's section of the configuration.
-        configs: The runs.
-        cores: Number of cores.
-        gpus: Names of the GPUs.
-    """
+    """Why the runs cannot run in parallel as the launcher's section of the configuration says."""
     runs = options.get("runs")
     if runs is not None and (isinstance(runs, bool) or not isinstance(runs, int) or runs < 1):
         what = "hydra.launcher.runs must be a number of runs, 1 or more, or null"

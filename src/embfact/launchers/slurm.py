@@ -104,12 +104,6 @@ class SlurmLauncher(SubmititLauncher):
     def _drop_waiting(self, jobs: Sequence[submitit.Job[Outcome]]) -> None:
         _scancel(jobs, "--state=PENDING")
 
-    def _was_cancelled(self, job: submitit.Job[Outcome]) -> bool:
-        return job.state.startswith("CANCELLED")
-
-    def _end_of(self, job: submitit.Job[Outcome]) -> str:
-        return f"its job ended without a result ({job.state})"
-
 
 def _scancel(jobs: Sequence[submitit.Job[Outcome]], *options: str) -> None:
     """Cancel whole arrays: one call per job would take minutes."""

@@ -24,13 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Job:
-    """One run as a job, in the folder where the sweep was started.
-
-    Attributes:
-        work: Runs the run.
-        folder: The folder that relative paths of the configuration refer to.
-        gpus: GPUs of the job.
-    """
+    """One run as a job with some GPUs, in the folder where the sweep was started; `work` runs it."""
 
     work: Work
     folder: str

@@ -137,10 +137,12 @@ class SubmititLauncher(OwnLauncher):
             reason = "its job failed"
         elif time.monotonic() - self._ended.setdefault(job.job_id, time.monotonic()) < self.grace:
             return None
-        elif stopped and self._was_cancelled(job) and attempts(run) == before:
+        elif stopped and job.state.startswith("CANCELLED") and attempts(run) == before:
             return Outcome("unstarted")
+        elif self.on_this_machine:
+            reason = "its process was killed"
         else:
-            reason = self._end_of(job)
+            reason = f"its job ended without a result ({job.state})"
         output = _last_line(job.stderr() or "")
         return missed(run, before, f"{reason}{f': {output}' if output else ''} (log of the job: {job.paths.stderr})")
 
@@ -162,14 +164,6 @@ class SubmititLauncher(OwnLauncher):
 
     def _drop_waiting(self, jobs: Sequence[submitit.Job[Outcome]]) -> None:
         """Cancel the jobs that have not started."""
-
-    def _was_cancelled(self, job: submitit.Job[Outcome]) -> bool:
-        """Whether a job was cancelled."""
-        return False
-
-    def _end_of(self, job: submitit.Job[Outcome]) -> str:
-        """How a job without a result has ended."""
-        return "its process was killed"
 
 
 class LocalLauncher(SubmititLauncher):

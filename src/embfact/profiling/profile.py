@@ -62,12 +62,7 @@ class Profile:
         self._threads = 1
 
     def count(self, model: PreTrainedModel, row: np.ndarray) -> None:
-        """Count the operations of the model, before faster kernels replace parts of it.
-
-        Args:
-            model: The classifier as it will be trained.
-            row: Token ids of any row.
-        """
+        """Count the operations of the model, before faster kernels replace parts of it; see `row_flops`."""
         with self.timeline.profile(ASIDE):
             try:
                 self._flops = row_flops(model, row)
@@ -82,13 +77,7 @@ class Profile:
             yield
 
     def report(self, name: str, device: str, devices: int) -> Report:
-        """The report at the end of the run.
-
-        Args:
-            name: The run.
-            device: The device it was trained on.
-            devices: The number of devices.
-        """
+        """The report at the end of a run that was trained on a number of devices of a kind."""
         now, before = self._watch.seconds(), self._before
         seconds = {**self.timeline.seconds, Activity.OTHER: 0.0}
         for step, part in _STEPS.items():

@@ -42,9 +42,7 @@ UNKNOWN = Supply()
 def check_accelerators(trainers: Iterable[TrainerConfig], *, ask_torch: bool) -> None:
     """Refuse runs that need devices that this machine lacks.
 
-    Args:
-        trainers: The section ``trainer`` of each run.
-        ask_torch: Import torch where nothing else can tell; otherwise refuse only what is certain to fail.
+    With `ask_torch`, torch is imported if nothing else can tell; otherwise only certain failures are refused.
 
     Raises:
         ConfigError: With every error.

@@ -23,12 +23,7 @@ _UNITS = (("day", 86400), ("h", 3600), ("min", 60), ("s", 1))
 
 
 def table(runs: Sequence[RunState], width: int | None = None) -> list[str]:
-    """A header and an aligned line for each run.
-
-    Args:
-        runs: The runs, in this order.
-        width: Columns of the terminal, to which messages are truncated; None to keep them whole.
-    """
+    """A header and an aligned line for each run; messages are truncated to a width in columns, if given."""
     now = time.time()
     lines = [HEAD, *(_cells(run, now) for run in runs)]
     widths = [max(map(len, column)) for column in list(zip(*lines, strict=True))[:-1]]

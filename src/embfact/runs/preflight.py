@@ -183,12 +183,7 @@ def _padding_errors(name: str, backbone: Mapping[str, Any]) -> list[ErrorDetail]
 
 
 def length_error(config: RunConfig, backbone: Mapping[str, Any]) -> ErrorDetail | None:
-    """Refuse texts longer than the backbone has positions for: they would fail in the middle of training.
-
-    Args:
-        config: The run.
-        backbone: The values of the backbone's config.json; empty if not known yet.
-    """
+    """Refuse texts with more tokens than the positions in the backbone's config.json: training would fail midway."""
     positions = usable_positions(backbone)
     if positions is None or config.data.max_length <= positions:
         return None

@@ -32,11 +32,7 @@ def weights(run: RunState) -> list[Path]:
 
 
 def prune(run: RunState, *, weights_only: bool = False) -> str | None:
-    """Remove a run directory, or its weights.
-
-    Args:
-        run: The run as it was listed.
-        weights_only: Keep the directory and its record.
+    """Remove a run directory, or only its weights.
 
     Returns:
         None, or why nothing was removed: another process is using it, or it has changed since.

@@ -67,12 +67,7 @@ def with_published(plan: Sequence[PlannedRun]) -> list[PlannedRun]:
 
 
 def publish(directory: Path, url: str, name: str) -> None:
-    """Copy a finished run to ``<url>/<name>/``, its record last; a run that is there already is not copied again.
-
-    Args:
-        directory: The run directory.
-        url: Any URL that fsspec supports.
-        name: The run's name.
+    """Copy a run directory to ``<url>/<name>/``, its record last; a run that is there already is not copied again.
 
     Raises:
         RemoteError: If that fails; no record is there then, and the next call starts over.
@@ -98,11 +93,7 @@ def publish(directory: Path, url: str, name: str) -> None:
 def published_records(url: str, hashes: Mapping[str, str]) -> dict[str, RunRecord]:
     """The records, by name, of those runs that are finished at a URL, so that no other machine repeats them.
 
-    The folder is listed once, and the records are read together.
-
-    Args:
-        url: Where runs are published.
-        hashes: The hash of each run, by its name.
+    `hashes` has the hash of each run by its name. The folder is listed once, and the records are read together.
 
     Raises:
         RemoteError: If the URL cannot be read.

@@ -260,12 +260,7 @@ def read(directory: Path) -> RunRecord:
 
 
 def parse(content: bytes, path: str, remedy: str) -> RunRecord:
-    """Parse the content of a record file.
-
-    Args:
-        content: The content of the file.
-        path: Its path, for error messages.
-        remedy: What to do if it is damaged.
+    """Parse the content of a record file; `path` and `remedy` are for error messages.
 
     Raises:
         ModelError: If it is truncated, of another schema version or invalid.

@@ -96,12 +96,7 @@ def survey(paths: Iterable[Path | str]) -> list[RunState]:
 
 
 def look(directory: Path, *, lock_is_ours: bool = False) -> RunState | None:
-    """The state of one run; None if the directory is not a run directory.
-
-    Args:
-        directory: The run directory.
-        lock_is_ours: The caller holds its lock, so no other process is working in it.
-    """
+    """The state of one run; None if the directory is not a run directory. `lock_is_ours`: the caller holds its lock."""
     try:
         entries = set(os.listdir(directory))  # noqa: PTH208 (only names are needed)
     except (FileNotFoundError, NotADirectoryError):

@@ -38,11 +38,8 @@ class Tuned:
 def tune(configs: Sequence[RunConfig], say: Callable[[str], object]) -> Tuned:
     """Complete every study of a sweep, and configure its runs with the best options.
 
-    If a study finds nothing, only its own runs cannot start. An interrupted study is resumed by the same command.
-
-    Args:
-        configs: All runs of the sweep, including the dense ones that it adds: they have their own studies.
-        say: Prints a line for each study with new trials.
+    If a study finds nothing, only its own runs cannot start. An interrupted study is resumed by the same command. The
+    dense runs that a sweep adds have their own studies. `say` prints a line for each study with new trials.
 
     Raises:
         Interrupted: If a signal asked to stop.

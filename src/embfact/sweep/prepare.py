@@ -21,9 +21,6 @@ from embfact.system.lock import acquire
 def prepare(plan: Sequence[PlannedRun]) -> list[str]:
     """Write the status of new runs, and complete those whose process died after writing the record.
 
-    Args:
-        plan: All runs of a sweep.
-
     Returns:
         Lines on damaged records, whose runs are repeated.
     """

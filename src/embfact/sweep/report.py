@@ -57,13 +57,9 @@ def _unfinished(run: PlannedRun, outcome: Outcome | None) -> str:
 
 
 def sync_line(places: Iterable[Path]) -> str:
-    """A POSIX shell command that sends runs to W&B: ``wandb sync outputs/sweep/*/wandb/offline-run-*``.
+    """A POSIX shell command that sends run directories to W&B; empty if there is nothing to send.
 
-    Args:
-        places: Run directories.
-
-    Returns:
-        The command; empty if there is nothing to send.
+    For example ``wandb sync outputs/sweep/*/wandb/offline-run-*``.
     """
     places = list(places)
     waiting = [place for place in places if _waiting(place)]

@@ -17,11 +17,7 @@ def usable_cores() -> int:
 
 
 def cpu_quota(root: Path) -> float | None:
-    """The CPU quota of a container, in cores; None if unlimited.
-
-    Args:
-        root: Where the control groups are mounted, of version 1 or 2.
-    """
+    """The CPU quota of a container, in cores, from its control groups (version 1 or 2); None if unlimited."""
     with suppress(OSError, ValueError, ZeroDivisionError):
         quota, period = (root / "cpu.max").read_text(encoding="ascii").split()
         return None if quota == "max" else int(quota) / int(period)

@@ -18,11 +18,7 @@ _CLEAR = Path("/proc/self/clear_refs")
 
 
 class Stopwatch:
-    """Seconds by step; the total runs from its creation.
-
-    Args:
-        before: Seconds of an earlier attempt that is being resumed.
-    """
+    """Seconds by step, on top of those of a resumed attempt; the total runs from its creation."""
 
     def __init__(self, before: Mapping[str, float] | None = None) -> None:
         self._steps = dict(before or {})

@@ -19,12 +19,7 @@ CHECKSUM = "crc32"
 
 
 def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Write tensors to a safetensors file atomically; on a full disk, only log a warning.
-
-    Args:
-        path: The file; its folder is created if necessary.
-        tensors: Contiguous tensors on the CPU.
-    """
+    """Write contiguous CPU tensors to a safetensors file atomically; on a full disk, only log a warning."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")

@@ -28,12 +28,7 @@ ASK_EVERY = 10  # steps on GPUs between asking the other ranks whether one of th
 
 
 class StateFiles(TorchCheckpointIO):
-    """Saves Lightning's checkpoints as resumable states.
-
-    Args:
-        states: Stores the states.
-        notes: Returns the notes that belong to a state when it is saved.
-    """
+    """Saves Lightning's checkpoints as resumable states, with the `notes` at that moment."""
 
     def __init__(self, states: Resumable, notes: Callable[[], dict[str, Any]]) -> None:
         super().__init__()
@@ -62,7 +57,7 @@ class Checkpoints(Callback):
 
     Args:
         every: Steps, minutes as in ``5min``, or None to save only when interrupted.
-        life: Takes every step.
+        life: Reports every step.
     """
 
     def __init__(self, every: int | str | None, life: Life) -> None:

@@ -85,11 +85,7 @@ class LearningCurve(Callback):
 
 
 class Divergence(Callback):
-    """Ends a training whose loss has become infinite or NaN, since it cannot recover.
-
-    Args:
-        lr: The learning rate, for the error message.
-    """
+    """Ends a training whose loss has become infinite or NaN, since it cannot recover; `lr` is for the message."""
 
     def __init__(self, lr: float) -> None:
         self._lr = lr

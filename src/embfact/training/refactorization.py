@@ -70,10 +70,7 @@ class Refactorization(pl.Callback):
     def catch_up(self, checkpoint: Mapping[str, Any]) -> None:
         """Bring a dense model into the shape that it had when a training state was saved.
 
-        The weights are loaded from the state afterwards, so it does not matter what the factors are fitted to here.
-
-        Args:
-            checkpoint: A Lightning checkpoint of a training with this callback.
+        Its weights are loaded from this Lightning checkpoint afterwards, so the factors fitted here do not matter.
         """
         state = checkpoint["callbacks"][self.state_key]
         self.done = [Projection(step, rank) for step, rank in state["done"]]

@@ -37,12 +37,7 @@ class Scored:
 
 
 def score_saved(context: RunContext, reports: Mapping[str, Tokenized], device: str) -> Scored:
-    """Load the saved weights, write ``predictions.parquet`` and score it.
-
-    Args:
-        context: The run, whose weights are saved.
-        reports: The tokenised rows of each reported split.
-        device: Where to compute, e.g. ``cpu``.
+    """Load the saved weights, and write and score their predictions (``predictions.parquet``) for each reported split.
 
     Raises:
         UserError: If a reported split has no labels.

@@ -24,13 +24,7 @@ FINISH = 60  # seconds that a run waits for data to be sent
 
 
 class Tracker:
-    """The loggers of one run.
-
-    Args:
-        config: The run's configuration.
-        identity: Its name and directory.
-        wandb_id: The same in every attempt, so that W&B continues the run.
-    """
+    """The loggers of one run; `wandb_id` is the same in every attempt, so that W&B continues the run."""
 
     def __init__(self, config: RunConfig, identity: Identity, wandb_id: str | None = None) -> None:
         opening = partial(open_wandb, config, identity, wandb_id)
@@ -56,11 +50,8 @@ class Tracker:
 class ForgivingWandb(Logger):
     """A W&B run; its first error is written to the log and ends the logging, not the training.
 
-    It is opened when there is something to log: W&B takes two seconds to start, and the first training step need not
-    wait for that.
-
-    Args:
-        opening: Opens the run.
+    It is opened by `opening` when there is something to log: W&B takes two seconds to start, and the first training
+    step need not wait for that.
     """
 
     def __init__(self, opening: Callable[[], Any]) -> None:
