@@ -127,7 +127,7 @@ def test_a_lost_process_fails_the_run_in_words(start: Callable[..., Training]) -
     record = record_of(training.folder)
     assert record.status == "failed"
     assert record.error is not None
-    assert record.error.message.startswith("process 1 of this training was ended by SIGKILL")
+    assert record.error.message.startswith("process 1 of this training was killed by SIGKILL")
     assert record.error.message in errors
 
 

@@ -207,7 +207,8 @@ def test_a_training_that_ends_within_an_epoch_is_not_taken_up_after_its_last_ste
     signalled("evaluating", 1, signal.SIGTERM)
     assert train(*words, cwd=tmp_path).code == 143
     (directory,) = tmp_path.glob("runs/*/")
-    kept = [line.rsplit(" ", 1)[1] for line in (directory / "log.txt").read_text().splitlines() if "saved after" in line]
+    log = (directory / "log.txt").read_text()
+    kept = [line.rsplit(" ", 1)[1] for line in log.splitlines() if "saved after" in line]
     assert kept == ["4", "8", "12"]
     signalled("never", 1, signal.SIGTERM)
     assert train(*words, cwd=tmp_path).code == 0

@@ -167,7 +167,7 @@ class TestCommand:
             ([small, "-o", tmp_path], "in an existing folder"),
             ([small, "--port", "80"], "--port needs --watch"),
             ([small, "--watch", "-o", output], "leave out --output"),
-            ([small, "--watch", "--port", "99999"], "no port"),
+            ([small, "--watch", "--port", "99999"], "not a port"),
             ([tmp_path / "no", "--watch"], "is not a directory"),
         ):
             refused(run("dashboard.py", *arguments), words)
