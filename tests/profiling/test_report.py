@@ -45,7 +45,7 @@ def test_the_text_says_them() -> None:
     assert cells["total"] == ["40.00", "100.0%"]
     assert "450 tokens per second without padding (9,000 tokens in 20.0 s, 10 steps)" in REPORT.as_text()
     assert "Padding: 10.0 % of a batch. Rows per step: 40.0 (24 to 60)." in REPORT.as_text()
-    assert "utilisation: 50 %, that is 30.0 GFLOP/s" in REPORT.as_text()
+    assert "utilisation: 50 %: 30.0 GFLOP/s" in REPORT.as_text()
 
 
 def test_one_of_several_devices_is_named() -> None:
