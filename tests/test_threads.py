@@ -13,14 +13,14 @@ from embfact.config.run_config import RunConfig
 from embfact.runs.attempt import Attempt
 from embfact.runs.identity import Identity
 from embfact.runs.status import read_status
-from embfact.training import threads
+from embfact.training import start
 from embfact.training.start import use_threads
 
 
 @pytest.fixture(autouse=True)
 def _usual(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     before = torch.get_num_threads()
-    monkeypatch.setattr(threads, "USUAL", 2)
+    monkeypatch.setattr(start, "USUAL", 2)
     yield
     torch.set_num_threads(before)
 
