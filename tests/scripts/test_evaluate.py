@@ -238,9 +238,7 @@ def test_a_run_that_cannot_be_used_is_refused_in_words(
 def test_a_run_that_kept_no_weights_tells_how_to_keep_them(
     run: Callable[..., Any], runs: Callable[..., Path], refused: Callable[..., None]
 ) -> None:
-    refused(
-        run("evaluate.py", runs("vader", "checkpoint=none")), "(checkpoint=none); retrain with checkpoint=last"
-    )
+    refused(run("evaluate.py", runs("vader", "checkpoint=none")), "(checkpoint=none); retrain with checkpoint=last")
 
 
 def test_many_faults_take_few_lines(

@@ -81,9 +81,10 @@ def known_outcomes(plan: Sequence[PlannedRun]) -> dict[str, Outcome]:
     outcomes = {}
     for run in plan:
         if run.record:
-            local = run.record.status == "finished" and run.identity and not run.elsewhere
-            unpublished = send(run.config, run.identity) if local and run.identity else ""
-            outcomes[run.key] = replace(outcome_of(run.record), unpublished=unpublished)
+            outcome = outcome_of(run.record)
+            if outcome.state == "finished" and run.identity and not run.elsewhere:
+                outcome = replace(outcome, unpublished=send(run.config, run.identity))
+            outcomes[run.key] = outcome
     return outcomes
 
 
@@ -130,7 +131,8 @@ def estimate(pending: Sequence[PlannedRun]) -> str:
     if not known:
         return "no estimate, since no run of this data and backbone is finished"
     unknown = len(seconds) - len(known)
-    return f"about {duration(sum(known))}" + (f", and {unknown} runs of unknown length" if unknown else "")
+    more = f", and {unknown} run{'s' if unknown > 1 else ''} of unknown length" if unknown else ""
+    return f"about {duration(sum(known))}{more}"
 
 
 def _likely_seconds(run: PlannedRun, records: Iterable[RunRecord]) -> float | None:
