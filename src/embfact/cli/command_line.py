@@ -50,6 +50,13 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_directories(parser: argparse.ArgumentParser, nargs: str = "+") -> None:
+    """Add the directories, or URLs, of runs."""
+    parser.add_argument(
+        "directories", nargs=nargs, metavar="DIR", help="directory of runs, at any depth, or URL of published runs"
+    )
+
+
 def answer(program: str, work: Callable[[], None]) -> int:
     """Do the work of a command, and print user errors after the name of the program.
 

@@ -11,7 +11,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from embfact.cli.command_line import Parser, answer, check_output, write_output
+from embfact.cli.command_line import Parser, add_directories, answer, check_output, write_output
 from embfact.errors import UserError
 
 OUTPUT, PORT = Path("sweep.html"), 8000
@@ -20,9 +20,7 @@ OUTPUT, PORT = Path("sweep.html"), 8000
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns 0, or 2 if the input or the output cannot be used."""
     parser = Parser("dashboard.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "directories", nargs="+", metavar="DIR", help="directory of runs, at any depth, or URL of published runs"
-    )
+    add_directories(parser)
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help=f"the page (default: {OUTPUT})")
     parser.add_argument("--watch", action="store_true", help="serve the page on this machine and follow the sweep")
     parser.add_argument("--port", type=_port, help=f"port of --watch (default: {PORT}); 0 for a free one")

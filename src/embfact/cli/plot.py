@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from embfact.cli.command_line import Parser
+from embfact.cli.command_line import Parser, add_directories
 from embfact.errors import UserError
 from embfact.results.collect import find_records
 from embfact.results.plots.points import MEASURES
@@ -39,9 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser("plot.py", description="Plot the runs below one or more directories.")
-    parser.add_argument(
-        "directories", nargs="+", metavar="DIR", help="directory of runs, at any depth, or URL of published runs"
-    )
+    add_directories(parser)
     kinds = "; ".join(f"{kind}: {words}" for kind, words in KINDS.items())
     parser.add_argument("--kind", choices=list(KINDS), default="pareto", help=kinds.replace("%", "%%"))
     parser.add_argument("--output", type=Path, default=Path("sweep.svg"), metavar="FILE", help=", ".join(FORMATS))

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from embfact.cli.command_line import Parser, answer
+from embfact.cli.command_line import Parser, add_directories, answer
 from embfact.config.places import CONF
 from embfact.errors import ConfigError, ErrorDetail
 from embfact.results.dashboard.sweep import Sweep, read_sweep
@@ -22,9 +22,7 @@ MARKER = "table.csv"  # identifies an older report
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns 0, or 2 if the input or the output cannot be used."""
     parser = Parser("report.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "directories", nargs="+", metavar="DIR", help="directory of runs, at any depth, or URL of published runs"
-    )
+    add_directories(parser)
     parser.add_argument("--output", type=Path, metavar="DIR", help="folder to write; replaces an older report")
     parser.add_argument(
         "--tolerance", type=_points, default=1.0, metavar="POINTS", help="tolerated loss against dense (default: 1)"

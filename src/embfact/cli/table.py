@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from embfact.cli.command_line import Parser
+from embfact.cli.command_line import Parser, add_directories
 from embfact.errors import UserError
 from embfact.results.collect import Collected, find_records
 from embfact.results.result_table import ResultTable, build_table
@@ -61,9 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser("table.py", description="Table of the runs below one or more directories.")
-    parser.add_argument(
-        "directories", nargs="*", metavar="DIR", help="directory of runs, at any depth, or URL of published runs"
-    )
+    add_directories(parser, nargs="*")
     parser.add_argument("--from", dest="source", metavar="wandb:ENTITY/PROJECT", help="take the runs of a W&B project")
     fields = ", ".join([*ROW_FIELDS, *FIGURE_FIELDS])
     parser.add_argument("--rows", type=_names, default=(), metavar="FIELDS", help=f"fields that define a row: {fields}")
