@@ -112,27 +112,27 @@ class Pool:
         )
         # With a timeout even if nothing is drawn: a child of a dead worker may keep its connection open.
         wait([worker.connection for worker in self._workers], EVERY)
-        for worker in [worker for worker in self._workers if worker.has_news()]:
+        for worker in [worker for worker in self._workers if worker.has_message()]:
             try:
-                outcome = worker.hear()
+                outcome = worker.receive()
             except EOFError:
-                self._bury(worker)
+                self._replace(worker)
                 continue
             if worker.number is not None and outcome is not None:
                 self._report(worker, outcome)
-            self._feed(worker)
+            self._assign(worker)
 
-    def _feed(self, worker: Worker) -> None:
+    def _assign(self, worker: Worker) -> None:
         """Give a worker the next run, or dismiss it."""
         if self._waiting and not self._sweep.stopped:
             number = self._waiting.popleft()
-            worker.give(number, _within(self._sweep.runs[number], worker.slot.threads))
+            worker.assign(number, _within(self._sweep.runs[number], worker.slot.threads))
         else:
             self._workers.remove(worker)
             self._dismissed.append(worker)
             worker.dismiss()
 
-    def _bury(self, worker: Worker) -> None:
+    def _replace(self, worker: Worker) -> None:
         """Report the run of a dead worker, and replace the worker."""
         self._workers.remove(worker)
         code, output = worker.join(LEAVE), worker.last_lines()

@@ -77,13 +77,13 @@ class Worker:
         """Whether the process is running."""
         return self._process.poll() is None
 
-    def give(self, number: int, run: PlannedRun) -> None:
+    def assign(self, number: int, run: PlannedRun) -> None:
         """Give it a run; it must be idle."""
         self.number, self.since = number, time.monotonic()
         with suppress(OSError):
             self.connection.send(run)
 
-    def hear(self) -> Outcome | None:
+    def receive(self) -> Outcome | None:
         """Wait for its next message.
 
         Raises:
@@ -98,7 +98,7 @@ class Worker:
         self.ready = True
         return message
 
-    def has_news(self) -> bool:
+    def has_message(self) -> bool:
         """Whether there is a message, or it is dead."""
         return not self.is_alive or self.connection.poll()
 

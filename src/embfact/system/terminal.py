@@ -46,7 +46,7 @@ def as_command(main: Callable[[], int]) -> NoReturn:
     leave(code)
 
 
-def open_streams() -> list[Patient]:
+def open_streams() -> list[LossyFile]:
     """Make the standard streams accept every character and outlive their readers; call it once in each process."""
     codecs.register_error(_HANDLER, _plain)
     opened = []
@@ -58,7 +58,7 @@ def open_streams() -> list[Patient]:
             errors = stream.errors if stream.errors in _ASKED_FOR else _HANDLER
             if type(stream) is io.TextIOWrapper and getattr(stream, "name", "") == f"<{name}>":
                 stream.flush()
-                opened.append(raw := Patient(number, "wb", closefd=False))
+                opened.append(raw := LossyFile(number, "wb", closefd=False))
                 binary: Any = raw if stream.write_through else io.BufferedWriter(cast(io.RawIOBase, raw))
                 how: dict[str, Any] = {"line_buffering": stream.line_buffering, "write_through": stream.write_through}
                 setattr(sys, name, io.TextIOWrapper(binary, stream.encoding, errors, **how))
@@ -67,7 +67,7 @@ def open_streams() -> list[Patient]:
     return opened
 
 
-class Patient(io.FileIO):
+class LossyFile(io.FileIO):
     """A file whose writes never fail: output without a reader, or without disk space, is dropped.
 
     A sweep therefore finishes whatever happens to its terminal.
