@@ -34,7 +34,7 @@ from embfact.config.places import CONF
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns 0, 1 if a method could not be fitted, or 2 if it was refused."""
     parser = Parser("factorize.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("words", nargs="*", metavar="KEY=VALUE", help="see above")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="see above")
     parser.add_argument("-m", "--multirun", action="store_true", help="a row for each value in lists a,b,c")
     parser.add_argument("--format", choices=list(FORMATS), default="md", help="format of the table: md, csv or json")
     options = parser.parse_intermixed_args(arguments)
@@ -48,7 +48,7 @@ def _factorize(options: argparse.Namespace) -> list[str]:
     from embfact.compression.factorize_request import read_factorize_request
     from embfact.runs.preflight import check_downloads
 
-    request = read_factorize_request(CONF, options.words, options.multirun)
+    request = read_factorize_request(CONF, options.overrides, options.multirun)
     check_downloads(job.config for job in request.jobs)
     from embfact.compression.factorize import factorize
     from embfact.system.atomic import write_text

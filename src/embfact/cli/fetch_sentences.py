@@ -21,14 +21,14 @@ from embfact.config.places import CONF
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns 0, or 2 if they cannot be fetched."""
     parser = Parser("fetch_sentences.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("words", nargs="*", metavar="KEY=VALUE", help="paths.cache_dir=DIR, as for train.py")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="paths.cache_dir=DIR, as for train.py")
     options = parser.parse_intermixed_args(arguments)
-    return answer(parser.prog, lambda: _fetch(options.words))
+    return answer(parser.prog, lambda: _fetch(options.overrides))
 
 
-def _fetch(words: Sequence[str]) -> None:
+def _fetch(overrides: Sequence[str]) -> None:
     from embfact.config.compose import read_request
     from embfact.data.sentence_archive import provide
 
-    (config,) = read_request(CONF, ["data=movie_sentences", *words], multirun=False).configs
+    (config,) = read_request(CONF, ["data=movie_sentences", *overrides], multirun=False).configs
     print(f"rated sentences: {provide(Path(config.paths.cache_dir))}")

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser("plot.py", description="Plot the runs below one or more directories.")
     add_directories(parser)
-    kinds = "; ".join(f"{kind}: {words}" for kind, words in KINDS.items())
+    kinds = "; ".join(f"{kind}: {text}" for kind, text in KINDS.items())
     parser.add_argument("--kind", choices=list(KINDS), default="pareto", help=kinds.replace("%", "%%"))
     parser.add_argument("--output", type=Path, default=Path("sweep.svg"), metavar="FILE", help=", ".join(FORMATS))
     parser.add_argument("--data", help="data set to plot, if there are several")

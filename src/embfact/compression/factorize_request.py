@@ -62,31 +62,31 @@ class FactorizeRequest:
     skipped: tuple[str, ...] = ()
 
 
-def read_factorize_request(conf_dir: Path, words: Sequence[str], multirun: bool) -> FactorizeRequest:
+def read_factorize_request(conf_dir: Path, arguments: Sequence[str], multirun: bool) -> FactorizeRequest:
     """Compose and validate a command.
 
     Args:
         conf_dir: The folder with ``train.yaml``.
-        words: The arguments, e.g. ``["factorization=svd,random", "budget=0.1", "table=errors.md"]``.
+        arguments: The command line, e.g. ``["factorization=svd,random", "budget=0.1", "table=errors.md"]``.
         multirun: Whether ``-m`` was given; ``factorization=all`` implies it.
 
     Raises:
         ConfigError: With every error found.
     """
-    places = {key: value for key, _, value in (word.partition("=") for word in words) if key in PLACES}
-    words = [word for word in words if word.partition("=")[0] not in PLACES]
+    places = {key: value for key, _, value in (word.partition("=") for word in arguments) if key in PLACES}
+    arguments = [word for word in arguments if word.partition("=")[0] not in PLACES]
     skipped: tuple[str, ...] = ()
-    if ALL in words:
-        names, skipped = _all_methods(conf_dir, dict(word.partition("=")[::2] for word in words))
-        words, multirun = [f"factorization={','.join(names)}" if word == ALL else word for word in words], True
+    if ALL in arguments:
+        names, skipped = _all_methods(conf_dir, dict(word.partition("=")[::2] for word in arguments))
+        arguments, multirun = [f"factorization={','.join(names)}" if word == ALL else word for word in arguments], True
     configs: tuple[RunConfig, ...] = ()
     errors: list[ErrorDetail] = []
     try:
-        configs = read_request(conf_dir, words, multirun).configs
+        configs = read_request(conf_dir, arguments, multirun).configs
     except ConfigError as error:
         errors += error.errors
     with hydra_session(conf_dir) as composer:
-        known = [o for o in composer.read(words)[0] if o.input_line not in {detail.found for detail in errors}]
+        known = [o for o in composer.read(arguments)[0] if o.input_line not in {detail.found for detail in errors}]
     # Jobs that differ only in options without effect, such as the group size of unquantized storage, are one row.
     distinct = {(repr(one.factorization), str(one.target), one.kept): one for one in configs}.values()
     jobs = [Job(config, _size_problem(config)) for config in distinct]

@@ -43,7 +43,7 @@ class Target:
     batch_size: int
 
 
-def read_target(run: FinishedRun, conf_dir: Path, words: Sequence[str]) -> Target:
+def read_target(run: FinishedRun, conf_dir: Path, arguments: Sequence[str]) -> Target:
     """Parse the overrides that choose a data set.
 
     With ``data=NAME`` it comes from `conf_dir`, as for training; otherwise it is the run's own plus the overrides.
@@ -51,14 +51,14 @@ def read_target(run: FinishedRun, conf_dir: Path, words: Sequence[str]) -> Targe
     Args:
         run: The run.
         conf_dir: The folder with ``train.yaml``.
-        words: Overrides as typed, e.g. ``["data=sst2", "data.eval_size=100"]``.
+        arguments: Overrides as typed, e.g. ``["data=sst2", "data.eval_size=100"]``.
 
     Raises:
         ConfigError: With every error found.
         DataError: If run and data set are incompatible.
     """
     with hydra_session(conf_dir) as composer:
-        overrides = _allowed(composer, words)
+        overrides = _allowed(composer, arguments)
         chosen = any(override.key_or_group == "data" for override in overrides)
         own = [o for o in overrides if o.key_or_group.startswith("data.") and not chosen]
         values, unset = composer.values([str(o.input_line) for o in overrides if o not in own])
@@ -120,17 +120,17 @@ def _other_classes(name: str, names: Sequence[str], data: DataConfig) -> str:
 
 def named(names: Sequence[str]) -> str:
     """The override that gives a data set these classes, in this order."""
-    words = ",".join(word if re.fullmatch(r"[A-Za-z_]\w*", word) else f"'{word}'" for word in names)
-    return f"data.label_names=[{words}]"
+    quoted = (name if re.fullmatch(r"[A-Za-z_]\w*", name) else f"'{name}'" for name in names)
+    return f"data.label_names=[{','.join(quoted)}]"
 
 
-def _allowed(composer: Composer, words: Sequence[str]) -> list[Override]:
+def _allowed(composer: Composer, arguments: Sequence[str]) -> list[Override]:
     """Parse overrides that may be given for a finished run.
 
     Raises:
         ConfigError: With every error found.
     """
-    overrides, errors = composer.read(words)
+    overrides, errors = composer.read(arguments)
     for override in overrides:
         key, word = override.key_or_group, str(override.input_line)
         if key != "data" and not key.startswith(("data.", "paths.")) and key != BATCH:
