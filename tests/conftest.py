@@ -20,7 +20,7 @@ from hypothesis import settings
 from embfact.cli.train import main
 from embfact.data.sentence_archive import PATH_IN_CACHE
 from embfact.models.backbones import resolve
-from embfact.runs.caches import default_cache_dir
+from embfact.runs.tidy import default_cache_dir
 from tests.sentence_index import archive
 
 # Read when the hub library is imported: no test may wait for a network.

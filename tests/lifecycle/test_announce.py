@@ -14,7 +14,7 @@ from embfact.runs.identity import Identity
 from embfact.runs.planned import PlannedRun
 from embfact.runs.record import RunRecord
 from embfact.runs.status import LOCK, RESUME, Status, read_status
-from embfact.sweep.prepare import prepare
+from embfact.sweep.planner import prepare
 from tests.launchers.stand_in import planned
 from tests.lifecycle.made_up import held_elsewhere, write_record, write_state
 from tests.records.conftest import make_values

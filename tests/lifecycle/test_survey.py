@@ -136,8 +136,8 @@ def test_no_run_is_none(tmp_path):
 
 def test_a_survey_needs_no_torch():
     code = (
-        "import sys, embfact.runs.survey, embfact.runs.listing, embfact.runs.details, "
-        "embfact.runs.prune, embfact.runs.tidy, embfact.runs.caches, embfact.sweep.retry; "
+        "import sys, embfact.runs.survey, embfact.runs.listing, "
+        "embfact.runs.prune, embfact.runs.tidy, embfact.sweep.retry; "
         "sys.exit(bool({'torch', 'hydra', 'fsspec', 'pyarrow'} & set(sys.modules)))"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(embfact.__file__).parents[1])}

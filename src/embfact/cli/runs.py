@@ -119,7 +119,7 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from embfact.runs.details import details
+    from embfact.runs.listing import details
 
     run = look(options.run) if options.run.is_dir() else None
     if run is None:
@@ -208,7 +208,7 @@ def _each(runs: Iterable[RunState], remove: Callable[[RunState], str | None]) ->
 
 def _caches(options: argparse.Namespace) -> int:
     from embfact.formatting.numbers import short
-    from embfact.runs.caches import caches, default_cache_dir, empty
+    from embfact.runs.tidy import caches, default_cache_dir, empty
 
     found = caches(options.cache_dir or default_cache_dir())
     names = [cache.name for cache in found]

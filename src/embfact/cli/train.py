@@ -20,8 +20,7 @@ from embfact.runs.accelerators import check_accelerators
 from embfact.runs.preflight import check, check_downloads
 from embfact.search import check_search
 from embfact.sweep.changes import changes
-from embfact.sweep.planner import describe, known_outcomes, plan_request
-from embfact.sweep.prepare import prepare
+from embfact.sweep.planner import describe, known_outcomes, plan_request, prepare
 from embfact.sweep.report import report, wait_for
 from embfact.system.signals import Interrupted, describe_signal, interruptible
 
