@@ -297,7 +297,7 @@ def test_texts_without_labels_leave_out_the_methods_that_take_gradients(conf: Pa
     assert "fisher_svd" not in names
 
 
-@pytest.mark.parametrize("source", ["README.md", "scripts/factorize.py"])
+@pytest.mark.parametrize("source", ["README.md", "src/embfact/cli/factorize.py"])
 def test_each_documented_command_is_valid(source: str, conf: Path) -> None:
     text = (ROOT / source).read_text(encoding="utf-8")
     commands = re.findall(r"^ *python scripts/factorize\.py ([^#\n]+)", text, re.M)
@@ -353,7 +353,7 @@ BAD = {
     "no such data folder": (["paths.data_dir=nowhere"], "EMBFACT_DATA_DIR"),
     "no such corpus": (["evidence.source=nowhere.txt"], "evidence.source"),
     "no override": (["svd"], "write key=value"),
-    "table in no folder": (["table=nowhere/table.md"], "a folder that you may write to"),
+    "table in no folder": (["table=nowhere/table.md"], "a writable folder"),
     "output without a name": (["output="], "output must be a directory"),
     "output is a file": (["output=notes.txt"], "output must be a directory"),
     "output exists": (["output=folder"], "not an embfact checkpoint"),
