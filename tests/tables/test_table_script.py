@@ -66,7 +66,7 @@ def test_a_file_is_written_and_warnings_still_reach_the_terminal(outputs, tmp_pa
         (["nosuch://bucket"], "unknown protocol 'nosuch'"),
         (["{tmp}/broken"], "not JSON"),
         (["{tmp}/outputs", "--format", "rtf"], "invalid choice: 'rtf'"),
-        (["{tmp}/outputs", "--from", "wandb:us/sweep"], "give either"),
+        (["{tmp}/outputs", "--from", "wandb:us/sweep"], "give either DIR"),
         (["--from", "us/sweep"], "give wandb:ENTITY/PROJECT"),
         (["{tmp}/outputs", "--rows", "methd"], "did you mean 'method'?"),
         (["{tmp}/outputs", "--output", "{tmp}/nowhere/table.md"], "give a file name in an existing folder"),

@@ -96,7 +96,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 def _table(directories: Sequence[str], source: str | None) -> ResultTable:
     if bool(directories) == bool(source):
-        raise UserError("give either the output directory of a run or a sweep, or --from wandb:ENTITY/PROJECT")
+        raise UserError("give either DIR, the output directory of a run or a sweep, or --from wandb:ENTITY/PROJECT")
     found = _from_wandb(source) if source else _below(directories)
     if not found.records:
         unread = "".join(f"\n{problem}" for problem in found.problems)
