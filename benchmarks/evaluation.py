@@ -1,4 +1,4 @@
-"""How fast is scoring a whole split? `embfact.inference.logits.predict` against the loop that one writes first.
+"""How fast is scoring a whole split? `embfact.inference.scoring.predict` against the loop that one writes first.
 
     EMBFACT_DATA_DIR=... python benchmarks/evaluation.py    # the 872 rows of SST-2's validation: two minutes
     python benchmarks/evaluation.py --quick                 # a few short texts and a tiny model: shows that it works
@@ -61,7 +61,7 @@ def ways_of(work: Any, rows: Any) -> dict[str, Callable[[], Scored]]:
     """What is compared, ours last."""
     import torch
 
-    from embfact.inference.logits import predict
+    from embfact.inference.scoring import predict
 
     pad = work.start.tokenizer.pad_token_id
     plain = plain_model(work)

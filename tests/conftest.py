@@ -19,8 +19,8 @@ from hypothesis import settings
 from embfact.cli.train import main
 from embfact.data.sentence_archive import PATH_IN_CACHE
 from embfact.models.backbones import resolve
-from embfact.runs.caches import default_cache_dir
 from embfact.runs.record import RunRecord
+from embfact.runs.tidy import default_cache_dir
 from tests.helpers.commands import Answer
 from tests.helpers.composition import composed_once
 from tests.helpers.places import CONF

@@ -129,7 +129,7 @@ def test_what_does_not_fit_is_named_and_the_rest_is_analysed(analyze: Any, tmp_p
         (["factorization=svdd"], "svdd"),
         (["data=svd2", "rank=0"], "svd2"),
         (["output=here"], "give --output DIR here"),
-        (["trainer.max_epochs=2", "seed=0,1"], "one for the whole table"),
+        (["trainer.max_epochs=2", "seed=0,1"], "all rows of the table share seed"),
         (["--words", " , "], "--words names no word"),
         (["rank=4", "--words", "good,gooood,terrible"], "no single token for 'gooood', 'terrible'"),
     ],
@@ -149,7 +149,7 @@ def test_runs_that_cannot_be_used_are_refused_all_at_once(
     command = ["analyze.py", "--output", tmp_path / "out"]
     done = run(*command, tmp_path / "nothing", without, runs("vader"), trained())
     refused(done, "there is no run directory")
-    assert "has kept no weights" in done.err
+    assert "(checkpoint was removed)" in done.err
     assert "started from random weights" in done.err
     refused(run(*command, trained(), "rank=4"), "a finished run has its own model, method and data (found rank=4)")
     refused(run(*command, trained(), trained("data.train_size=100")), "the runs differ in their data")

@@ -152,7 +152,7 @@ BAD = {
     "two models": bad("model.name_or_path=packaged:minilm", "model.name_or_path", "model.architecture"),
     "ALBERT's table": bad(f"{MINILM}{{tmp}}/albert", "30000 x 128", "factorization=none", "refactorize_existing=true"),
     "ELECTRA's table": bad(f"{MINILM}{{tmp}}/electra", "30522 x 128", "factorization=none"),
-    "folder below a file": bad("output_dir={tmp}/train.csv/runs", "output_dir", "may write"),
+    "folder below a file": bad("output_dir={tmp}/train.csv/runs", "output_dir", "writable folder"),
     "empty folder name": bad("output_dir=", "output_dir", "at least 1 character"),
 }
 # Twenty of them, with some of each stage that can refuse, through a process of their own.

@@ -112,7 +112,7 @@ def test_a_training_that_was_interrupted_goes_on_to_the_same_bits(start: Callabl
     assert again.finish()[0] == whole.finish()[0] == 0
     record = record_of(again.folder)
     assert record.attempts == 2
-    assert "going on after step" in (run_of(again.folder) / "rank1.txt").read_text()
+    assert "resuming after step" in (run_of(again.folder) / "rank1.txt").read_text()
     np.testing.assert_array_equal(logits_of(again.folder), logits_of(whole.folder))
     left = {path.name for path in run_of(again.folder).iterdir()}
     assert left - {"rank1.txt"} == {path.name for path in run_of(whole.folder).iterdir()} - {"rank1.txt"}
@@ -128,7 +128,7 @@ def test_a_lost_process_fails_the_run_in_words(start: Callable[..., Training]) -
     record = record_of(training.folder)
     assert record.status == "failed"
     assert record.error is not None
-    assert record.error.message.startswith("process 1 of this training was ended by SIGKILL")
+    assert record.error.message.startswith("process 1 of this training was killed by SIGKILL")
     assert record.error.message in errors
 
 
@@ -136,7 +136,7 @@ def test_a_lost_process_fails_the_run_in_words(start: Callable[..., Training]) -
     ("words", "what"),
     [
         (["trainer.accelerator=cpu", "trainer.devices=4096"], "trainer.devices is more than the"),
-        (["refactorize=every_epoch"], "refactorize=every_epoch replaces the table while it trains"),
+        (["refactorize=every_epoch"], "refactorize=every_epoch replaces the table during training"),
         (["trainer.accelerator=mps"], "trainer.accelerator=mps trains on one device"),
     ],
 )

@@ -159,17 +159,17 @@ def test_numbers_are_the_classes_of_a_run_by_value(
 UNFIT = {
     "other classes": ("vader", ["data=imdb"], '"data.label_names=[negative,positive]"'),
     "too many classes": ("sst2", ["data=mnli", "data.text=[premise]"], "choose data with these classes"),
-    "pairs": ("sst2", ["data=rte"], "was trained on single texts, rte has pairs"),
-    "regression on classes": ("stsb", ["data=rte"], "predicts numbers (data.target=float), rte has classes"),
-    "classes on a regression": ("rte", ["data=stsb"], "predicts classes, stsb has numbers"),
+    "pairs": ("sst2", ["data=rte"], "was trained on single texts, but rte has pairs"),
+    "regression on classes": ("stsb", ["data=rte"], "predicts numbers (data.target=float), but rte has classes"),
+    "classes on a regression": ("rte", ["data=stsb"], "predicts classes, but stsb has numbers"),
     "metric": ("mnli", ["data.metrics=[f1]"], "metrics f1 do not fit 3 classes"),
-    "too long": ("vader", ["data.max_length=9999"], "room for 512 tokens"),
+    "too long": ("vader", ["data.max_length=9999"], "at most 512 tokens"),
     "hidden labels": ("sst2", ["data.report_splits=[test]"], "--glue"),
-    "training option": ("vader", ["seed=1"], "seed belongs to the training"),
-    "backbone": ("vader", ["model=minilm"], "model belongs to the training"),
-    "other trainer option": ("vader", ["trainer.threads=2"], "trainer.threads belongs to the training"),
+    "training option": ("vader", ["seed=1"], "seed is a training option"),
+    "backbone": ("vader", ["model=minilm"], "model is a training option"),
+    "other trainer option": ("vader", ["trainer.threads=2"], "trainer.threads is a training option"),
     "sweep": ("vader", ["data=vader,sst2"], "one data set at a time"),
-    "deletion": ("vader", ["~data.note"], "cannot be left out"),
+    "deletion": ("vader", ["~data.note"], "cannot be removed"),
     "no such data": ("vader", ["data=vadr"], "did you mean 'vader'?"),
     "no such option": ("vader", ["data.evalsize=3"], "did you mean 'eval_size'"),
     "no such option of other data": ("vader", ["data=sst2", "data.evalsize=3"], "did you mean 'data.eval_size'"),
@@ -180,7 +180,7 @@ UNFIT = {
     "missing file": ("vader", ["data=files", "data.validation_file=nowhere.csv"], "there is no file nowhere.csv"),
     "too many rows": ("vader", ["data.eval_size=99999"], "use at most"),
     "no such split": ("vader", ["data.report_splits=[dev]"], "no split 'dev'"),
-    "no such device": ("vader", ["--device", "tpu"], "'tpu' is no device"),
+    "no such device": ("vader", ["--device", "tpu"], "'tpu' is not a device"),
 }
 
 
@@ -217,7 +217,7 @@ def test_a_run_that_cannot_be_used_is_refused_in_words(
     refused(run("evaluate.py", tmp_path / "nowhere"), "there is no run directory")
     refused(run("evaluate.py", good.parent), f"holds 1 runs; give one of them, such as {good}")
     (tmp_path / "busy").mkdir()
-    refused(run("evaluate.py", tmp_path / "busy"), "holds no record.json")
+    refused(run("evaluate.py", tmp_path / "busy"), "has no record.json")
     (tmp_path / "busy" / "log.txt").touch()
     refused(run("evaluate.py", tmp_path / "busy"), "the run busy is not finished")
     error = {"type": "RuntimeError", "message": "out of memory"}
@@ -225,22 +225,20 @@ def test_a_run_that_cannot_be_used_is_refused_in_words(
     refused(run("evaluate.py", failed), "failed (out of memory)")
     removed = without(good, tmp_path / "removed")
     shutil.rmtree(removed / "checkpoint")
-    refused(run("evaluate.py", removed), "(checkpoint was removed); train it again with checkpoint=last")
+    refused(run("evaluate.py", removed), "(checkpoint was removed); retrain with checkpoint=last")
     weights = without(good, tmp_path / "cut") / "checkpoint" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     refused(run("evaluate.py", weights.parents[1]), "damaged or cut short")
     (tmp_path / "cut" / "checkpoint" / "config.json").write_text("{")
     refused(run("evaluate.py", tmp_path / "cut"), "config.json cannot be read")
     (tmp_path / "cut" / "record.json").write_text("{")
-    refused(run("evaluate.py", tmp_path / "cut"), "is cut off")
+    refused(run("evaluate.py", tmp_path / "cut"), "not JSON")
 
 
 def test_a_run_that_kept_no_weights_tells_how_to_keep_them(
     run: Callable[..., Any], runs: Callable[..., Path], refused: Callable[..., None]
 ) -> None:
-    refused(
-        run("evaluate.py", runs("vader", "checkpoint=none")), "(checkpoint=none); train it again with checkpoint=last"
-    )
+    refused(run("evaluate.py", runs("vader", "checkpoint=none")), "(checkpoint=none); retrain with checkpoint=last")
 
 
 def test_many_faults_take_few_lines(

@@ -90,9 +90,9 @@ def test_another_corpus_is_counted_and_known_by_its_content(command):
     [
         (("factorization=fisher_svd", "evidence.source=a.txt"), "fisher_svd takes gradients.*evidence.source=training"),
         (("factorization=kronecker_svd", "evidence.source=a.txt"), "takes gradients, for which the rows need labels"),
-        (("factorization=weighted_svd", "evidence.source=absent.txt"), "not a file that can be read.*absent.txt"),
-        (("factorization=svd", "evidence.source=absent.csv"), "not a file that can be read.*absent.csv"),
-        (("factorization=weighted_svd", "evidence.source=folder.txt"), "not a file that can be read.*folder.txt"),
+        (("factorization=weighted_svd", "evidence.source=absent.txt"), "not a readable file.*absent.txt"),
+        (("factorization=svd", "evidence.source=absent.csv"), "not a readable file.*absent.csv"),
+        (("factorization=weighted_svd", "evidence.source=folder.txt"), "not a readable file.*folder.txt"),
         (("factorization=weighted_svd", "evidence.source=trainng"), r"must be training, or a file that ends in \.txt"),
         (("factorization=fisher_svd", "evidence.rows=0"), "evidence.rows.*greater than or equal to 1"),
         (("factorization=fisher_svd", "evidence.warmup_steps=-1"), "evidence.warmup_steps.*greater than or equal to 0"),
@@ -112,7 +112,7 @@ def test_a_source_that_may_not_be_read_is_refused(command):
     path = command.folder / "secret.txt"
     path.write_text("a good film\n")
     path.chmod(0)
-    assert "not a file that can be read" in command("factorization=weighted_svd", "evidence.source=secret.txt").err
+    assert "not a readable file" in command("factorization=weighted_svd", "evidence.source=secret.txt").err
 
 
 def test_a_corpus_that_turns_out_to_be_no_text_fails_the_run_in_words(command):

@@ -79,7 +79,7 @@ def test_it_is_factorized_and_trained_on_and_the_table_says_where_from(command, 
     label = record.science["model"]["from_run"]
     assert re.fullmatch("[0-9a-f]{8}", label)
     assert record.model.fingerprint != start.model.fingerprint
-    assert "1 of 1 runs are finished already" in command(*common, f"model.from_run='{dense}'").out
+    assert "1 of 1 runs are already finished" in command(*common, f"model.from_run='{dense}'").out
 
     sweep = command(*common, f"model.from_run=null,'{dense}'", "baseline=false", "-m")
     assert sweep.code == 0
@@ -136,15 +136,15 @@ def changed(run: Path, change: Callable[[dict[str, Any]], Any]) -> Iterator[None
 REFUSED = {
     "no such directory": (["model.from_run=nowhere"], "there is no run directory nowhere"),
     "the folder of the runs": (["model.from_run=dense"], "dense holds 1 runs; give one of them"),
-    "a checkpoint": (["model.from_run='{dense}/checkpoint'"], "holds no record.json"),
+    "a checkpoint": (["model.from_run='{dense}/checkpoint'"], "has no record.json"),
     "another backbone": (
         ["model=minilm", "data.max_length=64", "model.from_run='{dense}'"],
-        "has the backbone bert-scratch, and this command names minilm.*model.name_or_path, model.architecture",
+        "backbone .*is bert-scratch, but this command has minilm.*model.name_or_path, model.architecture",
     ),
-    "another name": (["model.name=mine", "model.from_run='{dense}'"], "this command names mine.*differ in model.name"),
+    "another name": (["model.name=mine", "model.from_run='{dense}'"], "this command has mine.*differ in model.name"),
     "other held-out rows": (
         ["data.split_seed=1", "model.from_run='{dense}'"],
-        r"was trained with data.split_seed=0, so it may have learned rows that are held out here",
+        r"was trained with data.split_seed=0 and may have seen rows that are held out here",
     ),
     "fewer held-out rows there": (
         ["data.selection_size=40", "model.from_run='{dense}'"],
@@ -176,7 +176,7 @@ def test_a_failed_an_unfinished_and_a_run_without_weights_are_refused(command, d
     run = folder / dense
     error = {"type": "UserError", "message": "the training diverged"}
     with changed(run, lambda record: record.update(status="failed", error=error)):
-        assert "failed (the training diverged); mend that and train it again" in command(*words).err
+        assert "failed (the training diverged); fix that and train it again" in command(*words).err
     (run / "record.json").rename(run / "away.json")
     try:
         assert "is not finished; wait for it, or train it again" in command(*words).err
@@ -184,9 +184,9 @@ def test_a_failed_an_unfinished_and_a_run_without_weights_are_refused(command, d
         (run / "away.json").rename(run / "record.json")
     (run / "checkpoint").rename(run / "away")
     try:
-        assert "kept no weights (checkpoint was removed); train it again with checkpoint=last" in command(*words).err
+        assert "(checkpoint was removed); retrain with checkpoint=last" in command(*words).err
         with changed(run, lambda record: record["config"].update(checkpoint="none")):
-            assert "(checkpoint=none); train it again with checkpoint=last" in command(*words).err
+            assert "(checkpoint=none); retrain with checkpoint=last" in command(*words).err
     finally:
         (run / "away").rename(run / "checkpoint")
     assert not (folder / "refused").exists()
@@ -199,7 +199,7 @@ def test_a_compressed_run_is_refused(method, command, dense, folder):
         answer = command(*words)
     assert answer.code == 2
     assert "model.from_run needs a dense run" in answer.err
-    assert "give a run of factorization=none with storage=float32" in answer.err
+    assert "give a run with factorization=none and storage=float32" in answer.err
 
 
 def test_a_head_for_other_labels_is_refused_where_it_is_loaded(command, dense, folder):

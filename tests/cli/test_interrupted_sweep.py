@@ -199,7 +199,7 @@ def test_a_training_goes_on_where_it_was_interrupted(
         signalled("training", count, signum)
         answer = train(*words, *ONE, *options, "checkpoint_every=4", cwd=tmp_path)
         assert answer.code == 128 + signum
-        assert "the same command goes on from there" in answer.err
+        assert "rerun the same command to resume" in answer.err
     signalled("never", 1, signum)
     assert train(*words, *ONE, *options, "checkpoint_every=4", cwd=tmp_path).code == 0
     (after,) = tmp_path.glob("runs/*/")
@@ -208,7 +208,7 @@ def test_a_training_goes_on_where_it_was_interrupted(
     one, other = read(before), read(after)
     assert (one.metrics, one.selection, one.training) == (other.metrics, other.selection, other.training)
     assert (one.attempts, other.attempts) == (1, 3)
-    assert "going on after step" in (after / "log.txt").read_text()
+    assert "resuming after step" in (after / "log.txt").read_text()
     assert not (after / "resume").exists()
 
 
@@ -220,7 +220,8 @@ def test_a_training_that_ends_within_an_epoch_is_not_taken_up_after_its_last_ste
     signalled("evaluating", 1, signal.SIGTERM)
     assert train(*line, cwd=tmp_path).code == 143
     (directory,) = tmp_path.glob("runs/*/")
-    kept = [line.rsplit(" ", 1)[1] for line in (directory / "log.txt").read_text().splitlines() if "kept after" in line]
+    log = (directory / "log.txt").read_text()
+    kept = [line.rsplit(" ", 1)[1] for line in log.splitlines() if "saved after" in line]
     assert kept == ["4", "8", "12"]
     signalled("never", 1, signal.SIGTERM)
     assert train(*line, cwd=tmp_path).code == 0
@@ -253,7 +254,7 @@ def test_without_resume_an_interrupted_run_starts_again(
     signalled("never", 1, signal.SIGTERM)
     assert train(*words, *ONE, "resume=false", cwd=tmp_path).code == 0
     (directory,) = tmp_path.glob("runs/*/")
-    assert "going on after step" not in (directory / "log.txt").read_text()
+    assert "resuming after step" not in (directory / "log.txt").read_text()
     assert read(directory).attempts == 1
 
 
@@ -282,5 +283,5 @@ def test_a_damaged_checkpoint_is_told_and_the_run_starts_again(
     signalled("never", 1, signal.SIGTERM)
     answer = train(*words, *ONE, cwd=tmp_path)
     assert answer.code == 0
-    assert "the checkpoint of the interrupted training is damaged; it begins again from the start" in answer.err
+    assert "the checkpoint of the interrupted training is damaged; training restarts from scratch" in answer.err
     assert read(next(tmp_path.glob("runs/*/"))).status == "finished"

@@ -224,7 +224,7 @@ REFUSED = {
     "no pairs": ("rte", ["--text", "a"], "trained on pairs (sentence1, sentence2); give one --pair for each --text"),
     "too few pairs": ("rte", ["--text", "a", "--text", "b", "--pair", "c"], "found 2 --text, 1 --pair"),
     "a pair alone": ("rte", ["--pair", "a"], "required"),
-    "a column alone": ("vader", ["--text", "a", "--text-column", "b"], "--text-column is a column of --file"),
+    "a column alone": ("vader", ["--text", "a", "--text-column", "b"], "--text-column needs --file"),
     "no such file": ("vader", ["--file", "nowhere.csv"], "there is no file nowhere.csv"),
     "a wrong ending": ("vader", ["--file", "a.doc"], "use one of .txt, .csv, .tsv, .jsonl, .parquet"),
     "a missing column": ("vader", ["--file", "{tmp}/a.csv"], "no column 'text'; did you mean 'texts'? (option --text"),
@@ -240,11 +240,11 @@ REFUSED = {
     "an empty line": ("vader", ["--file", "{tmp}/a.txt"], "a.txt, line 2: the text in 'text' is empty"),
     "an empty file": ("vader", ["--file", "{tmp}/none.txt"], "none.txt has no rows"),
     "not UTF-8": ("vader", ["--file", "{tmp}/latin.txt"], "latin.txt, line 2 is not UTF-8"),
-    "not GLUE": ("vader", ["--glue"], "was trained on vader, for which GLUE takes no submission"),
+    "not GLUE": ("vader", ["--glue"], "was trained on vader, which has no GLUE submission"),
     "a file as the folder": ("sst2", ["--glue", "--output", "{tmp}/a.csv"], "with --glue give a folder"),
     "an unknown output": ("vader", ["--text", "a", "--output", "{tmp}/out.xlsx"], "use .csv or .jsonl"),
-    "no output folder": ("vader", ["--text", "a", "--output", "{tmp}/no/out.csv"], "a folder that exists"),
-    "no such GPU": ("vader", ["--text", "a", "--device", "cuda:99"], "there is no device cuda:99 here"),
+    "no output folder": ("vader", ["--text", "a", "--output", "{tmp}/no/out.csv"], "an existing folder"),
+    "no such GPU": ("vader", ["--text", "a", "--device", "cuda:99"], "no device cuda:99"),
 }
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from embfact.profiling import profile as profiling
-from embfact.profiling.activities import Activity
+from embfact.profiling.report import Activity
 
 DESCRIPTIONS = ["rank=8", "trainer.max_steps=null", "trainer.epochs=2", "trainer.batch_size=20", "output_dir=runs"]
 
@@ -55,7 +55,7 @@ def test_the_table_is_printed_and_its_shares_make_a_whole(profiled: tuple[str, P
     assert list(shares) == [*Activity, "total"]
     assert shares.pop("total") == 100
     assert sum(shares.values()) == pytest.approx(100, abs=0.05 * len(shares))
-    assert "tokens a second" in profiled[0]
+    assert "tokens per second" in profiled[0]
     assert "Model FLOP utilisation" in profiled[0]
 
 
@@ -103,7 +103,7 @@ def test_a_sweep_tells_it_of_every_run(train: Any, tiny: list[str], tmp_path: Pa
     assert len(list(tmp_path.glob("runs/*/profile.json"))) == 2
     again = train(*words, "-m", cwd=tmp_path)
     assert "Model FLOP utilisation" not in again.out
-    assert "2 of 2 runs are finished already; with force=true they are trained again, and profiled" in again.out
+    assert "2 of 2 runs are already finished; add force=true to train and profile them again" in again.out
 
 
 def test_workers_leave_the_terminal_to_the_command(train: Any, tiny: list[str], tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_a_model_that_cannot_be_counted_costs_the_figure_alone(
 
     monkeypatch.setattr(profiling, "row_flops", refuse)
     out, directory = run("profile=true", "seed=1")
-    assert "tokens a second" in out
+    assert "tokens per second" in out
     assert "utilisation" not in out
     assert kept(directory)["training"]["utilization"] is None
     assert "the operations of the model could not be counted: no such row" in (directory / "log.txt").read_text()

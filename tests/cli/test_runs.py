@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from embfact.cli.train import main as train
-from embfact.runs.identity import _fingerprint_of_json
+from embfact.runs.identity import _fingerprint
 from embfact.runs.survey import look
 from tests.helpers.commands import TINY, environment
 from tests.helpers.places import CONF, ROOT
@@ -178,7 +178,7 @@ class TestRetry:
         assert "nothing to do: no run is failed or diverged" in run("runs.py", "retry", planned["s2"]).out
         assert not conducted.called
         done = run("runs.py", "retry", planned["s2"], "--status", "interrupted")
-        assert "goes on from its checkpoint" in done.out
+        assert "resumes from its checkpoint" in done.out
         assert [config.seed for config in conducted.call_args.args[0].configs] == [2]
 
     def test_a_plan_changes_nothing(self, run, planned, conducted, files_below):
@@ -186,7 +186,7 @@ class TestRetry:
         before = files_below(planned["s1"].parent)
         done = run("runs.py", "retry", planned["s1"].parent, "--plan")
         assert (done.code, conducted.called) == (0, False)
-        assert "done from the start" in done.out
+        assert "run from scratch" in done.out
         assert files_below(planned["s1"].parent) == before
 
     def test_runs_are_done_where_they_lie_now(self, run, planned, conducted, tmp_path, monkeypatch):
@@ -202,7 +202,7 @@ class TestRetry:
         config = failed / "config.yaml"
         config.write_text(config.read_text().replace("max_steps: 2", "max_steps: 3"))
         done = run("runs.py", "retry", failed, "--plan")
-        assert "is another run now" in done.out
+        assert "has changed and is now" in done.out
         assert "trainer.max_steps 2 -> 3" in done.out
 
     def test_a_configuration_that_is_not_valid_any_more_is_left_out(self, run, planned, conducted):
@@ -212,7 +212,7 @@ class TestRetry:
         config.write_text(config.read_text().replace("seed: 0", "sead: 0"))
         done = run("runs.py", "retry", failed.parent)
         assert done.code == 1
-        assert "cannot be done again" in done.out
+        assert "cannot be retried" in done.out
         assert "sead is not an option" in done.out
         assert [config.seed for config in conducted.call_args.args[0].configs] == [1]
 
@@ -249,14 +249,14 @@ def test_runs_are_done_again(command, tmp_path):
     data.write_text("\n".join(["text,label", *rows]))
     assert train(CONF, [*common, "optimizer.lr=1e30"]) == 1
     data.write_text("\n".join(["text,label", *rows, "no label,"]))
-    _fingerprint_of_json.cache_clear()  # each command has a process of its own
+    _fingerprint.cache_clear()  # each command has a process of its own
     assert train(CONF, common) == 1
     data.write_text("\n".join(["text,label", *rows]))
     assert command("runs.py", "list", out).out.splitlines()[-1] == "2 runs: 1 failed, 1 diverged"
 
     done = command("runs.py", "retry", out)
     assert (done.code, "Traceback" in done.err) == (1, False)
-    assert "is another run now" in done.out
+    assert "has changed and is now" in done.out
     assert command("runs.py", "list", out).out.splitlines()[-1] == "3 runs: 1 finished, 1 failed, 1 diverged"
 
 
@@ -279,7 +279,7 @@ class TestPrune:
             (place(sweep, 0) / name / "weights").write_bytes(bytes(3_000_000))
         done = run("runs.py", "prune", sweep, "--status", "finished,failed", "--checkpoints", "--yes")
         assert "remove the weights of 1 run: 1 finished; 6.00MB in all" in done.out
-        assert "train.py will do finished runs without weights again" in done.out
+        assert "train.py will repeat finished runs without weights" in done.out
         assert [path.name for path in place(sweep, 0).iterdir()] == ["record.json"]
         assert place(sweep, 1).exists()
 
@@ -310,7 +310,7 @@ class TestPrune:
         stranger.mkdir()
         (stranger / "record.json").write_text("[]")
         done = run("runs.py", "prune", tmp_path, "--status", "damaged", "--yes")
-        assert "left alone" in done.out
+        assert "is not a run directory" in done.out
         assert stranger.exists()
 
     def test_what_cannot_be_removed_is_told_and_the_others_go(self, run, sweep):
@@ -368,7 +368,7 @@ class TestCaches:
         (["list", "{tmp}/nowhere"], "is not a directory"),
         (["list", "{tmp}", "--status", "fialed"], "'fialed' cannot be chosen; did you mean 'failed'?"),
         (["list", "{tmp}", "--sort", "size"], "invalid choice: 'size'"),
-        (["show", "{tmp}"], "is not a run directory; see python scripts/runs.py list"),
+        (["show", "{tmp}"], "is not a run directory; try python scripts/runs.py list"),
         (["show", "{tmp}/nowhere"], "is not a directory"),
         (["retry", "{tmp}", "--status", "running"], "'running' cannot be chosen"),
         (["prune", "{tmp}"], "--status"),

@@ -110,7 +110,7 @@ def test_the_same_command_tunes_and_trains_nothing_again(searched: Searched, fil
     answer = searched.command()
     assert answer.code == 0
     assert "[search" not in answer.out
-    assert "4 of 4 runs are finished already" in answer.out
+    assert "4 of 4 runs are already finished" in answer.out
     assert table_of(answer.out) == table_of(searched.out)
     after = files_below(searched.folder)
     assert {name: after[name] for name in before} == before
@@ -175,7 +175,7 @@ def test_a_damaged_database_is_told_with_the_remedy(train: Any, tiny: list[str],
     answer = train(*tiny, "search=lr", "search.trials=1", "rank=8", "output_dir=runs", cwd=tmp_path)
     assert answer.code == 1
     assert "search.db" in answer.err
-    assert "delete the file to search anew" in answer.err
+    assert "delete the file to search again" in answer.err
     assert "Traceback" not in answer.err + answer.out
 
 

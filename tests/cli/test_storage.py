@@ -96,7 +96,7 @@ def test_where_training_imitates_the_storage_the_held_out_figures_are_those_of_t
 ) -> None:
     from embfact.data.text import load_text
     from embfact.data.tokenized import tokenize
-    from embfact.inference.logits import predict
+    from embfact.inference.scoring import predict
     from embfact.models.checkpoint import load
 
     done = run(*AWARE)

@@ -89,7 +89,7 @@ def test_the_same_sweep_again_trains_nothing(swept: Swept) -> None:
     before = swept.times()
     answer = swept.command(*SWEEP)
     assert answer.code == 0
-    assert "4 of 4 runs are finished already" in answer.out
+    assert "4 of 4 runs are already finished" in answer.out
     assert order_of(answer.out) == []
     assert table_of(answer.out) == table_of(swept.out)
     assert swept.times() == before
@@ -108,7 +108,7 @@ def test_after_one_run_is_deleted_only_that_one_is_trained_to_the_same_figures(s
     answer = swept.command(*SWEEP)
     assert answer.code == 0
     assert order_of(answer.out) == ["svd-r8-s1"]
-    assert "3 of 4 runs are finished already" in answer.out
+    assert "3 of 4 runs are already finished" in answer.out
     without_seconds = [[row.rsplit("|", 2)[0] for row in table_of(out)] for out in (answer.out, swept.out)]
     assert without_seconds[0] == without_seconds[1]
     assert {name for name, time in swept.times().items() if time != before[name]} == {"svd-r8-s1"}

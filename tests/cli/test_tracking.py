@@ -210,8 +210,8 @@ def test_a_fault_of_the_service_is_noted_and_the_run_goes_on(
     monkeypatch.setattr(wandb, "init", init)
     answer = train(*tiny, "logger=offline", "output_dir=runs", "rank=8", "trainer.batch_size=8", cwd=tmp_path)
     assert answer.code == 0
-    assert answer.err.count("goes on without it: no service") == 1
+    assert answer.err.count("continues without it: no service") == 1
     (directory,) = tmp_path.glob("runs/*/")
     assert read(directory).status == "finished"
     log = (directory / "log.txt").read_text()
-    assert log.count("goes on without it: no service") == 1
+    assert log.count("continues without it: no service") == 1

@@ -11,7 +11,7 @@ import pytest
 
 from embfact.config.compose import hydra_session, read_request
 from embfact.config.run_config import RunConfig
-from embfact.runs.caches import default_cache_dir
+from embfact.runs.tidy import default_cache_dir
 from tests.helpers.places import CONF
 
 # Options that stand for something of the user's own, which no file can hold.

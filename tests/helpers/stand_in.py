@@ -16,8 +16,7 @@ from embfact.config.compose import read_request
 from embfact.launchers.parallel import Pool
 from embfact.launchers.slots import Slot
 from embfact.launchers.sweep_task import SweepTask
-from embfact.runs.outcome import Outcome
-from embfact.runs.planned import PlannedRun
+from embfact.runs.planned import Outcome, PlannedRun
 from embfact.runs.status import LOCK, Status, write_status
 from embfact.sweep.planner import make_plan
 from embfact.system.lock import acquire

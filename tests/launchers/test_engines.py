@@ -18,7 +18,7 @@ import yaml
 
 from embfact.config.compose import read_request
 from embfact.config.sections import Section
-from embfact.launchers import extras
+from embfact.launchers import base
 from embfact.launchers.base import OwnLauncher
 from embfact.launchers.ray_tasks import RayOptions
 from embfact.launchers.remote import attempts, enter, missed, with_threads
@@ -42,7 +42,7 @@ def test_a_missing_engine_is_told_with_the_command_that_installs_it(
     name: str, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     module, extra, _ = ENGINES[name]
-    monkeypatch.setattr(extras, "find_spec", lambda wanted: None if wanted == module else find_spec(wanted))
+    monkeypatch.setattr(base, "find_spec", lambda wanted: None if wanted == module else find_spec(wanted))
 
     answer = train("rank=16,32", f"output_dir={tmp_path / 'out'}", f"hydra/launcher={name}", "-m", cwd=tmp_path)
 
@@ -80,7 +80,7 @@ def test_an_engine_is_not_imported_to_find_out_whether_it_is_there(tmp_path: Pat
     ("words", "said"),
     {
         "a value of the wrong kind": (["hydra.launcher.cpus_per_run=no"], "hydra.launcher.cpus_per_run"),
-        "a value too small": (["hydra.launcher.max_retries=-1"], "how often a run is started again"),
+        "a value too small": (["hydra.launcher.max_retries=-1"], "hydra.launcher.max_retries"),
         "more threads than CPUs": (["trainer.threads=4"], "hydra.launcher.cpus_per_run=4"),
         "no GPU": (["trainer=gpu"], "hydra.launcher.gpus_per_run=1"),
     }.values(),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from embfact.launchers.lost import lost
+from embfact.launchers.parallel import lost
 from embfact.runs.planned import PlannedRun
 from embfact.runs.record import RunRecord, write
 from embfact.runs.status import LOCK, read_status
@@ -44,7 +44,7 @@ def test_the_end_of_the_process_is_told_in_words(run: PlannedRun, code: int, wor
     tell(run)
     outcome = lost(run, HERE, code, words)
     assert outcome.state == state
-    assert outcome.message == f"its process {message}; the same command goes on with it from its last checkpoint"
+    assert outcome.message == f"its process {message}; rerun the same command to resume it from its last checkpoint"
     status = read_status(place(run))
     assert status is not None
     assert (status.state, status.message, status.step) == (state, outcome.message, 3)

@@ -17,8 +17,7 @@ import pytest
 from embfact.launchers.parallel import Pool
 from embfact.launchers.slots import Slot
 from embfact.launchers.sweep_task import SweepTask
-from embfact.runs.outcome import Outcome
-from embfact.runs.planned import PlannedRun
+from embfact.runs.planned import Outcome, PlannedRun
 from embfact.runs.status import LOCK, read_status
 from embfact.system.cores import usable_cores
 from embfact.system.lock import holder
@@ -198,11 +197,11 @@ def test_a_killed_process_loses_its_run_and_the_same_command_does_it_again(
     assert first.code == 1
     assert len(list(tmp_path.glob("out/*/record.json"))) == 1
     assert "svd-r8" in first.err
-    assert "killed by signal 9 (out of memory?); the same command goes on with it" in first.err
+    assert "killed by signal 9 (out of memory?); rerun the same command to resume it" in first.err
 
     second = train(*words, cwd=tmp_path)
     assert second.code == 0, second.err
-    assert "1 of 2 runs are finished already" in second.out
+    assert "1 of 2 runs are already finished" in second.out
     records = [json.loads(file.read_text()) for file in tmp_path.glob("out/*/record.json")]
     assert [record["status"] for record in records] == ["finished"] * 2
     assert {record["training"]["threads"] for record in records} == {usable_cores() // 2}

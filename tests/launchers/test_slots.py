@@ -67,7 +67,7 @@ def test_runs_on_the_cpu_leave_gpus_alone():
         ({"runs": 2}, ["trainer.threads=2"], 2, (), ["set hydra.launcher.runs=1 or trainer.threads=1"]),
         ({"runs": 4}, ["trainer.threads=4"], 2, (), ["set hydra.launcher.runs=2 trainer.threads=1"]),
         ({"runs": None}, ["trainer.threads=3"], 2, (), ["runs=null trainer.threads=3", "set trainer.threads=2"]),
-        ({"runs": 3}, [], 8, TWO_GPUS, ["a GPU each, and there are 2", "runs=2, or trainer=cpu"]),
+        ({"runs": 3}, [], 8, TWO_GPUS, ["needs a GPU, but there are only 2", "runs=2, or trainer=cpu"]),
         ({"runs": 0}, [], 2, (), ["1 or more", "found 0"]),
         ({"runs": True}, [], 2, (), ["a number of runs"]),
         ({"runs": "both"}, [], 2, (), ["found both"]),

@@ -94,7 +94,7 @@ def test_a_preempted_job_goes_on_a_killed_one_is_told_and_the_same_command_does_
 
     again = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert again.returncode == 0, again.stderr
-    assert "1 of 2 runs are finished already" in again.stdout
+    assert "1 of 2 runs are already finished" in again.stdout
     for name in (preempted, killed):
         status = read_status(tmp_path / "out" / name)
         assert status

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from embfact.profiling.activities import Activity
 from embfact.profiling.profile import Profile
+from embfact.profiling.report import Activity
 from embfact.system.resources import Stopwatch
 
 

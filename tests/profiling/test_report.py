@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from embfact.profiling.activities import Activity
-from embfact.profiling.report import FILE_NAME, Report, Steps, read_report
+from embfact.profiling.report import FILE_NAME, Activity, Report, Steps, read_report
 
 STEPS = Steps(
     seconds=20.0,
@@ -44,9 +43,9 @@ def test_the_text_says_them() -> None:
     assert list(cells) == [*Activity, "total"]
     assert cells["loading"] == ["25.00", "62.5%"]
     assert cells["total"] == ["40.00", "100.0%"]
-    assert "450 tokens a second without padding (9,000 tokens in 20.0 s, 10 steps)" in REPORT.as_text()
-    assert "Padding: 10.0 % of a batch. Rows a step: 40.0 (24 to 60)." in REPORT.as_text()
-    assert "utilisation: 50 %, that is 30.0 GFLOP/s" in REPORT.as_text()
+    assert "450 tokens per second without padding (9,000 tokens in 20.0 s, 10 steps)" in REPORT.as_text()
+    assert "Padding: 10.0 % of a batch. Rows per step: 40.0 (24 to 60)." in REPORT.as_text()
+    assert "utilisation: 50 %: 30.0 GFLOP/s" in REPORT.as_text()
 
 
 def test_one_of_several_devices_is_named() -> None:

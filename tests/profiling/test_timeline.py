@@ -10,7 +10,7 @@ import pytest
 import torch
 from pytorch_lightning.loggers import CSVLogger
 
-from embfact.profiling.activities import Activity
+from embfact.profiling.report import Activity
 from embfact.profiling.timeline import ASIDE, EPOCH, Timeline
 
 

@@ -74,11 +74,11 @@ def test_what_cannot_be_is_refused_in_words(sweep: Sweep, tmp_path: Path, capsys
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("years of work")
     assert report([str(sweep.root), "--output", str(tmp_path / "mine")]) == 2
-    assert "something else than a report" in capsys.readouterr().err
+    assert "--output exists and is not a report" in capsys.readouterr().err
     assert report([str(tmp_path / "nowhere"), "--output", str(tmp_path / "no" / "folder")]) == 2
     told = capsys.readouterr().err
     assert "nowhere" in told
-    assert "no folder that exists" in told
+    assert "the folder of --output does not exist" in told
     (tmp_path / "empty").mkdir()
     assert report([str(tmp_path / "empty")]) == 2
     assert "no finished runs" in capsys.readouterr().err

@@ -56,7 +56,7 @@ def interrupt(identity: Identity, clock: Clock) -> Interrupt:
 
 def test_the_first_attempt_starts_from_nothing(identity: Identity) -> None:
     attempt = Attempt(identity, resume=True)
-    assert (attempt.state, attempt.trained(), attempt.goes_on) == (None, None, False)
+    assert (attempt.state, attempt.trained(), attempt.resumes) == (None, None, False)
     assert attempt.life.status.attempt == 1
     assert attempt.watch.seconds()["total"] == 0
 
@@ -68,7 +68,7 @@ def test_the_next_attempt_has_the_state_the_seconds_and_the_peak_of_its_training
     first = interrupt()
     monkeypatch.setattr("embfact.runs.attempt.peak_memory", lambda: 100)
     second = Attempt(identity, resume=True)
-    assert second.goes_on
+    assert second.resumes
     assert second.state is not None
     assert torch.load(second.state, weights_only=True) == {"step": torch.tensor(7)}
     seconds = second.watch.seconds()
@@ -84,7 +84,7 @@ def test_once_the_weights_are_saved_nothing_is_trained_again(identity: Identity,
     first = interrupt()
     first.note_trained({"rank": 8})
     second = Attempt(identity, resume=True)
-    assert second.goes_on
+    assert second.resumes
     assert (second.state, second.trained()) == (None, {"rank": 8})
     assert {"factorization", "training"} <= set(second.watch.seconds())
 
@@ -107,15 +107,15 @@ def test_saved_weights_that_are_damaged_are_trained_again(
     else:
         shutil.rmtree(weights.parent)
     again = Attempt(identity, resume=True)
-    assert (again.trained(), again.goes_on) == (None, False)
+    assert (again.trained(), again.resumes) == (None, False)
     assert "training" not in again.watch.seconds()
-    assert "the weights of the interrupted run are damaged; it begins again from the start" in caplog.text
+    assert "the weights of the interrupted run are damaged; training restarts from scratch" in caplog.text
 
 
 def test_without_resume_everything_begins_again(identity: Identity, interrupt: Interrupt) -> None:
     interrupt()
     again = Attempt(identity, resume=False)
-    assert (again.state, again.goes_on, again.life.status.attempt) == (None, False, 1)
+    assert (again.state, again.resumes, again.life.status.attempt) == (None, False, 1)
     assert "training" not in again.watch.seconds()
     assert not again.states.folder.exists()
 
@@ -124,7 +124,7 @@ def test_the_state_of_another_run_is_not_taken(identity: Identity, interrupt: In
     """Two hashes may begin alike, and so share a directory."""
     interrupt().note_trained({"rank": 8})
     other = Attempt(identity_in(tmp_path, "ba" * 32), resume=True)
-    assert (other.state, other.trained(), other.goes_on) == (None, None, False)
+    assert (other.state, other.trained(), other.resumes) == (None, None, False)
     assert not other.states.folder.exists()
 
 
@@ -134,7 +134,7 @@ def test_a_damaged_state_is_removed_and_its_seconds_do_not_count(identity: Ident
     assert path is not None
     path.write_bytes(path.read_bytes()[:-10])
     second = Attempt(identity, resume=True)
-    assert (second.state, second.goes_on) == (None, False)
+    assert (second.state, second.resumes) == (None, False)
     assert "training" not in second.watch.seconds()
     assert not second.states.folder.exists()
     assert second.life.status.attempt == 2

@@ -54,7 +54,7 @@ def test_a_later_configuration_takes_the_place_of_an_earlier_one(config: RunConf
 
 
 def test_a_missing_file_is_told_with_the_remedy(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"holds no config.yaml; give the command that made the run again"):
+    with pytest.raises(UserError, match=r"config.yaml; rerun the command"):
         read_config(tmp_path)
 
 
@@ -64,10 +64,10 @@ def test_a_missing_file_is_told_with_the_remedy(tmp_path: Path) -> None:
         (b"rank: [1, 2", "config.yaml cannot be read"),
         (b"rank: \xff", "config.yaml cannot be read"),
         (b"!!python/object/apply:os.system ['false']", "config.yaml cannot be read"),
-        (b"", "holds no configuration"),
-        (b"- rank\n- seed\n", "holds no configuration"),
-        (b"12", "holds no configuration"),
-        (b"{}", "is no configuration of this version of embfact"),
+        (b"", "is not a configuration"),
+        (b"- rank\n- seed\n", "is not a configuration"),
+        (b"12", "is not a configuration"),
+        (b"{}", "is not valid in this version of embfact"),
     ],
 )
 def test_a_damaged_file_is_told_in_one_line(content: bytes, words: str, tmp_path: Path) -> None:
@@ -99,5 +99,5 @@ def test_options_of_another_version_are_named(config: RunConfig, tmp_path: Path)
     write_config(config, tmp_path)
     path = tmp_path / FILE_NAME
     path.write_text(path.read_text().replace("\nseed: 0\n", "\nsead: 0\n"))
-    with pytest.raises(UserError, match=r"is no configuration of this version of embfact: .*sead"):
+    with pytest.raises(UserError, match=r"config.yaml is not valid in this version of embfact: .*sead"):
         read_config(tmp_path)

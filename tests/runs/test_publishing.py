@@ -9,7 +9,7 @@ import pytest
 
 from embfact.runs.life import Life
 from embfact.runs.planned import PlannedRun
-from embfact.runs.publishing import send, with_published
+from embfact.runs.publish import send, with_published
 from embfact.runs.record import RunRecord, write
 from embfact.runs.status import read_status
 from tests.helpers.records import make_values
@@ -72,7 +72,7 @@ def test_what_could_not_be_sent_is_told_and_sent_the_next_time(run: PlannedRun, 
     (tmp_path / "store").write_text("a file where the folder should be")
     words = sent(run)
     assert words.startswith(f"finished, but not copied to {run.config.output_url}: ")
-    assert words.endswith("; the same command tries again")
+    assert words.endswith("; rerun the same command to retry")
     assert published(run) is None
     (tmp_path / "store").unlink()
     assert sent(run) == ""

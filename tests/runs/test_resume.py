@@ -115,7 +115,7 @@ def test_a_flipped_bit_is_found_out(place: int, states: Resumable, caplog: pytes
     damaged[place * (len(damaged) - 1) // 3] ^= 1
     path.write_bytes(damaged)
     assert states.state() is None
-    assert "is damaged; it begins again from the start" in caplog.text
+    assert "is damaged; training restarts from scratch" in caplog.text
 
 
 def test_a_state_that_was_cut_off_or_lost_is_found_out(states: Resumable, caplog: pytest.LogCaptureFixture) -> None:

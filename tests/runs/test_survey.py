@@ -95,13 +95,13 @@ def test_a_process_that_died_after_writing_its_record_has_failed_all_the_same(tm
 @pytest.mark.parametrize(
     ("file", "content", "words"),
     [
-        ("record.json", '{"schema_version": 1, "name": ', "record.json is cut off"),
-        ("record.json", "", "record.json is cut off"),
-        ("record.json", "[1]", "is not an object"),
-        ("record.json", '{"schema_version": 1, "status": "finished"}', "not as a run writes it"),
-        ("status.json", "{", "status.json is cut off"),
+        ("record.json", '{"schema_version": 1, "name": ', "record.json is truncated"),
+        ("record.json", "", "record.json is truncated"),
+        ("record.json", "[1]", "is not a JSON object"),
+        ("record.json", '{"schema_version": 1, "status": "finished"}', "is invalid"),
+        ("status.json", "{", "status.json is truncated"),
         ("status.json", '{"name": "x", "hash": "y", "state": "dreaming"}', "dreaming"),
-        ("status.json", '{"name": 1, "state": "pending"}', "not as a run writes it"),
+        ("status.json", '{"name": 1, "state": "pending"}', "is invalid"),
     ],
 )
 def test_a_damaged_file_is_told_and_the_other_runs_are_listed(tmp_path, file, content, words):
@@ -136,8 +136,8 @@ def test_no_run_is_none(tmp_path):
 
 def test_a_survey_needs_no_torch():
     code = (
-        "import sys, embfact.runs.survey, embfact.runs.listing, embfact.runs.details, "
-        "embfact.runs.prune, embfact.runs.tidy, embfact.runs.caches, embfact.sweep.retry; "
+        "import sys, embfact.runs.survey, embfact.runs.listing, "
+        "embfact.runs.prune, embfact.runs.tidy, embfact.sweep.retry; "
         "sys.exit(bool({'torch', 'hydra', 'fsspec', 'pyarrow'} & set(sys.modules)))"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(embfact.__file__).parents[1])}

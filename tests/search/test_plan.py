@@ -115,6 +115,6 @@ def test_a_search_without_optuna_is_refused_with_the_command_that_installs_it(co
 
 
 def test_a_search_without_held_out_rows_is_refused(composed):
-    with pytest.raises(ConfigError, match="held-out slice, and there is none"):
+    with pytest.raises(ConfigError, match="held-out slice, but there is none"):
         check_search(composed("data.selection_size=0", "checkpoint=last"))
     check_search(composed("data.selection_size=0", "checkpoint=last", "search=none"))

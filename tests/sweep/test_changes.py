@@ -56,9 +56,9 @@ def finished(folder: Path, changed: dict[str, Any], digits: str = "22222222") ->
 def test_a_typed_change_is_told_beside_an_unfinished_run(template: PlannedRun, tmp_path: Path) -> None:
     name = unfinished(tmp_path, OPTION)
     (line,) = changes([new(template, tmp_path)])
-    assert line.startswith("1 run is new beside earlier ones (")
+    assert line.startswith("1 run is new; it differs from earlier ones (")
     assert name in line
-    assert line.endswith("from which they differ in: optimizer.lr 3e-05 -> 2e-05")
+    assert line.endswith("in: optimizer.lr 3e-05 -> 2e-05")
 
 
 def test_a_typed_change_is_not_told_beside_a_finished_run(template: PlannedRun, tmp_path: Path) -> None:
@@ -95,8 +95,8 @@ def test_the_same_change_of_many_runs_is_one_line(template: PlannedRun, tmp_path
     unfinished(tmp_path, {"trainer": {"epochs": 4, "gradient_clip": 1.0}}, stem="sst2-minilm-random-r64-s0-")
     runs = [new(template, tmp_path, stem) for stem in [*stems, "sst2-minilm-random-r64-s0-"]]
     many, one = changes(runs)
-    assert many.startswith(f"3 runs are new beside earlier ones ({stems[0]}11111111, ...)")
-    assert one.startswith("1 run is new beside earlier ones (sst2-minilm-random-r64-s0-11111111)")
+    assert many.startswith(f"3 runs are new; they differ from earlier ones ({stems[0]}11111111, ...)")
+    assert one.startswith("1 run is new; it differs from earlier ones (sst2-minilm-random-r64-s0-11111111)")
     assert one.endswith("trainer.epochs 4 -> 3; trainer.gradient_clip 1.0 -> null")
 
 

@@ -14,7 +14,7 @@ from embfact.runs.identity import Identity
 from embfact.runs.planned import PlannedRun
 from embfact.runs.record import RunRecord
 from embfact.runs.status import LOCK, RESUME, Status, read_status
-from embfact.sweep.prepare import prepare
+from embfact.sweep.planner import prepare
 from tests.helpers.records import make_values
 from tests.helpers.run_directories import held_elsewhere, write_record, write_state
 from tests.helpers.stand_in import planned
@@ -126,7 +126,7 @@ def test_a_damaged_record_is_told_since_its_run_is_done_again(run: PlannedRun) -
     record = directory / "record.json"
     record.write_bytes(record.read_bytes()[:-20])
     (line,) = prepare([run])
-    assert line.startswith(f"{run.title} is done again: {record} is cut off or is not JSON")
+    assert line.startswith(f"{run.title} is repeated: {record} is truncated or not JSON")
 
 
 def test_the_record_of_a_failure_is_no_damage(run: PlannedRun) -> None:

@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from embfact.config.sections import CHECKPOINT
-from embfact.runs.outcome import Outcome
-from embfact.runs.planned import PlannedRun
+from embfact.runs.planned import Outcome, PlannedRun
 from embfact.runs.record import RunRecord, write
 from embfact.runs.status import LOCK
 from embfact.sweep import report as sweep_report
@@ -79,7 +78,7 @@ def test_a_run_that_another_process_finishes_is_waited_for_and_not_done_again(
         assert wait_for([run], outcomes) == []
     assert outcomes[run.key].state == "finished"
     assert outcomes[run.key].record is not None
-    assert capsys.readouterr().out == "waiting for 1 run that another process is at\n"
+    assert capsys.readouterr().out == "waiting for 1 run of another process\n"
 
 
 def test_a_run_that_diverged_elsewhere_would_diverge_here(tmp_path: Path) -> None:

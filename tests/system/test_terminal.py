@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from embfact.system.terminal import Patient
+from embfact.system.terminal import LossyFile
 
 # A command that prints some lines to both streams, and then does what it is for.
 COMMAND = """
@@ -87,6 +87,6 @@ def test_streams_that_are_closed_from_the_start_are_none_of_its_business(closed:
 def test_a_patient_file_claims_to_have_written_and_knows_better() -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    with Patient(writer, "wb") as stream:
+    with LossyFile(writer, "wb") as stream:
         assert (stream.write(b"abc"), stream.write(b"de")) == (3, 2)
         assert isinstance(stream.lost, BrokenPipeError)

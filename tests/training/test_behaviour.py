@@ -20,7 +20,7 @@ from embfact.config.sections import OptimizerConfig
 from embfact.data import datamodule
 from embfact.data.datamodule import TextDataModule
 from embfact.data.tokenized import Tokenized
-from embfact.inference.logits import predict
+from embfact.inference.scoring import predict
 from embfact.models.compress import compress
 from embfact.models.loading import load_backbone
 from embfact.tasks import sequence_classification

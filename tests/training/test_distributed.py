@@ -103,7 +103,7 @@ def test_a_killed_rank_ends_the_training_in_words(tmp_path: Path) -> None:
     start = time.monotonic()
     work = partial(exec, JOIN + "agree(True); os.kill(os.getpid(), signal.SIGKILL)")
     with (
-        pytest.raises(RankLostError, match=r"process 1 of this training was ended by SIGKILL, perhaps .* rank1.txt"),
+        pytest.raises(RankLostError, match=r"process 1 of this training was killed by SIGKILL .* rank1.txt"),
         other_ranks(work, devices=2, directory=tmp_path, seed=0),
     ):
         ask_for_a_minute()
@@ -115,7 +115,7 @@ def test_a_killed_rank_ends_the_training_in_words(tmp_path: Path) -> None:
 def test_a_rank_that_fails_before_it_trains_is_told_with_its_last_words(tmp_path: Path) -> None:
     (tmp_path / "rank1.txt").write_text("of an earlier attempt\n")
     with (
-        pytest.raises(RankLostError, match=r"process 1 of this training has failed: ModuleNotFoundError: .*gone"),
+        pytest.raises(RankLostError, match=r"process 1 of this training failed: ModuleNotFoundError: .*gone"),
         other_ranks(Unreadable(), devices=2, directory=tmp_path, seed=0),
     ):
         pytest.fail("the training must not begin")
@@ -170,7 +170,7 @@ def test_a_rank_0_that_does_not_notice_the_loss_is_ended(tmp_path: Path) -> None
     words = [sys.executable, "-c", LEADER, "import os; os.abort()"]
     ended = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 1
-    assert "process 1 of this training was ended by SIGABRT" in ended.stderr
+    assert "process 1 of this training was killed by SIGABRT" in ended.stderr
 
 
 def wait(done: object, seconds: float) -> None:

@@ -13,14 +13,14 @@ from embfact.config.run_config import RunConfig
 from embfact.runs.attempt import Attempt
 from embfact.runs.identity import Identity
 from embfact.runs.status import read_status
-from embfact.training import threads
-from embfact.training.threads import use_threads
+from embfact.training import start
+from embfact.training.start import use_threads
 
 
 @pytest.fixture(autouse=True)
 def _usual(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     before = torch.get_num_threads()
-    monkeypatch.setattr(threads, "USUAL", 2)
+    monkeypatch.setattr(start, "USUAL", 2)
     yield
     torch.set_num_threads(before)
 
@@ -63,7 +63,7 @@ def test_another_number_is_used_where_it_is_asked_for_and_its_price_told(
     conf: Path, identity: Identity, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert use_threads(configured(conf, 1), begun(identity, 3)) == 1
-    assert "gone on with on 1 threads, begun on 3: the last bits of the results may differ" in caplog.text
+    assert "resumed on 1 threads, started on 3: the last bits of the results may differ" in caplog.text
 
 
 def test_a_run_that_begins_again_is_not_bound_to_its_last_attempt(

@@ -1,15 +1,15 @@
-"""What a token table holds, and what factorizing or training leaves of it: one page, its pictures, and all figures.
+"""Analyze a token table, and how factorization and training change it: one page, its plots, and all figures.
 
 Examples:
   python scripts/analyze.py model=minilm data=sst2 factorization=svd,weighted_svd rank=32,64,128 --output analysis
   python scripts/analyze.py outputs/default/NAME --output analysis --words good,bad,film
   python scripts/analyze.py outputs/methods_sst2/*weighted_svd*-s0-* --output analysis
 
-A model is given in the words of scripts/factorize.py; lists a,b,c compare. Its pretrained table is compared with what
-each method makes of it. A finished run says itself what it was trained on; its trained table is compared with the
-pretrained one of its backbone, beside what its method made of that before training. See docs/analysis.md.
+A model is given by the overrides of scripts/factorize.py; lists a,b,c are compared. Its pretrained table is compared
+with each method's. For a finished run, the trained table is compared with the pretrained one of its backbone, and with
+what its method made of that before training. See docs/analysis.md.
 
-The exit code is 0; 1 if a method could not be analysed; 2 if the command was refused, and then nothing was written.
+Exit codes: 0; 1 if a method could not be analysed; 2 if the command was refused and nothing was written.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from embfact.config.places import CONF
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; gives the exit code: 0, 1 if a method could not be analysed, or 2 if it was refused."""
+    """Run the command line; returns 0, 1 if a method could not be analysed, or 2 if it was refused."""
     parser = Parser("analyze.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "subjects", nargs="+", metavar="RUN or KEY=VALUE", help="finished runs, or a model and methods as above"
     )
     parser.add_argument(
-        "--output", type=Path, required=True, metavar="DIR", help="folder to write; an older one is replaced"
+        "--output", type=Path, required=True, metavar="DIR", help="folder to write; replaces an older analysis"
     )
-    parser.add_argument("--words", metavar="A,B,...", help="words whose neighbours and places are shown")
+    parser.add_argument("--words", metavar="A,B,...", help="words whose neighbours and positions are shown")
     options = parser.parse_intermixed_args(arguments)
     problems: list[str] = []
     return answer(parser.prog, lambda: problems.extend(_analyse(options))) or int(bool(problems))
 
 
 def _analyse(options: argparse.Namespace) -> Sequence[str]:
-    """Do what is asked for; gives the problems of single methods."""
-    # Hydra and torch only once the command line holds.
+    """Run a parsed command; returns the problems of single methods."""
+    # Hydra and torch are imported only for a valid command line.
     from embfact.analysis.request import read_analysis_request
     from embfact.runs.preflight import check_downloads
 

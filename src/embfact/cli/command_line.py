@@ -1,4 +1,4 @@
-"""What the command lines for finished runs share: refusals in words, with exit code 2."""
+"""Shared by the command lines: parsing, refusals with exit code 2, and output files."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from typing import Any, NoReturn
 from embfact.errors import ConfigError, UserError
 from embfact.system.atomic import write_text
 
-MOST_LINES = 5  # of a refusal
+MOST_LINES = 5  # lines of a refusal
 _DEVICE = re.compile(r"cpu|mps|cuda(:\d+)?")
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose refusals are one line: the usage of many options hides what is wrong."""
+    """A parser with one-line errors: printing the usage would hide them."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse as argparse does, but take a value that starts with a dash: ``--text "-- what a film"``."""
+        """Parse as argparse does, but accept values that start with a dash: ``--text "-- what a film"``."""
         words = list(sys.argv[1:] if args is None else args)
         names = self._option_string_actions
         end = words.index("--") if "--" in words else len(words)
@@ -32,33 +32,36 @@ class Parser(argparse.ArgumentParser):
 
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
         if arg_strings == ["--"] and action.option_strings and action.nargs is None:
-            return self._get_value(action, "--")  # --text=--, which argparse takes for the end of the options
+            return self._get_value(action, "--")  # --text=--, which argparse would read as the end of the options
         return super()._get_values(action, arg_strings)
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong, and leave with exit code 2."""
+        """Print the error and exit with code 2."""
         if message.startswith("argument --") and message.endswith("expected one argument"):
-            message += f" (the name of another option is given as {message.split()[1].rstrip(':')}=VALUE)"
+            message += f" (write a value that looks like an option as {message.split()[1].rstrip(':')}=VALUE)"
         self.exit(2, f"{self.prog}: {message}; see python scripts/{self.prog} --help\n")
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
-    """Add what every such command takes: the run and the device."""
-    parser.add_argument("run", type=Path, metavar="RUN", help="run directory, with record.json and checkpoint")
+    """Add the arguments for a finished run: its directory and the device."""
+    parser.add_argument("run", type=Path, metavar="RUN", help="run directory with record.json and checkpoint")
     parser.add_argument(
-        "--device", type=_device, help="cpu, cuda, cuda:1 or mps; without it a GPU if there is one, else the CPU"
+        "--device", type=_device, help="cpu, cuda, cuda:1 or mps (default: a GPU if there is one, else the CPU)"
+    )
+
+
+def add_directories(parser: argparse.ArgumentParser, nargs: str = "+") -> None:
+    """Add the directories, or URLs, of runs."""
+    parser.add_argument(
+        "directories", nargs=nargs, metavar="DIR", help="directory of runs, at any depth, or URL of published runs"
     )
 
 
 def answer(program: str, work: Callable[[], None]) -> int:
-    """Do the work of a command.
-
-    Args:
-        program: Name of the command, for messages.
-        work: The work.
+    """Do the work of a command, and print user errors after the name of the program.
 
     Returns:
-        Exit code: 0, 2 if the user has something to mend, 130 if interrupted.
+        Exit code: 0, 2 after a user error, 130 if interrupted.
     """
     try:
         work()
@@ -81,18 +84,18 @@ def check_output(path: Path) -> None:
         UserError: If its folder does not exist, or it is a folder itself.
     """
     if not path.parent.is_dir() or path.is_dir():
-        raise UserError(f"cannot write {path}: give --output a file name in a folder that exists")
+        raise UserError(f"cannot write {path}: give --output a file name in an existing folder")
 
 
 def write_output(path: Path, text: str) -> None:
-    """Write a file in one step, and say so."""
+    """Write a file atomically, and print its path."""
     write_text(path, text)
     print(f"wrote {path}")
 
 
 def _device(name: str) -> str:
     if not _DEVICE.fullmatch(name):
-        raise argparse.ArgumentTypeError(f"{name!r} is no device; use cpu, cuda, cuda:1 or mps")
+        raise argparse.ArgumentTypeError(f"{name!r} is not a device; use cpu, cuda, cuda:1 or mps")
     return name
 
 
@@ -100,5 +103,5 @@ def _describe(error: Exception) -> str:
     if isinstance(error, ConfigError):
         return "\n".join(map(str, error.errors))
     if isinstance(error, OSError) and error.filename:
-        return f"cannot read or write {error.filename} ({error.strerror}); see its permissions and the free space"
+        return f"cannot read or write {error.filename} ({error.strerror}); check its permissions and the free space"
     return str(error)

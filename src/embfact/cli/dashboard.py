@@ -1,4 +1,4 @@
-"""One interactive page of a sweep that opens from a file, without a network; or a server that follows it.
+"""Write a sweep as one interactive page that needs no network, or serve the page and follow the sweep.
 
 Examples:
   python scripts/dashboard.py outputs/methods_sst2 -o sweep.html
@@ -11,21 +11,19 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from embfact.cli.command_line import Parser, answer, check_output, write_output
+from embfact.cli.command_line import Parser, add_directories, answer, check_output, write_output
 from embfact.errors import UserError
 
 OUTPUT, PORT = Path("sweep.html"), 8000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; gives the exit code: 0, or 2 if the input or the output cannot be used."""
+    """Run the command line; returns 0, or 2 if the input or the output cannot be used."""
     parser = Parser("dashboard.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "directories", nargs="+", metavar="DIR", help="directory of runs at any depth, or URL of published ones"
-    )
+    add_directories(parser)
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help=f"the page (default: {OUTPUT})")
-    parser.add_argument("--watch", action="store_true", help="serve the page to this machine, and follow the sweep")
-    parser.add_argument("--port", type=_port, help=f"port of --watch (default: {PORT}); 0 takes a free one")
+    parser.add_argument("--watch", action="store_true", help="serve the page on this machine and follow the sweep")
+    parser.add_argument("--port", type=_port, help=f"port of --watch (default: {PORT}); 0 for a free one")
     options = parser.parse_args(arguments)
     return answer("dashboard.py", lambda: _watch(options) if options.watch else _write(options))
 
@@ -36,7 +34,7 @@ def _write(options: argparse.Namespace) -> None:
     from embfact.results.dashboard.sweep import read_sweep
 
     if options.port is not None:
-        raise UserError("--port is for --watch; leave it out, or say --watch")
+        raise UserError("--port needs --watch; leave it out, or add --watch")
     path = options.output or OUTPUT
     check_output(path)
     write_output(path, page(payload(read_sweep(options.directories))))
@@ -46,11 +44,11 @@ def _watch(options: argparse.Namespace) -> None:
     from embfact.results.dashboard.server import serve
 
     if options.output is not None:
-        raise UserError("--watch serves the page and writes no file; leave out --output, or --watch")
+        raise UserError("--watch serves the page and writes no file; leave out --output or --watch")
     serve(options.directories, PORT if options.port is None else options.port)
 
 
 def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port; give a number from 0 to 65535")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port; give a number from 0 to 65535")
     return int(text)

@@ -1,4 +1,4 @@
-"""Score a finished run on its own data set, or on any other.
+"""Score a finished run on its own data set or any other.
 
 Examples:
   python scripts/evaluate.py outputs/default/NAME
@@ -18,16 +18,16 @@ from embfact.runs.finished_run import open_run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; gives the exit code: 0, or 2 if the command was refused."""
+    """Run the command line; returns 0, or 2 if the command was refused."""
     parser = Parser("evaluate.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_run(parser)
     parser.add_argument(
         "overrides",
         nargs="*",
         metavar="KEY=VALUE",
-        help="data=NAME, data.*, paths.* or trainer.eval_batch_size, as for train.py; without data= the run's own data",
+        help="data=NAME, data.*, paths.* or trainer.eval_batch_size, as for train.py (default: the run's own data)",
     )
-    parser.add_argument("--output", type=Path, metavar="FILE.json", help="write the figures to this file as well")
+    parser.add_argument("--output", type=Path, metavar="FILE.json", help="also write the figures to this file")
     options = parser.parse_intermixed_args(arguments)
     return answer(parser.prog, lambda: _evaluate(options))
 
@@ -36,7 +36,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     run = open_run(options.run)
     if options.output:
         check_output(options.output)
-    # Hydra and Arrow only once the command line holds.
+    # Hydra and Arrow are imported only for a valid command line.
     from embfact.inference.target import read_target
 
     target = read_target(run, CONF, options.overrides)

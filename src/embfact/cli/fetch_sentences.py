@@ -1,7 +1,7 @@
-"""Fetch the rated sentences (data=movie_sentences and its siblings) into the cache now, not on first use.
+"""Fetch the rated sentences (data=movie_sentences and its siblings) into the cache now, instead of on first use.
 
-They are one file of the source distribution vaderSentiment 0.5, found through the package index that pip is configured
-for; none of its code is run. `make install` does this once. See docs/data.md.
+They are a file of the source distribution vaderSentiment 0.5, downloaded from the package index configured for pip;
+none of its code is run. `make install` does this once. See docs/data.md.
 
 Examples:
   python scripts/fetch_sentences.py
@@ -19,16 +19,16 @@ from embfact.config.places import CONF
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; gives the exit code: 0, or 2 if they cannot be had."""
+    """Run the command line; returns 0, or 2 if they cannot be fetched."""
     parser = Parser("fetch_sentences.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("words", nargs="*", metavar="KEY=VALUE", help="paths.cache_dir=DIR, as for train.py")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="paths.cache_dir=DIR, as for train.py")
     options = parser.parse_intermixed_args(arguments)
-    return answer(parser.prog, lambda: _fetch(options.words))
+    return answer(parser.prog, lambda: _fetch(options.overrides))
 
 
-def _fetch(words: Sequence[str]) -> None:
+def _fetch(overrides: Sequence[str]) -> None:
     from embfact.config.compose import read_request
     from embfact.data.sentence_archive import provide
 
-    (config,) = read_request(CONF, ["data=movie_sentences", *words], multirun=False).configs
+    (config,) = read_request(CONF, ["data=movie_sentences", *overrides], multirun=False).configs
     print(f"rated sentences: {provide(Path(config.paths.cache_dir))}")

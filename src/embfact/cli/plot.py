@@ -1,4 +1,4 @@
-"""Draw a sweep: a metric against size, what is left of dense, learning curves, every task.
+"""Plot a sweep: metric against size, retention of dense accuracy, learning curves, or every task.
 
 Example: ``python scripts/plot.py outputs/methods_sst2 --output sweep.svg``
 """
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from embfact.cli.command_line import Parser
+from embfact.cli.command_line import Parser, add_directories
 from embfact.errors import UserError
 from embfact.results.collect import find_records
 from embfact.results.plots.points import MEASURES
@@ -23,7 +23,7 @@ FORMATS = (".svg", ".png", ".pdf")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; gives the exit code: 0, or 2 if the input or the output cannot be used."""
+    """Run the command line; returns 0, or 2 if the input or the output cannot be used."""
     options = _parser().parse_args(arguments)
     try:
         table = _table(options.directories, options.output)
@@ -38,21 +38,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = Parser("plot.py", description="Picture of the runs below one or more directories.")
-    parser.add_argument(
-        "directories", nargs="+", metavar="DIR", help="directory of runs at any depth, or URL of published ones"
-    )
-    kinds = "; ".join(f"{kind}: {words}" for kind, words in KINDS.items())
+    parser = Parser("plot.py", description="Plot the runs below one or more directories.")
+    add_directories(parser)
+    kinds = "; ".join(f"{kind}: {text}" for kind, text in KINDS.items())
     parser.add_argument("--kind", choices=list(KINDS), default="pareto", help=kinds.replace("%", "%%"))
     parser.add_argument("--output", type=Path, default=Path("sweep.svg"), metavar="FILE", help=", ".join(FORMATS))
-    parser.add_argument("--data", help="data set to draw, where there are several")
-    parser.add_argument(
-        "--metric", help="metric to draw, or a column of metrics.csv for curves; the first one if not given"
-    )
+    parser.add_argument("--data", help="data set to plot, if there are several")
+    parser.add_argument("--metric", help="metric to plot, or a column of metrics.csv for curves (default: the first)")
     parser.add_argument(
         "--against",
         choices=list(MEASURES),
-        help="size to draw against; params, or bytes where some tables are quantized or coded, if not given",
+        help="size to plot against (default: params, or bytes if some tables are quantized or coded)",
     )
     return parser
 
@@ -60,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
 def _table(directories: Sequence[str], output: Path) -> ResultTable:
     errors = []
     if output.suffix not in FORMATS or not output.parent.is_dir() or output.is_dir():
-        errors.append(f"cannot write {output}; give a file ending in {', '.join(FORMATS)} in a folder that exists")
+        errors.append(f"cannot write {output}; give a file ending in {', '.join(FORMATS)} in an existing folder")
     for directory in directories:
         if not is_url(directory) and not Path(directory).is_dir():
             errors.append(f"{directory} is not a directory; give the output directory of a sweep")
@@ -71,7 +67,7 @@ def _table(directories: Sequence[str], output: Path) -> ResultTable:
 
 def _draw(table: ResultTable, spec: PlotSpec, output: Path) -> None:
     chosen = choose(table, spec)
-    # Half a second to import, so only once the words of the command are in order.
+    # Takes half a second to import, so only for a valid command line.
     from embfact.results.plots.draw import draw
     from embfact.results.plots.style import save
 

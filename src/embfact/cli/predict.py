@@ -20,13 +20,13 @@ OUTPUTS = (".csv", ".jsonl")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; gives the exit code: 0, or 2 if the command was refused."""
+    """Run the command line; returns 0, or 2 if the command was refused."""
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.pair and not options.text:
-        parser.error("--pair is the second half of a --text; give both")
+        parser.error("--pair needs --text; give both")
     if options.text_column and not options.file:
-        parser.error("--text-column is a column of --file; give both")
+        parser.error("--text-column needs --file; give both")
     return answer(parser.prog, lambda: _glue(options) if options.glue else _label(options))
 
 
@@ -34,8 +34,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser("predict.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_run(parser)
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--text", action="append", metavar="TEXT", help="a text to label; may be given again")
-    what.add_argument("--file", type=Path, help="texts to label: .txt (one a line), .csv, .tsv, .jsonl or .parquet")
+    what.add_argument("--text", action="append", metavar="TEXT", help="a text to label; can be repeated")
+    what.add_argument("--file", type=Path, help="texts to label: .txt (one per line), .csv, .tsv, .jsonl or .parquet")
     what.add_argument("--glue", action="store_true", help="write the submission file of the run's GLUE task")
     parser.add_argument(
         "--pair", action="append", metavar="TEXT", help="the second text of a pair, one for each --text"
@@ -44,12 +44,12 @@ def _parser() -> argparse.ArgumentParser:
         "--text-column",
         action="append",
         metavar="COLUMN",
-        help="text column of --file, given twice for pairs; without it as in training",
+        help="text column of --file, given twice for pairs (default: as in training)",
     )
     parser.add_argument(
         "--output",
         type=Path,
-        help="write labels to this .csv or .jsonl file; with --glue the folder, else RUN/submission",
+        help=".csv or .jsonl file for the labels; with --glue the folder (default: RUN/submission)",
     )
     return parser
 
@@ -58,9 +58,9 @@ def _label(options: argparse.Namespace) -> None:
     run = open_run(options.run)
     if options.output:
         if options.output.suffix.lower() not in OUTPUTS:
-            raise UserError(f"--output {options.output} has no known ending; use {' or '.join(OUTPUTS)}")
+            raise UserError(f"--output {options.output} has an unknown extension; use {' or '.join(OUTPUTS)}")
         check_output(options.output)
-    # Arrow only once the command line holds.
+    # Arrow is imported only for a valid command line.
     from embfact.inference.labelling import FORMATS, file_rows, given_rows, label_rows
 
     if options.file:

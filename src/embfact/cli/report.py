@@ -1,4 +1,4 @@
-"""Turn a sweep into a folder: table, statistics, pictures, dashboard and analysis.
+"""Write a report on a sweep: a folder with table, statistics, plots, dashboard and analysis.
 
 Example: ``python scripts/report.py outputs/methods_sst2`` writes ``outputs/methods_sst2/report``.
 """
@@ -10,26 +10,24 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from embfact.cli.command_line import Parser, answer
+from embfact.cli.command_line import Parser, add_directories, answer
 from embfact.config.places import CONF
 from embfact.errors import ConfigError, ErrorDetail
 from embfact.results.dashboard.sweep import Sweep, read_sweep
 from embfact.system.remote import is_url
 
-MARKER = "table.csv"  # by which an older report is known
+MARKER = "table.csv"  # identifies an older report
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; gives the exit code: 0, or 2 if the input or the output cannot be used."""
+    """Run the command line; returns 0, or 2 if the input or the output cannot be used."""
     parser = Parser("report.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_directories(parser)
+    parser.add_argument("--output", type=Path, metavar="DIR", help="folder to write; replaces an older report")
     parser.add_argument(
-        "directories", nargs="+", metavar="DIR", help="directory of runs at any depth, or URL of published ones"
+        "--tolerance", type=_points, default=1.0, metavar="POINTS", help="tolerated loss against dense (default: 1)"
     )
-    parser.add_argument("--output", type=Path, metavar="DIR", help="folder to write; an older report is replaced")
-    parser.add_argument(
-        "--tolerance", type=_points, default=1.0, metavar="POINTS", help="loss against dense to tolerate (default: 1)"
-    )
-    parser.add_argument("--no-analysis", action="store_true", help="leave out the look into the trained tables")
+    parser.add_argument("--no-analysis", action="store_true", help="leave out the analysis of the trained tables")
     options = parser.parse_args(arguments)
     return answer("report.py", lambda: _report(options))
 
@@ -37,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _report(options: argparse.Namespace) -> None:
     output = options.output or Path(options.directories[0]) / "report"
     sweep = _check(options.directories, output)
-    # Half a second to import, so only once the words of the command are in order.
+    # Takes half a second to import, so only for a valid command line.
     from embfact.report.write import write_report
 
     problems = write_report(
@@ -50,7 +48,7 @@ def _report(options: argparse.Namespace) -> None:
     )
     for problem in [*sweep.table.problems, *problems]:
         print(f"report.py: {problem}", file=sys.stderr)
-    print(f"wrote {output}: begin with README.md")
+    print(f"wrote {output}: start with README.md")
 
 
 def _check(directories: Sequence[str], output: Path) -> Sweep:
@@ -61,13 +59,13 @@ def _check(directories: Sequence[str], output: Path) -> Sweep:
     ]
     sweep = read_sweep([] if errors else directories, may_be_empty=True)
     if not errors and not any(row.finished() for row in sweep.table.rows):
-        errors.append(ErrorDetail("no finished runs there", ", ".join(directories), "run train.py first"))
+        errors.append(ErrorDetail("no finished runs", ", ".join(directories), "run train.py first"))
     foreign = output.is_dir() and any(output.iterdir()) and not (output / MARKER).is_file()
     if output.exists() and (foreign or not output.is_dir()):
-        errors.append(ErrorDetail("--output holds something else than a report", str(output), "name a new folder"))
+        errors.append(ErrorDetail("--output exists and is not a report", str(output), "name a new folder"))
     if not output.absolute().parent.is_dir():
         errors.append(
-            ErrorDetail("--output is in no folder that exists", str(output), "make the folder, or name another")
+            ErrorDetail("the folder of --output does not exist", str(output), "create it, or name another one")
         )
     if errors:
         raise ConfigError(errors)

@@ -1,4 +1,4 @@
-"""See how runs stand, do failed ones again, and remove what is no longer wanted.
+"""List and inspect runs, retry failed ones, and remove those that are no longer needed.
 
 Examples:
   python scripts/runs.py list outputs/methods_sst2 --status failed,interrupted
@@ -32,7 +32,7 @@ _UNITS = {"min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; gives the exit code: 0, 1 if a run failed or was left out, 2 if the command was refused."""
+    """Run the command line; returns 0, 1 if a run failed or was left out, or 2 if the command was refused."""
     options = _parser().parse_args(arguments)
     codes: list[int] = []
     return answer("runs.py", lambda: codes.append(options.command(options))) or codes[0]
@@ -42,37 +42,33 @@ def _parser() -> Parser:
     parser = Parser("runs.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
 
-    listing = _command(commands, "list", "a line for each run, and how many there are of each status", _list)
+    listing = _command(commands, "list", "a line for each run, and how many are in each state", _list)
     _add_directories(listing)
     _add_states(listing, None, "only these")
     listing.add_argument("--sort", choices=list(ORDERS), default="name", help="name, age (newest first) or duration")
-    listing.add_argument("--json", action="store_true", help="everything that is known of each run, as JSON")
+    listing.add_argument("--json", action="store_true", help="everything that is known about each run, as JSON")
 
-    show = _command(commands, "show", "everything that is known of one run", _show)
+    show = _command(commands, "show", "everything that is known about one run", _show)
     show.add_argument("run", type=Path, metavar="RUN", help="run directory")
 
-    retry = _command(commands, "retry", "do runs again, from the configuration in their directories", _retry)
+    retry = _command(commands, "retry", "retry runs from the configurations in their directories", _retry)
     _add_directories(retry)
-    _add_states(
-        retry, "failed,diverged", "which to do again (default: failed,diverged)", without=("running", "finished")
-    )
+    _add_states(retry, "failed,diverged", "which to retry (default: failed,diverged)", without=("running", "finished"))
     retry.add_argument("--plan", action="store_true", help="print what would be done, and stop")
 
-    prune = _command(commands, "prune", "remove run directories, after asking", _prune)
+    prune = _command(commands, "prune", "remove run directories, after confirmation", _prune)
     _add_directories(prune)
     _add_states(prune, None, "which to remove", without=("running",), required=True)
     prune.add_argument(
-        "--older", type=_seconds, default=0.0, metavar="7d", help="unchanged for so long: 30min, 12h, 7d, 2w"
+        "--older", type=_seconds, default=0.0, metavar="7d", help="unchanged for at least 30min, 12h, 7d, 2w"
     )
-    prune.add_argument("--checkpoints", action="store_true", help="remove weights alone: records and tables stay")
+    prune.add_argument("--checkpoints", action="store_true", help="remove only weights; records and tables stay")
     prune.add_argument("--yes", action="store_true", help="do not ask")
 
-    caches = _command(commands, "caches", "where the shared caches are and how large, and empty them", _caches)
+    caches = _command(commands, "caches", "list the shared caches with their sizes, or empty them", _caches)
+    caches.add_argument("--cache-dir", type=Path, metavar="DIR", help="default: EMBFACT_CACHE_DIR, or ~/.cache/embfact")
     caches.add_argument(
-        "--cache-dir", type=Path, metavar="DIR", help="without it EMBFACT_CACHE_DIR, or ~/.cache/embfact"
-    )
-    caches.add_argument(
-        "--empty", nargs="*", metavar="NAME", help="tokens, evidence, decompositions; alone: all of them"
+        "--empty", nargs="*", metavar="NAME", help="empty these caches: tokens, evidence, ...; without a NAME, all"
     )
     caches.add_argument("--yes", action="store_true", help="do not ask")
     return parser
@@ -99,14 +95,14 @@ def _add_states(
             raise argparse.ArgumentTypeError(f"{word!r} cannot be chosen; {nearest(word, allowed)}")
         return chosen
 
-    words = f"{help_text}: {', '.join(allowed)}"
-    parser.add_argument("--status", type=read, default=default, metavar="STATUS,...", help=words, required=required)
+    text = f"{help_text}: {', '.join(allowed)}"
+    parser.add_argument("--status", type=read, default=default, metavar="STATUS,...", help=text, required=required)
 
 
 def _seconds(text: str) -> float:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)(min|h|d|w)", text)
     if not found:
-        raise argparse.ArgumentTypeError(f"{text!r} is no length of time; write it as 30min, 12h, 7d or 2w")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration; write it as 30min, 12h, 7d or 2w")
     return float(found[1]) * _UNITS[found[2]]
 
 
@@ -123,12 +119,12 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from embfact.runs.details import details
+    from embfact.runs.listing import details
 
     run = look(options.run) if options.run.is_dir() else None
     if run is None:
         _check([options.run])
-        raise UserError(f"{options.run} is not a run directory; see python scripts/runs.py list {options.run}")
+        raise UserError(f"{options.run} is not a run directory; try python scripts/runs.py list {options.run}")
     print("\n".join(details(run)))
     return 0
 
@@ -143,7 +139,7 @@ def _retry(options: argparse.Namespace) -> int:
 
     retries = [plan_retry(run) for run in chosen]
     for retry in retries:
-        print(f"{retry.run.state:<11}  {retry.run.name}  {retry.words}")
+        print(f"{retry.run.state:<11}  {retry.run.name}  {retry.description}")
     left_out = [retry for retry in retries if retry.config is None]
     if options.plan:
         print("\n".join([*what_changed(retries), counts([retry.run for retry in retries if retry.config])]))
@@ -151,12 +147,12 @@ def _retry(options: argparse.Namespace) -> int:
     check_accelerators([retry.config.trainer for retry in retries if retry.config], ask_torch=True)
     for retry in retries:
         if retry.run.state == "diverged" and retry.same and not start_afresh(retry):
-            print(f"{retry.run.name} is not started afresh: another process is at work in its directory")
+            print(f"{retry.run.name} is not restarted: another process is working in its directory")
     return max(_run([retry.config for retry in retries if retry.config]), int(bool(left_out)))
 
 
 def _run(configs: Sequence[RunConfig]) -> int:
-    """Do runs as train.py does; a run that is several processes is no part of a sweep."""
+    """Run configurations as train.py does; runs of several processes are run one by one, not as a sweep."""
     from embfact.cli.train import run_request
     from embfact.config.compose import RunRequest
 
@@ -178,25 +174,25 @@ def _prune(options: argparse.Namespace) -> int:
     runs = _found(options.directories)
     for folder in leftovers({*options.directories, *(run.directory.parent for run in runs)}):
         shutil.rmtree(folder)
-        print(f"removed {folder}, with which an earlier prune had begun")
+        print(f"removed {folder}, left over from an interrupted prune")
     old = [run for run in _chosen(runs, options.status) if time.time() - run.changed >= options.older]
     parts = {run: weights(run) if options.checkpoints else [run.directory] for run in old if is_ours(run)}
     sizes = {run: sum(map(bytes_below, paths)) for run, paths in parts.items() if paths}
     lines = [f"{run.state:<11}  {short(size) + 'B':>6}  {run.place}" for run, size in sizes.items()]
-    print("\n".join([*lines, *(f"left alone: {run.place} is no run directory" for run in old if run not in parts)]))
+    print("\n".join([*lines, *(f"kept: {run.place} is not a run directory" for run in old if run not in parts)]))
     if not sizes:
         print(f"nothing to remove: no such run is {_either(options.status)}")
         return 0
     what = ("the weights of " if options.checkpoints else "") + counts(list(sizes))
     if options.checkpoints and any(run.state == "finished" for run in sizes):
-        print("train.py will do finished runs without weights again, except with checkpoint=none")
+        print("train.py will repeat finished runs without weights, except with checkpoint=none")
     if not _agreed(f"remove {what}; {short(sum(sizes.values()))}B in all", options.yes):
         return 0
     return _each(sizes, lambda run: prune(run, weights_only=options.checkpoints))
 
 
 def _each(runs: Iterable[RunState], remove: Callable[[RunState], str | None]) -> int:
-    """Remove one run after another; one that cannot be removed is told, and the others are not kept for it."""
+    """Remove runs one by one, and report those that cannot be removed; returns 1 if there are any, else 0."""
     runs, kept = list(runs), 0
     for run in runs:
         try:
@@ -212,7 +208,7 @@ def _each(runs: Iterable[RunState], remove: Callable[[RunState], str | None]) ->
 
 def _caches(options: argparse.Namespace) -> int:
     from embfact.formatting.numbers import short
-    from embfact.runs.caches import caches, default_cache_dir, empty
+    from embfact.runs.tidy import caches, default_cache_dir, empty
 
     found = caches(options.cache_dir or default_cache_dir())
     names = [cache.name for cache in found]
@@ -228,9 +224,7 @@ def _caches(options: argparse.Namespace) -> int:
     if chosen is None or not full:
         return 0
     size = short(sum(cache.bytes for cache in full))
-    if _agreed(
-        f"empty {', '.join(cache.name for cache in full)}; {size}B in all, computed anew when needed", options.yes
-    ):
+    if _agreed(f"empty {', '.join(cache.name for cache in full)}; {size}B in all, recomputed when needed", options.yes):
         for cache in full:
             removed, busy = empty(cache)
             print(f"{cache.name}: removed {removed:,}" + (f", kept {busy:,} being written" if busy else ""))
@@ -257,17 +251,17 @@ def _either(states: set[str]) -> str:
 
 
 def _agreed(what: str, yes: bool) -> bool:
-    """Whether the person at the terminal wants it.
+    """Ask the user for confirmation.
 
     Raises:
-        UserError: If there is nobody to ask.
+        UserError: If there is no terminal.
     """
     print(what)
     if yes:
         return True
     if not sys.stdin.isatty():
-        raise UserError("there is no terminal to ask at; say --yes to remove that")
-    if input("go on? [y/N] ").strip().lower() in ("y", "yes"):
+        raise UserError("there is no terminal to ask for confirmation; add --yes to remove that")
+    if input("continue? [y/N] ").strip().lower() in ("y", "yes"):
         return True
     print("nothing was removed")
     return False

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from embfact.cli.command_line import Parser
+from embfact.cli.command_line import Parser, add_directories
 from embfact.errors import UserError
 from embfact.results.collect import Collected, find_records
 from embfact.results.result_table import ResultTable, build_table
@@ -27,11 +27,23 @@ from embfact.system.remote import is_url
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; gives the exit code: 0, or 2 if the input or the output cannot be used."""
+    """Run the command line; returns 0, or 2 if the input or the output cannot be used."""
     options = _parser().parse_args(arguments)
     try:
         table = _table(options.directories, options.source)
-        text = render(table, options.format, _request(options))
+        request = TableRequest(
+            rows=options.rows,
+            columns=options.columns,
+            layout=options.layout,
+            metrics=options.metric,
+            stat=options.stat,
+            against=options.against,
+            bold=options.bold,
+            significance=options.significance,
+            caption=options.caption,
+            label=options.label,
+        )
+        text = render(table, options.format, request)
         if options.output is None:
             sys.stdout.write(text)
         else:
@@ -39,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"table.py: {error}", file=sys.stderr)
         return 2
-    # A CSV file has no room for words, and what is in a file is not seen now.
+    # A CSV file cannot hold notes, and those in a file are easily overlooked.
     if options.format == "csv" or options.output is not None:
         apart = [line for data, line in zip(table.data, sources(table), strict=False) if data.difference]
         for line in [*apart, *warnings(table)]:
@@ -49,50 +61,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser("table.py", description="Table of the runs below one or more directories.")
-    parser.add_argument(
-        "directories", nargs="*", metavar="DIR", help="directory of runs at any depth, or URL of published ones"
-    )
-    parser.add_argument("--from", dest="source", metavar="wandb:ENTITY/PROJECT", help="runs of a W&B project instead")
+    add_directories(parser, nargs="*")
+    parser.add_argument("--from", dest="source", metavar="wandb:ENTITY/PROJECT", help="take the runs of a W&B project")
     fields = ", ".join([*ROW_FIELDS, *FIGURE_FIELDS])
-    parser.add_argument("--rows", type=_names, default=(), metavar="FIELDS", help=f"what makes the lines: {fields}")
+    parser.add_argument("--rows", type=_names, default=(), metavar="FIELDS", help=f"fields that define a row: {fields}")
     sizes = ", ".join([*SIZE_FIELDS, MEAN])
-    parser.add_argument("--columns", type=_names, default=(), metavar="FIELDS", help=f"the same, and {sizes}")
-    parser.add_argument("--layout", default="", metavar="NAME", help=f"of a published table: {', '.join(LAYOUTS)}")
-    parser.add_argument("--metric", type=_names, default=(), metavar="NAMES", help="show these metrics only")
-    parser.add_argument("--stat", type=_stat, choices=STATS, default=STATS[0], help="what stands behind a mean")
-    parser.add_argument("--bold", choices=BOLD, default="", help="best: also in the whole table; none: nowhere")
-    parser.add_argument("--significance", action="store_true", help="mark what differs from the reference")
+    parser.add_argument("--columns", type=_names, default=(), metavar="FIELDS", help=f"columns: the same, and {sizes}")
     parser.add_argument(
-        "--against", default="none", metavar="METHOD", help="the reference, e.g. svd-r64; none is dense"
+        "--layout", default="", metavar="NAME", help=f"layout of a published table: {', '.join(LAYOUTS)}"
     )
-    parser.add_argument("--format", choices=list(FORMATS), default="md", help="csv and json hold raw numbers")
-    parser.add_argument("--caption", default="", help="instead of how to read the table")
-    parser.add_argument("--label", default="tab:embfact", help="LaTeX's, tab:embfact")
+    parser.add_argument("--metric", type=_names, default=(), metavar="NAMES", help="show only these metrics")
+    parser.add_argument(
+        "--stat",
+        type=lambda text: text.replace("+-", "±"),
+        choices=STATS,
+        default=STATS[0],
+        help="what follows a mean",
+    )
+    parser.add_argument("--bold", choices=BOLD, default="", help="best: also the best of the table; none: nothing")
+    parser.add_argument("--significance", action="store_true", help="mark significant differences from the reference")
+    parser.add_argument(
+        "--against", default="none", metavar="METHOD", help="the reference, e.g. svd-r64 (default: none, i.e. dense)"
+    )
+    parser.add_argument("--format", choices=list(FORMATS), default="md", help="csv and json contain unrounded numbers")
+    parser.add_argument("--caption", default="", help="caption of the table (default: how to read it)")
+    parser.add_argument("--label", default="tab:embfact", help="LaTeX label (default: tab:embfact)")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write to this file instead of the terminal")
     return parser
 
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def _stat(text: str) -> str:
-    return text.replace("+-", "±")
-
-
-def _request(options: argparse.Namespace) -> TableRequest:
-    return TableRequest(
-        rows=options.rows,
-        columns=options.columns,
-        layout=options.layout,
-        metrics=options.metric,
-        stat=options.stat,
-        against=options.against,
-        bold=options.bold,
-        significance=options.significance,
-        caption=options.caption,
-        label=options.label,
-    )
 
 
 def _table(directories: Sequence[str], source: str | None) -> ResultTable:
@@ -125,7 +124,7 @@ def _from_wandb(source: str) -> Collected:
 
 def _write(path: Path, text: str) -> None:
     if not path.parent.is_dir() or path.is_dir():
-        raise UserError(f"cannot write {path}: give a file name in a folder that exists")
+        raise UserError(f"cannot write {path}: give a file name in an existing folder")
     try:
         write_text(path, text)
     except OSError as error:

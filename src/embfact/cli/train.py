@@ -1,6 +1,6 @@
-"""`train.py`: parse the command line, plan its runs, run what is missing.
+"""`train.py`: parse the command line, plan its runs, and run what is missing.
 
-Imports nothing heavy: torch and Lightning come with the first run that has to be done.
+Light to import: torch and Lightning are imported with the first run.
 """
 
 from __future__ import annotations
@@ -20,24 +20,19 @@ from embfact.runs.accelerators import check_accelerators
 from embfact.runs.preflight import check, check_downloads
 from embfact.search import check_search
 from embfact.sweep.changes import changes
-from embfact.sweep.planner import describe, known_outcomes, plan_request
-from embfact.sweep.prepare import prepare
+from embfact.sweep.planner import describe, known_outcomes, plan_request, prepare
 from embfact.sweep.report import report, wait_for
 from embfact.system.signals import Interrupted, describe_signal, interruptible
 
 
-def main(conf_dir: Path, words: Sequence[str]) -> int:
-    """Answer one command line.
-
-    Args:
-        conf_dir: The folder with ``train.yaml``.
-        words: What was typed after ``train.py``.
+def main(conf_dir: Path, argv: Sequence[str]) -> int:
+    """Run the command line ``train.py *argv`` with the configurations in `conf_dir`.
 
     Returns:
         Exit code: 0, 1 if a run is not finished, 2 if the command was refused, 130 or 143 if it was interrupted.
     """
     try:
-        arguments = parse(words)
+        arguments = parse(argv)
         if is_question(arguments):
             ask(conf_dir, arguments)
             return 0
@@ -49,7 +44,7 @@ def main(conf_dir: Path, words: Sequence[str]) -> int:
             ask(conf_dir, arguments)
             return 0
         if trains_here(request):
-            # A plan is of this machine too; it takes no seconds for it.
+            # A plan must not take seconds to import torch.
             check_accelerators([one.trainer for one in request.configs], ask_torch=not request.configs[0].plan)
             if any(config.logger.mode != "none" for config in request.configs):
                 check_home()
@@ -62,11 +57,7 @@ def main(conf_dir: Path, words: Sequence[str]) -> int:
 
 
 def run_request(request: RunRequest, conf_dir: Path) -> int:
-    """Plan what a valid request asks for, run what is missing, and print what came of it.
-
-    Args:
-        request: Configurations, and the launcher of a sweep.
-        conf_dir: The folder with ``train.yaml``.
+    """Plan the runs of a valid request, run what is missing, and report the results.
 
     Returns:
         Exit code: 0, 1 if a run is not finished, 130 or 143 if it was interrupted.
@@ -80,9 +71,9 @@ def run_request(request: RunRequest, conf_dir: Path) -> int:
                 return int(any(planned.problem for planned in plan))
             outcomes = known_outcomes(plan)
             if outcomes:
-                hint = "; with force=true they are trained again, and profiled" if first.profile else ""
+                hint = "; add force=true to train and profile them again" if first.profile else ""
                 done = sum(one.state == "finished" for one in outcomes.values())
-                say(f"{done} of {len(plan)} runs are finished already{hint}")
+                say(f"{done} of {len(plan)} runs are already finished{hint}")
             for line in [*prepare(plan), *changes(plan)]:
                 say(line)
             pending = [planned for planned in plan if planned.pending]
@@ -101,9 +92,9 @@ def run_request(request: RunRequest, conf_dir: Path) -> int:
                 pending = wait_for([one for one in pending if outcomes[one.key].state == "busy"], outcomes)
             return report(plan, outcomes, request.multirun)
     except Interrupted as interrupted:
-        again = "; with force=true it begins again from the start" if first.force else ""
+        again = "; with force=true it restarts from scratch" if first.force else ""
         say_error(f"embfact: {describe_signal(interrupted.signum)}{again}")
         return interrupted.exit_code
-    except UserError as error:  # of a place that all runs share: the URL, the study
+    except UserError as error:  # about something that all runs share: the URL, the study
         say_error(f"embfact: {error}")
         return 1

@@ -1,4 +1,4 @@
-"""Make the workspace and the report of a W&B project: accuracy against size, method, rank and seed, learning curves.
+"""Create workspace and report of a W&B project: accuracy against size, method, rank and seed; learning curves.
 
 Example: ``python scripts/wandb_workspace.py me/embfact --dry-run``
 """
@@ -15,13 +15,13 @@ from embfact.results.wandb.values import SCORE
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; gives the exit code: 0, or 2 if something is to be mended first."""
+    """Run the command line; returns 0, or 2 if the command was refused."""
     parser = Parser(prog="wandb_workspace.py", description="Workspace and report of a W&B project.")
-    parser.add_argument("project", metavar="ENTITY/PROJECT", help="the W&B project, as in the address of its page")
+    parser.add_argument("project", metavar="ENTITY/PROJECT", help="the W&B project, as in its URL")
     parser.add_argument(
-        "--metric", default=SCORE, help="summary value to plot, e.g. validation/accuracy; without it each run's score"
+        "--metric", default=SCORE, help="summary value to plot, e.g. validation/accuracy (default: each run's score)"
     )
-    parser.add_argument("--dry-run", action="store_true", help="print what would be sent as JSON: no network, no key")
+    parser.add_argument("--dry-run", action="store_true", help="print the request as JSON; needs no network and no key")
     options = parser.parse_args(arguments)
 
     def work() -> None:

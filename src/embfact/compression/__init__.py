@@ -1,1 +1,1 @@
-"""Factorizing without training: a model made smaller, and the table of all methods."""
+"""Factorizing without training: a smaller model, and a table of all methods."""

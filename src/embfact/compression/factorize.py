@@ -1,4 +1,4 @@
-"""Factorizing the table of a pretrained model without training it: figures of methods, and a smaller checkpoint."""
+"""Factorizing the table of a pretrained model without training: a comparison of methods, and a smaller checkpoint."""
 
 from __future__ import annotations
 
@@ -41,10 +41,7 @@ from embfact.models.token_ids import check_ids
 
 
 class Workbench:
-    """A model, its table and the evidence of some training rows, which all methods share.
-
-    Args:
-        config: Backbone and data.
+    """A model, its table and the evidence from training rows, shared by all methods.
 
     Raises:
         UserError: If the model or the data cannot be used.
@@ -70,10 +67,10 @@ class Workbench:
         return Size(self.table.numel(), self.table.numel() * self.table.element_size())
 
     def evidence(self, config: RunConfig) -> Evidence:
-        """What a method may look at; the same for all that need the same."""
+        """The evidence that a method needs, shared by methods with the same needs."""
         needs = frozenset(config.factorization.needs)
         if needs not in self._evidence:
-            # Gradients are those of a task, and so need a head on the model.
+            # Gradients are those of a task and need a classification head.
             model = self.model if needs <= {"token_counts"} else self._classifier
             self._evidence[needs] = collect(config, fingerprint(config.model), model, self.tokenizer, self.train)
         return self._evidence[needs]
@@ -91,21 +88,21 @@ class Workbench:
         return model
 
     def fit(self, config: RunConfig, *, in_place: bool = False) -> tuple[TokenEmbedding, Size, int | None, float]:
-        """Factorize the table as a configuration says.
+        """Factorize the table.
 
         Args:
             config: Method, size, storage and seed.
             in_place: Put the result into the model itself, so that it can be saved.
 
         Returns:
-            The smaller embedding, its size as saved, its rank and the seconds that the fit took.
+            The smaller embedding, its size as saved, its rank and the seconds of the fit.
 
         Raises:
-            ValueError: If the method cannot take this table or this size.
+            ValueError: If the method cannot handle this table or this size.
         """
         method, evidence = config.factorization, self.evidence(config)
         if method != self._latest:
-            # Each method is timed without what another one has computed; further sizes of it are not.
+            # A method must not profit from decompositions of another one; further sizes of the same method may.
             forget()
             self._latest = method
         model = copy.deepcopy(self.model) if isinstance(method, ModelAdapter) and not in_place else self.model
@@ -126,7 +123,7 @@ class Workbench:
         return small, model_size(model, embedding_tensors(model)), rank, seconds
 
     def row(self, job: Job, setting: str, *, in_place: bool = False) -> MethodRow:
-        """The figures of one method; what stands in its way becomes the row's problem."""
+        """The figures of one method; an error becomes the row's problem."""
         config, method = job.config, job.config.factorization
         name = method.size_name if method.uses_rank else None
         row = MethodRow(method.name, str(config.kept), setting, name)
@@ -134,7 +131,7 @@ class Workbench:
             return replace(row, problem=f"does not fit: {job.problem}")
         try:
             small, size, rank, seconds = self.fit(config, in_place=in_place)
-            # An adapter's block is drawn at random: there is nothing to compare before it is trained.
+            # An adapter's block is random, so there is nothing to compare before it is trained.
             known = isinstance(method, Factorization)
             plain, weighted = squared_errors(self.table, small, self.counts) if known else (None, None)
         except Exception as error:  # one method must not stop the others
@@ -152,14 +149,10 @@ class Workbench:
 
 
 def factorize(request: FactorizeRequest, say: Callable[[str], None]) -> MethodTable:
-    """Do what a command asks for.
-
-    Args:
-        request: The command.
-        say: Takes a line for each thing done.
+    """Factorize a table with every method of a request, and save the model if asked to; `say` prints the progress.
 
     Returns:
-        The table; rows with a problem are for the caller to answer for.
+        The table, possibly with rows that have a problem.
 
     Raises:
         UserError: If model or data cannot be used, or the output cannot be written; nothing is half-written.
@@ -169,13 +162,9 @@ def factorize(request: FactorizeRequest, say: Callable[[str], None]) -> MethodTa
     for number, (job, setting) in enumerate(zip(request.jobs, _settings(request.jobs), strict=True), 1):
         row = bench.row(job, setting, in_place=request.output is not None)
         outcome = row.problem.partition(":")[0] if row.problem else f"{row.seconds:.2f} s"
-        words = [
-            f"[{number}/{len(request.jobs)}]",
-            row.label,
-            setting,
-            f"{row.size_name} {row.rank}" if row.rank else "",
-        ]
-        say(f"{' '.join(filter(None, words))}  {outcome}")
+        size = f"{row.size_name} {row.rank}" if row.rank else ""
+        counter = f"[{number}/{len(request.jobs)}]"
+        say(f"{' '.join(filter(None, [counter, row.label, setting, size]))}  {outcome}")
         if row.label == rows[0].label:
             rows[0] = row
         else:
@@ -198,7 +187,7 @@ def factorize(request: FactorizeRequest, say: Callable[[str], None]) -> MethodTa
 
 
 def _settings(jobs: Sequence[Job]) -> list[str]:
-    """For each row, in words, the options in which rows of its method differ."""
+    """For each row, the options in which rows of its method differ, as text."""
     options = [(job.config.factorization.name, job.config.factorization.model_dump()) for job in jobs]
     return [
         ", ".join(
@@ -211,21 +200,19 @@ def _settings(jobs: Sequence[Job]) -> list[str]:
 
 
 def load_dense(model: ModelConfig) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """A model of the class that its config.json names, in evaluation mode and its own dtype, and its tokenizer.
+    """Load a pretrained model of the class named in its config.json, and its tokenizer.
 
-    Weights come from safetensors files only, and no code of a checkpoint is run.
-
-    Args:
-        model: The model; one with pretrained weights.
+    It is in evaluation mode and keeps its dtype. Weights are loaded from safetensors files only, and no code of a
+    checkpoint is run.
 
     Raises:
-        ModelError: If it cannot be loaded, or a part of it is missing.
+        ModelError: If it cannot be loaded, or weights are missing.
     """
     origin = _pinned(origin_of(model), model.revision)
-    words = resolve(model.tokenizer, TOKENIZER) if model.tokenizer else None
+    vocabulary = resolve(model.tokenizer, TOKENIZER) if model.tokenizer else None
     try:
         with quiet():
-            tokenizer = load_tokenizer(**(_pinned(words, None) if words else origin))
+            tokenizer = load_tokenizer(**(_pinned(vocabulary, None) if vocabulary else origin))
             config = AutoConfig.from_pretrained(**origin)
             refuse_compressed(config.to_dict(), f"model {model.label}")
             names = config.architectures or []
@@ -235,13 +222,13 @@ def load_dense(model: ModelConfig) -> tuple[PreTrainedModel, PreTrainedTokenizer
             )
     except ModelError:
         raise
-    except Exception as error:  # transformers, tokenizers, safetensors and the hub each have kinds of their own
+    except Exception as error:  # transformers, tokenizers, safetensors and the hub have their own exceptions
         reason = " ".join(str(error).split())[:300]
         raise ModelError(
             f"model {model.label} cannot be loaded ({type(error).__name__}: {reason}); set model.name_or_path to a "
             "directory with config.json, model.safetensors and tokenizer files"
         ) from error
-    # A pooler is absent from checkpoints of models that were pretrained without one.
+    # Checkpoints of models that were pretrained without a pooler lack it.
     if missing := sorted(name for name in report["missing_keys"] if "pooler" not in name):
         raise ModelError(
             f"the checkpoint of model {model.label} lacks {len(missing)} weights of a {type(loaded).__name__} (first: "
@@ -254,7 +241,7 @@ def table_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> nn.E
     """The token embedding of a model, if its table can be factorized.
 
     Raises:
-        ModelError: If there is none, its numbers are not finite, or the tokenizer has an id beyond its rows.
+        ModelError: If there is none, it is not finite, or the tokenizer has an id beyond its rows.
     """
     table, kind = dense_table(model), model.config.model_type
     try:
@@ -266,7 +253,7 @@ def table_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> nn.E
 
 
 def _pinned(origin: Path | str | None, revision: str | None) -> dict[str, Any]:
-    """Arguments of ``from_pretrained`` that pin where something is read from."""
+    """Arguments of ``from_pretrained`` for a pinned origin."""
     commit = {"revision": hub_commit(origin, revision)} if isinstance(origin, str) else {}
     return {"pretrained_model_name_or_path": str(origin), "trust_remote_code": False, **commit}
 
@@ -274,16 +261,16 @@ def _pinned(origin: Path | str | None, revision: str | None) -> dict[str, Any]:
 def squared_errors(
     table: torch.Tensor, embedding: TokenEmbedding, weights: torch.Tensor, block: int = 8192
 ) -> tuple[float | None, float | None]:
-    """What an embedding leaves of a table: Σ w_v |W_v - Ŵ_v|² / Σ w_v |W_v|², with w = 1 and with the weights.
+    """The relative squared error of an embedding, Σ w_v |W_v - Ŵ_v|² / Σ w_v |W_v|², with w = 1 and with the weights.
 
     Args:
         table: W, shape ``(V, H)``.
-        embedding: The module that stands for Ŵ, in whatever precision it is kept.
+        embedding: The module that represents Ŵ, in any precision.
         weights: w, shape ``(V,)``, float64.
         block: Rows at once; all sums are in float64.
 
     Returns:
-        The plain and the weighted error; None where the denominator is zero.
+        The plain and the weighted error; None if the denominator is zero.
     """
     sums = torch.zeros(2, 2, dtype=torch.float64)  # plain, weighted: lost, whole
     with torch.no_grad():

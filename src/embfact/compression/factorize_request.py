@@ -1,6 +1,6 @@
-"""What ``scripts/factorize.py`` is asked for: the words of ``train.py``, composed and validated before anything heavy.
+"""Parsing the command line of ``scripts/factorize.py``, which takes the same overrides as ``train.py``.
 
-Light to import: no torch, no pyarrow; Hydra only composes.
+Light to import: no torch, no pyarrow.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class Job:
     """One row of the table.
 
     Attributes:
-        config: Method, size and storage; data and backbone are those of all rows.
-        problem: Why its size cannot fit, in words; None if it can.
+        config: Method, size and storage; all rows share data and backbone.
+        problem: Why its size does not fit; None if it does.
     """
 
     config: RunConfig
@@ -54,7 +54,7 @@ class FactorizeRequest:
         jobs: The rows, in the order of the command.
         output: Directory for the smaller checkpoint, or None.
         table: File for the table, or None.
-        skipped: In words, the methods that ``factorization=all`` leaves out.
+        skipped: Which methods ``factorization=all`` leaves out, and why.
     """
 
     jobs: tuple[Job, ...]
@@ -63,32 +63,32 @@ class FactorizeRequest:
     skipped: tuple[str, ...] = ()
 
 
-def read_factorize_request(conf_dir: Path, words: Sequence[str], multirun: bool) -> FactorizeRequest:
+def read_factorize_request(conf_dir: Path, arguments: Sequence[str], multirun: bool) -> FactorizeRequest:
     """Compose and validate a command.
 
     Args:
         conf_dir: The folder with ``train.yaml``.
-        words: What was typed, e.g. ``["factorization=svd,random", "budget=0.1", "table=errors.md"]``.
+        arguments: The command line, e.g. ``["factorization=svd,random", "budget=0.1", "table=errors.md"]``.
         multirun: Whether ``-m`` was given; ``factorization=all`` implies it.
 
     Raises:
         ConfigError: With every error found.
     """
-    places = {key: value for key, _, value in (word.partition("=") for word in words) if key in PLACES}
-    words = [word for word in words if word.partition("=")[0] not in PLACES]
+    places = {key: value for key, _, value in (word.partition("=") for word in arguments) if key in PLACES}
+    arguments = [word for word in arguments if word.partition("=")[0] not in PLACES]
     skipped: tuple[str, ...] = ()
-    if ALL in words:
-        names, skipped = _all_methods(conf_dir, dict(word.partition("=")[::2] for word in words))
-        words, multirun = [f"factorization={','.join(names)}" if word == ALL else word for word in words], True
+    if ALL in arguments:
+        names, skipped = _all_methods(conf_dir, dict(word.partition("=")[::2] for word in arguments))
+        arguments, multirun = [f"factorization={','.join(names)}" if word == ALL else word for word in arguments], True
     configs: tuple[RunConfig, ...] = ()
     errors: list[ErrorDetail] = []
     try:
-        configs = read_request(conf_dir, words, multirun).configs
+        configs = read_request(conf_dir, arguments, multirun).configs
     except ConfigError as error:
         errors += error.errors
     with hydra_session(conf_dir) as composer:
-        known = [o for o in composer.read(words)[0] if o.input_line not in {detail.found for detail in errors}]
-    # Two that differ only in what decides nothing, as the groups of what is not quantized, are one row.
+        known = [o for o in composer.read(arguments)[0] if o.input_line not in {detail.found for detail in errors}]
+    # Jobs that differ only in options without effect, such as the group size of unquantized storage, are one row.
     distinct = {(repr(one.factorization), str(one.target), one.kept): one for one in configs}.values()
     jobs = [Job(config, _size_problem(config)) for config in distinct]
     errors += [*filter(None, map(_word_errors, known)), *_disk_errors(jobs), *_places_errors(places, jobs)]
@@ -99,7 +99,7 @@ def read_factorize_request(conf_dir: Path, words: Sequence[str], multirun: bool)
 
 
 def _all_methods(conf_dir: Path, given: Mapping[str, str]) -> tuple[list[str], tuple[str, ...]]:
-    """The methods of ``conf/factorization/`` that can be asked for together, and in words which are left out."""
+    """The methods of ``conf/factorization/`` that can be compared here, and a line on each reason to leave some out."""
     with_energy = given.get("energy", "null") != "null"
     with_file = given.get("evidence.source", TRAINING) != TRAINING
     known: list[str] = []
@@ -114,25 +114,25 @@ def _all_methods(conf_dir: Path, given: Mapping[str, str]) -> tuple[list[str], t
             labelled.append(path.stem)
         else:
             known.append(path.stem)
-    reasons = {"an energy cannot size them": sized, "they take gradients, for which texts need labels": labelled}
+    reasons = {"energy= cannot set their size": sized, "they need gradients, and so texts with labels": labelled}
     return known, tuple(f"left out, since {why}: {', '.join(names)}" for why, names in reasons.items() if names)
 
 
 def _word_errors(override: Override) -> ErrorDetail | None:
-    """Refuse what would be silently without effect, and rows that could not stand in one table."""
+    """Refuse options that would have no effect, and lists of options that all rows share."""
     key, word = str(override.key_or_group), str(override.input_line)
     section = key.partition(".")[0].partition("/")[0]
     if section not in (*SECTIONS, *VALUES) or key == "model.from_run":
         remedy = "give a dense checkpoint directory as model.name_or_path" if key == "model.from_run" else ""
         allowed = f"use {', '.join(f'{name}=' for name in (*SECTIONS, *VALUES))}, output= or table="
-        return ErrorDetail(f"{key} belongs to the training", word, remedy or allowed)
+        return ErrorDetail(f"{key} is a training option", word, remedy or allowed)
     if override.is_sweep_override() and section not in SWEPT:
-        return ErrorDetail(f"{key} is one for the whole table", word, "give one value, and one command for each")
+        return ErrorDetail(f"all rows of the table share {key}", word, "use one command for each value")
     return None
 
 
 def _size_problem(config: RunConfig) -> str | None:
-    """Why a method cannot have the size that is asked for, as far as the shape of the table tells."""
+    """Why a method cannot have the requested size, judged by the shape of the table."""
     try:
         shape = table_shape(config.model)
         if shape and config.target:
@@ -145,7 +145,7 @@ def _size_problem(config: RunConfig) -> str | None:
 
 
 def _disk_errors(jobs: Sequence[Job]) -> list[ErrorDetail]:
-    """Errors of files and folders; a size that does not fit is one only where no other row is left."""
+    """Errors of files and folders; a size that does not fit is an error only if no row is left without it."""
     if not jobs:
         return []
     found = {
@@ -158,10 +158,10 @@ def _disk_errors(jobs: Sequence[Job]) -> list[ErrorDetail]:
 
 
 def _checkpoint_errors(config: RunConfig) -> list[ErrorDetail]:
-    """What a look at the files of the backbone shows before they are loaded."""
+    """Errors of the files of the backbone, found before they are loaded."""
     name, origin = config.model.label, origin_of(config.model)
     if origin is None:
-        return [ErrorDetail(f"model {name} has random weights", "model.architecture", "give a pretrained model")]
+        return [ErrorDetail(f"model {name} has random weights", "model.architecture", "use a pretrained model")]
     try:
         values: dict[str, Any] = read_config(config.model) or {}
         for path in weight_files(origin) if isinstance(origin, Path) else []:
@@ -169,9 +169,7 @@ def _checkpoint_errors(config: RunConfig) -> list[ErrorDetail]:
     except ModelError as error:
         return [ErrorDetail(str(error))]
     if values.get("quantization_config"):
-        return [
-            ErrorDetail(f"model {name} is quantized", "quantization_config", "start from the weights in floating point")
-        ]
+        return [ErrorDetail(f"model {name} is quantized", "quantization_config", "start from floating-point weights")]
     return []
 
 
@@ -180,21 +178,17 @@ def _places_errors(places: dict[str, str], jobs: Sequence[Job]) -> list[ErrorDet
     if "table" in places:
         path = Path(places["table"]).expanduser()
         if not places["table"] or not os.access(path.parent, os.W_OK) or path.is_dir():
-            remedy = "give a file name in a folder that you may write to"
+            remedy = "give a file name in a writable folder"
             errors.append(ErrorDetail("table cannot be written", places["table"], remedy))
-        elif _lies_in(path, places.get("output")):
-            errors.append(ErrorDetail("table lies in the output", places["table"], "give another file name"))
+        elif "output" in places and path.resolve().is_relative_to(Path(places["output"]).expanduser().resolve()):
+            errors.append(ErrorDetail("table is inside the output", places["table"], "give another file name"))
     if "output" in places:
         if len(jobs) > 1:
             errors.append(
-                ErrorDetail("output takes one method and one size", places["output"], "leave out -m and the lists")
+                ErrorDetail("output needs one method and one size", places["output"], "leave out -m and the lists")
             )
         errors += _output_errors(places["output"], jobs)
     return errors
-
-
-def _lies_in(path: Path, folder: str | None) -> bool:
-    return folder is not None and path.resolve().is_relative_to(Path(folder).expanduser().resolve())
 
 
 def _output_errors(text: str, jobs: Sequence[Job]) -> list[ErrorDetail]:
@@ -202,7 +196,7 @@ def _output_errors(text: str, jobs: Sequence[Job]) -> list[ErrorDetail]:
     if not text or (path.exists() and not path.is_dir()):
         return [ErrorDetail("output must be a directory", text, "give the name of a new one")]
     if path.is_dir() and any(path.iterdir()) and not _is_ours(path):
-        what = "output is a directory that holds something else than a checkpoint of embfact"
+        what = "output is a directory that is not an embfact checkpoint"
         return [ErrorDetail(what, text, "give the name of a new one")]
     origins = [origin_of(job.config.model) for job in jobs[:1]]
     if any(isinstance(origin, Path) and origin.resolve() == path.resolve() for origin in origins):

@@ -1,7 +1,4 @@
-"""The table of methods that ``scripts/factorize.py`` prints: what each takes and what it leaves of the table.
-
-Light to import: no torch.
-"""
+"""The table of ``scripts/factorize.py``: size and error of each method; imports no torch."""
 
 from __future__ import annotations
 
@@ -22,16 +19,16 @@ class MethodRow:
 
     Attributes:
         method: Its name.
-        storage: How its tables are kept: ``float32``, ``int8-g64``.
-        setting: In words, the options in which rows of the table differ; empty if they do not.
-        size_name: What its size counts, e.g. ``rank``; None for a method without one.
-        rank: The size that came out; None for a method without one, or a row with a problem.
+        storage: The storage format of its tables: ``float32``, ``int8-g64``.
+        setting: The options in which rows of the table differ, as text; empty if they do not.
+        size_name: What its size counts, e.g. ``rank``; None for a method without a size.
+        rank: The resulting size; None for a method without one, or a row with a problem.
         parameters: Parameters of the embedding.
         bytes: Bytes of its tensors as saved.
-        error: Squared error of the table over its squared norm; None where nothing is left to compare.
-        weighted_error: The same with each row weighted by its token count; None too where no counted row has a norm.
+        error: Squared error of the table over its squared norm; None if there is nothing to compare.
+        weighted_error: The same with each row weighted by its token count; also None if all weighted rows are zero.
         seconds: Wall time of the fit.
-        problem: Why there is no result, in words that start with ``does not fit`` or ``failed``; else None.
+        problem: Why there is no result, starting with ``does not fit`` or ``failed``; else None.
     """
 
     method: str
@@ -48,22 +45,22 @@ class MethodRow:
 
     @property
     def label(self) -> str:
-        """The method as the tables of sweeps call it: ``svd``, ``svd int8-g64``."""
+        """Its name as in the tables of sweeps: ``svd``, ``svd int8-g64``."""
         return self.method if self.storage == "float32" else f"{self.method} {self.storage}"
 
 
 @dataclass(frozen=True)
 class MethodTable:
-    """Methods on one table.
+    """A comparison of methods on one token table.
 
     Attributes:
         model: Name of the backbone.
         vocab_size: Rows V of its table.
         width: Columns H.
-        dense: Size of the table as it is.
-        corpus: In words, the texts whose token counts weigh the rows.
+        dense: Size of the dense table.
+        corpus: Description of the texts whose token counts weight the rows.
         counted: Tokens in them.
-        occurring: Different tokens that occur.
+        occurring: Distinct tokens in them.
         threads: CPU threads.
         rows: The dense table first.
     """
@@ -80,12 +77,12 @@ class MethodTable:
 
 
 def _markdown(table: MethodTable) -> str:
-    words = ["method", *(["setting"] if any(row.setting for row in table.rows) else []), "size"]
-    header = [*words, "parameters", "bytes", "error", "weighted error", "seconds"]
+    labels = ["method", *(["setting"] if any(row.setting for row in table.rows) else []), "size"]
+    header = [*labels, "parameters", "bytes", "error", "weighted error", "seconds"]
     lines = [
         [
             row.label,
-            *([row.setting] if "setting" in words else []),
+            *([row.setting] if "setting" in labels else []),
             _size(row),
             with_share(row.parameters, table.dense.parameters),
             with_share(row.bytes, table.dense.bytes, "B"),
@@ -100,10 +97,10 @@ def _markdown(table: MethodTable) -> str:
     legend = (
         f"- Token table of {table.model}, {table.vocab_size:,} x {table.width}. Sizes as saved, in brackets as a share "
         "of dense. Error: squared error of the stored table over its squared norm; weighted: each row by its count in "
-        f"{table.corpus} ({table.counted:,} tokens, {table.occurring:,} of them different). Seconds: the fit, without "
-        f"reading or counting, on {threads}; a further size of a method reuses what it computed for the first."
+        f"{table.corpus} ({table.counted:,} tokens, {table.occurring:,} distinct). Seconds: the fit, without "
+        f"reading or counting, on {threads}; further sizes of a method reuse what it computed for the first one."
     )
-    return "\n".join([*markdown_grid(header, lines, len(words)), "", legend, *problems]) + "\n"
+    return "\n".join([*markdown_grid(header, lines, len(labels)), "", legend, *problems]) + "\n"
 
 
 def _size(row: MethodRow) -> str:
@@ -115,12 +112,8 @@ def _size(row: MethodRow) -> str:
 def _error(value: float | None) -> str:
     if value is None:
         return UNDEFINED
-    # What quantizing leaves is far below a thousandth.
+    # Quantization errors are far below a thousandth.
     return f"{value:.3f}" if value == 0 or value >= 0.001 else f"{value:.1e}"
-
-
-def _csv(table: MethodTable) -> str:
-    return csv_of(_numbers(table))
 
 
 def _json(table: MethodTable) -> str:
@@ -144,4 +137,8 @@ def _numbers(table: MethodTable) -> list[dict[str, object]]:
     ]
 
 
-FORMATS: Mapping[str, Callable[[MethodTable], str]] = {"md": _markdown, "csv": _csv, "json": _json}
+FORMATS: Mapping[str, Callable[[MethodTable], str]] = {
+    "md": _markdown,
+    "csv": lambda table: csv_of(_numbers(table)),
+    "json": _json,
+}

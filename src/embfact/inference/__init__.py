@@ -1,1 +1,1 @@
-"""What is done with a finished run: scoring it on data, labelling new text, writing GLUE's submission files."""
+"""Using a finished run: scoring it on data, labelling new text, writing GLUE submission files."""

@@ -20,7 +20,7 @@ from embfact.inference.target import Target, named
 from embfact.runs.finished_run import FinishedRun
 from embfact.tasks.metrics import score
 
-# The options that say which files or which published rows a data set is.
+# The options that identify the files or the published rows of a data set.
 PUBLISHED = ("source", "hub", "hub_config", "revision", "mirror", "collection")
 PLACE = (*PUBLISHED, "train_file", "validation_file", "train_split", "report_splits")
 
@@ -33,15 +33,15 @@ class Evaluation:
         run: Name of the run.
         hash: Its hash.
         data: Name of the data set.
-        origin: Where its rows came from, in words.
-        fingerprint: SHA-256 of the data: with the training split, as in records, if they are the run's own; else of the
-            scored splits alone.
+        origin: Where its rows came from.
+        fingerprint: SHA-256 of the data: for the run's own data including the training split, as in records; otherwise
+            of the scored splits only.
         run_fingerprint: SHA-256 of the data that the run was trained on.
-        rows: Split -> rows scored.
+        rows: Split -> number of rows scored.
         trained_on: Splits with rows that the run was trained on.
-        metrics: Split -> metric -> value; None is undefined.
-        device: What it was computed on.
-        note: What a reader of the figures must know about the data set.
+        metrics: Split -> metric -> value; None if undefined.
+        device: The device it was computed on.
+        note: Caveats of the data set.
     """
 
     run: str
@@ -61,8 +61,8 @@ class Evaluation:
         return json.dumps(asdict(self), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
     def lines(self) -> list[str]:
-        """The evaluation for a person: one line a split and metric, in percent points."""
-        # Another fingerprint may still be a single split of the run's data: that is for `trained_on` to say.
+        """The evaluation as text: one line per split and metric, in percent."""
+        # With another fingerprint it may still be a split of the run's data, which `trained_on` tells.
         whose = " (the run's own)" if self.fingerprint == self.run_fingerprint else ""
         lines = [f"{self.run} on {self.data} ({self.origin})", f"data fingerprint {self.fingerprint}{whose}"]
         for split, metrics in self.metrics.items():
@@ -70,26 +70,21 @@ class Evaluation:
                 figure = "undefined" if value is None else f"{100 * value:.2f}"
                 lines.append(f"{split}  {name}  {figure}  ({self.rows[split]} rows)")
         for split in self.trained_on:
-            lines.append(f"{split}: the run was trained on rows of this split; its figures say nothing of new texts")
+            lines.append(f"{split}: the run was trained on rows of this split; its figures say nothing about new texts")
         return lines + ([self.note] if self.note else [])
 
 
 def evaluate(run: FinishedRun, target: Target, device: str | None = None) -> Evaluation:
-    """Score a run; on its own data and device the figures are bit for bit those of its record.
-
-    Args:
-        run: The run.
-        target: What to score it on.
-        device: See `embfact.inference.scoring.Scorer`.
+    """Score a run; on its own data and device the figures are bitwise equal to those in its record.
 
     Raises:
         UserError: If the data or the checkpoint cannot be used.
     """
     data = target.data
-    # Other data may have no training rows at all; the run's own are told by the fingerprint of the record.
+    # Other data may have no training rows; the fingerprint in the record covers those of the run's own data.
     own = all(getattr(data, option) == getattr(run.data, option) for option in PLACE)
     origin = locate(data, target.data_dir, None if own else data.report_splits, cache_dir=target.cache_dir)
-    # The mirror may have single splits of a data set that otherwise comes from the hub: never mix the two.
+    # The mirror may have some splits of a data set that otherwise comes from the hub; never mix the two.
     mirror = None if origin.kind == "hub" else target.data_dir
     rows = {split: scored_rows(run, data, mirror, split, target.cache_dir) for split in data.report_splits}
     from embfact.inference.scoring import Scorer, use_threads_of  # torch only once there is something to score
@@ -101,7 +96,7 @@ def evaluate(run: FinishedRun, target: Target, device: str | None = None) -> Eva
         logits = scorer.logits(
             table, max_length=data.max_length, batch_size=target.batch_size, cache_dir=target.cache_dir
         )
-        # A copy, since Arrow's memory cannot be written to and torch warns of that.
+        # A copy, since torch warns about Arrow's read-only memory.
         metrics[split] = score(data.metrics, logits, np.array(table.column("label")))
     return Evaluation(
         run=run.record.name,
@@ -121,14 +116,14 @@ def evaluate(run: FinishedRun, target: Target, device: str | None = None) -> Eva
 def scored_rows(
     run: FinishedRun, data: DataConfig, data_dir: str | None, split: str, cache_dir: str | None = None
 ) -> pa.Table:
-    """The rows of a split to score, their labels in the codes of the run.
+    """The rows of a split to score, with labels in the codes of the run.
 
     Args:
         run: The run.
         data: The data set.
         data_dir: Folder of the local mirror, or None.
         split: Name of the split.
-        cache_dir: Folder that the rated sentences are fetched into; other data sets need none.
+        cache_dir: Folder that the rated sentences are fetched into; other data sets do not need it.
 
     Raises:
         DataError: If the rows cannot be used, or their labels are hidden.
@@ -142,7 +137,7 @@ def scored_rows(
     labels = rows.column("label")
     if labels.null_count:
         raise DataError(
-            f"{data.name}, split {split}: its labels are hidden, so there is nothing to score against; "
+            f"the labels of {data.name}, split {split}, are hidden, so it cannot be scored; "
             "for GLUE's test sets use scripts/predict.py RUN --glue"
         )
     if not (run.classes and data.label_names):
@@ -153,21 +148,21 @@ def scored_rows(
 
 def _remedy(run: FinishedRun, data: DataConfig, error: UnknownLabelError) -> str:
     if run.classes and not data.label_names and run.classes.are_positions(error.labels):
-        return f'if they are the positions of these classes, counted from 0, add "{named(run.classes.names)}"'
+        return f'if they are the positions of these classes, counting from 0, add "{named(run.classes.names)}"'
     return "label these rows with the classes that the run was trained on, or choose other data"
 
 
 def was_trained_on(run: FinishedRun, target: Target, split: str) -> bool:
-    """Whether a split is the one that the run drew its training rows from, as far as files or commits tell."""
+    """Whether a split is the one that the run drew its training rows from, judged by files or commits."""
     try:
         trained = _identity(run.data, target, run.data.train_split)
-    except DataError:  # the training rows are no longer there to compare with
+    except DataError:  # the training rows no longer exist
         return False
     return _identity(target.data, target, split) == trained
 
 
 def _identity(data: DataConfig, target: Target, split: str) -> tuple[str | None, ...]:
-    """What two splits of equal rows have in common: the bytes of their file, or their place in a published data set."""
+    """Equal for splits with the same rows: the hash of their file, or their place in a published data set."""
     origin = locate(data, target.data_dir, [split], cache_dir=target.cache_dir)
     if origin.kind == "hub":
         return (data.hub, data.hub_config, origin.commit, split)

@@ -24,13 +24,13 @@ from embfact.errors import DataError, UserError
 from embfact.runs.finished_run import FinishedRun
 
 PLAIN = ".txt"
-SHOWN = 60  # characters of a text on a line of the terminal
-LABEL = "label, which new text has not"  # no file has a column of this name
+SHOWN = 60  # characters of a text shown on a line
+LABEL = "label, which new text has not"  # a column name that no file has
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """What a run says of some texts.
+    """The predictions of a run for some texts.
 
     Attributes:
         rows: The texts, with the columns ``text`` and for pairs ``text_pair``.
@@ -43,11 +43,11 @@ class Labelled:
     scores: np.ndarray
 
     def lines(self) -> list[str]:
-        """One line a text: its label with all probabilities (or its value), and its beginning."""
+        """One line per text: its label with all probabilities (or its value), and the start of the text."""
         return [f"{verdict}  {text}" for verdict, text in zip(self._verdicts(), self._beginnings(), strict=True)]
 
     def csv(self) -> str:
-        """Texts, label and a column ``probability of NAME`` for each class; or texts and ``value``."""
+        """Columns: texts, label and ``probability of NAME`` for each class; for a regression texts and ``value``."""
         file = io.StringIO()
         writer = csv.writer(file, lineterminator="\n")
         names = self._text_columns()
@@ -58,7 +58,7 @@ class Labelled:
         return file.getvalue()
 
     def jsonl(self) -> str:
-        """One object a text: its texts, ``label`` and ``probabilities`` by name; or its texts and ``value``."""
+        """One object per row: texts, ``label`` and ``probabilities`` by name; for a regression texts and ``value``."""
         lines = []
         for texts, label, row in self._results():
             result: dict[str, Any] = dict(zip(self._text_columns(), texts, strict=True))
@@ -95,19 +95,14 @@ class Labelled:
 
 
 FORMATS: Mapping[str, Callable[[Labelled], str]] = {".csv": Labelled.csv, ".jsonl": Labelled.jsonl}
-"""What can be written, by the extension of the file."""
+"""The output formats, by file extension."""
 
 
 def given_rows(run: FinishedRun, texts: Sequence[str], pairs: Sequence[str]) -> pa.Table:
-    """Rows of texts that were typed.
-
-    Args:
-        run: The run that is to label them.
-        texts: The texts.
-        pairs: The second text of each; empty for a run on single texts.
+    """Rows of texts from the command line, with the second text of each in `pairs` for a run on pairs.
 
     Raises:
-        UserError: If the run needs pairs and there are none, or the other way round; if a text is empty.
+        UserError: If the run needs pairs and there are none, or vice versa; if a text is empty.
     """
     if len(run.data.text) == 2 and len(pairs) != len(texts):
         first, second = run.data.text
@@ -116,12 +111,12 @@ def given_rows(run: FinishedRun, texts: Sequence[str], pairs: Sequence[str]) -> 
             f"give one --pair for each --text (found {len(texts)} --text, {len(pairs)} --pair)"
         )
     if len(run.data.text) == 1 and pairs:
-        raise UserError(f"the run {run.record.name} was trained on single texts; leave --pair out")
+        raise UserError(f"the run {run.record.name} was trained on single texts; leave out --pair")
     given = dict(zip(("--text", "--pair"), (texts, pairs), strict=True))
     for option, values in given.items():
         for place, value in enumerate(values, 1):
             if not value.strip():
-                raise UserError(f"{option} number {place} is empty; give some text")
+                raise UserError(f"{option} number {place} is empty; give it some text")
             if not value.isprintable() and any("\ud800" <= character <= "\udfff" for character in value):
                 raise UserError(f"{option} number {place} is not UTF-8; set the terminal to UTF-8, or use --file")
     columns = {option: pa.array(values, pa.string()) for option, values in given.items() if values}
@@ -129,12 +124,12 @@ def given_rows(run: FinishedRun, texts: Sequence[str], pairs: Sequence[str]) -> 
 
 
 def file_rows(run: FinishedRun, path: Path, columns: Sequence[str]) -> pa.Table:
-    """Rows of a file: a line each of plain text, or the text columns of CSV, TSV, JSON Lines or Parquet.
+    """Rows of a file: the lines of plain text, or the text columns of CSV, TSV, JSON Lines or Parquet.
 
     Args:
-        run: The run that is to label them.
+        run: The run that labels them.
         path: The file.
-        columns: Names of its text columns; none: those that the run was trained on.
+        columns: Names of its text columns; empty for those that the run was trained on.
 
     Raises:
         DataError: If the file cannot be read or lacks a column, or a text is missing or empty; with file and row.
@@ -144,13 +139,13 @@ def file_rows(run: FinishedRun, path: Path, columns: Sequence[str]) -> pa.Table:
     if path.suffix.lower() not in kinds:
         raise DataError(f"{path.name} ends in {path.suffix or 'nothing'!r}; use one of {', '.join(kinds)}")
     if not path.is_file():
-        raise DataError(f"there is no file {path}; give --file an existing one")
+        raise DataError(f"there is no file {path}; give an existing one with --file")
     needed = len(run.data.text)
     if path.suffix.lower() == PLAIN:
         if needed == 2 or columns:
             remedy = "give --file a CSV, TSV, JSON Lines or Parquet file"
-            why = "holds single texts, and the run was trained on pairs" if needed == 2 else "has no columns"
-            raise UserError(f"{path.name} {why}; {remedy}" + ("" if needed == 2 else ", or leave --text-column out"))
+            why = "holds single texts, but the run was trained on pairs" if needed == 2 else "has no columns"
+            raise UserError(f"{path.name} {why}; {remedy}" + ("" if needed == 2 else ", or leave out --text-column"))
         return _rows(_plain(path))
     columns = list(columns) or run.data.text
     if len(columns) != needed:
@@ -167,20 +162,15 @@ def file_rows(run: FinishedRun, path: Path, columns: Sequence[str]) -> pa.Table:
 
 
 def label_rows(run: FinishedRun, rows: pa.Table, device: str | None = None) -> Labelled:
-    """Label some texts.
-
-    Args:
-        run: The run.
-        rows: Rows of `given_rows` or `file_rows`.
-        device: See `embfact.inference.scoring.Scorer`.
+    """Label rows from `given_rows` or `file_rows`.
 
     Raises:
         UserError: If the checkpoint or the device cannot be used.
     """
-    from embfact.inference.scoring import Scorer  # torch only once there is something to score
+    from embfact.inference.scoring import Scorer  # imports torch
 
     scorer = Scorer(run, device)
-    # The tokens of new text are of no use later, and nobody expects a copy of it in a cache.
+    # A temporary cache: nobody expects a copy of their text in the shared one.
     with TemporaryDirectory() as folder:
         logits = scorer.logits(rows, max_length=run.data.max_length, batch_size=run.eval_batch_size, cache_dir=folder)
     scores = logits.astype(np.float64)
@@ -188,7 +178,7 @@ def label_rows(run: FinishedRun, rows: pa.Table, device: str | None = None) -> L
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities of classes, shape ``(n, c)`` as the logits."""
+    """Class probabilities, shape ``(n, c)`` like the logits."""
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
 
@@ -200,7 +190,7 @@ def _plain(path: Path) -> Source:
 
 
 def _rows(source: Source, columns: Sequence[str] | None = None) -> pa.Table:
-    """Checked rows without labels, as if these were hidden."""
+    """Validated rows with hidden labels."""
     columns = list(columns or source.table.column_names)
     for column in columns:
         kind = column_of(source, column).type

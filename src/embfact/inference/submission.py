@@ -1,4 +1,4 @@
-"""GLUE's submission files: predictions for test splits whose labels the organisers keep (Wang et al., ICLR 2019)."""
+"""GLUE submission files: predictions for test splits whose labels are not public (Wang et al., ICLR 2019)."""
 
 from __future__ import annotations
 
@@ -14,43 +14,36 @@ from embfact.errors import UserError
 from embfact.runs.finished_run import FinishedRun
 from embfact.system.atomic import write_text
 
-# GLUE scores these by the name of the class; the other classifications by its code, 0 or 1 (also WNLI).
+# GLUE expects class names in these files, and codes, 0 or 1, in those of the other classifications (also WNLI).
 BY_NAME = ("MNLI-m.tsv", "MNLI-mm.tsv", "QNLI.tsv", "RTE.tsv")
 
-LARGEST = 5.0  # similarity of STS-B, from 0
+LARGEST = 5.0  # STS-B similarities are from 0 to 5
 
 
 def check_submission(run: FinishedRun) -> Mapping[str, str]:
     """The submission file of each hidden split of the run's data set.
 
     Raises:
-        UserError: If GLUE takes no submissions for it.
+        UserError: If it is not a GLUE task with submissions.
     """
     if not run.data.submission:
         raise UserError(
-            f"the run {run.record.name} was trained on {run.data.name}, for which GLUE takes no submission; "
-            "give a run on one of its tasks, such as data=sst2"
+            f"the run {run.record.name} was trained on {run.data.name}, which has no GLUE submission; "
+            "give a run on a GLUE task, such as data=sst2"
         )
     return run.data.submission
 
 
 def make_submission(run: FinishedRun, device: str | None = None) -> dict[str, str]:
-    """The submission files of a run.
-
-    Args:
-        run: A run on a task of GLUE.
-        device: See `embfact.inference.scoring.Scorer`.
-
-    Returns:
-        File name -> content.
+    """The submission files (name -> content) of a run on a GLUE task.
 
     Raises:
-        UserError: If GLUE takes no submissions for the data set, or the test rows or the checkpoint cannot be used.
+        UserError: If the data set has no GLUE submission, or the test rows or the checkpoint cannot be used.
     """
     files = check_submission(run)
     data_dir = os.environ.get("EMBFACT_DATA_DIR") or run.data_dir
     rows = {split: load_split(run.data, data_dir, split, run.label_names) for split in files}
-    from embfact.inference.scoring import Scorer  # torch only once there is something to score
+    from embfact.inference.scoring import Scorer  # imports torch
 
     scorer, contents = Scorer(run, device), {}
     with TemporaryDirectory() as folder:
@@ -63,15 +56,7 @@ def make_submission(run: FinishedRun, device: str | None = None) -> dict[str, st
 
 
 def write_submission(contents: Mapping[str, str], folder: Path) -> list[Path]:
-    """Write the files, each in one step.
-
-    Args:
-        contents: File name -> content.
-        folder: Where to; made if it is not there.
-
-    Returns:
-        The files.
-    """
+    """Write files (name -> content) atomically to a folder, which is created if necessary; returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / name for name in contents]
     for path, content in zip(paths, contents.values(), strict=True):
@@ -83,7 +68,7 @@ def submission_table(name: str, ids: Sequence[int], logits: np.ndarray, label_na
     """The content of a submission file.
 
     Args:
-        name: Its name, which is GLUE's name of the task.
+        name: Its name, as GLUE requires.
         ids: Row number of each prediction.
         logits: Scores, shape ``(n, classes)``, or ``(n, 1)`` for a regression.
         label_names: Class names in the order of their codes; None for a regression.
@@ -91,7 +76,7 @@ def submission_table(name: str, ids: Sequence[int], logits: np.ndarray, label_na
     if label_names is None:
         predictions = [f"{value:.3f}" for value in np.clip(logits[:, 0], 0, LARGEST)]
     else:
-        words = label_names if name in BY_NAME else [str(code) for code in range(len(label_names))]
-        predictions = [words[code] for code in logits.argmax(axis=1)]
+        labels = label_names if name in BY_NAME else [str(code) for code in range(len(label_names))]
+        predictions = [labels[code] for code in logits.argmax(axis=1)]
     lines = [f"{index}\t{prediction}\n" for index, prediction in zip(ids, predictions, strict=True)]
     return "index\tprediction\n" + "".join(lines)

@@ -1,1 +1,1 @@
-"""How the runs of a sweep are started: one after another, side by side, or on other machines."""
+"""Launching the runs of a sweep: one after another, in parallel, or on other machines."""

@@ -1,12 +1,10 @@
-"""What every launcher of embfact's own has in common, behind Hydra's launcher interface.
-
-Light to import: no torch, and no engine.
-"""
+"""The base class of embfact's launchers, behind Hydra's launcher interface; imports neither torch nor an engine."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any, ClassVar
 
 from hydra.plugins.launcher import Launcher
@@ -17,39 +15,40 @@ from embfact.launchers.sweep_task import SweepTask
 
 
 class OwnLauncher(Launcher):
-    """A launcher that hands out whole runs; a run that is lost costs itself alone."""
+    """A launcher that distributes whole runs; a lost run does not affect the others."""
 
-    process_tree_each: ClassVar[bool] = False  # whether a run may start other processes of its own
-    on_this_machine: ClassVar[bool] = False  # whether runs are done nowhere else
+    process_tree_each: ClassVar[bool] = False  # whether a run may start other processes
+    on_this_machine: ClassVar[bool] = False  # whether all runs stay on this machine
 
     def setup(self, *, task_function: Any, **_: Any) -> None:
-        """Take the sweep from Hydra; the configurations of its jobs are made already."""
+        """Take the sweep from Hydra; its runs are configured already."""
         self._task: SweepTask = task_function
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[Any]:
-        """Do all runs of the sweep; what came of them is in the sweep."""
+        """Run the sweep, which collects the outcomes."""
         self.do_all(self._task)
         return []
 
     @abstractmethod
     def do_all(self, sweep: SweepTask) -> None:
-        """Do every run of a sweep.
+        """Run every run of a sweep.
 
-        For each number it calls ``sweep.report(number, outcome)`` once, in this process, as soon as the run has ended;
-        no run is handed out any more once ``sweep.stopped`` is true. Work is done elsewhere by
-        ``embfact.launchers.work.do_run(sweep.runs[number])``, which takes and gives what can be pickled. A worker that
-        dies is reported as a failed run.
+        Calls ``sweep.report(number, outcome)`` once for each run, in this process, as soon as it has ended, and starts
+        no more runs once ``sweep.stopped`` is true. Workers call ``embfact.launchers.work.do_run(sweep.runs[number])``,
+        whose argument and result can be pickled. If a worker dies, its run is reported as failed.
 
         Raises:
-            Interrupted: After the workers have been told, and have marked their runs.
+            Interrupted: After the workers have been told and have marked their runs.
         """
 
     @classmethod
     def errors(cls, options: Mapping[str, Any], configs: Sequence[RunConfig]) -> list[ErrorDetail]:
-        """What is wrong with a sweep of these runs through this launcher, before anything is started.
-
-        Args:
-            options: The launcher's own section of the configuration.
-            configs: The runs.
-        """
+        """What is wrong with a sweep of these runs, given the launcher's section of the configuration."""
         return []
+
+
+def extra_errors(module: str, extra: str, choice: str) -> list[ErrorDetail]:
+    """An error if an optional module is missing that a choice, e.g. ``hydra/launcher=ray``, needs."""
+    if find_spec(module) is not None:
+        return []
+    return [ErrorDetail(f"{choice} needs {module}, which is not installed", "", f"pip install 'embfact[{extra}]'")]

@@ -1,7 +1,4 @@
-"""Which launcher a sweep goes through, and whether it can.
-
-Light to import: no torch, and no engine.
-"""
+"""Choosing, checking and calling the launcher of a sweep; imports neither torch nor an engine."""
 
 from __future__ import annotations
 
@@ -27,11 +24,11 @@ from embfact.launchers.base import OwnLauncher
 from embfact.launchers.sweep_task import SweepTask
 
 OWN = "embfact.launchers."
-_PLAIN = f"{BasicLauncher.__module__}.{BasicLauncher.__qualname__}"  # Hydra's, one run after the other in this process
+_PLAIN = f"{BasicLauncher.__module__}.{BasicLauncher.__qualname__}"  # Hydra's default: one run after another, here
 
 
 def check_launch(conf_dir: Path, request: RunRequest) -> None:
-    """Refuse a sweep that its launcher cannot do.
+    """Refuse a sweep that its launcher cannot run.
 
     Raises:
         ConfigError: With every error.
@@ -40,8 +37,10 @@ def check_launch(conf_dir: Path, request: RunRequest) -> None:
         return
     launcher = _own_class(request)
     if launcher is None and request.launcher != {"_target_": _PLAIN}:
-        # Hydra sets one of its own up as it will for the sweep.
-        refused = refusing("hydra.launcher cannot be used", _given(request), "see hydra/launcher= in docs/sweeps.md")
+        # Have Hydra create it as it will for the sweep.
+        typed = " ".join(word for word in request.overrides if "hydra" in word)
+        found = typed or str(request.launcher.get("_target_"))
+        refused = refusing("hydra.launcher cannot be used", found, "see hydra/launcher= in docs/sweeps.md")
         with refused, _hydras_own(conf_dir, request, SweepTask([])):
             pass
     errors = _unknown_options(launcher, request) if launcher else []
@@ -49,15 +48,15 @@ def check_launch(conf_dir: Path, request: RunRequest) -> None:
         errors = launcher.errors(request.launcher, request.configs)
     several = max(config.trainer.devices for config in request.configs)
     if several > 1 and not (launcher and launcher.process_tree_each):
-        what = "a sweep (-m) cannot start runs that are processes of their own"
-        remedy = "leave out -m and give one run at a time, or use hydra/launcher=submitit_slurm, a job for each run"
+        what = "a sweep (-m) cannot start runs of several processes with this launcher"
+        remedy = "leave out -m and start one run at a time, or use hydra/launcher=submitit_slurm, a job for each run"
         errors.append(ErrorDetail(what, f"trainer.devices={several}", remedy))
     if errors:
         raise ConfigError(errors)
 
 
 def trains_here(request: RunRequest) -> bool:
-    """Whether all runs are done on this machine; False if they may be done elsewhere."""
+    """Whether all runs are trained on this machine."""
     if not request.multirun:
         return True
     own = _own_class(request)
@@ -67,13 +66,13 @@ def trains_here(request: RunRequest) -> bool:
 def _unknown_options(launcher: type[OwnLauncher], request: RunRequest) -> list[ErrorDetail]:
     parameters = inspect.signature(launcher).parameters
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-        return []  # it checks them itself
+        return []  # the launcher checks them itself
     unknown = [name for name in request.launcher if name != "_target_" and name not in parameters]
     return [ErrorDetail(f"hydra.launcher has no option {name}", name, nearest(name, parameters)) for name in unknown]
 
 
 def launch(conf_dir: Path, request: RunRequest, sweep: SweepTask) -> None:
-    """Do the runs of a sweep through the launcher that the configuration names (``hydra/launcher=``)."""
+    """Run a sweep through the configured launcher (``hydra/launcher=``)."""
     own = _own_class(request)
     if own:
         launcher = own(**{key: value for key, value in request.launcher.items() if key != "_target_"})
@@ -81,21 +80,21 @@ def launch(conf_dir: Path, request: RunRequest, sweep: SweepTask) -> None:
         launcher.launch([], initial_job_idx=0)
         return
     with _hydras_own(conf_dir, request, sweep) as hydras:
-        # The runs are validated already: Hydra only counts the jobs and says where they run.
+        # The runs are validated already: Hydra only numbers the jobs and decides where they run.
         results = hydras.launch([[] for _ in sweep.runs], initial_job_idx=0)
-        # Hydra's own launchers may have done them in other processes.
+        # Hydra's launchers may have used other processes.
         for number, result in enumerate(results):
             sweep.outcomes.setdefault(number, result.return_value)
 
 
 @contextmanager
 def _hydras_own(conf_dir: Path, request: RunRequest, sweep: SweepTask) -> Iterator[Launcher]:
-    """A launcher of Hydra's, or of a plugin of Hydra's, set up for a sweep."""
+    """A launcher of Hydra or of one of its plugins, set up for a sweep."""
     GlobalHydra.instance().clear()
     search_path = create_automatic_config_search_path(None, None, str(conf_dir))
     engine = Hydra.create_main_hydra2(task_name=CONFIG_NAME, config_search_path=search_path)
     try:
-        # Hydra makes this folder itself, and writes nothing in it: runs make theirs, and say so where they cannot.
+        # Hydra would create this folder itself, but runs create their own, and report errors.
         overrides = [*request.overrides, "hydra.sweep.dir=."]
         settings = engine.compose_config(CONFIG_NAME, overrides, run_mode=RunMode.MULTIRUN)
         context = HydraContext(config_loader=engine.config_loader, callbacks=Callbacks(settings))
@@ -105,7 +104,7 @@ def _hydras_own(conf_dir: Path, request: RunRequest, sweep: SweepTask) -> Iterat
 
 
 def _own_class(request: RunRequest) -> type[OwnLauncher] | None:
-    """The class of a launcher of ours; None for one of Hydra's, or of a plugin of Hydra's.
+    """The class of one of embfact's launchers; None for a launcher of Hydra or of one of its plugins.
 
     Raises:
         ConfigError: If there is no such class.
@@ -120,10 +119,6 @@ def _own_class(request: RunRequest) -> type[OwnLauncher] | None:
         found = None
     if not (isinstance(found, type) and issubclass(found, OwnLauncher)) or inspect.isabstract(found):
         raise ConfigError(
-            [ErrorDetail("hydra.launcher._target_ names no launcher", target, "choose one: hydra/launcher=NAME")]
+            [ErrorDetail("hydra.launcher._target_ is not a launcher", target, "choose one: hydra/launcher=NAME")]
         )
     return found
-
-
-def _given(request: RunRequest) -> str:
-    return " ".join(word for word in request.overrides if "hydra" in word) or str(request.launcher.get("_target_"))

@@ -1,7 +1,6 @@
-"""Runs as tasks of Ray: on this machine, or on the nodes of a cluster.
+"""Runs as Ray tasks, on this machine or on the nodes of a cluster.
 
-A task whose node or process dies is started again where there is room. Light to import: Ray is imported when the first
-run is handed to it.
+A task whose node or process dies is restarted elsewhere. Light to import: Ray is imported with the first run.
 """
 
 from __future__ import annotations
@@ -20,44 +19,42 @@ from pydantic import Field
 from embfact.config.run_config import RunConfig
 from embfact.config.sections import Section, Whole
 from embfact.errors import ErrorDetail
-from embfact.launchers.base import OwnLauncher
-from embfact.launchers.extras import extra_errors
+from embfact.launchers.base import OwnLauncher, extra_errors
 from embfact.launchers.remote import PATIENCE, attempts, enter, missed, option_errors, share_errors, with_threads
 from embfact.launchers.sweep_task import SweepTask
 from embfact.launchers.work import do_run
 from embfact.launchers.worker import Work
 from embfact.log import say
-from embfact.runs.outcome import Outcome
-from embfact.runs.planned import PlannedRun
+from embfact.runs.planned import Outcome, PlannedRun
 from embfact.system.signals import Interrupted, held_back, interruptible
 
 if TYPE_CHECKING:
     import ray
 
-LOOK = 0.5  # seconds between two looks at the nodes, which come and go, and at signals
+LOOK = 0.5  # seconds between two looks at signals and at the nodes, which come and go
 
 
 class RayOptions(Section):
-    """What every run gets of which cluster."""
+    """The cluster, and what each run gets of it."""
 
     address: str | None = Field(description="HOST:PORT of a cluster, or auto; null: start one on this machine")
-    cpus_per_run: Whole = Field(description="CPUs of a run, and its threads")
-    gpus_per_run: float = Field(ge=0, description="GPUs of a run, or a share of one")
+    cpus_per_run: Whole = Field(description="CPUs per run, and its threads")
+    gpus_per_run: float = Field(ge=0, description="GPUs per run, may be a fraction")
     at_once: Whole | None = Field(description="runs handed to Ray at once; null: as many as its nodes have room for")
-    max_retries: int = Field(ge=0, description="how often a run is started again when its node or its process dies")
+    max_retries: int = Field(ge=0, description="how often a run is restarted when its node or its process dies")
     init: dict[str, Any] = Field(description="other arguments of ray.init")
 
 
 class UnreachableError(Exception):
-    """There is no Ray to hand runs to."""
+    """Ray cannot be started or reached."""
 
 
 class PreemptedError(Exception):
-    """The process of a run was asked to go, and not by the sweep: the run goes on elsewhere."""
+    """The process of a run was asked to end, but not by the sweep: the run resumes elsewhere."""
 
 
 class RayLauncher(OwnLauncher):
-    """Runs as tasks of Ray; its arguments are those of `RayOptions`."""
+    """Runs as Ray tasks; its arguments are those of `RayOptions`."""
 
     def __init__(self, **options: Any) -> None:
         self.options = RayOptions.model_validate(options)
@@ -65,7 +62,7 @@ class RayLauncher(OwnLauncher):
 
     @classmethod
     def errors(cls, options: Mapping[str, Any], configs: Sequence[RunConfig]) -> list[ErrorDetail]:
-        """A package that is missing, options that are wrong, runs that want more than their share."""
+        """A missing package, invalid options, or runs that need more than their share."""
         found = extra_errors("ray", "ray", "hydra/launcher=ray") + option_errors(RayOptions, options)
         if not found:
             cpus, gpus = options["cpus_per_run"], options["gpus_per_run"]
@@ -73,7 +70,7 @@ class RayLauncher(OwnLauncher):
         return found
 
     def do_all(self, sweep: SweepTask) -> None:
-        """Do every run of a sweep; see `OwnLauncher.do_all`."""
+        """Run every run of a sweep; see `OwnLauncher.do_all`."""
         waiting = deque(range(len(sweep.runs)))
         before = [attempts(run) for run in sweep.runs]
         tasks: dict[ray.ObjectRef, int] = {}
@@ -82,7 +79,7 @@ class RayLauncher(OwnLauncher):
             with _connected(self.options):
                 try:
                     while tasks or (waiting and not sweep.stopped):
-                        # A signal that arrives within Ray's own code would be lost in an exception of Ray's.
+                        # Ray's code would swallow the exception of a signal.
                         with held_back():
                             self._hand_out(sweep, waiting, tasks)
                             for task in _ended(tasks):
@@ -97,13 +94,13 @@ class RayLauncher(OwnLauncher):
             sweep.report(number, outcome)
 
     def _hand_out(self, sweep: SweepTask, waiting: deque[int], tasks: dict[ray.ObjectRef, int]) -> None:
-        """Start a task for as many of the waiting runs as there is room for."""
+        """Start tasks for as many waiting runs as there is room for."""
         room = 0 if sweep.stopped or not waiting else self._room() - len(tasks)
         for number in [waiting.popleft() for _ in range(min(room, len(waiting)))]:
             tasks[self._start(sweep.runs[number])] = number
 
     def _room(self) -> int:
-        """How many runs may be handed over, those that are being done included."""
+        """How many runs may be with Ray at once, including running ones."""
         if self.options.at_once:
             return self.options.at_once
         import ray
@@ -116,7 +113,7 @@ class RayLauncher(OwnLauncher):
                 places += int(min(fitting, node["Resources"].get("GPU", 0) // gpus) if gpus else fitting)
         if not places and not self._warned:
             self._warned = True
-            say(f"no node of Ray has {cpus} CPUs" + (f" and {gpus:g} GPUs" if gpus else "") + ": waiting for one")
+            say(f"no Ray node has {cpus} CPUs" + (f" and {gpus:g} GPUs" if gpus else "") + ": waiting for one")
         return max(1, places)
 
     def _start(self, run: PlannedRun) -> ray.ObjectRef:
@@ -133,16 +130,10 @@ class RayLauncher(OwnLauncher):
 
 
 def in_task(work: Work, folder: str, gpus: float, run: PlannedRun) -> Outcome:
-    """What a task does: one run, in the folder where the sweep was started.
-
-    Args:
-        work: What does the run.
-        folder: Where relative paths of the configuration begin.
-        gpus: GPUs of the task.
-        run: The run.
+    """The body of a task with some GPUs: one run, in the folder where the sweep was started.
 
     Raises:
-        PreemptedError: If its process was told to end; its state is saved, and Ray starts it again elsewhere.
+        PreemptedError: If its process was told to end; its state is saved, and Ray restarts it elsewhere.
     """
     enter(folder, gpus)
     try:
@@ -156,10 +147,10 @@ def in_task(work: Work, folder: str, gpus: float, run: PlannedRun) -> Outcome:
 
 @contextmanager
 def _connected(options: RayOptions) -> Iterator[None]:
-    """Ray, started or connected to for a block, without its reports to its makers, and without its signal handler.
+    """Start Ray or connect to it for a block, without its usage reports and its signal handler.
 
     Raises:
-        UnreachableError: If there is none.
+        UnreachableError: If that fails.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
@@ -184,10 +175,10 @@ def _connected(options: RayOptions) -> Iterator[None]:
 
 
 def _knock(address: str | None) -> None:
-    """See whether anybody is there: Ray itself would try for a quarter of an hour.
+    """Check that a server is listening: Ray itself would try for a quarter of an hour.
 
     Raises:
-        OSError: If not.
+        OSError: If none is.
     """
     host, _, port = (address or "").removeprefix("ray://").rpartition(":")
     if host and port.isdigit():
@@ -195,7 +186,7 @@ def _knock(address: str | None) -> None:
 
 
 def _ended(tasks: Mapping[ray.ObjectRef, int]) -> list[ray.ObjectRef]:
-    """The tasks that have ended, after waiting for one for some seconds."""
+    """The tasks that have ended, after waiting `LOOK` seconds for the first."""
     import ray
 
     ready, _ = ray.wait(list(tasks), num_returns=len(tasks), timeout=0)
@@ -207,7 +198,7 @@ def _outcome(task: ray.ObjectRef, run: PlannedRun, before: int) -> Outcome:
 
     try:
         outcome: Outcome = ray.get(task)
-    except ray.exceptions.RayTaskError as error:  # of the task itself; runs do not raise
+    except ray.exceptions.RayTaskError as error:  # from the task itself; runs do not raise
         return missed(run, before, f"its task failed: {error.cause}")
     except ray.exceptions.RayError as error:
         return missed(run, before, f"its task was lost: {_first_line(error)}")
@@ -220,7 +211,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _cancel(tasks: Sequence[ray.ObjectRef]) -> None:
-    """Interrupt all tasks, and wait until they have saved what they have."""
+    """Interrupt all tasks, and wait until they have saved their state."""
     import ray
 
     for task in tasks:

@@ -1,6 +1,6 @@
-"""What launchers over several machines share: a run as it is sent, as it is done there, and as it is missed.
+"""Shared by launchers that use several machines: checks, set-up of a process, and runs that are lost.
 
-Light to import: no torch, and no engine.
+Light to import: neither torch nor an engine.
 """
 
 from __future__ import annotations
@@ -15,16 +15,15 @@ from embfact.config.run_config import RunConfig
 from embfact.config.sections import Section
 from embfact.config.validation import errors_of
 from embfact.errors import ErrorDetail
-from embfact.runs.outcome import Outcome
-from embfact.runs.planned import PlannedRun, finished_record
+from embfact.runs.planned import Outcome, PlannedRun, finished_record
 from embfact.runs.status import Status, read_status
 from embfact.system.terminal import open_streams
 
-PATIENCE = 3.0  # seconds an interrupted sweep waits for its runs; it is ended itself after 4
+PATIENCE = 3.0  # seconds that an interrupted sweep waits for its runs; after 4 it is ended itself
 
 
 def option_errors(model: type[Section], options: Mapping[str, Any]) -> list[ErrorDetail]:
-    """What is wrong with the options of a launcher; ``_target_`` is none of them."""
+    """What is wrong with the options of a launcher, ignoring ``_target_``."""
     try:
         model.model_validate({name: value for name, value in options.items() if name != "_target_"})
     except ValidationError as error:
@@ -33,13 +32,7 @@ def option_errors(model: type[Section], options: Mapping[str, Any]) -> list[Erro
 
 
 def share_errors(configs: Sequence[RunConfig], cpus: tuple[str, int], gpus: tuple[str, float]) -> list[ErrorDetail]:
-    """Runs that ask for more than the share of a machine that they would get.
-
-    Args:
-        configs: The runs.
-        cpus: The option that gives each its CPUs, and how many.
-        gpus: The option that gives each its GPUs, and how many.
-    """
+    """Runs that ask for more CPUs or GPUs than the launcher's options (name, value) give to each."""
     errors = []
     for trainer in (config.trainer for config in configs):
         if trainer.threads and trainer.threads > cpus[1]:
@@ -54,43 +47,36 @@ def share_errors(configs: Sequence[RunConfig], cpus: tuple[str, int], gpus: tupl
 
 
 def with_threads(run: PlannedRun, cpus: int) -> PlannedRun:
-    """A run with as many threads as it has CPUs, unless its configuration says how many; its hash stays the same."""
+    """The run with as many threads as CPUs, unless its configuration sets them; its hash stays the same."""
     return run if run.config.trainer.threads else run.on_threads(cpus)
 
 
 def enter(folder: str, gpus: float) -> None:
-    """Make this process, which an engine has started, one that a run can be done in.
-
-    Args:
-        folder: Where the sweep was started: relative paths of the configuration begin there.
-        gpus: How many GPUs the engine has given it.
+    """Set up a process that an engine has started for a run with some GPUs; relative paths refer to the folder.
 
     Raises:
-        OSError: If there is no such folder on this machine.
+        OSError: If the folder does not exist on this machine.
     """
     open_streams()
     os.chdir(folder)
-    if not gpus:  # no engine hides those of others by itself
+    if not gpus:  # engines do not hide the GPUs of others
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 def attempts(run: PlannedRun) -> int:
-    """How often a run was begun, as far as can be seen from this machine."""
+    """How often a run was started, as far as this machine can tell."""
     status = _status(run)
     return status.attempt if status else 0
 
 
 def missed(run: PlannedRun, before: int, reason: str) -> Outcome:
-    """What came of a run whose process has ended without telling.
+    """The outcome of a run whose process ended, for this reason, without reporting one.
 
-    Args:
-        run: The run.
-        before: Its `attempts` when it was sent.
-        reason: How the process ended, and where its log is.
+    `before` is the number of its `attempts` when it was submitted.
     """
     status = _status(run)
     if run.identity and status and status.attempt > before:
-        # It may have died between the record and the last word of its status.
+        # It may have died between writing the record and the final status.
         record = finished_record(run.identity, run.config)
         if record and record.status == "finished":
             return Outcome("finished", record=record)

@@ -1,7 +1,4 @@
-"""Places for runs side by side: how many there are, and which threads and which GPU each has.
-
-Light to import: no torch, which would have to be imported to count its devices.
-"""
+"""Slots for parallel runs: how many, and the threads and GPU of each; imports no torch."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from typing import Any
 from embfact.config.run_config import RunConfig
 from embfact.errors import ErrorDetail
 
-# What libraries read once, when they are loaded: it must be set before the process starts.
+# Libraries read these once, when they are loaded: they must be set before the process starts.
 _THREADS = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -25,11 +22,11 @@ _THREADS = (
 
 @dataclass(frozen=True)
 class Slot:
-    """Where one run at a time is done.
+    """A place for one run at a time.
 
     Attributes:
-        threads: CPU threads of a run that does not say how many it wants.
-        gpu: The one GPU that its runs see, as CUDA_VISIBLE_DEVICES names it; None leaves that as it is.
+        threads: CPU threads of a run whose configuration does not set them.
+        gpu: The only GPU that its runs see, for CUDA_VISIBLE_DEVICES; None leaves that unchanged.
     """
 
     threads: int
@@ -37,23 +34,19 @@ class Slot:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the environment of its process has to say."""
+        """The environment variables of its process."""
         device = {} if self.gpu is None else {"CUDA_VISIBLE_DEVICES": self.gpu}
         return {**dict.fromkeys(_THREADS, str(self.threads)), **device}
 
 
 def lay_out(runs: int | None, configs: Sequence[RunConfig], cores: int, gpus: Sequence[str]) -> list[Slot]:
-    """The places for some runs, never with more threads in all than there are cores (see `errors`).
+    """The slots for some runs, with no more threads in all than there are cores (see `errors`).
 
-    Args:
-        runs: How many side by side; None for as many as there are cores or, where they are trained on, GPUs.
-        configs: The runs.
-        cores: How many cores there are.
-        gpus: The GPUs that there are, by name.
+    `runs` is how many run at once; None for as many as there are GPUs or, for training on the CPU, cores.
     """
     threads, devices = _most_threads(configs), gpus if _may_use_gpu(configs) else ()
     count = runs or max(1, min(len(devices) or cores, cores // threads))
-    # Also if fewer runs are left: with other threads the last bits of a result would depend on what was done before.
+    # Even if fewer runs are left: otherwise the last bits of a result would depend on how many had finished before.
     share = max(threads, cores // count)
     return [Slot(share, devices[number] if devices else None) for number in range(min(count, len(configs)))]
 
@@ -61,35 +54,28 @@ def lay_out(runs: int | None, configs: Sequence[RunConfig], cores: int, gpus: Se
 def errors(
     options: Mapping[str, Any], configs: Sequence[RunConfig], cores: int, gpus: Sequence[str]
 ) -> list[ErrorDetail]:
-    """Why runs cannot be laid out side by side as the launcher's options say.
-
-    Args:
-        options: The launcher's section of the configuration.
-        configs: The runs.
-        cores: How many cores there are.
-        gpus: The GPUs that there are, by name.
-    """
+    """Why the runs cannot run in parallel as the launcher's section of the configuration says."""
     runs = options.get("runs")
     if runs is not None and (isinstance(runs, bool) or not isinstance(runs, int) or runs < 1):
         what = "hydra.launcher.runs must be a number of runs, 1 or more, or null"
         return [ErrorDetail(what, str(runs), "e.g. hydra.launcher.runs=2")]
     found, threads, count = [], _most_threads(configs), runs or 1
     if count * threads > cores:
-        what = "runs side by side would have more threads than this process has cores"
+        what = "parallel runs would use more threads than this process has cores"
         values = f"hydra.launcher.runs={runs or 'null'} trainer.threads={threads}, {cores} cores"
         remedies = [f"hydra.launcher.runs={cores // threads}"] if threads <= cores else []
         remedies += [f"trainer.threads={cores // count}"] if threads > 1 and count <= cores else []
         remedy = " or ".join(remedies) or f"hydra.launcher.runs={cores} trainer.threads=1"
         found.append(ErrorDetail(what, values, f"set {remedy}"))
     if gpus and _may_use_gpu(configs) and count > len(gpus):
-        what = f"runs side by side have a GPU each, and there are {len(gpus)}"
-        remedy = f"set hydra.launcher.runs={len(gpus)}, or trainer=cpu to train without them"
+        what = f"each parallel run needs a GPU, but there are only {len(gpus)}"
+        remedy = f"set hydra.launcher.runs={len(gpus)}, or trainer=cpu to train without GPUs"
         found.append(ErrorDetail(what, f"hydra.launcher.runs={runs}", remedy))
     return found
 
 
 def _most_threads(configs: Sequence[RunConfig]) -> int:
-    """The most threads that a run asks for; one that asks for none takes what it gets."""
+    """The most threads that any run asks for; 1 if none does."""
     return max((config.trainer.threads or 1 for config in configs), default=1)
 
 

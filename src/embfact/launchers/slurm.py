@@ -1,6 +1,6 @@
-"""Runs as jobs of Slurm: one array of jobs for a sweep.
+"""Runs as Slurm jobs: one job array per sweep.
 
-Light to import: submitit is imported when the first job is made.
+Light to import: submitit is imported with the first job.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from embfact.config.run_config import RunConfig
 from embfact.config.sections import Whole
 from embfact.errors import ErrorDetail
 from embfact.launchers.submitit_jobs import JobOptions, SubmititLauncher
-from embfact.runs.outcome import Outcome
+from embfact.runs.planned import Outcome
 
 if TYPE_CHECKING:
     import submitit
@@ -25,21 +25,21 @@ COMMANDS = ("sbatch", "srun", "sacct", "scancel", "scontrol")
 
 
 class SlurmOptions(JobOptions):
-    """Jobs of Slurm; null leaves an option to the cluster."""
+    """Options of Slurm jobs; null leaves an option to the cluster."""
 
-    gpus_per_node: int = Field(ge=0, description="GPUs of a run")
-    mem_gb: float | None = Field(gt=0, description="memory of a run in GB")
+    gpus_per_node: int = Field(ge=0, description="GPUs per run")
+    mem_gb: float | None = Field(gt=0, description="memory per run in GB")
     array_parallelism: Whole = Field(description="jobs at once")
     partition: str | None = Field(description="partition of the cluster")
-    account: str | None = Field(description="account that is charged")
+    account: str | None = Field(description="account to charge")
     qos: str | None = Field(description="quality of service")
-    constraint: str | None = Field(description="features that a node must have")
+    constraint: str | None = Field(description="required features of a node")
     setup: list[str] = Field(description="shell commands before each run")
     additional_parameters: dict[str, Any] = Field(description="other options of sbatch")
 
 
 class SlurmLauncher(SubmititLauncher):
-    """Runs as an array of jobs of Slurm."""
+    """Runs as a Slurm job array."""
 
     Options = SlurmOptions
     name = "submitit_slurm"
@@ -49,13 +49,13 @@ class SlurmLauncher(SubmititLauncher):
 
     @classmethod
     def errors(cls, options: Mapping[str, Any], configs: Sequence[RunConfig]) -> list[ErrorDetail]:
-        """Besides what jobs of all kinds have in common: a machine without Slurm."""
+        """The errors common to all jobs, and a machine without Slurm."""
         found = super().errors(options, configs)
         missing = [command for command in COMMANDS if shutil.which(command) is None]
         if missing:
             remedy = "start the sweep on a machine of the cluster, or use hydra/launcher=submitit_local"
             found.append(
-                ErrorDetail("hydra/launcher=submitit_slurm needs the commands of Slurm", f"no {missing[0]}", remedy)
+                ErrorDetail("hydra/launcher=submitit_slurm needs Slurm's commands", f"no {missing[0]}", remedy)
             )
         return found
 
@@ -88,9 +88,9 @@ class SlurmLauncher(SubmititLauncher):
             "slurm_qos": options.qos,
             "slurm_constraint": options.constraint,
             "slurm_setup": options.setup or None,
-            # A job whose node dies goes back to the queue.
+            # A job whose node dies is requeued.
             "slurm_additional_parameters": {"requeue": True, **options.additional_parameters},
-            # Some releases since 22.05 no longer hand the CPUs of a job on to what it starts.
+            # Since 22.05, some releases do not pass the CPUs of a job on to its steps.
             "slurm_srun_args": [f"--cpus-per-task={options.cpus_per_task}"],
         }
         return {name: value for name, value in values.items() if value is not None}
@@ -104,14 +104,8 @@ class SlurmLauncher(SubmititLauncher):
     def _drop_waiting(self, jobs: Sequence[submitit.Job[Outcome]]) -> None:
         _scancel(jobs, "--state=PENDING")
 
-    def _was_cancelled(self, job: submitit.Job[Outcome]) -> bool:
-        return job.state.startswith("CANCELLED")
-
-    def _end_of(self, job: submitit.Job[Outcome]) -> str:
-        return f"its job ended without a result ({job.state})"
-
 
 def _scancel(jobs: Sequence[submitit.Job[Outcome]], *options: str) -> None:
-    """Cancel whole arrays: a call for each of their jobs would take minutes."""
+    """Cancel whole arrays: one call per job would take minutes."""
     if arrays := sorted({job.job_id.split("_")[0] for job in jobs}):
         subprocess.run(["scancel", *options, *arrays], check=False)

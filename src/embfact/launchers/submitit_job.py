@@ -1,6 +1,6 @@
-"""What a job of submitit does: one run, and what the signals of a cluster mean to it.
+"""The body of a submitit job: one run, and how it answers the signals of a cluster.
 
-Light to import: submitit is there where jobs are.
+Light to import: submitit is imported inside the job.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from embfact.launchers.remote import enter
 from embfact.launchers.worker import Work
-from embfact.runs.outcome import Outcome
-from embfact.runs.planned import PlannedRun
+from embfact.runs.planned import Outcome, PlannedRun
 from embfact.system.signals import Interrupted, interruptible
 
 if TYPE_CHECKING:
@@ -25,26 +24,20 @@ if TYPE_CHECKING:
 
 @dataclass
 class Job:
-    """One run as a job, in the folder where the sweep was started.
-
-    Attributes:
-        work: What does the run.
-        folder: Where relative paths of the configuration begin.
-        gpus: GPUs of the job.
-    """
+    """One run as a job with some GPUs, in the folder where the sweep was started; `work` runs it."""
 
     work: Work
     folder: str
     gpus: int
 
     def __call__(self, run: PlannedRun) -> Outcome:
-        """Do the run, unless a signal ends it.
+        """Run the run, unless a signal ends it.
 
-        A warning (SIGUSR2: the job is about to be preempted, or its time is over) stops the run as SIGTERM does, but
-        leaves it all the time that there is; once its state is saved, submitit puts the job back into the queue. After
-        a SIGTERM the job ends without a result: if it was preempted so, the cluster itself starts it again.
+        A warning (SIGUSR2: the job is about to be preempted or out of time) stops the run as SIGTERM does, but without
+        a deadline; once its state is saved, submitit requeues the job. After a SIGTERM the job ends without a result:
+        if it was preempted that way, the cluster restarts it.
         """
-        with suppress(OSError):  # Ctrl-C in the terminal of the sweep is for the sweep, which tells its jobs
+        with suppress(OSError):  # Ctrl-C in the terminal is for the sweep only, which then tells its jobs
             os.setpgid(0, 0)
         enter(self.folder, self.gpus)
         warned = False
@@ -53,7 +46,7 @@ class Job:
             nonlocal warned
             warned = True
             answer = signal.getsignal(signal.SIGTERM)
-            assert callable(answer)  # that of `interruptible`
+            assert callable(answer)  # the handler of `interruptible`
             answer(signal.SIGTERM, frame)
 
         try:
@@ -62,11 +55,11 @@ class Job:
         except Interrupted as reason:
             if warned:
                 signal.raise_signal(_warning())  # to submitit's own handler, which ends the process
-            # At once: an interpreter with all these libraries takes seconds to end. The run has closed what it opened.
+            # At once: the interpreter would take seconds to unload all libraries. The run has closed everything.
             os._exit(reason.exit_code)
 
     def checkpoint(self, run: PlannedRun) -> DelayedSubmission:
-        """What is started when the job comes out of the queue again: the run finds its state by itself."""
+        """The job to start after a requeue: the run finds its state by itself."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self, run)
@@ -74,7 +67,7 @@ class Job:
 
 @contextmanager
 def handler(signum: int, answer: Any) -> Iterator[None]:
-    """Answer a signal otherwise within a block."""
+    """Replace the handler of a signal within a block."""
     before = signal.signal(signum, answer)
     try:
         yield

@@ -1,4 +1,4 @@
-"""The sweep as a launcher sees it: runs by number, and where to report what came of them.
+"""The sweep as launchers see it: runs by number, and a place to report their outcomes.
 
 Light to import: no torch before the first run.
 """
@@ -12,20 +12,19 @@ from omegaconf import DictConfig
 
 from embfact.launchers.work import do_run
 from embfact.log import say
-from embfact.runs.outcome import Outcome
-from embfact.runs.planned import PlannedRun
+from embfact.runs.planned import Outcome, PlannedRun
 
 
 class SweepTask:
-    """The runs of a sweep that are still to be done.
+    """The pending runs of a sweep.
 
     Args:
-        runs: The runs, by number from 0; all have an identity.
-        fail_fast: Stop at the first that fails.
+        runs: The runs, numbered from 0; all have an identity.
+        fail_fast: Stop after the first failure.
 
     Attributes:
-        outcomes: What came of each, by number.
-        stopped: Whether no other run is to be started.
+        outcomes: The outcome of each run, by number.
+        stopped: Whether no more runs may be started.
     """
 
     def __init__(self, runs: Sequence[PlannedRun], fail_fast: bool = False) -> None:
@@ -35,7 +34,7 @@ class SweepTask:
         self.stopped = False
 
     def __call__(self, settings: DictConfig) -> Outcome:
-        """Do the run of the job that one of Hydra's own launchers has just set up, here or in another process."""
+        """Run the job that one of Hydra's launchers has just set up, in this or another process."""
         from hydra.core.hydra_config import HydraConfig
 
         number = int(HydraConfig.get().job.num)
@@ -44,7 +43,7 @@ class SweepTask:
         return outcome
 
     def report(self, number: int, outcome: Outcome) -> None:
-        """Take note of what came of a run, and print its line."""
+        """Note the outcome of a run, and print its line."""
         self.outcomes[number] = outcome
         self.stopped = self.stopped or (self.fail_fast and outcome.state in ("failed", "diverged"))
         line = self.line(number, outcome)
@@ -52,7 +51,7 @@ class SweepTask:
             say(line + self._profile(number, outcome))
 
     def line(self, number: int, outcome: Outcome) -> str:
-        """What is printed of a run that has ended; nothing of one that another process does."""
+        """The line for a run that has ended; empty if it did not run here."""
         if outcome.state in ("busy", "unstarted"):
             return ""
         total = len(self.runs)
@@ -61,7 +60,7 @@ class SweepTask:
         return f"{counter}{self.runs[number].title}  {describe_outcome(outcome)}{seconds}"
 
     def _profile(self, number: int, outcome: Outcome) -> str:
-        """Where the seconds of a run went, below its line; it has told so in its directory, wherever it was done."""
+        """The profile to print below a run's line, read from its directory."""
         run = self.runs[number]
         if not run.config.profile or run.identity is None or outcome.state != "finished":
             return ""
@@ -71,7 +70,7 @@ class SweepTask:
         return "" if report is None else f"\n\n{report.as_text()}\n"
 
     def __getstate__(self) -> dict[str, Any]:
-        # Outcomes are kept where the sweep was started.
+        # Outcomes stay in the process that started the sweep.
         return {**self.__dict__, "outcomes": {}}
 
 

@@ -1,6 +1,6 @@
-"""One run, done in whatever process a launcher has chosen for it.
+"""One run, in whatever process a launcher has chosen for it.
 
-Light to import: torch and Lightning come with the first run that has to be done.
+Light to import: torch and Lightning are imported with the first run.
 """
 
 from __future__ import annotations
@@ -10,12 +10,11 @@ import logging
 from functools import cache
 from importlib import import_module
 
-from embfact.runs.outcome import Outcome
-from embfact.runs.planned import PlannedRun
+from embfact.runs.planned import Outcome, PlannedRun
 
 
 def do_run(run: PlannedRun) -> Outcome:
-    """Do a run, unless another process does it or has done it; a failure is an outcome too.
+    """Run a run, unless another process is running or has run it; a failure is an outcome too.
 
     Raises:
         Interrupted: If a signal ended it; its status says so.
@@ -28,14 +27,14 @@ def do_run(run: PlannedRun) -> Outcome:
 
 @cache
 def import_once() -> None:
-    """Import what a run needs, quietly and without a search for garbage, which would take a sixth of the time."""
-    # Some libraries warn at import; a run's own warnings go to its log.
+    """Import what a run needs, without warnings and without garbage collection, which takes a sixth of the time."""
+    # Some libraries warn when imported; the warnings of a run go to its log.
     logging.disable(logging.WARNING)
     gc.disable()
     try:
         import_module("embfact.training.run")
     finally:
-        # What was imported stays to the end: later searches, one after every run, pass over it.
+        # Imported objects live until the end, so later collections, one after every run, can skip them.
         gc.freeze()
         gc.enable()
         logging.disable(logging.NOTSET)

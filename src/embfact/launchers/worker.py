@@ -1,7 +1,7 @@
-"""A process that does one run after another: what it does itself, and the handle of the process that feeds it.
+"""A worker process that runs one run after another, and the handle by which the pool controls it.
 
-It is a program of its own rather than a fork: its threads and its GPU are set before anything is imported, and the
-imports are paid once for many runs. Light to import: no torch before the first run.
+It is a new program rather than a fork: its threads and its GPU are set before anything is imported, and the imports
+happen once for many runs. Light to import: no torch before the first run.
 """
 
 from __future__ import annotations
@@ -19,79 +19,78 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe
 
 from embfact.launchers.slots import Slot
-from embfact.runs.outcome import Outcome
-from embfact.runs.planned import PlannedRun
+from embfact.runs.planned import Outcome, PlannedRun
 from embfact.system.signals import Interrupted, interruptible
 from embfact.system.terminal import open_streams
 
 Work = Callable[[PlannedRun], Outcome]
-READY = None  # what a worker sends first: it has started and waits for its first run
-_WORDS = 4000  # bytes of what a worker printed that are worth keeping
+READY = None  # the first message of a worker: it has started and waits for a run
+_TAIL = 4000  # bytes of a worker's output that are worth keeping
 
 
 class Worker:
-    """A worker process, as the process that hands out the runs sees it.
+    """The pool's handle of a worker process.
 
     Args:
         slot: Its threads and its GPU.
-        work: What it does with a run: a function that can be imported.
+        work: The function that runs a run; it must be importable.
 
     Attributes:
-        connection: Readable when there is news.
-        number: The run that it does, or None.
-        since: When it was given that run, by the clock of `time.monotonic`.
-        ready: Whether it has ever waited for a run.
+        connection: Readable when there is a message.
+        number: The number of its run, or None.
+        since: When it was given that run, by `time.monotonic`.
+        ready: Whether it has ever been ready for a run.
 
     Raises:
-        OSError: If there is no memory, or no process, left for it.
+        OSError: If no process can be started, e.g. for lack of memory.
     """
 
     def __init__(self, slot: Slot, work: Work) -> None:
         self.slot, self.since, self.ready = slot, 0.0, False
         self.number: int | None = None
-        # Not a pipe, which would have to be emptied; without a name, so that nothing can be left behind.
+        # Not a pipe, which would have to be drained; unnamed, so that nothing can be left behind.
         self._printed = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the process lives)
         self.connection, theirs = Pipe()
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", __name__, str(theirs.fileno())],
-                # Its end tells the worker that this process is gone; nothing is ever written to it.
+                # Closed when this process ends, which tells the worker; nothing is ever written to it.
                 stdin=subprocess.PIPE,
                 stdout=self._printed,
                 stderr=subprocess.STDOUT,
                 pass_fds=[theirs.fileno()],
-                # Ctrl-C reaches it once: from this process.
+                # So that Ctrl-C reaches it only once, through this process.
                 start_new_session=True,
                 env={**os.environ, **slot.environment},
             )
-        with suppress(OSError):  # a worker that is dead already is heard of like any other
+        with suppress(OSError):  # a worker that is dead already is noticed later like any other
             self.connection.send(sys.path)
             self.connection.send(work)
 
     @property
     def pid(self) -> int:
-        """The number of the process."""
+        """The process id."""
         return self._process.pid
 
     @property
     def is_alive(self) -> bool:
-        """Whether the process has not ended yet."""
+        """Whether the process is running."""
         return self._process.poll() is None
 
-    def give(self, number: int, run: PlannedRun) -> None:
-        """Have it do a run; it must have none."""
+    def assign(self, number: int, run: PlannedRun) -> None:
+        """Give it a run; it must be idle."""
         self.number, self.since = number, time.monotonic()
         with suppress(OSError):
             self.connection.send(run)
 
-    def hear(self) -> Outcome | None:
-        """What it says; waits for it.
+    def receive(self) -> Outcome | None:
+        """Wait for its next message.
 
         Raises:
             EOFError: If it is dead.
         """
         if not self.is_alive and not self.connection.poll():
-            raise EOFError  # a child of its own may hold the connection open
+            raise EOFError  # one of its children may keep the connection open
         try:
             message: Outcome | None = self.connection.recv()
         except OSError as error:
@@ -99,24 +98,21 @@ class Worker:
         self.ready = True
         return message
 
-    def has_news(self) -> bool:
-        """Whether it has said something, or is dead."""
+    def has_message(self) -> bool:
+        """Whether there is a message, or it is dead."""
         return not self.is_alive or self.connection.poll()
 
     def dismiss(self) -> None:
-        """Let it end; it must have no run."""
+        """Let it end; it must be idle."""
         with suppress(OSError):
             self.connection.send(None)
 
     def signal(self, signum: int) -> None:
-        """Send it a signal, if it lives."""
+        """Send it a signal if it is alive."""
         self._process.send_signal(signum)
 
     def join(self, seconds: float) -> int:
-        """Wait for its end, and kill it if that takes too long.
-
-        Args:
-            seconds: How long to wait at most.
+        """Wait for it to end, and kill it after some seconds.
 
         Returns:
             Its exit code, negative for the signal that killed it.
@@ -129,14 +125,14 @@ class Worker:
         return code
 
     def last_lines(self) -> str:
-        """The end of what it printed; runs have a log of their own."""
+        """The end of its output; runs have their own logs."""
         descriptor = self._printed.fileno()
-        # Not by seeking: the worker writes at the place that both processes share.
-        words = os.pread(descriptor, _WORDS, max(0, os.fstat(descriptor).st_size - _WORDS))
-        return words.decode(errors="replace").strip()
+        # Without seeking: the worker shares the file position.
+        output = os.pread(descriptor, _TAIL, max(0, os.fstat(descriptor).st_size - _TAIL))
+        return output.decode(errors="replace").strip()
 
     def close(self) -> None:
-        """Let go of a process that has ended."""
+        """Release the resources of a process that has ended."""
         self.connection.close()
         self._printed.close()
         if self._process.stdin:
@@ -144,10 +140,10 @@ class Worker:
 
 
 def serve(connection: Connection) -> int:
-    """Do the runs that come over a connection, until it says that there are no more.
+    """Run the runs that come over a connection, until there are no more.
 
     Returns:
-        Exit code: 0, or 128 and the number of the signal that ended a run.
+        Exit code: 0, or 128 plus the number of the signal that ended a run.
     """
     try:
         with interruptible():
@@ -162,22 +158,22 @@ def serve(connection: Connection) -> int:
 
 
 def _end_with_parent() -> None:
-    """End as SIGTERM does, once the process that hands out the runs is gone: nobody waits for them."""
+    """Send SIGTERM to this process once the pool is gone: nobody waits for its runs."""
     os.read(0, 1)
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def main(words: list[str]) -> int:
-    """The worker process: it is given the number of its end of the connection."""
+def main(descriptor: int) -> int:
+    """The worker process; `descriptor` is its end of the connection."""
     open_streams()
     faulthandler.enable()
-    os.set_inheritable(int(words[0]), False)
+    os.set_inheritable(descriptor, False)
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
-    code = serve(Connection(int(words[0])))
+    code = serve(Connection(descriptor))
     if code:
-        os._exit(code)  # all is saved, and libraries would take their time to leave
+        os._exit(code)  # everything is saved, and libraries would take long to exit
     return code
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(int(sys.argv[1])))

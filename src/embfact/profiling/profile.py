@@ -1,4 +1,4 @@
-"""The profile of one run: what its stopwatch, its training and its batches tell, put together."""
+"""The profile of one run, from its stopwatch, its training and its batches."""
 
 from __future__ import annotations
 
@@ -18,23 +18,22 @@ from pytorch_lightning.loggers import Logger
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import PreTrainedModel
 
-from embfact.profiling.activities import Activity
-from embfact.profiling.report import Report, Steps
+from embfact.profiling.report import Activity, Report, Steps
 from embfact.profiling.timeline import ASIDE, Timeline
 from embfact.system.resources import Stopwatch
 
-EVERY = 20  # optimizer steps between two looks at the speed of the machine
-PRODUCTS = 5  # matrix products at each
+EVERY = 20  # optimizer steps between two measurements of the speed of the machine
+PRODUCTS = 5  # matrix products per measurement
 CPU_SHAPE = (512, 384, 1536)  # 512 tokens through the first matrix of MiniLM's feed-forward part
 GPU_SHAPE = (4096, 4096, 4096)  # large enough to keep all of it busy
 _DTYPES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
-# The shortest rows that every model takes: the polynomial through them is exact, whatever the lengths.
+# The shortest rows that every model accepts: the polynomial through them is exact for all lengths.
 _LENGTHS = (2, 3, 4)
 
 log = logging.getLogger(__name__)
 
-# Steps of the stopwatch that are parts by themselves; the training is divided by the timeline.
+# Steps of the stopwatch that are whole parts; the timeline divides the training.
 _STEPS = {
     "data": Activity.LOADING,
     "evidence": Activity.EVIDENCE,
@@ -44,10 +43,10 @@ _STEPS = {
 
 
 class Profile:
-    """Watches one run from the moment it is made.
+    """Profiles one run from the moment it is created.
 
     Args:
-        watch: The stopwatch of the run; what earlier attempts have taken is left out.
+        watch: The stopwatch of the run; earlier attempts are not counted.
 
     Attributes:
         timeline: The profiler of its training.
@@ -63,16 +62,11 @@ class Profile:
         self._threads = 1
 
     def count(self, model: PreTrainedModel, row: np.ndarray) -> None:
-        """Count the operations of the model, before anything in it is replaced by what is cheaper.
-
-        Args:
-            model: The classifier as it will be trained.
-            row: Token ids of any row.
-        """
+        """Count the operations of the model, before faster kernels replace parts of it; see `row_flops`."""
         with self.timeline.profile(ASIDE):
             try:
                 self._flops = row_flops(model, row)
-            except Exception as error:  # of a model that knows no such rows: it costs the figure, not the run
+            except Exception as error:  # a model that rejects such rows: only this figure is lost
                 log.warning("the operations of the model could not be counted: %s", error)
 
     @contextmanager
@@ -83,13 +77,7 @@ class Profile:
             yield
 
     def report(self, name: str, device: str, devices: int) -> Report:
-        """What is known now, at the end of the run.
-
-        Args:
-            name: The run.
-            device: What it was trained on.
-            devices: How many of them.
-        """
+        """The report at the end of a run that was trained on a number of devices of a kind."""
         now, before = self._watch.seconds(), self._before
         seconds = {**self.timeline.seconds, Activity.OTHER: 0.0}
         for step, part in _STEPS.items():
@@ -122,12 +110,12 @@ class Profile:
 
 @dataclass(frozen=True)
 class RowFlops:
-    """Operations of forward and backward pass over a row of n tokens: ``constant + linear n + quadratic n^2``.
+    """Operations of forward and backward pass for a row of n tokens: ``constant + linear n + quadratic n^2``.
 
     Attributes:
-        constant: Those of a row of whatever length: pooler and head.
-        linear: Those of a token: the matrices of the encoder.
-        quadratic: Those of a pair of tokens: attention.
+        constant: Per row: pooler and head.
+        linear: Per token: the matrices of the encoder.
+        quadratic: Per pair of tokens: attention.
     """
 
     constant: float
@@ -135,26 +123,20 @@ class RowFlops:
     quadratic: float
 
     def of(self, rows: int, tokens: int, squares: int) -> float:
-        """Operations of many rows.
-
-        Args:
-            rows: How many.
-            tokens: The sum of their lengths.
-            squares: The sum of the squares of their lengths.
-        """
+        """Operations for many rows, given their number, the sum of their lengths, and that of the squared lengths."""
         return self.constant * rows + self.linear * tokens + self.quadratic * squares
 
 
 def row_flops(model: PreTrainedModel, row: np.ndarray) -> RowFlops:
     """Count the matrix products of a step: a multiplication and an addition are two operations.
 
-    It is done on a copy on the CPU with plain attention, which hides nothing in a kernel: the model, its gradients and
-    the random numbers stay as they are. Only what needs a gradient has one, so a frozen part costs less. A table that
-    is projected in the course of the training is counted as it is now.
+    Counts on a copy on the CPU with eager attention, which hides no operations in a kernel; the model, its gradients
+    and the random generators are left unchanged. Frozen parts have no gradients and cost less. A table that is
+    projected during training is counted as it is now.
 
     Args:
         model: The classifier as it will be trained.
-        row: Token ids of any row with its special tokens, of which the first and the last are taken.
+        row: Token ids of any row with special tokens; only the first and the last id are used.
 
     Returns:
         The polynomial, exact for an encoder whose tokens all attend to each other.
@@ -178,19 +160,19 @@ def _count(model: PreTrainedModel, tokens: list[int]) -> int:
 class Throughput(Callback):
     """Counts rows, tokens and padding of every batch, and times a matrix product between the steps.
 
-    The product is timed then and not before, since what a machine gives changes while it works. `Timeline` leaves out
-    what this takes.
+    The product is timed during training, since the speed of a machine changes under load. `Timeline` excludes the time
+    that this takes.
 
     Args:
-        timeline: Told of the device.
+        timeline: The profiler; learns the device from this callback.
 
     Attributes:
         rows: Rows trained on.
         tokens: Their tokens, without padding.
-        squares: The sum of the squares of their lengths.
-        cells: Their tokens with padding.
+        squares: The sum of their squared lengths.
+        cells: Their tokens, with padding.
         per_step: Rows of every optimizer step.
-        product: What is multiplied, in words.
+        product: Description of the matrix product.
     """
 
     def __init__(self, timeline: Timeline) -> None:
@@ -205,16 +187,16 @@ class Throughput(Callback):
 
     @property
     def machine_speed(self) -> float | None:
-        """Operations a second of the matrix product, the median of all; None before the first."""
+        """Median operations per second of the matrix products; None before the first."""
         return self._operations / median(self._times) if self._times else None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Make the matrices: on a CPU of float32, elsewhere in the precision of the training."""
+        """Create the matrices: in float32 on a CPU, otherwise in the precision of the training."""
         device = trainer.strategy.root_device
         self._timeline.on_device(device)
         n, k, m = CPU_SHAPE if device.type == "cpu" else GPU_SHAPE
         dtype = torch.float32 if device.type == "cpu" else _DTYPES.get(str(trainer.precision), torch.float32)
-        # No random numbers: those of the training stay as they are.
+        # No random numbers, which would change those of the training.
         left, right, product = (torch.ones(shape, dtype=dtype, device=device) for shape in ((n, k), (k, m), (n, m)))
         self._matrices = left, right, product
         self._operations = 2 * n * k * m
@@ -223,7 +205,7 @@ class Throughput(Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Count a batch, and look at the machine if it is time to."""
+        """Count a batch, and measure the machine if due."""
         mask = batch["attention_mask"]
         lengths = mask.sum(dim=1)
         self.rows += len(mask)
@@ -236,19 +218,19 @@ class Throughput(Callback):
         self.per_step.append(self._open)
         self._open = 0
         if len(self.per_step) % EVERY == 1:
-            self._look()
+            self._measure()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Let go of the matrices."""
+        """Free the matrices."""
         self._matrices = None
 
     @torch.no_grad()
-    def _look(self) -> None:
+    def _measure(self) -> None:
         if self._matrices is None:
             return
         left, right, product = self._matrices
         with torch.autocast(left.device.type, enabled=False):
-            torch.mm(left, right, out=product)  # the first one finds other things in the caches
+            torch.mm(left, right, out=product)  # warms up the caches
             for _ in range(PRODUCTS):
                 start = self._timeline.now()
                 torch.mm(left, right, out=product)

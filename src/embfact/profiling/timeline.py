@@ -1,4 +1,4 @@
-"""A profiler of Lightning's that gives every moment of a training to one part."""
+"""A Lightning profiler that assigns every moment of a training to one part."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import torch
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.profilers import Profiler
 
-from embfact.profiling.activities import STEP, Activity
+from embfact.profiling.report import STEP, Activity
 
-ASIDE = "aside"  # the action whose time is no part of the run
+ASIDE = "aside"  # an action whose time does not count
 EPOCH = "run_training_epoch"  # Lightning's action around all steps of an epoch
-OPENING = "log_metrics, and what is opened for it"  # W&B takes seconds for it, once
+OPENING = "log_metrics, and what is opened for it"  # the first call, for which W&B takes seconds
 
 _HOOKS = {
     "train_dataloader_next": Activity.DATA,
@@ -24,7 +24,7 @@ _HOOKS = {
     "batch_to_device": Activity.DATA,
     "training_step": Activity.FORWARD,
     "backward": Activity.BACKWARD,
-    "optimizer_step": Activity.OPTIMIZER,  # forward and backward pass are within it, and taken out
+    "optimizer_step": Activity.OPTIMIZER,  # contains forward and backward pass, which are subtracted
     "optimizer_zero_grad": Activity.OPTIMIZER,
     "configure_gradient_clipping": Activity.OPTIMIZER,
     "configure_optimizers": Activity.OPTIMIZER,
@@ -33,9 +33,9 @@ _HOOKS = {
     OPENING: Activity.LOGGING,
     "save_checkpoint": Activity.LOGGING,
 }
-# What profiling itself does.
+# The profiling itself.
 _LEFT_OUT = (ASIDE, "[Callback]Throughput.")
-# The first that an action's name begins with decides.
+# The first matching prefix decides.
 _OWNERS = {
     "[Callback]Refactorization.": Activity.FACTORIZATION,
     "[Callback]": Activity.LOGGING,
@@ -44,27 +44,26 @@ _OWNERS = {
 
 
 class _Open(NamedTuple):
-    """An action that is going on: its part (None is left out), and whether it is within an epoch."""
+    """An action in progress: its part (None is not counted), and whether it is within an epoch."""
 
     part: Activity | None
     in_epoch: bool
 
 
 class Timeline(Profiler):
-    """Seconds by part, each counted once: an action's own time is without that of the actions within it.
+    """Seconds by part, each counted once: the time of an action excludes that of the actions within it.
 
-    Lightning tells when an action starts and stops, by names such as ``[Strategy]SingleDeviceStrategy.backward``. What
-    has no part of its own belongs to the part that it is within, and all that happens while the held-out rows are
-    scored belongs to that.
+    Lightning reports the start and stop of actions with names such as ``[Strategy]SingleDeviceStrategy.backward``. An
+    action without a part belongs to the part around it, and everything during held-out scoring belongs to that.
 
     Args:
-        clock: Gives the time in seconds.
+        clock: Returns the time in seconds.
 
     Attributes:
-        seconds: Of every part.
-        step_seconds: Of the steps of the training: its epochs without held-out scoring, projections of the table, and
+        seconds: Seconds of each part.
+        step_seconds: Seconds of the training steps: the epochs without held-out scoring, projections of the table, and
             the first call of a logger.
-        left_out: Seconds of the profiling itself, which are in neither.
+        left_out: Seconds of the profiling itself, included in neither.
     """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -78,28 +77,28 @@ class Timeline(Profiler):
         self._mark = 0.0
 
     def on_device(self, device: torch.device) -> None:
-        """Wait for a device at every look at the clock: others than a CPU work on while the program goes ahead."""
+        """Synchronize with a device whenever the time is read: all but CPUs work asynchronously."""
         self._device = None if device.type == "cpu" else device
 
     def now(self) -> float:
-        """The time, once the device has done all it was given."""
+        """The time, after the device has finished its work."""
         if self._device:
             torch.get_device_module(self._device).synchronize()
         return self._clock()
 
     def start(self, action_name: str) -> None:
-        """An action begins."""
+        """An action starts."""
         self._charge()
         around = self._open[-1] if self._open else _Open(Activity.OTHER, False)
         if action_name.endswith(".on_validation_model_eval"):
-            # Lightning has no action around the whole scoring: it begins here, and lasts until its last hook.
+            # Lightning has no action around the whole scoring: it starts here and lasts until its last hook.
             around = _Open(Activity.HELD_OUT, around.in_epoch)
             self._open.append(around)
         in_epoch = action_name == EPOCH or (around.in_epoch and action_name != OPENING)
         self._open.append(_Open(_part_of(action_name, around.part), in_epoch))
 
     def stop(self, action_name: str) -> None:
-        """The action that began last ends."""
+        """The action that started last ends."""
         self._charge()
         self._open.pop()
         if action_name.startswith("[Strategy]") and action_name.endswith(".on_validation_end"):
@@ -107,7 +106,7 @@ class Timeline(Profiler):
 
     @contextmanager
     def with_loggers(self, loggers: Sequence[Logger]) -> Iterator[None]:
-        """Count what loggers do in a block as well, of which Lightning does not tell."""
+        """Also time the loggers within a block, which Lightning does not report."""
         for logger in loggers:
             vars(logger)["log_metrics"] = self._timed(logger.log_metrics)
         try:
@@ -126,7 +125,7 @@ class Timeline(Profiler):
         return timed
 
     def _charge(self) -> None:
-        """Give the time since the last event to what went on."""
+        """Add the time since the last event to the current part."""
         now = self.now()
         passed, self._mark = now - self._mark, now
         if not self._open:
@@ -141,7 +140,7 @@ class Timeline(Profiler):
 
 
 def _part_of(action: str, around: Activity | None) -> Activity | None:
-    """The part of an action that is within another one."""
+    """The part of an action, given the part around it."""
     if around is None or action.startswith(_LEFT_OUT):
         return None
     hook = action.rpartition(".")[2]

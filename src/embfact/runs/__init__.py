@@ -1,1 +1,1 @@
-"""What one run leaves on disk, and what is known of it: identity, status, record, predictions."""
+"""A run on disk: its identity, status and record, and the state it resumes from."""

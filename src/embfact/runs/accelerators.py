@@ -1,7 +1,4 @@
-"""What there is to train on beside the CPU, as far as it can be told without importing torch.
-
-Light to import: no torch.
-"""
+"""Accelerators of this machine, detected without importing torch as far as possible."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ from typing import Any
 from embfact.config.sections import TrainerConfig
 from embfact.errors import ConfigError, ErrorDetail
 
-GPUS = Path("/proc/driver/nvidia/gpus")  # a folder for each, kept by NVIDIA's driver
+GPUS = Path("/proc/driver/nvidia/gpus")  # NVIDIA's driver keeps a folder for each
 ROCM = Path("/dev/kfd")  # AMD's driver
 CUDA = "libcuda.so.1"
 
@@ -29,9 +26,9 @@ class Supply:
     """How many devices of a kind this machine has.
 
     Attributes:
-        least: So many at least.
-        most: So many at most; None if that cannot be told.
-        reason: Why there are no more, in words.
+        least: At least this many.
+        most: At most this many; None if unknown.
+        reason: Why there are no more.
     """
 
     least: int = 0
@@ -43,11 +40,9 @@ UNKNOWN = Supply()
 
 
 def check_accelerators(trainers: Iterable[TrainerConfig], *, ask_torch: bool) -> None:
-    """Refuse trainings on devices that this machine, which they are to be done on, lacks.
+    """Refuse runs that need devices that this machine lacks.
 
-    Args:
-        trainers: How each is trained.
-        ask_torch: Import torch where nothing else can tell; otherwise only what is certain is refused.
+    With `ask_torch`, torch is imported if nothing else can tell; otherwise only certain failures are refused.
 
     Raises:
         ConfigError: With every error.
@@ -59,23 +54,23 @@ def check_accelerators(trainers: Iterable[TrainerConfig], *, ask_torch: bool) ->
         if ask_torch and supply.most is None and devices > supply.least:
             supply = _supply_of_torch(kind)
         if supply.most is not None and devices > supply.most:
-            what = f"{asked} needs {devices} {kind.upper()}{'s' if devices > 1 else ''} of this machine"
+            what = f"{asked} needs {devices} {kind.upper()}{'s' if devices > 1 else ''} on this machine"
             found = f"{supply.most}: {supply.reason}"
-            others = f", or trainer.devices={supply.most}" if supply.most else ""
-            errors.append(ErrorDetail(what, found, f"use trainer=cpu{others}, or a machine that has them"))
+            others = f", trainer.devices={supply.most}" if supply.most else ""
+            errors.append(ErrorDetail(what, found, f"use trainer=cpu{others}, or a machine with enough devices"))
     if errors:
         raise ConfigError(errors)
 
 
 def supply_of(kind: str) -> Supply:
-    """The devices of a kind (``gpu``, ``mps``, ``tpu``) that this machine has."""
+    """How many devices of a kind (``gpu``, ``mps``, ``tpu``) this machine has."""
     if kind == "tpu":
         return UNKNOWN if find_spec("torch_xla") else Supply(most=0, reason="torch_xla is not installed")
     if sys.platform == "darwin":
         here = platform.machine() == "arm64"
-        return UNKNOWN if here else Supply(most=0, reason="this Mac has no Apple silicon")
+        return UNKNOWN if here else Supply(most=0, reason="this Mac does not have Apple silicon")
     if kind == "mps":
-        return Supply(most=0, reason="only Macs have it")
+        return Supply(most=0, reason="only Macs have MPS")
     return gpus_of(torch_build(), os.environ, driver=GPUS, rocm=ROCM.exists(), cuda=_loads(CUDA))
 
 
@@ -83,39 +78,34 @@ def gpus_of(build: str | None, environment: Mapping[str, str], *, driver: Path, 
     """The GPUs that an installed torch finds.
 
     Args:
-        build: What torch was built for: ``cuda``, ``hip`` (ROCm), ``cpu``; None if that is not known.
+        build: What torch was built for: ``cuda``, ``hip`` (ROCm) or ``cpu``; None if unknown.
         environment: The environment variables.
-        driver: The folder where NVIDIA's driver lists its GPUs; some have none.
-        rocm: Whether AMD's driver is there.
+        driver: The folder in which NVIDIA's driver lists its GPUs; not every version has one.
+        rocm: Whether AMD's driver is installed.
         cuda: Whether the library of NVIDIA's driver can be loaded.
     """
     if build == "cpu":
-        return Supply(most=0, reason="the installed torch is built for the CPU alone")
+        return Supply(most=0, reason="the installed torch is a CPU-only build")
     if build == "hip":
-        return UNKNOWN if rocm else Supply(most=0, reason="there is no driver of ROCm")
+        return UNKNOWN if rocm else Supply(most=0, reason="no ROCm driver is installed")
     if build != "cuda":
         return UNKNOWN
     if not cuda:
-        return Supply(most=0, reason="there is no driver of CUDA")
+        return Supply(most=0, reason="no CUDA driver is installed")
     count = len(visible_gpus(environment, driver))
     if "CUDA_VISIBLE_DEVICES" in environment:
         return Supply(0, count, f"CUDA_VISIBLE_DEVICES={environment['CUDA_VISIBLE_DEVICES']}")
-    return Supply(count, count, "its GPUs") if driver.is_dir() else UNKNOWN
+    return Supply(count, count, "all GPUs of this machine") if driver.is_dir() else UNKNOWN
 
 
 def visible_gpus(environment: Mapping[str, str], driver: Path = GPUS) -> tuple[str, ...]:
-    """The GPUs that CUDA would find, by the names that CUDA_VISIBLE_DEVICES has for them.
-
-    Args:
-        environment: The environment variables.
-        driver: The folder where the driver lists its GPUs.
-    """
+    """The GPUs that CUDA would find, named as in CUDA_VISIBLE_DEVICES; the arguments are those of `gpus_of`."""
     named = environment.get("CUDA_VISIBLE_DEVICES")
     if named is None:
         return tuple(str(number) for number, _ in enumerate(driver.iterdir())) if driver.is_dir() else ()
     gpus: list[str] = []
     for name in named.split(","):
-        # CUDA takes the list up to the first entry that names nothing.
+        # CUDA reads the list up to the first invalid entry.
         if not name.strip() or name.strip().startswith("-"):
             break
         gpus.append(name.strip())
@@ -123,7 +113,7 @@ def visible_gpus(environment: Mapping[str, str], driver: Path = GPUS) -> tuple[s
 
 
 def torch_build() -> str | None:
-    """What the installed torch was built for: ``cuda``, ``hip`` or ``cpu``; None if its files do not say."""
+    """What the installed torch was built for: ``cuda``, ``hip`` or ``cpu``; None if its files do not tell."""
     spec = find_spec("torch")
     for place in (spec.submodule_search_locations or ()) if spec else ():
         try:
@@ -137,7 +127,7 @@ def torch_build() -> str | None:
 
 
 def _demand(trainer: TrainerConfig) -> tuple[str, str] | None:
-    """The kind of device that a training cannot do without, and the option that says so; None for any that there is."""
+    """The kind of device that a run requires and the option that requires it; None if any device will do."""
     if trainer.accelerator in ("gpu", "mps", "tpu"):
         return trainer.accelerator, f"trainer.accelerator={trainer.accelerator}"
     attention = trainer.attention
@@ -152,7 +142,7 @@ def _supply_of_torch(kind: str) -> Supply:
     if kind == "tpu":
         return UNKNOWN
     count = mps if kind == "mps" else torch.cuda.device_count() or mps
-    return Supply(count, count, "all that torch finds")
+    return Supply(count, count, "all devices that torch finds")
 
 
 def _loads(library: str) -> bool:

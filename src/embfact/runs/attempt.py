@@ -1,4 +1,4 @@
-"""One attempt at a run: where it tells of itself, what it has to go on with, and how long it takes."""
+"""One attempt at a run: its status, the state it resumes from, and its time and memory."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ log = logging.getLogger(__name__)
 
 
 class Attempt:
-    """What a run has to know of its own life; made when its directory is locked.
+    """One attempt at a run, created once its directory is locked.
 
     Args:
         identity: The run.
-        resume: Go on from what an earlier attempt has left, if it left anything.
+        resume: Resume from what an earlier attempt saved, if anything.
 
     Attributes:
-        life: Where it tells how far it is.
-        states: Where the state of its training is kept.
-        state: The state that an earlier attempt has left, a file; None to train from the start.
-        watch: Its seconds, those of the attempts that it goes on from included.
+        life: Writes the status.
+        states: Stores the training state.
+        state: File with the training state of an earlier attempt; None to train from the start.
+        watch: Measures seconds, including those of the attempts it resumes.
     """
 
     def __init__(self, identity: Identity, *, resume: bool) -> None:
@@ -49,7 +49,7 @@ class Attempt:
 
     @contextmanager
     def phase(self, phase: Phase, step: str) -> Iterator[None]:
-        """A phase of the run, whose time goes to a step of the record; a signal that was held back ends it first."""
+        """Time a phase of the run as a step of the record; a deferred signal is raised before it starts."""
         check()
         self.life.enter(phase)
         with self.watch.step(step):
@@ -57,37 +57,37 @@ class Attempt:
 
     @property
     def peak_memory(self) -> int:
-        """Bytes of the largest resident set of the attempts that count."""
+        """Largest resident set in bytes, over this attempt and those it resumes."""
         return max(self._peak, peak_memory())
 
     def notes(self) -> dict[str, Any]:
-        """What has to be known to go on from here, besides the state."""
+        """What is needed to resume from here, besides the training state."""
         return {"hash": self._hash, "seconds": self.watch.seconds(), "peak_memory": self.peak_memory}
 
     @property
-    def goes_on(self) -> bool:
-        """Whether it takes up what an earlier attempt has left."""
+    def resumes(self) -> bool:
+        """Whether it resumes an earlier attempt."""
         return self.state is not None or self.trained() is not None
 
     def trained(self) -> dict[str, Any] | None:
-        """What an earlier attempt has noted once its weights were saved; None if it did not come that far."""
+        """What an earlier attempt noted after saving its weights; None if it did not get that far."""
         return self.states.notes().get("trained")
 
     def note_trained(self, result: dict[str, Any]) -> None:
-        """Note that the weights are saved: from here on nothing has to be trained again."""
+        """Note that the weights are saved: from here on, nothing needs to be trained again."""
         wait_for_disk(self._weights)
         self.states.note({**self.notes(), "trained": result, "weights": checksums(self._weights)})
 
     def _whole(self, notes: Mapping[str, Any]) -> bool:
-        """Whether the weights that were saved are still what they were."""
+        """Whether the saved weights are intact."""
         whole = notes.get("weights") == checksums(self._weights)
         if not whole:
-            log.warning("the weights of the interrupted run are damaged; it begins again from the start")
+            log.warning("the weights of the interrupted run are damaged; training restarts from scratch")
         return whole
 
 
 def _kept(notes: Mapping[str, Any]) -> dict[str, float]:
-    """The seconds of the work that is not done again."""
+    """The seconds of the work that is not repeated."""
     names = ("evidence", "factorization", "training") if "trained" in notes else ("training",)
     seconds = {name: value for name, value in notes.get("seconds", {}).items() if name in names}
     return {**seconds, "total": sum(seconds.values())}

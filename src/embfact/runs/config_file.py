@@ -1,7 +1,4 @@
-"""``config.yaml``: the configuration of a run, beside its record, from the moment it is planned.
-
-Light to import: no torch.
-"""
+"""``config.yaml``: the configuration of a run, written when it is planned; imports no torch."""
 
 from __future__ import annotations
 
@@ -20,29 +17,29 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def write_config(config: RunConfig, directory: Path) -> None:
-    """Write the whole configuration in one step; the directory must exist."""
+    """Write the configuration atomically; the directory must exist."""
     text = yaml.dump(config.plain(), Dumper=_DUMPER, sort_keys=False, allow_unicode=True)
     write_text(directory / FILE_NAME, text, durable=False)
 
 
 def read_config(directory: Path) -> RunConfig:
-    """The configuration of a run directory.
+    """Read the configuration of a run directory.
 
     Raises:
-        UserError: In words, if it is missing, damaged, or no configuration of this version of embfact.
+        UserError: If it is missing, damaged, or not valid in this version of embfact.
     """
     path = directory / FILE_NAME
     try:
         values: Any = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)
     except FileNotFoundError:
-        raise UserError(f"{directory} holds no {FILE_NAME}; give the command that made the run again") from None
+        raise UserError(f"{directory} has no {FILE_NAME}; rerun the command that created the run") from None
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"{path} cannot be read ({reason}); give the command that made the run again") from None
+        raise UserError(f"{path} cannot be read ({reason}); rerun the command that created the run") from None
     if not isinstance(values, dict) or not isinstance(values.get("factorization") or {}, dict):
-        raise UserError(f"{path} holds no configuration; give the command that made the run again")
+        raise UserError(f"{path} is not a configuration; rerun the command that created the run")
     try:
         return RunConfig.parse(values)
     except ConfigError as error:
         reason = "; ".join(map(str, error.errors))
-        raise UserError(f"{path} is no configuration of this version of embfact: {reason}") from None
+        raise UserError(f"{path} is not valid in this version of embfact: {reason}") from None

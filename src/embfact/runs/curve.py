@@ -1,7 +1,4 @@
-"""``metrics.csv``: the learning curve of a run.
-
-Light to import: the standard library only.
-"""
+"""``metrics.csv``: the learning curve of a run; imports the standard library only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a record says of a run before anything is done."""
+"""What a record says about a run before it starts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from embfact.runs.record import DataPart, MethodPart, ModelPart, RunFacts
 
 
 def facts_of(config: RunConfig, identity: Identity) -> RunFacts:
-    """The facts of a run that starts now."""
+    """The facts of a run that is starting."""
     data = config.data
     return RunFacts(
         name=identity.name,
@@ -50,12 +50,12 @@ def facts_of(config: RunConfig, identity: Identity) -> RunFacts:
 
 @lru_cache(maxsize=1)
 def git_state() -> dict[str, str | bool] | None:
-    """Commit of the checkout that this package runs from and whether it was changed; None outside of a checkout."""
+    """Commit of the checkout that this package runs from, and whether it is dirty; None outside a checkout."""
     here = Path(__file__).resolve().parent
 
-    def git(*words: str) -> str:
+    def git(*arguments: str) -> str:
         done = subprocess.run(
-            ["git", "-C", str(here), *words],
+            ["git", "-C", str(here), *arguments],
             capture_output=True,
             encoding="utf-8",
             errors="replace",
@@ -72,6 +72,6 @@ def git_state() -> dict[str, str | bool] | None:
 
 
 def versions() -> dict[str, str]:
-    """Versions of everything that can change a result."""
+    """Versions of everything that can affect a result."""
     own = {"embfact": __version__, "results": str(RESULTS_VERSION), "python": platform.python_version()}
     return {**own, **library_versions()}

@@ -1,6 +1,6 @@
-"""Which run is which: the hash of what decides a result, and the directory named after it.
+"""The identity of a run: a hash of everything that decides its result, and the directory named after it.
 
-Light to import: a sweep asks for the identity of every run before it starts one.
+Light to import: a sweep identifies all its runs before it starts one.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from pathlib import Path
 from typing import Any
 
 from embfact.config.run_config import RunConfig
-from embfact.config.sections import DataConfig, ModelConfig, PathsConfig, slug
+from embfact.config.sections import DataConfig, ModelConfig, slug
 from embfact.data.fingerprint import fingerprint as data_fingerprint
 from embfact.models.backbones import file_digest
 from embfact.models.backbones import fingerprint as model_fingerprint
 from embfact.runs.record import read
 
 RESULTS_VERSION = 5
-"""Raised whenever a change of this program changes a result, so that older runs are not taken for it."""
+"""Raised whenever a change of this program changes results, so that older runs do not count as the same."""
 
-# What can change a number in the record; a minor release is trusted not to.
+# Their major versions are part of the hash; minor releases are trusted not to change results.
 LIBRARIES = ("torch", "transformers", "tokenizers", "pytorch-lightning", "torchmetrics")
 
-# Where data lies and what it is called decide nothing: its fingerprint does.
+# The location and name of a data set decide nothing: its fingerprint does.
 _NOT_SCIENCE = {
     "data": {"name", "source", "hub", "hub_config", "revision", "mirror", "train_file", "validation_file"}
     | {"collection", "archive", "shares_text_with", "submission", "note"},
     "trainer": {"eval_batch_size", "accelerator", "compile", "threads", "devices", "strategy"}
     | {"kernels", "attention"},
-    "factorization": {"refactorize_existing"},  # it permits, it computes nothing
+    "factorization": {"refactorize_existing"},  # a permission, not a computation
 }
 
 
@@ -43,10 +43,10 @@ class Identity:
     Attributes:
         hash: SHA-256 (hex) of everything that decides the result.
         name: ``<data>-<model>-<method>[-r<rank>]-s<seed>-<first 8 digits of the hash>``.
-        directory: Where the run keeps its files.
+        directory: The run directory.
         data_fingerprint: SHA-256 of the data.
         model_fingerprint: SHA-256 of the backbone.
-        science: What the hash was taken over.
+        science: The values that are hashed.
     """
 
     hash: str
@@ -61,9 +61,10 @@ def identify(config: RunConfig) -> Identity:
     """The identity of a run.
 
     Raises:
-        DataError, ModelError: If the data or the backbone is not there.
+        DataError, ModelError: If the data or the backbone is missing.
     """
-    data, model = _data_fingerprint(config.data, config.paths), _model_fingerprint(config.model)
+    data = _fingerprint("data", config.data.model_dump_json(), config.paths.data_dir, config.paths.cache_dir)
+    model = _fingerprint("model", config.model.model_dump_json())
     decisive = science(config, data, model)
     digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
     method = [slug(config.factorization.name), *([config.size] if config.size else [])]
@@ -72,14 +73,14 @@ def identify(config: RunConfig) -> Identity:
 
 
 def science(config: RunConfig, data_fingerprint: str, model_fingerprint: str) -> dict[str, Any]:
-    """Everything that decides the result of a run, as JSON values; the hash is taken over it."""
+    """Everything that decides the result of a run, as JSON values; this is what is hashed."""
     sections = {
         name: getattr(config, name).model_dump(mode="json", exclude=_NOT_SCIENCE.get(name, set()))
         for name in ("data", "task", "trainer", "optimizer", "factorization")
     }
-    if config.task.pooling is None:  # what the backbone does by itself, and did before there was a choice
+    if config.task.pooling is None:  # the backbone's own head, the only choice before this option existed
         del sections["task"]["pooling"]
-    if not config.trains_replacement or config.optimizer.embedding_lr == 1:  # where it decides nothing
+    if not config.trains_replacement or config.optimizer.embedding_lr == 1:  # no effect
         del sections["optimizer"]["embedding_lr"]
     return {
         **sections,
@@ -101,18 +102,18 @@ def science(config: RunConfig, data_fingerprint: str, model_fingerprint: str) ->
 
 
 def _start(config: RunConfig) -> dict[str, str]:
-    """The run whose weights are trained on, if any; what else there is to know of a backbone is in its fingerprint."""
+    """The run that training starts from, if any; the fingerprint covers everything else about a backbone."""
     start = config.model.from_run
     if start is None:
         return {}
-    # Without the seed: starts that differ in nothing else repeat each other, and a table takes their mean. Which of
-    # them it was is in the fingerprint of the backbone.
+    # Without the seed: starts that differ only in it are repetitions, which a table averages. The fingerprint of the
+    # backbone tells them apart.
     decisive = {name: value for name, value in read(Path(start)).science.items() if name != "seed"}
     return {"from_run": hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:8]}
 
 
 def _size(config: RunConfig) -> dict[str, Any] | None:
-    """How large the embedding should be; the unit belongs to a budget alone."""
+    """How large the embedding should be; only a budget has a unit."""
     if config.target is None:
         return None
     unit = config.target.unit if config.target.budget is not None else None
@@ -120,23 +121,23 @@ def _size(config: RunConfig) -> dict[str, Any] | None:
 
 
 def _evidence(config: RunConfig) -> dict[str, Any] | None:
-    """What decides the evidence that the method asks for; None if it asks for none."""
+    """What decides the evidence that the method needs; None if it needs none."""
     needs, options = config.factorization.needs, config.evidence
     if needs - {"token_counts"}:
-        # A head that comes with the weights is not warmed up.
+        # A trained head is not warmed up.
         return options.model_dump(mode="json", exclude={"warmup_steps"} if config.model.from_run else set())
     if not needs:
         return None
     if options.file is None:
         return {"source": options.source}
-    # A file is known by its content, and by its kind: a CSV file read as plain text has other texts.
+    # A file is identified by its content and its format: the same bytes hold other texts as CSV than as plain text.
     file = Path(options.file)
     return {"source": f"sha256:{file_digest(file)[:16]}{file.suffix.lower()}"}
 
 
 @lru_cache(maxsize=1)
 def library_versions() -> dict[str, str]:
-    """Versions of the libraries that can change a result, read without importing them."""
+    """Versions of the libraries that can affect a result, read without importing them."""
     versions = {}
     for name in LIBRARIES:
         try:
@@ -146,17 +147,9 @@ def library_versions() -> dict[str, str]:
     return versions
 
 
-# A sweep asks for the same few fingerprints again and again.
+# A sweep needs the same few fingerprints over and over.
 @lru_cache(maxsize=64)
-def _fingerprint_of_json(kind: str, document: str, data_dir: str | None = None, cache_dir: str | None = None) -> str:
+def _fingerprint(kind: str, document: str, data_dir: str | None = None, cache_dir: str | None = None) -> str:
     if kind == "data":
         return data_fingerprint(DataConfig.model_validate_json(document), data_dir, cache_dir)
     return model_fingerprint(ModelConfig.model_validate_json(document))
-
-
-def _data_fingerprint(data: DataConfig, paths: PathsConfig) -> str:
-    return _fingerprint_of_json("data", data.model_dump_json(), paths.data_dir, paths.cache_dir)
-
-
-def _model_fingerprint(model: ModelConfig) -> str:
-    return _fingerprint_of_json("model", model.model_dump_json())

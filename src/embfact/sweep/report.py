@@ -1,4 +1,4 @@
-"""What is printed at the end of a command: the table, where everything is, and what is not finished."""
+"""The end of a command: the table, where everything is, and what is not finished."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ from shlex import quote
 
 from embfact.log import say, say_error
 from embfact.results.wandb.access import home_of
-from embfact.runs.outcome import Outcome
-from embfact.runs.planned import PlannedRun, ended_elsewhere
+from embfact.runs.planned import Outcome, PlannedRun, ended_elsewhere
 from embfact.runs.status import LOCK, read_status
 from embfact.system.lock import holder
 from embfact.system.signals import check
 
-LOOK_EVERY = 0.5  # seconds between two looks at a run that another process is at
+LOOK_EVERY = 0.5  # seconds between two looks at a run of another process
 
-_OFFLINE = "wandb/offline-run-*"  # what W&B calls the folder of a run, below the run directory
+_OFFLINE = "wandb/offline-run-*"  # W&B's name for the folder of a run, below the run directory
 
 
 def report(plan: Sequence[PlannedRun], outcomes: Mapping[str, Outcome], multirun: bool) -> int:
-    """Print the table and the paths, and every run that is not finished; the exit code says whether all are."""
+    """Print the table, the paths and every unfinished run; returns exit code 1 if there is one, else 0."""
     records = [outcome.record for outcome in outcomes.values() if outcome.record]
     places = [run.identity.directory for run in plan if run.identity]
     if records and multirun:
@@ -31,7 +30,7 @@ def report(plan: Sequence[PlannedRun], outcomes: Mapping[str, Outcome], multirun
 
         folders = " ".join(sorted({str(place.parent) for place in places}))
         say(f"\n{render(build_table(Collected(tuple(records))))}\nwrote {folders}")
-        say(f"table, tests, pictures and dashboard in one folder: python scripts/report.py {folders}")
+        say(f"for table, tests, plots and dashboard in one folder: python scripts/report.py {folders}")
     elif records:
         say(f"wrote {places[0]}")
     if line := sync_line(run.identity.directory for run in plan if run.identity and run.config.logger.mode != "none"):
@@ -51,20 +50,16 @@ def _unfinished(run: PlannedRun, outcome: Outcome | None) -> str:
     if outcome.state == "finished":
         return f"{run.title}: {outcome.unpublished}" if outcome.unpublished else ""
     if outcome.state == "busy":
-        return f"not run: {run.title}: another process is at it; the same command takes what comes of it"
+        return f"not run: {run.title}: another process is running it; rerun the same command to collect its result"
     log = run.identity.directory / "log.txt"
     where = f" (traceback in {log})" if outcome.state in ("failed", "diverged") and log.is_file() else ""
     return f"{outcome.state}: {run.title}: {outcome.message}{where}"
 
 
 def sync_line(places: Iterable[Path]) -> str:
-    """One line for a POSIX shell that sends all runs of the given sweep.
+    """A POSIX shell command that sends run directories to W&B; empty if there is nothing to send.
 
-    Args:
-        places: Run directories.
-
-    Returns:
-        ``wandb sync outputs/sweep/*/wandb/offline-run-*``; empty if nothing waits to be sent.
+    For example ``wandb sync outputs/sweep/*/wandb/offline-run-*``.
     """
     places = list(places)
     waiting = [place for place in places if _waiting(place)]
@@ -77,7 +72,7 @@ def sync_line(places: Iterable[Path]) -> str:
 
 
 def _elsewhere(places: Sequence[Path]) -> list[str]:
-    """What waits in the folder of WANDB_DIR, where there may be runs of others as well."""
+    """What waits in the folder WANDB_DIR, which may also contain runs of other programs."""
     folder = home_of(Path())
     waiting = _waiting(folder) if folder != Path() else []
     ids = {f"-{status.wandb_id}" for status in map(read_status, places) if status} if waiting else set()
@@ -86,20 +81,20 @@ def _elsewhere(places: Sequence[Path]) -> list[str]:
 
 
 def _waiting(place: Path) -> list[Path]:
-    """The attempts below a folder that were not sent yet."""
+    """The attempts below a folder that have not been sent yet."""
     files = sorted(place.glob(f"{_OFFLINE}/*.wandb"))
     return list(dict.fromkeys(file.parent for file in files if not file.with_name(f"{file.name}.synced").exists()))
 
 
 def _pattern(folder: Path, below: str) -> str:
-    # Only what is outside the quotes is a pattern for the shell.
+    # The shell expands patterns only outside the quotes.
     return f"{quote(str(folder))}/{below}"
 
 
 def wait_for(busy: Sequence[PlannedRun], outcomes: dict[str, Outcome]) -> list[PlannedRun]:
-    """Wait for runs that other processes are at; gives those that were left unfinished there and can be had now."""
+    """Wait for runs of other processes; returns those that were left unfinished there and can be run here now."""
     if busy:
-        say(f"waiting for {len(busy)} run{'s' if len(busy) > 1 else ''} that another process is at")
+        say(f"waiting for {len(busy)} run{'s' if len(busy) > 1 else ''} of another process")
     free: list[PlannedRun] = []
     while busy and not free:
         still = []
@@ -114,5 +109,5 @@ def wait_for(busy: Sequence[PlannedRun], outcomes: dict[str, Outcome]) -> list[P
         busy = still
         check()
         time.sleep(0 if free or not busy else LOOK_EVERY)
-    # Those still busy are looked at again with the next round.
+    # Those still busy are checked again in the next round.
     return [*free, *busy]

@@ -1,7 +1,4 @@
-"""Running again what did not end well, from the configuration that each run directory holds.
-
-Light to import: no torch, and no Hydra.
-"""
+"""Retrying unsuccessful runs from the configuration in their directory; imports neither torch nor Hydra."""
 
 from __future__ import annotations
 
@@ -24,65 +21,61 @@ from embfact.runs.survey import RunState, look
 from embfact.sweep.changes import changes
 from embfact.system.lock import acquire
 
-WIDTH = 300  # of why a run cannot be done again: one that is from another version may have a hundred errors
+WIDTH = 300  # characters of why a run cannot be retried: one of another version may have a hundred errors
 
 
 @dataclass(frozen=True)
 class Retry:
-    """A run that is to be done again.
+    """A run to be retried.
 
     Attributes:
-        run: How it stands.
-        config: What to do; None if it cannot be done again.
-        identity: What that is; another run than it was if its data, options or libraries have changed.
-        words: What will be done, or why it cannot be.
+        run: Its present state.
+        config: Its configuration; None if it cannot be retried.
+        identity: Its identity now; another one than before if its data, options or libraries have changed.
+        description: What will be done, or why it cannot be retried.
     """
 
     run: RunState
     config: RunConfig | None
     identity: Identity | None
-    words: str
+    description: str
 
     @property
     def same(self) -> bool:
-        """Whether it is still the run that it was."""
+        """Whether it is still the same run."""
         return self.identity is not None and self.identity.hash == self.run.hash
 
 
 def plan_retry(run: RunState) -> Retry:
-    """What it takes to do a run again.
-
-    Args:
-        run: A run that is not being done.
-    """
+    """Plan to retry a run that is not running."""
     try:
         config = _config(run)
         identity = identify(config)
     except (UserError, OSError) as error:
-        return Retry(run, None, None, f"cannot be done again: {shorten(str(error), WIDTH, placeholder=' ...')}")
+        return Retry(run, None, None, f"cannot be retried: {shorten(str(error), WIDTH, placeholder=' ...')}")
     if identity.hash != run.hash:
-        words = f"is another run now, done from the start: {identity.name}; this one stays until it is pruned"
+        description = f"has changed and is now {identity.name}, run from scratch; the old run stays until it is pruned"
     elif identity.directory.name != run.directory.resolve().name:
-        words = f"done from the start in {identity.directory}: its directory was renamed"
+        description = f"run from scratch in {identity.directory}, since its directory was renamed"
     elif run.state != "diverged" and config.resume and (run.directory / RESUME).is_dir():
-        words = "goes on from its checkpoint"
+        description = "resumes from its checkpoint"
     else:
-        words = "done from the start"
-    return Retry(run, config, identity, words)
+        description = "run from scratch"
+    return Retry(run, config, identity, description)
 
 
 def what_changed(retries: Sequence[Retry]) -> list[str]:
-    """Why some are other runs now: their data, options or libraries, a line for each change."""
+    """A line for each change of data, options or libraries that made some of them other runs."""
     return changes([PlannedRun(one.config, one.identity) for one in retries if one.config and not one.same])
 
 
 def start_afresh(retry: Retry) -> bool:
-    """Remove what the last attempt at a run has left, so that it is pending again.
+    """Remove what the last attempt left, so that the run is pending again.
 
-    A run that diverged needs that: it is passed over otherwise, and its checkpoint leads to the same end.
+    A diverged run needs this: otherwise it is skipped, and its checkpoint leads to the same result.
 
     Returns:
-        False if another process is at work in its directory; nothing is changed then.
+        False if another process is working in its directory; nothing is changed then.
 
     Raises:
         OSError: If the directory cannot be written to.
@@ -96,17 +89,17 @@ def start_afresh(retry: Retry) -> bool:
         if now is None or now.state != retry.run.state:
             return False
         rmtree(directory / RESUME, ignore_errors=True)
-        # At no moment without status and record: it would be lost to whoever looks for what is still to be done.
+        # Never without both status and record: the run would not be found any more.
         write_status(pending(retry.identity), directory)
         (directory / RECORD).unlink(missing_ok=True)
     return True
 
 
 def _config(run: RunState) -> RunConfig:
-    """The configuration of a run as it is to be done again: by itself, and where it lies now.
+    """The configuration to retry a run with: without a baseline, in the place where it is now.
 
     Raises:
-        UserError: If there is none that can be read and is valid.
+        UserError: If there is no readable, valid configuration.
     """
     directory = run.directory if run.directory.name else run.directory.resolve()
     kept = (directory / CONFIG).exists()

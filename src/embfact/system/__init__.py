@@ -1,1 +1,1 @@
-"""Primitives that know nothing of runs: locks, files written whole, signals, caches, cores, memory."""
+"""Primitives that know nothing about runs: locks, atomic files, signals, cores, memory."""

@@ -1,4 +1,4 @@
-"""Writing a file or a folder so that a reader meets the old one or the new one, never half of it."""
+"""Atomic writes: a reader sees the old file or folder or the new one, never half of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def wait_for_disk(folder: Path) -> None:
-    """Come back when the files of a folder would survive a power cut."""
+    """Return once the files of a folder would survive a power cut."""
     for path in folder.iterdir():
         descriptor = os.open(path, os.O_RDONLY)
         try:
@@ -21,17 +21,17 @@ def wait_for_disk(folder: Path) -> None:
 
 
 def write_text(path: Path, text: str, *, durable: bool = True) -> None:
-    """Replace a file's content in one step, also when the machine stops in the middle.
+    """Replace the content of a file atomically, even if the machine stops in the middle.
 
     Args:
         path: The file; its folder must exist.
-        text: The whole new content, written as UTF-8.
-        durable: Wait until it is on the disk, so that it is whole also after the power was cut.
+        text: The new content, written as UTF-8.
+        durable: Wait until it is on disk, so that it survives a power cut.
 
     Raises:
-        OSError: If the folder cannot be written to; the old file is then untouched.
+        OSError: If the folder is not writable; the old file is then untouched.
     """
-    # Beside the target, since a rename is atomic only within one file system.
+    # In the same folder, since a rename is atomic only within one file system.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("w", encoding="utf-8", newline="") as file:
@@ -46,13 +46,10 @@ def write_text(path: Path, text: str, *, durable: bool = True) -> None:
 
 @contextmanager
 def replacing(folder: Path) -> Iterator[Path]:
-    """A new folder, which takes the place of `folder` when the block ends without an error.
-
-    Args:
-        folder: The folder, there or not; its parent must exist.
+    """A new folder that replaces `folder`, if any, when the block ends without an error; its parent must exist.
 
     Raises:
-        OSError: If it cannot be written; an older folder is then untouched.
+        OSError: If it cannot be written; the old folder is then untouched.
     """
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
     try:

@@ -1,7 +1,4 @@
-"""How many cores there are to train on.
-
-Light to import: the standard library only.
-"""
+"""How many CPU cores are available; imports the standard library only."""
 
 from __future__ import annotations
 
@@ -13,18 +10,14 @@ CGROUPS = Path("/sys/fs/cgroup")
 
 
 def usable_cores() -> int:
-    """Cores that this process may use: those it is bound to, or fewer where its container has a quota."""
+    """Cores that this process may use: its CPU affinity, limited by the quota of its container."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = cpu_quota(CGROUPS)
     return cores if quota is None else max(1, min(cores, int(quota)))
 
 
 def cpu_quota(root: Path) -> float | None:
-    """CPU time that a container may take, in cores; None where nothing limits it.
-
-    Args:
-        root: Where the control groups are mounted, of version 2 or 1.
-    """
+    """The CPU quota of a container, in cores, from its control groups (version 1 or 2); None if unlimited."""
     with suppress(OSError, ValueError, ZeroDivisionError):
         quota, period = (root / "cpu.max").read_text(encoding="ascii").split()
         return None if quota == "max" else int(quota) / int(period)

@@ -1,8 +1,8 @@
-"""A lock that a dead process releases, on this machine and across machines that share a file system.
+"""A file lock that is released when its process dies, on one machine or across machines that share a file system.
 
-On one machine the kernel keeps it (``flock``): it is gone the moment its process is, however that ended. Where machines
-share files, that alone is not trusted: the lock file names host and process, and its time of change is a heartbeat. A
-lock of another host is taken over once its heart has stood still for `STALE` seconds by the clock of the file server.
+On one machine the kernel keeps it (``flock``): it is released the moment its process ends, in whatever way. Across
+machines that is not reliable, so the lock file names host and process, and its modification time is a heartbeat. A lock
+of another host is taken over after `STALE` seconds without a heartbeat, by the clock of the file server.
 
 Light to import: the standard library only.
 """
@@ -24,24 +24,24 @@ from threading import Event, Thread
 from threading import Lock as Mutex
 
 BEAT = 15.0  # seconds between two heartbeats
-STALE = 90.0  # seconds without one after which a lock of another host counts for nothing
-LOOKS, LOOK = 3, 0.01  # how often a lock is tried that seems to be held, and seconds in between
-POLL = 0.1  # seconds between two looks at a lock that is waited for
-SETTLE = 0.1  # seconds in which all who have seen a lock free have written their name; only without flock
-# What file systems answer that know no flock.
+STALE = 90.0  # seconds without a heartbeat after which a lock of another host has expired
+LOOKS, LOOK = 3, 0.01  # attempts to take a lock that seems to be held, and seconds between them
+POLL = 0.1  # seconds between two attempts while waiting for a lock
+SETTLE = 0.1  # without flock: seconds in which every process that saw the lock free has written its name
+# The errors of file systems without flock.
 _NO_FLOCK = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lock: a process of a host."""
+    """The process that holds a lock."""
 
     host: str
     pid: int
 
 
 class Lock:
-    """A lock that is held; `acquire` gives it."""
+    """A lock that is held; created by `acquire`."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
@@ -49,12 +49,12 @@ class Lock:
         _HEART.add(path)
 
     def release(self) -> None:
-        """Remove the lock file and let go; a second call does nothing."""
+        """Remove the lock file and release the lock; a second call does nothing."""
         if self._descriptor < 0:
             return
         _HEART.drop(self.path)
-        # Removed while it is held, so that nobody takes a file that is about to vanish for the lock; unless the folder
-        # was renamed meanwhile, and the file is another's. One that cannot be removed is free all the same.
+        # Removed while held, so that nobody locks a file that is about to vanish; unless the folder was renamed and the
+        # file belongs to another process. A file that cannot be removed is still unlocked.
         with suppress(OSError):
             if self.is_held():
                 self.path.unlink()
@@ -62,8 +62,9 @@ class Lock:
         self._descriptor = -1
 
     def is_held(self) -> bool:
-        """Whether it is still this process's: another machine takes it over if this one stood still for too long."""
-        return self._descriptor >= 0 and _is_file(self.path, self._descriptor) and _is_ours(_read(self._descriptor))
+        """Whether this process still holds it: another machine may have taken it over after missing heartbeats."""
+        me = Holder(socket.gethostname(), os.getpid())
+        return self._descriptor >= 0 and _is_file(self.path, self._descriptor) and _read(self._descriptor) == me
 
     def __enter__(self) -> Lock:
         return self
@@ -73,16 +74,13 @@ class Lock:
 
 
 def acquire(path: Path) -> Lock | None:
-    """Take a lock if it is free; its folder is made.
-
-    Args:
-        path: The lock file.
+    """Take a lock if it is free; the folder of the lock file is created if necessary.
 
     Returns:
         The lock, or None if another process (or this one) holds it.
 
     Raises:
-        OSError: If the file cannot be made.
+        OSError: If the file cannot be created.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     looks = LOOKS
@@ -90,7 +88,7 @@ def acquire(path: Path) -> Lock | None:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             if not _flock(descriptor, fcntl.LOCK_EX):
-                # Whoever only asks who holds it (`holder`) does so for a moment himself.
+                # A process that calls `holder` locks it for a moment.
                 looks -= 1
                 if looks:
                     time.sleep(LOOK)
@@ -114,10 +112,10 @@ def acquire(path: Path) -> Lock | None:
 
 @contextmanager
 def held(path: Path) -> Iterator[None]:
-    """Hold a lock for a block, after waiting for it as long as it takes.
+    """Hold a lock for a block, after waiting for it as long as necessary.
 
     Raises:
-        OSError: If the file cannot be made.
+        OSError: If the file cannot be created.
     """
     while (lock := acquire(path)) is None:
         time.sleep(POLL)
@@ -127,10 +125,10 @@ def held(path: Path) -> Iterator[None]:
 
 @contextmanager
 def built_once(path: Path) -> Iterator[None]:
-    """Hold the lock of a file of a cache while it is built, ``<stem>.lock`` beside it.
+    """Hold the lock of a cache file, ``<stem>.lock`` beside it, while the file is built.
 
-    Whoever comes later waits, and finds the file. Where no lock can be made, nothing can be kept either: everybody
-    builds for himself.
+    Other processes wait, and then find the file. Where no lock can be created, no file can be cached either, so each
+    process builds its own.
     """
     with ExitStack() as stack:
         with suppress(OSError):
@@ -139,7 +137,7 @@ def built_once(path: Path) -> Iterator[None]:
 
 
 def holder(path: Path) -> Holder | None:
-    """Who holds a lock now; None if nobody does."""
+    """The process that holds a lock now; None if it is free."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -154,7 +152,7 @@ def holder(path: Path) -> Holder | None:
 
 
 def _flock(descriptor: int, kind: int) -> bool:
-    """Whether the kernel gives the lock; where it knows none, host and heartbeat decide alone."""
+    """Whether the kernel grants the lock; on file systems without flock, host and heartbeat decide."""
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -168,16 +166,16 @@ def _flock(descriptor: int, kind: int) -> bool:
 
 
 def _settled(path: Path, descriptor: int, me: Holder) -> bool:
-    """Whether the lock is this process's; where the kernel keeps none, of several at once the last to write has it."""
+    """Whether this process got the lock; without flock, the last of several processes to write its name has it."""
     with suppress(OSError):
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # held already: this only asks whether there is one
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # already held: succeeds wherever flock exists
         return True
     time.sleep(SETTLE)
     return _read(descriptor) == me and _is_file(path, descriptor)
 
 
 def _beats(path: Path, descriptor: int) -> bool:
-    """Whether a process of another host has given a sign of life lately."""
+    """Whether a process of another host holds the lock and its heartbeat is recent."""
     other = _read(descriptor)
     if other is None or other.host == socket.gethostname():
         return False
@@ -190,10 +188,6 @@ def _read(descriptor: int) -> Holder | None:
         return Holder(str(values["host"]), int(values["pid"]))
     except (ValueError, KeyError, TypeError):
         return None
-
-
-def _is_ours(found: Holder | None) -> bool:
-    return found == Holder(socket.gethostname(), os.getpid())
 
 
 def _is_file(path: Path, descriptor: int) -> bool:
@@ -214,16 +208,16 @@ def _lives(pid: int) -> bool:
 
 
 def _server_time(folder: Path) -> float:
-    """The time by which the file system dates files: clocks of machines differ."""
+    """The clock by which the file system dates files, since the clocks of machines differ."""
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             return os.fstat(file.fileno()).st_mtime
-    except OSError:  # a folder that may only be read
+    except OSError:  # a read-only folder
         return time.time()
 
 
 class _Heart:
-    """Touches the lock files of this process every `BEAT` seconds, from a thread that ends with the process."""
+    """Touches the lock files of this process every `BEAT` seconds, from a daemon thread."""
 
     def __init__(self) -> None:
         self._paths: set[Path] = set()

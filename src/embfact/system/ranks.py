@@ -1,4 +1,4 @@
-"""Which of the processes of a training this one is, as its environment says."""
+"""The rank of this process in a distributed training, from the environment."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ RANK, WORLD = "EMBFACT_RANK", "EMBFACT_WORLD_SIZE"
 
 
 def rank() -> int:
-    """The number of this process among those of its training; 0 where it trains alone."""
+    """The rank of this process; 0 if it trains alone."""
     return int(os.environ.get(RANK, "0"))
 
 
 def world_size() -> int:
-    """Processes of the training of this process; 1 where it trains alone."""
+    """The number of processes of this training; 1 if this one trains alone."""
     return int(os.environ.get(WORLD, "1"))

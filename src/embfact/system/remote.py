@@ -1,6 +1,6 @@
-"""Places given by a URL, through fsspec: object stores, other machines, file:// and memory://.
+"""URLs, through fsspec: object stores, other machines, file:// and memory://.
 
-Light to import: fsspec itself comes with the first place that is opened.
+Light to import: fsspec is imported when the first URL is opened.
 """
 
 from __future__ import annotations
@@ -17,23 +17,18 @@ if TYPE_CHECKING:
 
 
 class RemoteError(UserError):
-    """A place that a URL names cannot be reached, read or written; the message says why and what to do."""
+    """A URL cannot be reached, read or written; the message says why and what to do."""
 
 
 def is_url(place: str | Path) -> bool:
-    """Whether a place is given by a URL, such as ``s3://bucket/sweep``; a path is none."""
+    """Whether a place is a URL, such as ``s3://bucket/sweep``, rather than a path."""
     return "://" in str(place)
 
 
 def url_error(option: str, url: str) -> ErrorDetail | None:
-    """What is wrong with a URL before anything is sent there: no URL, no such protocol, no package for it.
-
-    Args:
-        option: The option that it was given to.
-        url: The URL.
-    """
+    """What is wrong with the URL given for an option: not a URL, an unknown protocol, or a missing package."""
     if not is_url(url):
-        return ErrorDetail(f"{option} must be a URL", url, f"for a folder write file://{Path(url).absolute()}")
+        return ErrorDetail(f"{option} must be a URL", url, f"for a folder use file://{Path(url).absolute()}")
     try:
         with opened(url):
             return None
@@ -43,10 +38,10 @@ def url_error(option: str, url: str) -> ErrorDetail | None:
 
 @contextmanager
 def opened(url: str) -> Iterator[tuple[AbstractFileSystem, str]]:
-    """The file system of a URL and the path in it; every error in the block becomes words.
+    """The file system of a URL and the path in it.
 
     Raises:
-        RemoteError: Whatever went wrong: the kinds of failure are each service's own.
+        RemoteError: For any error in the block: every service has its own exceptions.
     """
     from fsspec.core import url_to_fs
 
@@ -60,14 +55,14 @@ def opened(url: str) -> Iterator[tuple[AbstractFileSystem, str]]:
         remedy = f"pip install {package}" if package else str(error)
         raise RemoteError(f"{url} needs a package that is not installed; {remedy}") from error
     except PermissionError as error:
-        raise RemoteError(f"{url}: access denied ({_describe(error)}); see the credentials and permissions") from error
+        raise RemoteError(f"{url}: access denied ({_describe(error)}); check credentials and permissions") from error
     except Exception as error:
         if isinstance(error, ValueError) and "Protocol not known" in str(error):
             protocol = url.partition("://")[0]
-            remedy = "use file://, s3://, gs://, abfs://, sftp:// or another that fsspec knows"
-            raise RemoteError(f"{url}: there is no protocol {protocol!r}; {remedy}") from error
+            remedy = "use file://, s3://, gs://, abfs://, sftp:// or another one that fsspec supports"
+            raise RemoteError(f"{url}: unknown protocol {protocol!r}; {remedy}") from error
         raise RemoteError(
-            f"{url} cannot be used ({_describe(error)}); see the URL, the network and the service"
+            f"{url} cannot be used ({_describe(error)}); check the URL, the network and the service"
         ) from error
 
 

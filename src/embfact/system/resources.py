@@ -1,4 +1,4 @@
-"""What a run cost: seconds of its steps and its own peak of memory."""
+"""The cost of a run: seconds per step, and peak memory."""
 
 from __future__ import annotations
 
@@ -18,11 +18,7 @@ _CLEAR = Path("/proc/self/clear_refs")
 
 
 class Stopwatch:
-    """Seconds by step; the total runs from its creation.
-
-    Args:
-        before: Seconds of an earlier attempt that this one goes on from.
-    """
+    """Seconds by step, on top of those of a resumed attempt; the total runs from its creation."""
 
     def __init__(self, before: Mapping[str, float] | None = None) -> None:
         self._steps = dict(before or {})
@@ -40,43 +36,41 @@ class Stopwatch:
             del self._open[name]
 
     def seconds(self) -> dict[str, float]:
-        """Seconds of every step so far, one that is going on included, and ``total``."""
+        """Seconds of every step so far, including unfinished ones, and ``total``."""
         names = dict.fromkeys([*self._steps, *self._open])
         return {**{name: self._of(name) for name in names}, "total": time.perf_counter() - self._start}
 
     def _of(self, name: str) -> float:
-        going_on = time.perf_counter() - self._open[name] if name in self._open else 0.0
-        return self._steps.get(name, 0.0) + going_on
+        unfinished = time.perf_counter() - self._open[name] if name in self._open else 0.0
+        return self._steps.get(name, 0.0) + unfinished
 
 
 def release_memory() -> None:
-    """Give back what is no longer used: what comes next shall not pay for it, nor be measured with it."""
-    # What a signal raises while garbage is taken apart would be swallowed there.
+    """Free unused memory, so that it does not burden, or count for, what comes next."""
+    # An exception raised by a signal during garbage collection would be swallowed.
     with held_back():
         gc.collect()
     trim_memory()
 
 
 def trim_memory() -> None:
-    """Give back to the system what is free already; without a search for garbage, which takes a third of a second."""
-    # Freed blocks between others stay with the process, tens of megabytes after every run, unless glibc is asked.
+    """Return free memory to the system, without a garbage collection, which takes a third of a second."""
+    # glibc keeps freed blocks, tens of megabytes after every run, unless asked to return them.
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
-    # Arrow has a pool of its own.
+    # Arrow has its own pool.
     if arrow := sys.modules.get("pyarrow"):
         arrow.default_memory_pool().release_unused()
 
 
 def reset_peak_memory() -> None:
-    """Forget the peak of earlier runs in this process, where the system can (Linux)."""
-    try:
+    """Reset the peak memory of this process; only Linux can."""
+    with suppress(OSError):
         _CLEAR.write_text("5", encoding="ascii")
-    except OSError:
-        return
 
 
 def peak_memory() -> int:
-    """Bytes of the largest resident set since `reset_peak_memory`; elsewhere than on Linux, of the whole process."""
+    """Largest resident set in bytes since `reset_peak_memory`; outside Linux, since the start of the process."""
     try:
         line = next(line for line in _STATUS.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) * 1024

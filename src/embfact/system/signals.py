@@ -1,9 +1,9 @@
-"""What SIGINT and SIGTERM do: stop soon, keep what can be kept, and leave with the exit code that shells expect.
+"""SIGINT and SIGTERM: stop soon, save the state, and exit with the code that shells expect.
 
-Lightning's own handling ends with exit code 1, or 0. Here a signal raises `Interrupted` in the main thread at once; a
-training, which can be gone on with, holds it back (`held_back`), finishes its step, saves, and lets it go.
-Code that does not come back to Python within `GRACE` seconds (a decomposition, a hanging service) is ended from another
-thread: everything on disk is written in one step, so nothing is lost but the time since the last checkpoint.
+Lightning's own handling exits with 1, or 0. Here a signal raises `Interrupted` in the main thread at once; training
+defers it (`held_back`), finishes its step, saves its state, and then raises it. If the main thread does not return to
+Python within `GRACE` seconds (a decomposition, a hanging service), another thread ends the process: all files are
+written atomically, so only the time since the last checkpoint is lost.
 
 Light to import: the standard library only.
 """
@@ -21,16 +21,12 @@ from types import FrameType
 from typing import Any, NoReturn
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-GRACE = 4.0  # seconds: five are promised
-TWIN = 1.0
+GRACE = 4.0  # seconds; the documentation promises five
+TWIN = 1.0  # seconds within which a second signal counts as the same one
 
 
 class Interrupted(BaseException):
-    """A signal asked this process to stop. Not an `Exception`: no handler of failures may take it for one.
-
-    Attributes:
-        signum: The signal.
-    """
+    """A signal asked this process to stop; not an `Exception`, so that no handler mistakes it for a failure."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(signum)
@@ -46,13 +42,13 @@ class Interrupted(BaseException):
 
 
 def describe_signal(signum: int) -> str:
-    """What is told of a command that a signal has ended."""
+    """The message of a command that was interrupted by a signal."""
     name = signal.Signals(signum).name
-    return f"interrupted by {name}; what is done is kept, and the same command goes on from there"
+    return f"interrupted by {name}; finished work is kept; rerun the same command to resume"
 
 
 class _State:
-    """What this process knows of signals; there is one main thread, and so one state."""
+    """The signal state of this process; there is one main thread and therefore one state."""
 
     active = False
     taken: tuple[signal.Signals, ...] = ()
@@ -64,12 +60,12 @@ _last_line: list[Callable[[str], object]] = []
 
 
 def requested() -> int | None:
-    """The signal that was received and has not been let go yet."""
+    """The signal that was received and has not been raised yet."""
     return _State.requested
 
 
 def check() -> None:
-    """Stop here if a signal was received while it was held back.
+    """Stop here if a signal was received while it was deferred.
 
     Raises:
         Interrupted: If so.
@@ -79,10 +75,10 @@ def check() -> None:
 
 
 def answer() -> NoReturn:
-    """Let go of what was held back: nothing else is to be done first.
+    """Raise the deferred signal.
 
     Raises:
-        Interrupted: Always; by SIGTERM where this process itself has received nothing, but another device has.
+        Interrupted: Always; with SIGTERM if only another rank has received a signal.
     """
     signum, _State.requested = _State.requested or signal.SIGTERM, None
     raise Interrupted(signum)
@@ -90,7 +86,7 @@ def answer() -> NoReturn:
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Let a block look at `requested` itself; what it has not answered when it ends is raised then."""
+    """Defer signals within a block, which may check `requested`; a pending signal is raised when it ends."""
     _State.holds += 1
     try:
         yield
@@ -101,7 +97,7 @@ def held_back() -> Iterator[None]:
 
 @contextmanager
 def last_lines(say: Callable[[str], object]) -> Iterator[None]:
-    """Within the block, call a function with the reason if this process has to be ended from another thread."""
+    """Within the block, call `say` with the reason if another thread has to end this process."""
     _last_line.append(say)
     try:
         yield
@@ -110,7 +106,7 @@ def last_lines(say: Callable[[str], object]) -> Iterator[None]:
 
 
 def end_process(code: int, reason: str) -> NoReturn:
-    """End this process from whatever thread, wherever its main thread is, once `last_lines` have been said."""
+    """End this process from any thread, whatever its main thread is doing, after calling the `last_lines`."""
     for say in list(_last_line):
         with suppress(Exception):
             say(reason)
@@ -119,11 +115,11 @@ def end_process(code: int, reason: str) -> NoReturn:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Take SIGINT and SIGTERM over for a block; within another such block, or outside the main thread, do nothing."""
+    """Handle SIGINT and SIGTERM within a block; a nested block, or one outside the main thread, does nothing."""
     if _State.active or threading.current_thread() is not threading.main_thread():
         yield
         return
-    # What was to be ignored from the start stays ignored: Ctrl-C is not for a command in the background.
+    # Signals ignored from the start stay ignored: Ctrl-C is not for a background command.
     before = {number: handler for number in SIGNALS if (handler := signal.getsignal(number)) != signal.SIG_IGN}
     _State.taken = tuple(before)
     reader, writer = os.pipe()
@@ -145,17 +141,17 @@ def interruptible() -> Iterator[None]:
 
 
 def leave(exit_code: int) -> NoReturn:
-    """End the process; after a signal at once, since what libraries do at the end may take longer than is promised."""
+    """End the process; after a signal at once, since the exit handlers of libraries may take too long."""
     if exit_code in {128 + signum for signum in SIGNALS}:
         for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError):  # nobody may be reading any more: Ctrl-C ends a whole pipeline
+            with suppress(OSError, ValueError):  # the reader may be gone: Ctrl-C ends a whole pipeline
                 stream.flush()
         os._exit(exit_code)
     sys.exit(exit_code)
 
 
 def take_over() -> None:
-    """Install the handlers again, where a library has put its own in their place."""
+    """Reinstall the handlers after a library has replaced them."""
     if _State.active and threading.current_thread() is threading.main_thread():
         for signum in _State.taken:
             signal.signal(signum, _handle)
@@ -167,12 +163,12 @@ def _handle(signum: int, _: FrameType | None) -> Any:
 
 
 def _watch(reader: int, done: threading.Event) -> None:
-    """End the process if it has not ended by itself in time after a signal, or at once after a second one of somebody.
+    """End the process if it does not end in time after a signal, or at once after a second signal.
 
-    One that comes within `TWIN` seconds is the same again, by another way: from a terminal and from a parent.
+    A second signal within `TWIN` seconds is the same one arriving twice, from the terminal and from a parent process.
 
-    The interpreter's wake-up file gets the number of a signal the moment it arrives, also while the main thread is
-    busy outside of Python, where no handler runs.
+    The interpreter writes a signal's number to the wake-up file when it arrives, even while the main thread is busy
+    outside Python, where no handler runs.
     """
     first, came = None, 0.0
     try:

@@ -1,4 +1,4 @@
-"""Caches of tensors on disk: written in one step, and read whole or not at all."""
+"""Tensor caches on disk: written atomically, and read completely or not at all."""
 
 from __future__ import annotations
 
@@ -19,14 +19,7 @@ CHECKSUM = "crc32"
 
 
 def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Keep tensors in a safetensors file; a disk that is full costs the file alone.
-
-    They go to a temporary neighbour that is renamed, so that a process beside never reads half a file.
-
-    Args:
-        path: The file; its folder is made.
-        tensors: Contiguous tensors on the CPU.
-    """
+    """Write contiguous CPU tensors to a safetensors file atomically; on a full disk, only log a warning."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
@@ -37,14 +30,14 @@ def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
         finally:
             Path(name).unlink(missing_ok=True)
     except (OSError, SafetensorError) as error:
-        log.warning("nothing could be kept in %s: %s", path.parent, error)
+        log.warning("could not write to the cache %s: %s", path.parent, error)
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor] | None:
-    """The tensors of a file that `write_tensors` wrote, or None if it is missing or damaged."""
+    """The tensors of a file written by `write_tensors`; None if it is missing or damaged."""
     try:
         with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dictionary)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
             checksum = (file.metadata() or {}).get(CHECKSUM)
         if checksum == _checksum(tensors):
             return tensors
@@ -52,12 +45,12 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor] | None:
         return None
     except (OSError, SafetensorError):
         pass
-    log.warning("%s is damaged; it is computed again", path)
+    log.warning("%s is damaged; recomputing it", path)
     return None
 
 
 def _checksum(tensors: Mapping[str, torch.Tensor]) -> str:
-    """What tells flipped bits: safetensors itself notices only a file that was cut short."""
+    """A checksum to detect flipped bits: safetensors itself detects only truncated files."""
     value = 0
     for name, tensor in sorted(tensors.items()):
         value = zlib.crc32(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode(), value)

@@ -1,6 +1,6 @@
-"""A callback of Lightning that keeps the state of a training so that it can be gone on with to the same bits.
+"""A Lightning callback that saves the training state, so that a resumed run ends with the same bits.
 
-Lightning's own checkpoints lack the state of the random numbers and the place within an epoch; both are added here.
+Lightning's own checkpoints lack the random number generators and the position within an epoch, which are added here.
 """
 
 from __future__ import annotations
@@ -24,16 +24,11 @@ from embfact.training.distributed import agree, gather
 
 log = logging.getLogger(__name__)
 
-ASK_EVERY = 10  # steps on GPUs between two questions to the other devices, whether one of them was told to stop
+ASK_EVERY = 10  # steps on GPUs between asking the other ranks whether one of them was told to stop
 
 
 class StateFiles(TorchCheckpointIO):
-    """Writes what Lightning hands over as a resumable state, straight to the file.
-
-    Args:
-        states: Where states are kept.
-        notes: What belongs to one, asked when it is written.
-    """
+    """Saves Lightning's checkpoints as resumable states, with the `notes` at that moment."""
 
     def __init__(self, states: Resumable, notes: Callable[[], dict[str, Any]]) -> None:
         super().__init__()
@@ -41,28 +36,28 @@ class StateFiles(TorchCheckpointIO):
         self._notes = notes
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Keep a state; the path that Lightning wants to have is not used."""
+        """Save a state; Lightning's path is ignored."""
         try:
             self._states.save(checkpoint, self._notes())
-            log.info("state of the training kept after step %d", checkpoint["global_step"])
+            log.info("training state saved after step %d", checkpoint["global_step"])
         except OSError as error:
-            # A disk that is full costs the checkpoint, not the run; the other devices, which wait, know nothing of it.
+            # A full disk costs the checkpoint, not the run; the other ranks, which are waiting, need not know.
             log.warning("no checkpoint after step %d: %s", checkpoint["global_step"], error)
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = True) -> dict[str, Any]:
-        """Read a state; no code of the file is run."""
+        """Load a state without running any code in the file."""
         return torch.load(path, map_location="cpu", weights_only=True)
 
 
 class Checkpoints(Callback):
-    """Saves every so often and when a signal asks to stop, always after a whole optimizer step within an epoch.
+    """Saves at intervals and when a signal asks to stop, always after a whole optimizer step within an epoch.
 
-    The last step of an epoch is passed over, since Lightning's loops cannot be taken up there exactly; what is due then
-    is done before the first step of the next one. After the last step of all nothing is: the weights are saved next.
+    Lightning's loops cannot be resumed exactly after the last step of an epoch; a state due then is saved before the
+    first step of the next epoch. None is saved after the very last step: the weights are saved next.
 
     Args:
-        every: Steps, minutes as in ``5min``, or None: only when interrupted.
-        life: Told of every step.
+        every: Steps, minutes as in ``5min``, or None to save only when interrupted.
+        life: Reports every step.
     """
 
     def __init__(self, every: int | str | None, life: Life) -> None:
@@ -76,11 +71,11 @@ class Checkpoints(Callback):
         self._before_step = False
 
     def state_dict(self) -> dict[str, Any]:
-        """What Lightning does not keep."""
+        """What Lightning does not save."""
         return {"random": gather(random_state()), "batches": self._batches}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take it back; the random numbers wait for the first batch, since setting up draws some as well."""
+        """Restore it; the generators only at the first batch, since the set-up draws random numbers too."""
         generators = state_dict["random"]
         self._random = generators[rank()] if rank() < len(generators) else None
         self._batches = int(state_dict["batches"])
@@ -88,7 +83,7 @@ class Checkpoints(Callback):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """A batch that was fetched and not trained on is not behind us."""
+        """Do not count a batch that was fetched but not trained on."""
         if self._before_step:
             progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
             for counts in (progress["total"], progress["current"]):
@@ -96,25 +91,25 @@ class Checkpoints(Callback):
             progress["is_last_batch"] = False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Go on within the epoch; signals are ours again, which Lightning has taken over."""
+        """Resume within the epoch; take the signal handlers back from Lightning."""
         signals.take_over()
         self._saved = (trainer.global_step, time.monotonic())
         self._stepped, self._total = trainer.global_step, int(trainer.estimated_stepping_batches)
         if self._random is not None:
-            log.info("going on after step %d", trainer.global_step)
+            log.info("resuming after step %d", trainer.global_step)
             cast(Any, trainer.train_dataloader).sampler.skip(self._batches)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """The last step is told, however short the time since the one before."""
+        """Report the last step, however recent the previous report."""
         self._life.step(trainer.global_step, self._total, now=True)
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """The last moment before random numbers are drawn; and the first one of an epoch to save at.
+        """Restore the generators before any number is drawn, or save a state that was due at the end of an epoch.
 
         Raises:
-            Interrupted: After it was saved, if a signal asked to stop.
+            Interrupted: After saving, if a signal asked to stop.
         """
         if self._random is not None:
             restore_random(self._random)
@@ -125,22 +120,22 @@ class Checkpoints(Callback):
             self._before_step = False
 
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
-        """Save if it is time to.
+        """Save if a state is due.
 
         Raises:
-            Interrupted: After it was saved, if a signal asked to stop.
+            Interrupted: After saving, if a signal asked to stop.
         """
         stepped, self._stepped = trainer.global_step > self._stepped, trainer.global_step
         self._life.step(trainer.global_step, self._total)
-        # Gradients that are being summed up, and the end of an epoch, are no state that can be taken up again.
+        # Partially accumulated gradients and the end of an epoch cannot be resumed exactly.
         if stepped and not trainer.is_last_batch and not trainer.should_stop:
             self._answer(trainer, trainer.fit_loop.epoch_loop.batch_progress.current.ready)
 
     def _answer(self, trainer: pl.Trainer, batches: int) -> None:
-        """Save if that is due or a signal asks to stop; and stop if it does."""
+        """Save if a state is due or a signal asked to stop, and stop if it did."""
         stop, due = signals.requested() is not None, self._due(trainer.global_step)
         if world_size() > 1:
-            # To ask takes a millisecond; a GPU would have to be waited for as well.
+            # Asking takes a millisecond, and on a GPU would also wait for the device.
             if trainer.strategy.root_device.type != "cpu" and trainer.global_step % ASK_EVERY and batches:
                 return
             stop, due = agree(stop), agree(due)

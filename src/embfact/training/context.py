@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,12 +22,12 @@ class RunContext:
     """What all steps of one run share.
 
     Attributes:
-        config: What to do.
+        config: The configuration.
         identity: Its hash, name and directory.
-        attempt: How far an earlier attempt came, and where this one says how far it is; None for a training that
-            leaves no trace (a trial of a search, a benchmark).
-        loggers: Where losses and metrics go.
-        profile: Where its seconds go; None where nobody asks.
+        attempt: What an earlier attempt saved, and the status of this one; None for a training that leaves no trace (a
+            trial of a search, a benchmark).
+        loggers: Take losses and metrics.
+        profile: Where its seconds go; None if not profiled.
     """
 
     config: RunConfig
@@ -47,16 +46,11 @@ class RunContext:
         """Folder of the trained weights."""
         return self.directory / CHECKPOINT
 
-    @contextmanager
-    def phase(self, phase: Phase, step: str) -> Iterator[None]:
-        """A phase of the run, whose time goes to a step of the record.
+    def phase(self, phase: Phase, step: str) -> AbstractContextManager[None]:
+        """Time a phase of the run as a step of the record.
 
         Raises:
             Interrupted: If a signal asked to stop before it.
         """
-        if self.attempt is None:
-            signals.check()
-            yield
-            return
-        with self.attempt.phase(phase, step):
-            yield
+        signals.check()
+        return self.attempt.phase(phase, step) if self.attempt else nullcontext()

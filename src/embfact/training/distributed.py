@@ -1,10 +1,10 @@
-"""One training by several processes: what they know of each other, and how a run starts its other ones.
+"""Training in several processes: starting the other ranks, and communicating with them.
 
-Lightning would start them by typing the command again, with all that it plans, locks and prints. Here the process of
-the run, rank 0, has come to the training with a model and its rows; it hands these to the other ranks through a pipe.
-They share every batch with it, write nothing but a log, and end with it, however that ends.
+Lightning would start them by rerunning the command, with all that it plans, locks and prints. Here rank 0, the process
+of the run, reaches the training with a model and its rows, and sends these to the other ranks through a pipe. They
+share every batch with it, write nothing but a log, and end with it, however it ends.
 
-Light to import: torch comes with the first use.
+Light to import: torch is imported with the first use.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from embfact.system.ranks import RANK, WORLD, rank
 from embfact.system.signals import Interrupted, end_process
 from embfact.system.terminal import open_streams
 
-GRACE = 20.0  # seconds that rank 0 has to notice a lost rank by itself, before it is ended
-SIZE = 8  # bytes that tell the length of what is handed over
-# What Lightning seeds every rank alike with: their dropout must differ.
+GRACE = 20.0  # seconds in which rank 0 must notice a lost rank by itself, before it is ended
+SIZE = 8  # bytes of the length of the message to another rank
+# Lightning would seed every rank alike from these, but their dropout must differ.
 _SEEDS = ("PL_GLOBAL_SEED", "PL_SEED_WORKERS")
 
 
 class RankLostError(UserError):
-    """Another process of a training has died; the message says how, and holds its last words."""
+    """Another process of a training has died; the message says how, with its last output."""
 
 
 def gather(value: Any) -> list[Any]:
-    """A picklable value of every rank, in their order, for all of them; every rank must call it."""
+    """A picklable value from every rank, in order; every rank must call it."""
     from torch import distributed
 
     if not _grouped():
@@ -49,17 +49,17 @@ def gather(value: Any) -> list[Any]:
     return values
 
 
-def agree(wish: bool) -> bool:
-    """Whether any rank wishes it, the same answer for all of them; every rank must call it."""
+def agree(flag: bool) -> bool:
+    """Whether the flag is true on any rank; every rank must call it and gets the same answer."""
     if not _grouped():
-        return wish
+        return flag
     import torch
     from torch import distributed
 
     device = torch.device("cuda", torch.cuda.current_device()) if distributed.get_backend() == "nccl" else "cpu"
-    wishes = torch.tensor(int(wish), device=device)
-    distributed.all_reduce(wishes, op=distributed.ReduceOp.MAX)
-    return bool(wishes.item())
+    flags = torch.tensor(int(flag), device=device)
+    distributed.all_reduce(flags, op=distributed.ReduceOp.MAX)
+    return bool(flags.item())
 
 
 def _grouped() -> bool:
@@ -70,15 +70,15 @@ def _grouped() -> bool:
 
 @contextmanager
 def other_ranks(work: Callable[[], object], *, devices: int, directory: Path, seed: int) -> Iterator[None]:
-    """Have the other ranks of a training do their part, while this process does its own in the block.
+    """Run the other ranks of a training while this process, rank 0, trains in the block.
 
-    The threads of this process are divided among all of them. With one device nothing happens.
+    The threads of this process are divided among all ranks. With one device, this does nothing.
 
     Args:
-        work: The part of another rank: the same training, with all it needs; it is pickled.
-        devices: Processes of the training, this one counted.
-        directory: Where ``rank1.txt`` and so on are written, the logs of the others.
-        seed: Seed of the run, from which each of the others draws its own for dropout.
+        work: What each other rank calls: the same training, with everything it needs; it is pickled.
+        devices: Number of processes, including this one.
+        directory: Folder for the logs of the other ranks, ``rank1.txt`` and so on.
+        seed: Seed of the run, from which each other rank derives its own for dropout.
 
     Raises:
         RankLostError: If one of the others dies.
@@ -92,19 +92,22 @@ def other_ranks(work: Callable[[], object], *, devices: int, directory: Path, se
     share = max(1, threads // devices)
     others: list[_Rank] = []
     try:
-        message = _packed(work, seed)
+        packed = io.BytesIO()
+        # `torch.save`, not `pickle`: it preserves tensors that share memory, such as tied weights.
+        torch.save((work, seed), packed)
+        message = packed.getvalue()
         for number in range(1, devices):
             others.append(_Rank(number, directory, _place(number, devices, port) | {"OMP_NUM_THREADS": str(share)}))
         for other in others:
             other.hand_over(message)
         for other in others:
             other.await_ready()
-        del message
+        del message, packed
         torch.set_num_threads(share)
         with _environment(_place(0, devices, port)):
             yield
     except RuntimeError as error:
-        # What a collective says when the other side is gone; the cause is there.
+        # A collective raises this if another rank is gone; the cause is in the log of that rank.
         if lost := [other for other in others if other.lost(within=3)]:
             raise RankLostError(lost[0].last_lines()) from error
         raise
@@ -117,14 +120,14 @@ def other_ranks(work: Callable[[], object], *, devices: int, directory: Path, se
 
 
 class _Rank:
-    """Another process of the training, as rank 0 sees it."""
+    """Rank 0's handle of another process of the training."""
 
     def __init__(self, number: int, directory: Path, place: Mapping[str, str]) -> None:
         self.number = number
         self.file = directory / f"rank{number}.txt"
         self._over = Event()
         environment = {name: value for name, value in os.environ.items() if name not in _SEEDS}
-        # A factorization of the user's own is found where this process found it.
+        # So that a user's own factorization is importable there too.
         environment |= {**place, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         with self.file.open("ab") as log:
             self._start = log.tell()
@@ -150,7 +153,7 @@ class _Rank:
             self._raise()
 
     def lost(self, within: float) -> bool:
-        """Whether it has ended before it was told to, or does so within some seconds."""
+        """Whether it has ended too early, or does so within some seconds."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(within)
         return self._process.returncode is not None
@@ -158,17 +161,17 @@ class _Rank:
     def last_lines(self) -> str:
         code, who = self._process.returncode, f"process {self.number} of this training"
         if code < 0:
-            reason = ", perhaps for want of memory" if -code == signal.SIGKILL else ""
-            return f"{who} was ended by {signal.Signals(-code).name}{reason}; its log is {self.file.name}"
+            reason = " (out of memory?)" if -code == signal.SIGKILL else ""
+            return f"{who} was killed by {signal.Signals(-code).name}{reason}; its log is {self.file.name}"
         try:
             lines = self.file.read_bytes()[self._start :].decode(errors="replace").split("\n")
         except OSError:
             lines = []
-        words = next((line.strip() for line in reversed(lines) if line.strip()), f"exit code {code}")
-        return f"{who} has failed: {words}; its log is {self.file.name}"
+        last = next((line.strip() for line in reversed(lines) if line.strip()), f"exit code {code}")
+        return f"{who} failed: {last}; its log is {self.file.name}"
 
     def end(self) -> None:
-        """Let it go, or have it killed: it keeps nothing that anybody needs."""
+        """Let it end, or kill it: it has nothing to save."""
         self._over.set()
         with suppress(OSError):
             cast(IO[bytes], self._process.stdin).close()
@@ -185,14 +188,14 @@ class _Rank:
 
     def _watch(self) -> None:
         self._process.wait()
-        # With gloo, a collective fails at once; one of NCCL, or a first meeting, would wait for half an hour.
+        # With gloo a collective fails at once; with NCCL, or before all ranks have met, it would wait half an hour.
         if not self._over.wait(GRACE):
             print(self.last_lines(), file=sys.stderr, flush=True)
             end_process(1, self.last_lines())
 
 
 def _place(number: int, devices: int, port: int) -> dict[str, str]:
-    """What tells a process, and Lightning in it, which rank it is and where the others are."""
+    """The environment that tells a process, and Lightning in it, its rank and where to meet the others."""
     return {
         RANK: str(number),
         WORLD: str(devices),
@@ -224,21 +227,12 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _packed(work: Callable[[], object], seed: int) -> bytes:
-    import torch
-
-    # `torch.save`, not `pickle`: tensors that share memory, such as tied weights, still do so afterwards.
-    file = io.BytesIO()
-    torch.save((work, seed), file)
-    return file.getvalue()
-
-
-def _be_another_rank() -> None:
-    """The life of another rank: take the work, do it, and wait until rank 0 lets go."""
+def _run_rank() -> None:
+    """The process of another rank: receive the work, do it, and wait until rank 0 ends."""
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # rank 0 hears them, and the ranks agree on what follows
+        signal.signal(number, signal.SIG_IGN)  # rank 0 receives them, and the ranks agree to stop
     open_streams()
-    # All that is printed goes to the log.
+    # All output goes to the log.
     ready = os.dup(1)
     os.dup2(2, 1)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -256,21 +250,21 @@ def _be_another_rank() -> None:
     del message
     torch.manual_seed(int(np.random.SeedSequence([seed, rank()]).generate_state(1)[0]))
     os.write(ready, b"ready\n")
-    # What stops rank 0 stops all ranks, and rank 0 tells of it.
+    # Whatever stops rank 0 stops all ranks, and rank 0 reports it.
     with suppress(Interrupted):
         work()
     leash.join()
 
 
 def _follow() -> None:
-    """End with rank 0, whose end of the pipe the system closes, whatever it died of."""
+    """End with rank 0: the system closes its end of the pipe, however it died."""
     sys.stdin.buffer.read()
     os._exit(0)
 
 
 if __name__ == "__main__":
     try:
-        _be_another_rank()
+        _run_rank()
     except BaseException:
         traceback.print_exc()
         sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""The smaller embedding of a run, put in the place of the table before the training or in the course of it."""
+"""Replacing the table of a run with a smaller embedding, before or during training."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from embfact.training.start import Start
 
 
 def factorize(start: Start, context: RunContext) -> tuple[int | None, Refactorization | None]:
-    """Put the smaller embedding in the place of the table, or say when the training is to do so.
+    """Replace the table with the smaller embedding, or prepare to do so during training.
 
     Returns:
-        The rank, and what makes the embedding smaller in the course of the training, if that is asked for.
+        The rank, and the callback that replaces the table during training, if asked for.
     """
     config, fingerprint = context.config, context.identity.model_fingerprint
     with context.phase("caching", "evidence"):
@@ -47,7 +47,7 @@ def _rank(model: PreTrainedModel, seen: Evidence, config: RunConfig) -> int | No
 
 
 def _shrink(model: PreTrainedModel, rank: int | None, seen: Evidence, config: RunConfig) -> None:
-    """Put the smaller embedding in the place of the table, as it will be trained."""
+    """Replace the table with the smaller embedding, in the form in which it is trained."""
     compress(model, config.factorization, rank, evidence=seen, seed=config.seed, storage=config.kept)
     if config.quantization == "aware":
         imitate(model, config.kept)

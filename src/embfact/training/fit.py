@@ -32,15 +32,15 @@ from embfact.training.refactorization import Refactorization
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a training did.
+    """The result of a training.
 
     Attributes:
         steps: Optimizer steps.
-        epochs: Epochs, the last one counted by its share.
+        epochs: Epochs, possibly a fraction.
         device: Device it ran on, e.g. ``cpu``.
         history: Held-out metrics of every epoch.
-        best_epoch: The epoch whose weights the model has now, or None for the last ones.
-        value: The held-out metric of that epoch, if it was chosen by it.
+        best_epoch: The epoch whose weights the model has now; None for the last ones.
+        value: The held-out metric of the best epoch.
         projections: When the table was projected to which rank, for a training that starts dense.
         batch_rows: Fewest, mean and most rows of a batch.
     """
@@ -64,18 +64,18 @@ def fit(
 ) -> Fitted:
     """Fine-tune a model in place; with ``checkpoint=best`` it ends with the weights of its best epoch.
 
-    Where a training starts with the dense table, only the epochs that ended with factors are chosen from.
+    In a training that starts with the dense table, only epochs that ended with factors can be the best.
 
     Args:
         model: The compressed (or dense) sequence classifier.
         data: Training rows and the held-out slice.
-        context: The run; its attempt keeps the state of the training, and has that of an earlier attempt.
-        refactorization: Puts factors in the place of the dense table while it trains; None for a model that has them.
-        watching: Whatever else is to see its steps.
+        context: The run; its attempt saves the training state, and has that of an earlier attempt.
+        refactorization: Replaces the dense table with factors during training; None if the model has them already.
+        watching: Further callbacks.
 
     Raises:
-        DivergedError: If the loss is no finite number.
-        Interrupted: If a signal asked to stop; what was reached until then is kept.
+        DivergedError: If the loss is not finite.
+        Interrupted: If a signal asked to stop; the training state is saved.
     """
     config, attempt, profile = context.config, context.attempt, context.profile
     state = attempt.state if attempt else None
@@ -90,14 +90,14 @@ def fit(
         fused=config.trainer.precision == "32-true" or config.trainer.gradient_clip is None,
     )
     best, callbacks = _choice(config, refactorization)
-    # A bar is for a person: in a file or a pipe it would be thousands of lines.
+    # In a file or a pipe, a progress bar would be thousands of lines.
     if sys.stderr.isatty():
         callbacks.append(_Bar(context.identity.name))
     callbacks += [LearningCurve(context.directory), Divergence(config.optimizer.lr), *watching]
     if profile:
         profile.count(model, data.train.row(0))
         callbacks.append(profile.throughput)
-    # Last, so that the states of all others are as after the step.
+    # Last, so that all other callbacks have completed the step when the state is saved.
     callbacks += [Checkpoints(config.checkpoint_every, attempt.life)] if attempt else []
     trainer = _trainer(context, callbacks)
     if config.trainer.compile:
@@ -107,32 +107,35 @@ def fit(
     with held_back(), _kernels(model, config.trainer, trainer.strategy.root_device), watched:
         trainer.fit(module, datamodule=data, ckpt_path=state)
     epochs = (trainer.fit_loop.total_batch_idx + 1) / max(1, len(data.train_dataloader()))
+    value = None
     if best:
         best.restore(module)
+        metric = config.data.metrics[0]
+        value = next((entry[metric] for entry in module.history if entry["epoch"] == best.epoch), None)
     return Fitted(
         trainer.global_step,
         round(epochs, 4),
         device,
         module.history,
         best.epoch if best else None,
-        _value_of(module.history, best.epoch, config.data.metrics[0]) if best else None,
+        value,
         refactorization.done if refactorization else None,
         data.batch_rows(),
     )
 
 
 def _kernels(model: PreTrainedModel, options: TrainerConfig, device: torch.device) -> AbstractContextManager[None]:
-    """The attention that is asked for, and cheaper kernels where they apply."""
+    """The requested attention, and faster kernels where they apply."""
     asked_for = options.attention != "auto"
     if asked_for:
         model.set_attn_implementation(options.attention)
-    # A compiler fuses better what it knows.
+    # A compiler fuses standard modules better.
     cheaper = options.kernels == "auto" and not options.compile
     return for_training(model, device, attend=not asked_for) if cheaper else nullcontext()
 
 
 def _choice(config: RunConfig, refactorization: Refactorization | None) -> tuple[BestWeights | None, list[Callback]]:
-    """What chooses the epoch, if anything does, and all that watches the training."""
+    """The callback that selects the best epoch, if any, and all callbacks that depend on the configuration."""
     metric = config.data.metrics[0]
 
     def counts() -> bool:
@@ -144,14 +147,9 @@ def _choice(config: RunConfig, refactorization: Refactorization | None) -> tuple
     return best, [callback for callback in watching if callback]
 
 
-def _value_of(history: list[dict[str, Any]], epoch: int | None, metric: str) -> float | None:
-    """The held-out metric of an epoch; None if it is undefined there."""
-    return next((entry[metric] for entry in history if entry["epoch"] == epoch), None)
-
-
 def _trainer(context: RunContext, callbacks: list[Callback]) -> pl.Trainer:
     options, attempt, profile = context.config.trainer, context.attempt, context.profile
-    # Within a job of Slurm Lightning would take the places of the job's tasks for devices of this training.
+    # Inside a Slurm job, Lightning would otherwise mistake the tasks of the job for devices of this training.
     plugins: list[Any] = [LightningEnvironment(), *([StateFiles(attempt.states, attempt.notes)] if attempt else [])]
     trainer = pl.Trainer(
         accelerator=options.accelerator,
@@ -168,64 +166,64 @@ def _trainer(context: RunContext, callbacks: list[Callback]) -> pl.Trainer:
         profiler=profile.timeline if profile else None,
         log_every_n_steps=10,
         default_root_dir=context.directory,
-        # The run writes its own weights, and prints its own line.
+        # The run saves its own weights and prints its own line.
         enable_checkpointing=False,
         enable_model_summary=False,
         enable_progress_bar=any(isinstance(callback, TQDMProgressBar) for callback in callbacks),
         num_sanity_val_steps=0,
-        # The data module's batches are what the seed says; Lightning must not wrap them.
+        # The seed decides the batches of the data module; Lightning must not wrap them.
         use_distributed_sampler=False,
         deterministic="warn",
     )
-    # Deterministic mode would also fill all fresh memory, for programs that read it before they write it.
+    # Deterministic mode would also fill all uninitialized memory, which only matters to programs that read it.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return trainer
 
 
 def _strategy(options: TrainerConfig) -> str:
-    """What Lightning calls the way the devices train together; one device alone has none."""
+    """Lightning's name for the way in which the devices train together."""
     if options.devices == 1:
         return "auto"
     return "ddp" if options.strategy == "auto" else options.strategy
 
 
 class _LastStep(Callback):
-    """Has the held-out slice scored where ``max_steps`` ends an epoch early, which Lightning would not do."""
+    """Makes Lightning score the held-out slice even if ``max_steps`` ends an epoch early."""
 
     def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
-        """A trainer that is told to stop scores first."""
+        """A trainer that is told to stop scores before it stops."""
         if 0 < trainer.max_steps <= trainer.global_step:
             trainer.should_stop = True
 
 
 class _Trim(Callback):
-    """Gives back the gaps that batches of many shapes leave in the memory of a CPU: a tenth of a run's peak."""
+    """Returns memory fragmented by batches of many shapes to the system: a tenth of a run's peak on a CPU."""
 
     EVERY = 25  # steps: less often saves less, more often takes time
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """GPUs have their own allocator."""
+        """Trim on a CPU only; GPUs have their own allocator."""
         if batch_idx % self.EVERY == 0 and pl_module.device.type == "cpu":
             trim_memory()
 
 
 class _Patience(EarlyStopping):
-    """Ends a training that gets no better, judged by the epochs that count."""
+    """Stops a training that no longer improves, judged by the epochs that count."""
 
     def __init__(self, monitor: str, patience: int, counts: Callable[[], bool]) -> None:
         super().__init__(monitor, patience=patience, mode="max", check_on_train_epoch_end=True)
         self._counts = counts
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """A table that is still dense says nothing about its factors."""
+        """Ignore epochs with a dense table, which say nothing about its factors."""
         if self._counts():
             super().on_train_epoch_end(trainer, pl_module)
 
 
 class _Bar(TQDMProgressBar):
-    """One line with the name of the run, gone when it ends."""
+    """One line with the name of the run, which disappears when the run ends."""
 
     def __init__(self, title: str) -> None:
         super().__init__(refresh_rate=5)
@@ -239,17 +237,17 @@ class _Bar(TQDMProgressBar):
         return bar
 
     def init_validation_tqdm(self) -> Any:
-        """No bar: the held-out slice is short, and a second bar leaves an empty line behind."""
+        """No bar: the held-out slice is short, and a second bar would leave an empty line."""
         return Tqdm(disable=True)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, *args: Any) -> None:
-        """Lightning's own title is ``Epoch 0``."""
+        """Replace Lightning's title, ``Epoch 0``."""
         super().on_train_epoch_start(trainer, *args)
         epochs = f" {trainer.current_epoch + 1}/{trainer.max_epochs}" if (trainer.max_epochs or 1) > 1 else ""
         self.train_progress_bar.set_description(self._title + epochs)
 
     def get_metrics(self, *args: Any) -> dict[str, Any]:
-        """The loss; not Lightning's version number."""
+        """The loss, without Lightning's version number."""
         metrics = super().get_metrics(*args)
         metrics.pop("v_num", None)
         return {name.removeprefix("train/"): value for name, value in metrics.items()}

@@ -1,6 +1,6 @@
-"""Training that starts with the dense table and is projected to ever smaller ranks, until only factors are left.
+"""Training that starts with the dense table and projects it to ever smaller ranks, until it is replaced by factors.
 
-Between two projections the dense table is free to leave the subspace that it was put on, so that the loss has a say in
+Between two projections the dense table can leave the subspace that it was projected on, so that the loss influences
 which subspace is kept, as in the alternation of training and truncation of TRP (Xu et al., 2020, "Trained Rank
 Pruning for Efficient Deep Neural Networks").
 """
@@ -25,23 +25,22 @@ log = logging.getLogger(__name__)
 
 
 class Refactorization(pl.Callback):
-    """Projects the table of the model in training after some optimizer steps, and replaces it by factors at the last.
+    """Projects the table after certain optimizer steps, and replaces it by factors at the last of them.
 
-    A projection leaves the optimizer's state as it is: moments are means of gradients with respect to the entries of
-    the table, which is still held dense and in the same coordinates. The swap to factors translates them; see
-    `embfact.training.refactorization`.
+    A projection does not change the state of the optimizer: its moments are means of gradients with respect to the
+    entries of the table, which stays dense and in the same coordinates. `carry_over` translates them to the factors.
 
     Args:
         options: When to project.
         method: A refactorizable method, the same at every projection.
         rank: The final rank r.
-        swap: Puts the factors of that rank in the place of the table of the model.
-        evidence: What the method asks for, the same at every projection.
+        swap: Replaces the table of the model with the factors of that rank.
+        evidence: What the method needs, the same at every projection.
         seed: For methods that draw random numbers.
 
     Attributes:
         done: The projections so far.
-        dense: Whether the table has not been replaced yet.
+        dense: Whether the table is still there.
     """
 
     def __init__(
@@ -69,12 +68,9 @@ class Refactorization(pl.Callback):
         return {"dense": self.dense, "done": [[projection.step, projection.rank] for projection in self.done]}
 
     def catch_up(self, checkpoint: Mapping[str, Any]) -> None:
-        """Bring a dense model into the shape that it had when a state of its training was kept.
+        """Bring a dense model into the shape that it had when a training state was saved.
 
-        Its weights are then taken from there; what the factors are fitted to here is of no account.
-
-        Args:
-            checkpoint: A checkpoint of Lightning's, of a training with this callback.
+        Its weights are loaded from this Lightning checkpoint afterwards, so the factors fitted here do not matter.
         """
         state = checkpoint["callbacks"][self.state_key]
         self.done = [Projection(step, rank) for step, rank in state["done"]]
@@ -95,14 +91,14 @@ class Refactorization(pl.Callback):
         self._due = [projection for projection in schedule if projection.step > trainer.global_step]
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
-        """Project after the optimizer step that is due; an epoch's last one comes before its held-out rows."""
-        # The count of steps stands still while gradients are accumulated.
+        """Project after an optimizer step if due; at the end of an epoch, before the held-out rows are scored."""
+        # The step count does not change while gradients are accumulated.
         if self._due and trainer.global_step == self._due[0].step:
             projection = self._due.pop(0)
             (self._project if self._due else self._replace)(trainer, pl_module, projection)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Whatever ended the training early: no dense table is left where a rank was asked for."""
+        """Replace a table that is still dense, whatever ended the training early: a rank was asked for."""
         if self.dense:
             self._due.clear()
             self._replace(trainer, pl_module, Projection(trainer.global_step, self.rank))
@@ -114,21 +110,21 @@ class Refactorization(pl.Callback):
             table.weight, projection.rank, evidence=self.evidence, padding_idx=table.padding_idx, seed=self.seed
         )
         table.weight.copy_(fitted.dense())
-        self._note(projection, "held dense")
+        self._note(projection, "still stored dense")
 
     def _replace(self, trainer: pl.Trainer, module: pl.LightningModule, projection: Projection) -> None:
         table = cast(nn.Parameter, _table(module).weight)
         self.swap()
         (optimizer,) = trainer.optimizers
         carry_over(optimizer, table, cast(LowRankEmbedding, _table(module)))
-        # As an optimizer is made for the model as it is now, so that a resumed training finds its states.
+        # The same groups as in a new optimizer for the present model, so that a resumed training finds its states.
         for group, now in zip(optimizer.param_groups, cast(Any, module).parameter_groups(), strict=True):
             group["params"] = now["params"]
         self.dense = False
         self._note(projection, "its factors are trained from now on")
 
-    def _note(self, projection: Projection, words: str) -> None:
-        log.info("step %d: the table has rank %d, %s", projection.step, projection.rank, words)
+    def _note(self, projection: Projection, what: str) -> None:
+        log.info("step %d: the table has rank %d, %s", projection.step, projection.rank, what)
         self.done.append(projection)
 
 
@@ -138,21 +134,21 @@ def _table(module: pl.LightningModule) -> nn.Embedding:
 
 @torch.no_grad()
 def carry_over(optimizer: torch.optim.Optimizer, table: nn.Parameter, embedding: LowRankEmbedding) -> None:
-    """Give an AdamW the moments of the factors that take the place of a table; in its groups the caller puts them.
+    """Translate AdamW's moments of a table to the factors that replace it; the caller updates the parameter groups.
 
     Args:
         optimizer: An AdamW that trains `table`.
-        table: The table W, shape ``(V, H)``; the optimizer forgets it.
-        embedding: Its factors, in the dtype and on the device of the table.
+        table: The table W, shape ``(V, H)``; its state is removed.
+        embedding: Its factors, with the dtype and device of the table.
 
     Raises:
         ValueError: If the optimizer does not train the table.
     """
     a, b, mean = embedding.factors.weight, embedding.projection.weight, embedding.mean
     if not any(parameter is table for group in optimizer.param_groups for parameter in group["params"]):
-        raise ValueError("the optimizer does not train the table; leave it trainable until its factors take its place")
+        raise ValueError("the optimizer does not train the table; keep it trainable until its factors replace it")
     state = optimizer.state.pop(table, {})
-    if not state:  # a step that was skipped, as with the first scale of 16-bit gradients, has left nothing
+    if not state:  # all steps were skipped, as with the first loss scale in 16 bits
         return
     m, v = state["exp_avg"], state["exp_avg_sq"]
     moments = {a: (m @ b.T, v @ b.square().T), b: (a.T @ m, a.square().T @ v)}

@@ -1,4 +1,4 @@
-"""One run, start to end: locked, logged, trained, scored, and its record written whatever happens."""
+"""One run from start to end: locked, logged, trained, scored, with a record whatever happens."""
 
 from __future__ import annotations
 
@@ -29,9 +29,8 @@ from embfact.runs.attempt import Attempt
 from embfact.runs.config_file import write_config
 from embfact.runs.facts import facts_of
 from embfact.runs.identity import Identity, identify
-from embfact.runs.outcome import Outcome, outcome_of
-from embfact.runs.planned import PlannedRun, ended_elsewhere
-from embfact.runs.publishing import send
+from embfact.runs.planned import Outcome, PlannedRun, ended_elsewhere, outcome_of
+from embfact.runs.publish import send
 from embfact.runs.record import ErrorPart, RunFacts, RunRecord, SelectionPart, TrainingPart
 from embfact.runs.status import LOCK, State
 from embfact.system.lock import Lock, acquire
@@ -43,8 +42,7 @@ from embfact.training.distributed import other_ranks
 from embfact.training.factorize import factorize
 from embfact.training.fit import Fitted, fit
 from embfact.training.score import score_saved
-from embfact.training.start import Splits, Start, data_module, load, outputs_of
-from embfact.training.threads import use_threads
+from embfact.training.start import Splits, Start, data_module, load, outputs_of, use_threads
 from embfact.training.wandb_logger import Tracker
 
 log = logging.getLogger(__name__)
@@ -54,13 +52,13 @@ _NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 
 @dataclass(frozen=True)
 class Trained:
-    """What is known once the weights are saved; kept as JSON, so that a run can go on from here.
+    """What is known once the weights are saved; stored as JSON, so that a run can resume from here.
 
     Attributes:
-        rank: The rank, None for a method without one.
-        dense: Sizes of ``embedding`` and ``model`` before anything was replaced.
+        rank: The rank; None for a method without one.
+        dense: Sizes of ``embedding`` and ``model`` before the table was replaced.
         threads: CPU threads.
-        fitted: What the training did.
+        fitted: The result of the training.
     """
 
     rank: int | None
@@ -73,16 +71,13 @@ _TRAINED = TypeAdapter(Trained)
 
 
 def run(planned: PlannedRun) -> Outcome:
-    """Do a run and write its record; a failure is a record too.
-
-    Args:
-        planned: What to do, under which name.
+    """Run a planned run and write its record, also if it fails.
 
     Returns:
-        What came of it; ``busy`` if another process is at it.
+        The outcome; ``busy`` if another process is running it.
 
     Raises:
-        Interrupted: If a signal asked to stop; what can be gone on with is kept, and the status says so.
+        Interrupted: If a signal asked to stop; the training state is saved, and the status says so.
     """
     config, identity = planned.config, planned.identity or identify(planned.config)
     try:
@@ -95,16 +90,16 @@ def run(planned: PlannedRun) -> Outcome:
             with interruptible(), run_log(identity.directory):
                 return _run_locked(config, identity, lock)
     except OSError as error:
-        # The run directory cannot be made or written to: nothing of this run stays, the others go on.
+        # The run directory cannot be created or written to: this run leaves nothing behind, the others are unaffected.
         return outcome_of(_failure(facts_of(config, identity), error, {}))
-    except Exception as error:  # of the program itself: it costs this run, not the sweep
+    except Exception as error:  # a bug fails this run, not the sweep
         return Outcome("failed", f"{type(error).__name__}: {error}")
     finally:
         release_memory()
 
 
 def _run_locked(config: RunConfig, identity: Identity, lock: Lock) -> Outcome:
-    """Train, score and keep the record, with status and W&B told how it ended."""
+    """Train, score and write the record; report the end to the status and to W&B."""
     log.info("embfact %s", identity.name)
     facts = facts_of(config, identity)
     attempt = Attempt(identity, resume=config.resume and not config.force)
@@ -122,14 +117,14 @@ def _run_locked(config: RunConfig, identity: Identity, lock: Lock) -> Outcome:
                 _keep(record, config, identity, attempt, lock)
                 ended = "finished"
             except Interrupted as interrupted:
-                # Told before W&B is closed, which may take longer than there is time.
+                # Before W&B is closed, which may take too long.
                 life.end("interrupted", str(interrupted))
                 raise
             except Exception as error:
                 ended = "failed"
                 log.error("the run failed:\n%s", traceback.format_exc())
                 record = _failure(facts, error, attempt.watch.seconds())
-                with suppress(OSError):  # of a disk that is full: the status says what it can
+                with suppress(OSError):  # on a full disk, the status still says what happened
                     _keep(record, config, identity, attempt, lock)
                 tracker.summarize(record)
             finally:
@@ -138,19 +133,19 @@ def _run_locked(config: RunConfig, identity: Identity, lock: Lock) -> Outcome:
             life.end("interrupted", str(interrupted))
             raise
         outcome = outcome_of(record)
-        if lock.is_held():  # or another machine has the directory, and tells of itself there
+        if lock.is_held():  # otherwise another machine has the directory, and its status
             life.end(record.status, outcome.message or None)
     unpublished = send(config, identity) if record.status == "finished" else ""
     return replace(outcome, unpublished=unpublished)
 
 
 def _train_and_score(context: RunContext, attempt: Attempt, facts: RunFacts) -> RunRecord:
-    """The way of the data: rows and backbone, factors, training, weights, scores, record. No step reaches back."""
+    """The steps of a run in order: rows and backbone, factors, training, weights, scores, record."""
     config = context.config
     threads = use_threads(config, attempt)
     pl.seed_everything(config.seed, workers=True, verbose=False)
     start = load(context)
-    # By an attempt that was interrupted after it had saved the weights.
+    # Noted by an attempt that was interrupted after it had saved the weights.
     known = attempt.trained()
     if known:
         trained = _TRAINED.validate_python(known)
@@ -167,7 +162,7 @@ def _train_and_score(context: RunContext, attempt: Attempt, facts: RunFacts) -> 
             trained = Trained(rank, dense, threads, fitted)
             attempt.note_trained(asdict(trained))
     text, splits, fitted = start.text, start.splits, trained.fitted
-    del start  # and the model in it: it is read again from its files
+    del start  # frees the model, which is loaded again from its files
     with context.phase("evaluating", "evaluation"):
         scored = score_saved(context, splits.reports, fitted.device)
     if context.profile:
@@ -178,7 +173,7 @@ def _train_and_score(context: RunContext, attempt: Attempt, facts: RunFacts) -> 
         method=facts.method.model_copy(update={"rank": trained.rank}),
         size={"embedding": scored.size.embedding, "model": scored.size.model, "dense": trained.dense},
         metrics=scored.metrics,
-        # Once a sweep, and in none of its phases: the seconds of the first run are not more for it.
+        # Computed once per sweep, and outside all phases, so that it does not add to the seconds of the first run.
         baselines=baselines(
             splits.train, splits.reports, config.data.metrics, outputs_of(text), config.paths.cache_dir
         ),
@@ -191,24 +186,24 @@ def _train_and_score(context: RunContext, attempt: Attempt, facts: RunFacts) -> 
 
 
 def _save(start: Start, context: RunContext) -> None:
-    """Write the trained weights, stored as asked for, with what was only needed to train them let go before."""
+    """Save the trained weights in the requested storage format."""
     start.model.zero_grad()
-    release_memory()  # of gradients and the optimizer's state: saving and scoring shall not come on top of them
+    release_memory()  # of gradients and optimizer state, before saving and scoring need memory
     store(start.model, context.config.kept)
     checkpoint.save(start.model.cpu(), start.tokenizer, context.weights)
 
 
 def _keep(record: RunRecord, config: RunConfig, identity: Identity, attempt: Attempt, lock: Lock) -> None:
-    """Write the record; what a finished run needs no more goes after it, not before.
+    """Write the record, and only then remove what a finished run no longer needs.
 
     Raises:
-        OSError: If there is no room for it, or the run is another machine's by now.
+        OSError: If the disk is full, or another machine has taken over the run.
     """
     attempt.life.enter("recording")
     if not lock.is_held():
-        raise OSError(f"another machine has taken over {identity.name}, since this one gave no sign of life")
+        raise OSError(f"another machine has taken over {identity.name} after missing heartbeats of this one")
     finished = record.status == "finished"
-    # A forced run that fails does not take the place of one that finished.
+    # A forced run that fails does not replace one that finished.
     if finished or not records.is_finished(identity.directory, identity.hash):
         records.write(record, identity.directory)
     if finished or record.status == "diverged":
@@ -252,15 +247,15 @@ def _describe(error: Exception) -> str:
     if isinstance(error, UserError):
         return str(error)
     if _lacks_room(error):
-        return f"there is no room to write in ({error}); free some, and give the same command again: it goes on"
+        return f"the disk is full ({error}); free some space and rerun the same command to resume"
     return f"{type(error).__name__}: {error}"
 
 
 def _lacks_room(error: BaseException | None) -> bool:
-    """Whether a disk was full; libraries written in Rust tell it in words alone, others as the cause of an error."""
+    """Whether a disk was full; Rust libraries tell only in the message, others in the cause of the error."""
     if error is None:
         return False
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
         return True
-    told = any(f"(os error {number})" in str(error) for number in _NO_ROOM)
-    return told or _lacks_room(error.__cause__ or error.__context__)
+    in_message = any(f"(os error {number})" in str(error) for number in _NO_ROOM)
+    return in_message or _lacks_room(error.__cause__ or error.__context__)

@@ -1,4 +1,4 @@
-"""What is reported of a run: the scores and the sizes of its weights as saved, not of those in memory."""
+"""The reported figures of a run: predictions, scores and sizes of its weights as saved, not as in memory."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from transformers import PreTrainedModel
 
 from embfact.data.tokenized import Tokenized
 from embfact.errors import UserError
-from embfact.inference.logits import predict
+from embfact.inference.scoring import predict
 from embfact.models import checkpoint
 from embfact.models.compress import embedding_tensors
 from embfact.models.size import model_size, saved_bytes
 from embfact.models.weight_files import WEIGHTS
-from embfact.runs.predictions import write_predictions
-from embfact.runs.record import Amount, Sizes
+from embfact.runs.record import PREDICTIONS, Amount, Sizes
 from embfact.tasks.metrics import score
 from embfact.training.context import RunContext
 
@@ -27,7 +28,7 @@ class Scored:
     """The reported figures of a run.
 
     Attributes:
-        metrics: Split -> metric -> value; None where it is undefined.
+        metrics: Split -> metric -> value; None if undefined.
         size: Of embedding and model, as saved.
     """
 
@@ -36,12 +37,7 @@ class Scored:
 
 
 def score_saved(context: RunContext, reports: Mapping[str, Tokenized], device: str) -> Scored:
-    """Read the weights from disk, write the predictions of every reported split, and score them.
-
-    Args:
-        context: The run, whose weights are saved.
-        reports: The tokenised rows of each reported split.
-        device: Where to compute, e.g. ``cpu``.
+    """Load the saved weights, and write and score their predictions (``predictions.parquet``) for each reported split.
 
     Raises:
         UserError: If a reported split has no labels.
@@ -60,10 +56,29 @@ def score_saved(context: RunContext, reports: Mapping[str, Tokenized], device: s
             device=torch.device(device),
         )
         if rows.labels is None:
-            raise UserError(f"{config.data.name} has no labels in {split}; report on a split that has them")
+            raise UserError(f"the split {split} of {config.data.name} has no labels; report on a split that has them")
         metrics[split] = score(config.data.metrics, logits[split], rows.labels)
-    write_predictions(context.directory, reports, logits)
+    path = context.directory / PREDICTIONS
+    temporary = path.with_suffix(".tmp")
+    try:
+        table = pa.concat_tables([_predictions(split, rows, logits[split]) for split, rows in reports.items()])
+        pq.write_table(table, temporary, compression="zstd")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
     return Scored(metrics, _sizes(model, context))
+
+
+def _predictions(split: str, rows: Tokenized, logits: np.ndarray) -> pa.Table:
+    """Columns ``split``, ``id`` (row number in the split's source), ``label`` and ``logits`` of shape (outputs,)."""
+    scores = pa.FixedSizeListArray.from_arrays(pa.array(logits.ravel(), pa.float32()), logits.shape[1])
+    columns = {
+        "split": pa.array([split] * len(rows), pa.string()),
+        "id": pa.array(rows.ids, pa.int64()),
+        "label": pa.array(rows.labels),
+        "logits": scores.cast(pa.list_(pa.float32())),
+    }
+    return pa.table(columns)
 
 
 def _sizes(model: PreTrainedModel, context: RunContext) -> Sizes:

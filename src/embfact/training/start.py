@@ -1,12 +1,14 @@
-"""What a run starts from: rows, tokenised, and a backbone whose table is still dense."""
+"""What a run starts from: CPU threads, tokenised rows, and a backbone with its dense table."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
 import pyarrow as pa
+import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from embfact.config.run_config import RunConfig
@@ -16,15 +18,21 @@ from embfact.data.tokenized import Tokenized, tokenize
 from embfact.errors import DataError, ModelError
 from embfact.models.loading import load_backbone
 from embfact.models.pooled import count_tokens
+from embfact.runs.attempt import Attempt
 from embfact.runs.preflight import length_error
 from embfact.system.resources import trim_memory
 from embfact.tasks.metrics import check_metrics
 from embfact.training.context import RunContext
 
+log = logging.getLogger(__name__)
+
+# From OMP_NUM_THREADS or the number of cores, before any run of this process has changed it.
+USUAL = torch.get_num_threads()
+
 
 @dataclass(frozen=True)
 class Splits:
-    """The tokenised rows of a run; the selection slice may be missing, the reports are by split name."""
+    """The tokenised rows of a run; there may be no selection slice; the reported splits are by name."""
 
     train: Tokenized
     selection: Tokenized | None
@@ -39,7 +47,7 @@ class Splits:
 
 @dataclass(frozen=True)
 class Start:
-    """What a run starts from: the rows, and the backbone with its dense table."""
+    """The rows, and the backbone with its dense table."""
 
     text: TextData
     splits: Splits
@@ -47,17 +55,31 @@ class Start:
     tokenizer: PreTrainedTokenizerBase
 
 
+def use_threads(config: RunConfig, attempt: Attempt) -> int:
+    """Set and return the number of threads: as configured, else that of the resumed attempt, else the default.
+
+    It is recorded, and the same in every attempt, since it affects the last bits of the results.
+    """
+    before = attempt.life.status.threads if attempt.resumes else None
+    threads = config.trainer.threads or before or USUAL
+    if before not in (None, threads):
+        log.warning("resumed on %d threads, started on %d: the last bits of the results may differ", threads, before)
+    torch.set_num_threads(threads)
+    attempt.life.use(threads)
+    return threads
+
+
 def load(context: RunContext) -> Start:
-    """The rows, tokenised, and the backbone as it is before anything is replaced in it.
+    """Load and tokenise the rows, and load the backbone.
 
     Raises:
-        DataError: If the rows cannot be used, or are not those that the run was planned with.
+        DataError: If the rows cannot be used, or have changed since the run was planned.
         ModelError: If the backbone cannot be used.
     """
     config = context.config
     with context.phase("loading", "data"):
         text = load_text(config.data, config.paths.data_dir, config.paths.cache_dir)
-        trim_memory()  # of the rows that a few were drawn from
+        trim_memory()  # of the rows that were not drawn
         if text.fingerprint != context.identity.data_fingerprint:
             raise DataError(f"{config.data.name} changed while the sweep was running; start the sweep again")
         model, tokenizer = _backbone(text, config)
@@ -82,7 +104,7 @@ def data_module(start: Start, config: RunConfig) -> TextDataModule:
 
 
 def outputs_of(text: TextData) -> int:
-    """Classes, or 1 for a regression."""
+    """The number of classes, or 1 for a regression."""
     return 1 if text.label_names is None else len(text.label_names)
 
 

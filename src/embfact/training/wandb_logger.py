@@ -1,4 +1,4 @@
-"""Weights & Biases as a logger of Lightning's; an error of W&B never stops a training."""
+"""Weights & Biases as a Lightning logger; an error of W&B never stops a training."""
 
 from __future__ import annotations
 
@@ -20,17 +20,11 @@ from embfact.runs.status import State
 log = logging.getLogger(__name__)
 
 START = 30  # seconds that a run waits for the service
-FINISH = 60  # seconds that a run waits for what is still to be sent
+FINISH = 60  # seconds that a run waits for data to be sent
 
 
 class Tracker:
-    """The loggers of one run.
-
-    Args:
-        config: The run's configuration.
-        identity: Its name and directory.
-        wandb_id: The same in every attempt, so that W&B goes on with the run.
-    """
+    """The loggers of one run; `wandb_id` is the same in every attempt, so that W&B continues the run."""
 
     def __init__(self, config: RunConfig, identity: Identity, wandb_id: str | None = None) -> None:
         opening = partial(open_wandb, config, identity, wandb_id)
@@ -38,17 +32,14 @@ class Tracker:
         self.loggers: list[Logger] = [self._wandb] if self._wandb else []
 
     def summarize(self, record: RunRecord) -> None:
-        """Put the figures where a W&B plot finds them, and the whole record where tables are made from it."""
+        """Write the figures to the summary, for plots, and the whole record to the configuration, for tables."""
         if self._wandb:
-            self._wandb.conclude(record)
+            self._wandb.summarize(record)
 
     def close(self, ended: State) -> None:
-        """End the W&B run, marked as finished or failed: the next run of a sweep must not write into it.
+        """End the W&B run with the state in which the run ended: the next run of a sweep must not write into it.
 
-        One that was interrupted before W&B knew of it is not opened for that: there is not the time.
-
-        Args:
-            ended: How the run ended.
+        If the run was interrupted before anything was logged, W&B is not started any more: there is no time.
         """
         if self._wandb and (self._wandb.is_open or ended != "interrupted"):
             if ended == "interrupted":
@@ -59,11 +50,8 @@ class Tracker:
 class ForgivingWandb(Logger):
     """A W&B run; its first error is written to the log and ends the logging, not the training.
 
-    It is opened when there is something to log: W&B takes two seconds to import and to start, which the first step of a
-    training need not wait for.
-
-    Args:
-        opening: Opens the run.
+    It is opened by `opening` when there is something to log: W&B takes two seconds to start, and the first training
+    step need not wait for that.
     """
 
     def __init__(self, opening: Callable[[], Any]) -> None:
@@ -74,26 +62,26 @@ class ForgivingWandb(Logger):
 
     @property
     def is_open(self) -> bool:
-        """Whether W&B knows of the run."""
+        """Whether the W&B run has been opened."""
         return self._run is not None
 
     @property
     def name(self) -> None:
-        """No name: Lightning makes a folder of it."""
+        """No name: Lightning would create a folder for it."""
 
     @property
     def version(self) -> None:
-        """No version: Lightning shows it."""
+        """No version: Lightning would show it."""
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Log metrics of a step."""
         self._guard(lambda run: run.log({**metrics, "trainer/global_step": step}))
 
     def log_hyperparams(self, *_: Any, **__: Any) -> None:
-        """Lightning's hyperparameters; the configuration went in when the run was opened."""
+        """Ignore Lightning's hyperparameters: the configuration was logged when the run was opened."""
 
-    def conclude(self, record: RunRecord) -> None:
-        """Add what is known of a run that has ended."""
+    def summarize(self, record: RunRecord) -> None:
+        """Add the result of a run that has ended."""
 
         def add(run: Any) -> None:
             run.config.update(outcome(record), allow_val_change=True)
@@ -102,11 +90,11 @@ class ForgivingWandb(Logger):
         self._guard(add)
 
     def mark(self, status: State) -> None:
-        """Say how a run ended that has no record."""
+        """Note how a run without a record ended."""
         self._guard(lambda run: run.summary.update({"status": status}))
 
     def close(self, *, succeeded: bool) -> None:
-        """Finish the W&B run, marked as it ended."""
+        """Finish the W&B run."""
         self._guard(lambda run: run.finish(exit_code=0 if succeeded else 1))
 
     def _guard(self, action: Callable[[Any], Any]) -> None:
@@ -119,22 +107,23 @@ class ForgivingWandb(Logger):
         except Exception as error:
             self._broken = True
             what = "stopped working" if self.is_open else "did not start"
-            log.warning("Weights & Biases %s; the run goes on without it: %s", what, error)
+            log.warning("Weights & Biases %s; the run continues without it: %s", what, error)
 
 
 def open_wandb(config: RunConfig, identity: Identity, wandb_id: str | None) -> Any:
-    """A W&B run of its own for this run.
+    """Open a W&B run.
 
     Raises:
-        Exception: Whatever keeps W&B from starting.
+        Exception: Whatever prevents W&B from starting.
     """
     mode: Literal["offline", "online"] = "offline" if config.logger.mode == "offline" or not has_key() else "online"
     os.environ.setdefault("WANDB_SILENT", "true")
-    os.environ["WANDB_MODE"] = mode  # W&B does not start with another word there, though it is not the one that counts
-    import wandb  # a second, and only where something is logged
+    os.environ["WANDB_MODE"] = mode  # W&B rejects other values here, although the argument below decides
+    import wandb  # takes a second, so only if something is logged
 
     if mode != config.logger.mode:
         log.warning("no W&B key found (run `wandb login` or set WANDB_API_KEY): logging offline")
+    timeout = float(os.environ.get("WANDB_INIT_TIMEOUT", START))
     run = wandb.init(
         name=identity.name,
         id=wandb_id,
@@ -145,14 +134,10 @@ def open_wandb(config: RunConfig, identity: Identity, wandb_id: str | None) -> A
         entity=config.logger.entity,
         **settings(config, identity),
         settings=wandb.Settings(
-            console="off", silent=True, init_timeout=_start(), finish_timeout=FINISH, x_disable_stats=True
+            console="off", silent=True, init_timeout=timeout, finish_timeout=FINISH, x_disable_stats=True
         ),
     )
-    # Training steps are the axis, not calls.
+    # The horizontal axis is the training step, not the call.
     run.define_metric("trainer/global_step")
     run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
     return run
-
-
-def _start() -> float:
-    return float(os.environ.get("WANDB_INIT_TIMEOUT", START))

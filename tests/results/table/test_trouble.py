@@ -70,7 +70,7 @@ def table(tmp_path, capsys):
 IN_ONE_CELL = [
     (missing_seed, "sst2: seed 2 missing for svd r=64."),
     (failed_run, "out of memory"),
-    (half_written_record, "is cut off"),
+    (half_written_record, "not JSON"),
     (other_schema_version, "has schema_version 2"),
 ]
 APART = [

@@ -59,8 +59,8 @@ def test_a_run_without_a_whole_record_is_told(service: Service) -> None:
     found = collected("me/embfact")
     assert found.records == (whole,)
     told = "\n".join(found.problems)
-    assert "the record of W&B run me/embfact/id-half is cut off" in told
-    assert "id-of the future has schema_version 99, this embfact reads 1" in told
+    assert "the record of W&B run me/embfact/id-half is truncated" in told
+    assert "id-of the future has schema_version 99" in told
     assert "2 W&B runs not created by embfact: someone else's, another's" in told
     assert "1 W&B run without a record yet (running): still at it" in told
     assert "1 W&B run ended without a record (crashed; rerun the sweep" in told
