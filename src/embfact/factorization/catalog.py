@@ -1,4 +1,4 @@
-"""The methods of this package by their names."""
+"""The methods of this package by name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def method_of(name: str) -> type[Method]:
     Raises:
         UserError: If no method has this name, with the nearest names.
     """
-    # A method nearly always stands in the module of its name: no other one is imported then.
+    # Nearly every method is in the module of its name: then no other module is imported.
     for kind in _defined_in(name) if name in _modules() else []:
         if kind.name == name:
             return kind
@@ -37,7 +37,7 @@ def _modules() -> list[str]:
 
 
 def _defined_in(name: str) -> list[type[Method]]:
-    """The methods that a module defines, rather than imports; a base class has no name of its own."""
+    """The methods that a module defines rather than imports; a base class has no name."""
     module = import_module(f"{embfact.factorization.__name__}.{name}")
     kinds = [kind for kind in vars(module).values() if isinstance(kind, type) and issubclass(kind, Method)]
     return [kind for kind in kinds if kind.__module__ == module.__name__ and "name" in vars(kind)]

@@ -1,4 +1,4 @@
-"""From the options in a configuration to the method they belong to."""
+"""From the options in a configuration to their method."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def method_class(target: Any) -> type[Method]:
     """The class that a ``_target_`` of conf/factorization/ names.
 
     Args:
-        target: Dotted path, e.g. ``"embfact.factorization.svd.SVD"``; it may lie in any importable package.
+        target: Dotted path, e.g. ``"embfact.factorization.svd.SVD"``, in any importable package.
 
     Raises:
         ConfigError: If there is no such class, or it is not a `Method`.
@@ -22,14 +22,14 @@ def method_class(target: Any) -> type[Method]:
     module_name, _, class_name = str(target).rpartition(".")
     try:
         found = getattr(import_module(module_name), class_name)
-    except Exception as error:  # of a module of the user's own, whatever it is
+    except Exception as error:  # a module of the user's own may raise anything
         raise ConfigError(
             [ErrorDetail(f"factorization._target_ cannot be imported: {error}", repr(target), remedy)]
         ) from None
     if not (isinstance(found, type) and issubclass(found, Method)):
         raise ConfigError([ErrorDetail("factorization._target_ is not a factorization method", repr(target), remedy)])
     if "name" not in vars(found):
-        what = f"{class_name} has no name of its own, so its runs would be taken for those of {found.name}"
+        what = f"{class_name} has no name of its own, so its runs would pass for those of {found.name}"
         raise ConfigError([ErrorDetail(what, "", f'add name: ClassVar[str] = "..." to {class_name}')])
     return found
 
@@ -41,7 +41,7 @@ def build_method(options: dict[str, Any]) -> Method:
         options: ``_target_`` and the fields of its class.
 
     Raises:
-        ConfigError: If the class is not there.
+        ConfigError: If the class does not exist.
         pydantic.ValidationError: If its options are wrong.
     """
     own = {key: value for key, value in options.items() if key != "_target_"}

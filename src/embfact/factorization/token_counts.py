@@ -10,13 +10,8 @@ from embfact.factorization.base import Evidence
 def checked_counts(evidence: Evidence | None, vocab_size: int, method: str) -> torch.Tensor:
     """The token counts of the evidence, shape ``(V,)``, in float64 on the CPU.
 
-    Args:
-        evidence: What the method was given.
-        vocab_size: Rows V of the table.
-        method: Name of the method that needs them, for the message.
-
     Raises:
-        ValueError: If there are none, or they cannot weigh the rows of the table.
+        ValueError: If there are none, or they cannot weigh the rows of the table; with the name of the method.
     """
     counts = None if evidence is None else evidence.token_counts
     if counts is None:
@@ -33,7 +28,7 @@ def checked_weights(weights: torch.Tensor, vocab_size: int, what: str, remedy: s
     Args:
         weights: The numbers.
         vocab_size: Rows V of the table.
-        what: What they are, for the message.
+        what: Their name, for the message.
         remedy: How to get the right ones.
 
     Raises:
@@ -53,7 +48,7 @@ def checked_weights(weights: torch.Tensor, vocab_size: int, what: str, remedy: s
 
 
 def by_frequency(counts: torch.Tensor, padding_idx: int | None = None) -> torch.Tensor:
-    """Token ids, the most frequent first, shape ``(V,)``: equally frequent ones by id, the padding id after all others.
+    """Token ids, most frequent first, shape ``(V,)``: ties by id, the padding id after all others.
 
     Args:
         counts: Occurrences of each token, shape ``(V,)``.
