@@ -51,9 +51,7 @@ class RunConfig(Section):
     search: SearchConfig
     logger: LoggerConfig
     paths: PathsConfig
-    rank: Whole | None = Field(
-        description="size of the factorization: its inner dimension, or what docs/methods.md says"
-    )
+    rank: Whole | None = Field(description="size of the factorization: its inner dimension, or see docs/methods.md")
     budget: float | None = Field(None, gt=0, le=1, description="largest share of the dense float32 table")
     budget_unit: BudgetUnit = Field("bytes", description="whether the budget is a share of bytes or of params")
     energy: float | None = Field(None, gt=0, le=1, description="share of the (weighted) squared norm to retain")

@@ -18,7 +18,6 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from embfact.config.run_config import RunConfig
-from embfact.data.columns import column_of
 from embfact.data.readers import read_file
 from embfact.data.rows import TEXT_COLUMNS
 from embfact.data.source import Source
@@ -209,7 +208,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _strings(source: Source, column: str) -> pa.Array:
-    values = column_of(source, column)
+    values = source.column(column)
     if not pa.types.is_string(values.type):
         raise DataError(f"{source.name}: {column!r} holds {values.type}, not text; name the text column in data.text")
     return pc.fill_null(values, "")

