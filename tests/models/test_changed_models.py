@@ -123,7 +123,7 @@ def test_it_works_once_the_adapter_is_merged(tmp_path: Path) -> None:
     ("change", "words"),
     [
         (quantized, r"no tensor .*measure and save the model before"),
-        (_own_tensors, "of the class Codes.*before it is quantized"),
+        (_own_tensors, "of the class Codes.*before quantizing"),
     ],
 )
 def test_sizes_that_cannot_be_told_are_refused(change: Any, words: str, make: Callable[[], Any]) -> None:
