@@ -240,7 +240,7 @@ def test_a_model_without_a_token_table_is_refused():
     config = AutoConfig.for_model("vit", hidden_size=16, num_hidden_layers=1, num_attention_heads=2)
     with pytest.raises(ModelError, match=r"ViTPatchEmbeddings, and only a torch\.nn\.Embedding can be replaced"):
         compress(AutoModel.from_config(config), SVD(), rank=3)
-    with pytest.raises(ModelError, match="no input embedding .* Linear"):
+    with pytest.raises(ModelError, match=r"no input embedding .* Linear"):
         compress(nn.Linear(2, 2), SVD(), rank=3)
 
 

@@ -43,7 +43,9 @@ def checked_weights(weights: torch.Tensor, vocab_size: int, what: str, remedy: s
     faulty = ~(torch.isfinite(weights) & (weights >= 0))
     if faulty.any():
         token = int(faulty.nonzero()[0])
-        raise ValueError(f"{what} must be 0 or more (found {weights[token].item()} for token {token}); {remedy}")
+        raise ValueError(
+            f"{what} must be finite and 0 or more (found {weights[token].item()} for token {token}); {remedy}"
+        )
     return weights
 
 
