@@ -13,12 +13,7 @@ from embfact.errors import DataError
 
 
 def hold_out(
-    rows: pa.Table,
-    size: int | float,
-    seed: int,
-    *,
-    whole_sentences: bool = False,
-    groups: Sequence[str] | None = None,
+    rows: pa.Table, size: int | float, seed: int, *, whole_sentences: bool = False, groups: Sequence[str] | None = None
 ) -> np.ndarray:
     """Choose the training rows to select on, so that no text is on both sides.
 

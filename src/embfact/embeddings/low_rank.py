@@ -31,12 +31,7 @@ class LowRankEmbedding(TokenEmbedding):
     projection_parts = ("projection", "mean")
 
     def __init__(
-        self,
-        num_embeddings: int,
-        embedding_dim: int,
-        rank: int,
-        padding_idx: int | None = None,
-        centered: bool = False,
+        self, num_embeddings: int, embedding_dim: int, rank: int, padding_idx: int | None = None, centered: bool = False
     ):
         super().__init__(num_embeddings, embedding_dim, padding_idx)
         self.rank = rank

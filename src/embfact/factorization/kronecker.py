@@ -35,9 +35,7 @@ class Kronecker(Factorization):
         default=None, ge=1, description="h_2, a divisor of H; null: the smallest that is not below the square root of H"
     )
     block_rows: int | None = Field(
-        default=None,
-        ge=1,
-        description="v_2; null: the fewest numbers per term, so the finest steps; KroneckerBERT: 1",
+        default=None, ge=1, description="v_2; null: the fewest numbers per term, so the finest steps; KroneckerBERT: 1"
     )
 
     def shape(self, vocab_size: int, hidden_size: int) -> tuple[tuple[int, int], tuple[int, int]]:
