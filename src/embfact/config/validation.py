@@ -12,12 +12,9 @@ from embfact.formatting.typed import typed
 
 
 def errors_of(error: ValidationError, model: type[BaseModel], prefix: str = "") -> list[ErrorDetail]:
-    """One error for each failure of a validation.
+    """One error for each failure of a validation; the field descriptions of the model become remedies.
 
-    Args:
-        error: What pydantic raised.
-        model: The validated model; its field descriptions become remedies.
-        prefix: Dotted path of the validated section, with a trailing dot, or empty.
+    ``prefix`` is the dotted path of the validated section with a trailing dot, or empty.
     """
     return [_detail(finding, model, prefix) for finding in error.errors(include_url=False)]
 

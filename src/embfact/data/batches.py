@@ -77,20 +77,15 @@ class LengthGroupedBatches(Sampler[list[int]]):
 
 
 def share_of(batch: Sequence[int], rank: int, world: int, mean_rows: float) -> tuple[list[int], float]:
-    """The rows of a batch for one of several devices, and the weight of their mean loss.
+    """The rows of a batch for device ``rank`` of ``world``, and the weight of their mean loss.
 
     Averaged over the devices and over the batches of an epoch, the weighted means are the mean loss of all rows: each
     counts once, however rows are spread over batches and devices.
 
-    Args:
-        batch: Rows of the whole batch.
-        rank: Number of the device.
-        world: Number of devices; 1 takes the whole batch.
-        mean_rows: Mean number of rows per batch in an epoch.
-
     Returns:
-        Every ``world``-th row starting at number ``rank``, and its weight ``world * rows / mean_rows``; one row of
-        weight 0 if the batch has none for this device, since every device has to take every step.
+        Every ``world``-th row starting at number ``rank``, and its weight ``world * rows / mean_rows``, where
+        ``mean_rows`` is the mean size of a batch; one row of weight 0 if the batch has none for this device, since
+        every device has to take every step.
     """
     rows = list(batch[rank::world])
     return rows or [batch[0]], world * len(rows) / mean_rows

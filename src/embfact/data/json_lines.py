@@ -29,15 +29,10 @@ _KINDS = {str: "a string", bool: "true or false", int: "a number", float: "a num
 def read_json_lines(path: Path, columns: Sequence[str], name: str) -> Source:
     """Read some columns of a file with one JSON object (RFC 8259) per line; other members may hold anything.
 
-    Args:
-        path: The file.
-        columns: Names of the columns to read.
-        name: Name of the file in messages.
-
     Raises:
         DataError: With the first line that is not an object, lacks a column or has it twice, or whose value no column
             can hold: an object or a list, half of a surrogate pair, a whole number beyond 64 bits, or a type other than
-            before.
+            before. It calls the file by ``name``.
     """
     values: dict[str, list[Any]] = {column: [] for column in columns}
     kinds: dict[str, str] = {}

@@ -49,11 +49,7 @@ class NotThereError(DataError):
 
 
 def fetch(release: Release, settings: PipSettings | None = None) -> bytes:
-    """The bytes of a file of a release, from the first of pip's places that has it.
-
-    Args:
-        release: The file.
-        settings: Where to look; None: wherever pip would.
+    """The bytes of a file of a release, from the first of pip's places, or of the given settings, that has it.
 
     Raises:
         DataError: If no place has it, with the reason of each.

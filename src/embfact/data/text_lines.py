@@ -12,12 +12,8 @@ from embfact.errors import DataError
 def utf8_lines(path: Path, name: str) -> Iterator[str]:
     """The lines of a file with their line ends, without a byte order mark.
 
-    Args:
-        path: The file.
-        name: Its name in messages.
-
     Raises:
-        DataError: With the first line that is not UTF-8, or contains a NUL byte.
+        DataError: With its name and the first line that is not UTF-8, or contains a NUL byte.
     """
     with path.open("rb") as file:
         for number, raw in enumerate(_lines(file), 1):

@@ -103,16 +103,9 @@ def find_block(model: nn.Module, *, allow_factorized: bool = False) -> nn.Module
 
 
 def project_block(model: nn.Module, block: nn.Module, embedding_size: int, seed: int = 0) -> ProjectedBlock:
-    """Replace a model's embedding block by a `ProjectedBlock`.
+    """Replace a model's embedding block, which `find_block` found, by a `ProjectedBlock`, and return that.
 
-    Args:
-        model: The model, changed in place.
-        block: The block that `find_block` found in it.
-        embedding_size: The smaller size E.
-        seed: Seed of the new weights.
-
-    Returns:
-        The new block; its weights have the deviation ``model.config.initializer_range``.
+    Its weights have the deviation ``model.config.initializer_range``.
     """
     path = next(name for name, module in model.named_modules() if module is block)
     parent, _, name = path.rpartition(".")

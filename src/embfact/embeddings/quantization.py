@@ -36,14 +36,10 @@ class Quantized(NamedTuple):
 
 
 def quantize(weight: torch.Tensor, storage: Storage) -> Quantized:
-    """The codes, scales and zero points of least squared error among the tried clips.
+    """The codes, scales and zero points of rows ``(..., D)`` that have the least squared error among the tried clips.
 
     Without clipping no number is further than half a scale from its restored value. Scales are rounded up to float16,
     so that this holds for the smallest numbers too: those far below 2^-24 become zero, as in float16.
-
-    Args:
-        weight: Rows, shape ``(..., D)``.
-        storage: A quantized one.
     """
     width = weight.shape[-1]
     size, groups = storage.group_size(width), storage.groups(width)

@@ -137,12 +137,7 @@ def cache_path(cache_dir: str | os.PathLike[str], decisive: Sequence[Any], rows:
     """The file of some moments: ``evidence/<sha256>.safetensors``.
 
     The rows are identified by their tokens and labels, which depend on everything that chose or changed them (the data,
-    its splits, the tokenizer, the longest length).
-
-    Args:
-        cache_dir: Folder of the cache.
-        decisive: JSON values of everything else that decides the moments.
-        rows: The rows that the run trains on.
+    its splits, the tokenizer, the longest length); ``decisive`` are JSON values of everything else that matters.
     """
     digest = hashlib.sha256(json.dumps([FORMAT, *decisive], sort_keys=True).encode())
     for values in (rows.lengths, rows.tokens, rows.types, rows.labels):

@@ -105,12 +105,9 @@ class Calibration:
 
 
 def warm_up_head(task: SequenceClassification, batches: Iterator[Batch], steps: int) -> None:
-    """Train everything after the backbone for a few steps of AdamW, without dropout; the backbone is frozen.
+    """Train everything after the backbone for a few steps of AdamW, one batch each, without dropout.
 
-    Args:
-        task: A model whose parameters are all frozen; they are frozen again afterwards.
-        batches: Labelled batches, at least one per step.
-        steps: Number of steps; 0 leaves the head as it is.
+    All parameters are frozen before and afterwards; with 0 steps the head stays as it is.
     """
     model: Any = task.model
     backbone = {id(parameter) for parameter in model.base_model.parameters()}
@@ -130,14 +127,10 @@ def warm_up_head(task: SequenceClassification, batches: Iterator[Batch], steps: 
 
 
 def second_moments(task: SequenceClassification, batches: Iterator[Batch], pad_token_id: int) -> Moments:
-    """Sums of squared gradients by token, and the mean of g gᵀ, over some batches.
+    """Sums of squared gradients by token, and the mean of g gᵀ, over some labelled batches, in evaluation mode.
 
-    Each example has its own loss, so the result does not depend on which examples share a batch.
-
-    Args:
-        task: A model in evaluation mode.
-        batches: Labelled batches.
-        pad_token_id: Token that inputs of a decoder are padded with; the others have an attention mask.
+    Each example has its own loss, so the result does not depend on which examples share a batch. ``pad_token_id`` pads
+    the inputs of a decoder; the others have an attention mask.
     """
     model: Any = task.model
     vocab_size, width = model.get_input_embeddings().weight.shape

@@ -130,19 +130,11 @@ def principal_axes(
 
 
 def truncate(table: torch.Tensor, axes: Axes, rank: int | None, padding_idx: int | None = None) -> LowRankEmbedding:
-    """The table projected on its first axes: B holds r orthonormal rows, and A = W Bᵀ carries the scale.
+    """The table projected on its first axes, or on all: B holds r orthonormal rows, and A = W Bᵀ carries the scale.
 
     With B orthonormal, a step on A moves the vectors as far as the same step on a dense table would, and a token
-    without weight in the decomposition still gets the best vector that B allows.
-
-    Args:
-        table: W, shape ``(V, H)``.
-        axes: The decomposition of W, weighted or not.
-        rank: Number of axes to keep; None keeps all.
-        padding_idx: As in `torch.nn.Embedding`.
-
-    Returns:
-        The factors in the table's dtype and on its device.
+    without weight in the decomposition still gets the best vector that B allows. The factors have the table's dtype and
+    device.
     """
     rank = len(axes.axes) if rank is None else rank
     return low_rank(table, axes, project(table, axes, 0, rank), rank, padding_idx)

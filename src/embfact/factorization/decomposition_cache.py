@@ -98,17 +98,11 @@ def decompose(
 ) -> Decomposition:
     """The decomposition of a table by `principal_axes`, from memory or disk if the same was requested before.
 
-    Args:
-        table: W, shape ``(V, H)``; its numbers are checked to be finite if they were not seen before.
-        row_weights: As in `principal_axes`.
-        route: As in `principal_axes`. A ``randomized`` one serves the ranks up to the next power of two.
-        metric: As in `principal_axes`.
-        center: As in `principal_axes`.
-        rank: The largest rank that is needed; None for all.
-        seed: As in `principal_axes`.
+    The arguments are those of `principal_axes`, but for ``rank``, the largest rank that is needed (None for all). A
+    ``randomized`` route serves the ranks up to the next power of two.
 
     Raises:
-        ValueError: If the table is not finite.
+        ValueError: If the table is not finite, which is checked if its numbers were not seen before.
     """
     hidden_size = table.shape[1]
     count = None if rank is None else max(LEAST_AXES, 1 << (rank - 1).bit_length())

@@ -90,13 +90,9 @@ class Distilled(Factorization):
 
 
 def starting_point(table: torch.Tensor, rank: int, hidden_units: int, seed: int) -> LowRankEmbedding | DecoderEmbedding:
-    """The truncated SVD of a table, with a hidden layer beside it that adds nothing yet.
+    """The truncated SVD of W ``(V, H)``, with a hidden layer beside it (if it has units) that adds nothing yet.
 
-    Args:
-        table: W, shape ``(V, H)``, in the dtype of the descent.
-        rank: r.
-        hidden_units: Width of the hidden layer; 0 for none.
-        seed: Of the weights into the hidden layer: normal numbers that give its units a variance of one.
+    The seed draws the weights into the hidden layer, normal numbers that give its units a variance of one.
     """
     import torch
 
@@ -179,16 +175,9 @@ def distill(
 
 
 def row_losses(vectors: torch.Tensor, rows: torch.Tensor, unit: float, l1_weight: float) -> torch.Tensor:
-    """1 - cos(x, w) + λ mean |x - w| / unit, after Balazy et al. (2021).
+    """1 - cos(x, w) + λ mean |x - w| / unit for the vectors x and rows w, ``(N, H)``, after Balazy et al. (2021).
 
-    Args:
-        vectors: x, shape ``(N, H)``.
-        rows: w, shape ``(N, H)``; a row of zeros has no direction, and a cosine of 0.
-        unit: Unit of the L1 term.
-        l1_weight: λ.
-
-    Returns:
-        A loss for each row, shape ``(N,)``.
+    A row of zeros has no direction, and a cosine of 0. The result has shape ``(N,)``.
     """
     from torch.nn import functional
 

@@ -31,14 +31,9 @@ def checked_row_gradients(evidence: Evidence | None, vocab_size: int, method: st
 def checked_metric(evidence: Evidence | None, hidden_size: int, damping: float, method: str) -> Metric:
     """The gradient metric, scaled to a mean diagonal of one and damped: M / mean(diag M) + damping I.
 
-    Args:
-        evidence: The evidence of the method.
-        hidden_size: Columns H of the table.
-        damping: Share of the mean diagonal to add to the diagonal, above 0.
-        method: Name of the method, for the message.
-
     Raises:
-        ValueError: If there is none, or it is not a symmetric positive semidefinite H x H matrix with a trace.
+        ValueError: With the name of the method, if there is no metric, or it is not a symmetric positive semidefinite H
+            x H matrix with a trace.
     """
     found = None if evidence is None else evidence.gradient_metric
     if found is None:

@@ -143,14 +143,9 @@ class Groups:
 def group_by_order(
     table: torch.Tensor, weights: torch.Tensor, order: torch.Tensor, sizes: Sequence[int], budget: int
 ) -> Groups:
-    """Cut an ordering of the tokens into groups, and share a budget of parameters among them.
+    """Cut an ordering of the tokens, shape ``(V,)``, into groups of some sizes, and share a budget among them.
 
-    Args:
-        table: W, shape ``(V, H)``.
-        weights: p, shape ``(V,)``, not negative.
-        order: Token ids, those of the first group first, shape ``(V,)``.
-        sizes: Tokens of each group.
-        budget: Numbers that all factors together may hold.
+    The table is W ``(V, H)``, the weights p ``(V,)``, not negative; the budget counts the numbers of all factors.
     """
     import torch
 
@@ -194,11 +189,7 @@ def share_ranks(energies: Sequence[torch.Tensor], sizes: Sequence[int], budget: 
 def refine(table: torch.Tensor, weights: torch.Tensor, groups: Groups, rounds: int) -> Groups:
     """Regroup the tokens and fit the axes again, in turns; neither step can raise the weighted error.
 
-    Args:
-        table: W, shape ``(V, H)``.
-        weights: p, shape ``(V,)``.
-        groups: The start; sizes and ranks stay as they are.
-        rounds: Largest number of rounds; it ends earlier if no exchange of tokens gains anything.
+    Sizes and ranks stay. It ends after ``rounds`` rounds, or when no exchange of tokens gains anything.
     """
     for _ in range(rounds):
         group = exchange(_costs(table, weights, groups), groups.group)
@@ -209,17 +200,13 @@ def refine(table: torch.Tensor, weights: torch.Tensor, groups: Groups, rounds: i
 
 
 def exchange(costs: torch.Tensor, group: torch.Tensor) -> torch.Tensor:
-    """Swap tokens between groups, two groups at a time, as long as that lowers the sum of their costs.
+    """Swap tokens between groups, two groups at a time, as long as that lowers the sum of their costs ``(V, G)``.
 
     For two groups the outcome is the best of all partitions of their tokens into groups of these sizes: the tokens that
     gain most by leaving one are swapped with those that gain most by leaving the other.
 
-    Args:
-        costs: Cost of each token in each group, shape ``(V, G)``.
-        group: Group of each token, shape ``(V,)``; it is not changed.
-
     Returns:
-        The new group of each token; every group keeps its size.
+        The new group of each token, shape ``(V,)``; every group keeps its size.
     """
     group = group.clone()
     least = LEAST_GAIN * costs.gather(1, group.unsqueeze(1)).sum()

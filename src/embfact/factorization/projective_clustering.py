@@ -87,15 +87,9 @@ class Subspaces:
 
 
 def cluster_rows(table: torch.Tensor, count: int, dimension: int, starts: int, rounds: int, seed: int) -> Subspaces:
-    """The best subspaces of several starts.
+    """The best ``count`` subspaces of a table ``(V, H)``, each of some dimension, from several seeded starts.
 
-    Args:
-        table: W, shape ``(V, H)``, any floating dtype.
-        count: Number k of subspaces, at most V.
-        dimension: Dimension j of each.
-        starts: Number of starts.
-        rounds: Largest number of rounds of assigning rows and fitting subspaces, in each start.
-        seed: Decides all starts.
+    A start ends after ``rounds`` rounds of assigning rows and fitting subspaces, or when nothing changes.
     """
     import torch
 
@@ -145,15 +139,10 @@ def first_bases(
 
 
 def alternate(table: torch.Tensor, norms: torch.Tensor, bases: torch.Tensor, rounds: int) -> Subspaces:
-    """Assign each row to its nearest subspace and fit each subspace to its rows, in turns.
+    """Assign each row to its nearest subspace and fit each subspace to its rows, in turns, from bases ``(k, j, H)``.
 
-    Neither step can raise the error. A subspace without rows gets those that are fitted worst.
-
-    Args:
-        table: W, shape ``(V, H)``.
-        norms: |W_v|², shape ``(V,)``, float64.
-        bases: The start, shape ``(k, j, H)``.
-        rounds: Largest number of rounds; it ends earlier when no row changes its subspace.
+    Neither step can raise the error. A subspace without rows gets those that are fitted worst. It ends after ``rounds``
+    rounds, or when no row changes its subspace. The norms are |W_v|², shape ``(V,)``, float64.
     """
     import torch
 
@@ -173,12 +162,10 @@ def alternate(table: torch.Tensor, norms: torch.Tensor, bases: torch.Tensor, rou
 
 
 def assign(costs: torch.Tensor, dimension: int, least: float) -> torch.Tensor:
-    """The subspace in which each row costs least, shape ``(V,)``; none is empty while a row has an error.
+    """The subspace in which each row costs least, shape ``(V,)``.
 
-    Args:
-        costs: Squared error of each row in each subspace, shape ``(V, k)``.
-        dimension: Dimension j: a new subspace fits this many rows exactly.
-        least: Smallest error that counts as one.
+    The costs are squared errors, shape ``(V, k)``. No subspace is empty while a row has an error above ``least``; a new
+    one fits as many rows exactly as its dimension.
     """
     missed, cluster = costs.min(dim=1)
     empty = (cluster.bincount(minlength=costs.shape[1]) == 0).nonzero().squeeze(1)

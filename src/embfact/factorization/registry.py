@@ -35,10 +35,7 @@ def method_class(target: Any) -> type[Method]:
 
 
 def build_method(options: dict[str, Any]) -> Method:
-    """The method of a ``factorization`` section.
-
-    Args:
-        options: ``_target_`` and the fields of its class.
+    """The method of a ``factorization`` section: ``_target_`` and the fields of its class.
 
     Raises:
         ConfigError: If the class does not exist.

@@ -67,11 +67,7 @@ def spectrum_of(
 def order_unused(axes: torch.Tensor, used: int, blocks: Iterator[torch.Tensor], metric: Metric | None) -> torch.Tensor:
     """Turn the axes that a few weighted rows leave arbitrary towards what the other rows need most.
 
-    Args:
-        axes: Orthonormal rows, shape ``(H, H)``.
-        used: Number of them that the weighted rows use; these stay.
-        blocks: All rows of the table, unweighted.
-        metric: M, or None for the identity.
+    Of the axes, orthonormal rows ``(H, H)``, the first ``used`` stay; ``blocks`` are all rows of the table, unweighted.
     """
     if used >= len(axes):
         return axes

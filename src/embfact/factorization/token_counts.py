@@ -25,14 +25,8 @@ def checked_counts(evidence: Evidence | None, vocab_size: int, method: str) -> t
 def checked_weights(weights: torch.Tensor, vocab_size: int, what: str, remedy: str) -> torch.Tensor:
     """Numbers of 0 or more for each row of a table, shape ``(V,)``, in float64 on the CPU.
 
-    Args:
-        weights: The numbers.
-        vocab_size: Rows V of the table.
-        what: Their name, for the message.
-        remedy: How to get the right ones.
-
     Raises:
-        ValueError: If there are too few or too many, or one of them cannot be a weight.
+        ValueError: With their name (``what``) and the remedy, if their number is not V or one cannot be a weight.
     """
     if weights.shape != (vocab_size,):
         raise ValueError(
@@ -50,12 +44,7 @@ def checked_weights(weights: torch.Tensor, vocab_size: int, what: str, remedy: s
 
 
 def by_frequency(counts: torch.Tensor, padding_idx: int | None = None) -> torch.Tensor:
-    """Token ids, most frequent first, shape ``(V,)``: ties by id, the padding id after all others.
-
-    Args:
-        counts: Occurrences of each token, shape ``(V,)``.
-        padding_idx: Id of the padding token, or None; negative counts from the end.
-    """
+    """Token ids, most frequent first, shape ``(V,)``: ties by id, the padding id after all others."""
     if padding_idx is not None:
         counts = counts.clone()
         counts[padding_idx] = -1

@@ -7,13 +7,7 @@ from collections.abc import Sequence
 
 
 def markdown_grid(header: Sequence[str], lines: Sequence[Sequence[str]], texts: int) -> list[str]:
-    """The lines of an aligned Markdown table.
-
-    Args:
-        header: Names of the columns.
-        lines: Cells, one per column in each line.
-        texts: Number of leading columns of text; the others hold figures, aligned to the right.
-    """
+    """The lines of an aligned Markdown table: ``texts`` columns of text, then figures, aligned to the right."""
     return aligned([escape(cell) for cell in header], [[escape(cell) for cell in line] for line in lines], texts)
 
 

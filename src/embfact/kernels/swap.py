@@ -16,12 +16,9 @@ from embfact.kernels import attention, dropout, first_token, linear
 
 @contextmanager
 def for_training(model: PreTrainedModel, device: torch.device, *, attend: bool = True) -> Iterator[None]:
-    """Train with cheaper kernels; on devices other than a CPU only the last layer is shortened.
+    """Train a sequence classifier with cheaper kernels; on devices other than a CPU only the last layer is shortened.
 
-    Args:
-        model: A sequence classifier.
-        device: Where it is trained.
-        attend: Replace the attention as well, if it is the default of transformers.
+    With ``attend`` the attention is replaced as well, if it is the default of transformers.
     """
     on_cpu = device.type == "cpu"
     usual = model.config._attn_implementation

@@ -66,11 +66,6 @@ class PassedTableHead(nn.Module):
 
 
 def tied_to(head: nn.Module, embedding: TokenEmbedding) -> nn.Module:
-    """The replacement of an output layer that shares its weight with the input embedding.
-
-    Args:
-        head: A `torch.nn.Linear`, or a head of `TABLE_IS_PASSED`.
-        embedding: The module that replaced the shared weight.
-    """
+    """The replacement of a head (`torch.nn.Linear`, or of `TABLE_IS_PASSED`) that shared its weight with the table."""
     passed, bias = type(head).__name__ in TABLE_IS_PASSED, head._parameters.get("bias")
     return (PassedTableHead(head) if passed else TiedHead(embedding, bias)).train(head.training)

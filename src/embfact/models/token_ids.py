@@ -20,13 +20,7 @@ def largest_token_id(tokenizer: PreTrainedTokenizerBase) -> int:
 
 
 def check_ids(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, name: str) -> None:
-    """Refuse a tokenizer with an id beyond the table, which would end a run in the middle, with a `ModelError`.
-
-    Args:
-        tokenizer: The tokenizer.
-        model: A model with a token table, dense or compressed.
-        name: The model, for the message.
-    """
+    """Refuse a tokenizer with an id beyond the table, which would end a run in the middle, with a `ModelError`."""
     rows = cast(nn.Embedding, model.get_input_embeddings()).num_embeddings
     if detail := ids_error(largest_token_id(tokenizer), rows, name):
         raise ModelError(detail)

@@ -35,17 +35,12 @@ def read_weights(files: Sequence[Path]) -> dict[str, torch.Tensor]:
 
 
 def fill(model: nn.Module, state: Mapping[str, torch.Tensor], directory: Path) -> None:
-    """Give a model the weights of a checkpoint, with the dtypes of its files.
+    """Give a model of the saved structure the weights of a checkpoint, with the dtypes of its files.
 
     A tensor that is saved under one name goes to all modules that share it in the model.
 
-    Args:
-        model: A model of the structure that was saved.
-        state: The weights.
-        directory: Where they come from, for messages.
-
     Raises:
-        ModelError: If they are not exactly the weights of the model.
+        ModelError: With their directory, if they are not exactly the weights of the model.
     """
     # Weights that transformers leaves out of a file (sinusoidal positions of Marian) stay as they were built.
     built = getattr(model, "_keys_to_ignore_on_save", None) or ()
@@ -64,17 +59,12 @@ def fill_backbone(
 ) -> None:
     """Give the backbone of a model the weights of a checkpoint that may hold another head, as transformers does.
 
-    Names with and without the prefix of the backbone are the same. A head that the checkpoint does not have keeps the
-    weights it was built with, and a warning names it.
-
-    Args:
-        model: A model whose backbone has the structure that was saved.
-        saved: The weights.
-        directory: Where they come from, for messages.
-        new_head: Whether a head of another size, e.g. for more labels, is new too.
+    Names with and without the prefix of the backbone are the same. A head that the checkpoint does not have, or with
+    ``new_head`` has in another size (e.g. for more labels), keeps the weights it was built with, and a warning names
+    it.
 
     Raises:
-        ModelError: If they lack a weight of the backbone, or have a head of another size.
+        ModelError: With their directory, if they lack a weight of the backbone, or have a head of another size.
     """
     prefix = f"{model.base_model_prefix}."
     own = prefix if model.base_model is not model else ""

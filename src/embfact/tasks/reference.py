@@ -37,16 +37,10 @@ MAJORITY, BAG = "majority", "bag_of_tokens"
 def baselines(
     train: Tokenized, reports: Mapping[str, Tokenized], metrics: Sequence[str], outputs: int, cache_dir: str | Path
 ) -> Baselines:
-    """Metrics of both on each reported split, computed once for the same rows and stored in ``references/``.
+    """Metrics of both on each reported split, computed once for the same rows and cached in ``references/``.
 
     Nothing is chosen by looking at rows: the regularisation is fixed (C = 1 for classes, alpha = 1 for a regression).
-
-    Args:
-        train: The rows that the run trains on.
-        reports: Rows of each reported split, with labels.
-        metrics: Names of the metrics.
-        outputs: Classes, or 1 for a regression.
-        cache_dir: Folder of the caches.
+    The number of outputs is that of the classes, or 1 for a regression.
 
     Returns:
         Split -> ``majority`` or ``bag_of_tokens`` -> metric -> value; None if it is undefined.
