@@ -67,7 +67,7 @@ class ModelFiles:
         self._plain = self._is_plain(kind)
 
     def write(self, folder: Path, max_shard_size: int | str | None = None) -> None:
-        """Write them into an empty folder, in one file of weights or in shards of a size in bytes, or as in ``"5GB"``."""
+        """Write them into an empty folder, in one file of weights or in shards of a size in bytes or like ``"5GB"``."""
         if not self._plain and self.detail is None:
             auto_map.write(self.config, folder)
         self.config.save_pretrained(folder)
