@@ -312,7 +312,7 @@ def test_a_repository_is_not_replaced_by_a_model(tmp_path: Path, model: PreTrain
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (lambda d: (d / "model.safetensors").write_bytes((d / "model.safetensors").read_bytes()[:-9]), "cut short"),
+        (lambda d: (d / "model.safetensors").write_bytes((d / "model.safetensors").read_bytes()[:-9]), "truncated"),
         (lambda d: (d / "model.safetensors").rename(d / "pytorch_model.bin"), "a pickle"),
         (lambda d: (d / "model.safetensors").unlink(), r"has no model\.safetensors"),
         (lambda d: (d / "config.json").write_text("{"), "cannot be loaded"),

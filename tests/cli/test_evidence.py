@@ -88,7 +88,7 @@ def test_another_corpus_is_counted_and_known_by_its_content(command):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("factorization=fisher_svd", "evidence.source=a.txt"), "fisher_svd takes gradients.*evidence.source=training"),
+        (("factorization=fisher_svd", "evidence.source=a.txt"), "fisher_svd needs gradients.*evidence.source=training"),
         (("factorization=kronecker_svd", "evidence.source=a.txt"), "needs gradients, and therefore labelled rows"),
         (("factorization=weighted_svd", "evidence.source=absent.txt"), "not a file that can be read.*absent.txt"),
         (("factorization=svd", "evidence.source=absent.csv"), "not a file that can be read.*absent.csv"),

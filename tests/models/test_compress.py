@@ -215,7 +215,7 @@ def test_another_module_that_holds_the_weight_is_refused():
     model = make_bert()
     model.other = nn.Bilinear(4, 4, 2)
     model.other.weight = model.get_input_embeddings().weight
-    with pytest.raises(ModelError, match=r"other\.weight, of a Bilinear, shares memory with the token table"):
+    with pytest.raises(ModelError, match=r"other\.weight .*Bilinear.* shares memory with the token table"):
         compress(model, SVD(), rank=3)
 
 

@@ -365,7 +365,7 @@ BAD = {
     "a shard is missing": (["model.name_or_path={tmp}/sharded"], "lacks 1 of the 1 files"),
     "a shard was cut": (["model.name_or_path={tmp}/cut"], "it is truncated"),
     "quantized model": (["model.name_or_path={tmp}/quantized"], "is quantized"),
-    "compressed model": (["model.name_or_path={tmp}/compressed"], "is compressed already"),
+    "compressed model": (["model.name_or_path={tmp}/compressed"], "is already compressed"),
 }
 
 
