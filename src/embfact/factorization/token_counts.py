@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from embfact.errors import UserError
 from embfact.factorization.base import Evidence
 
 
@@ -26,10 +27,10 @@ def checked_weights(weights: torch.Tensor, vocab_size: int, what: str, remedy: s
     """Numbers of 0 or more for each row of a table, shape ``(V,)``, in float64 on the CPU.
 
     Raises:
-        ValueError: With their name (``what``) and the remedy, if their number is not V or one cannot be a weight.
+        UserError: With their name (``what``) and the remedy, if their number is not V or one cannot be a weight.
     """
     if weights.shape != (vocab_size,):
-        raise ValueError(
+        raise UserError(
             f"{what} must have one number for each of the {vocab_size} rows of the table "
             f"(found shape {tuple(weights.shape)}); {remedy}"
         )
@@ -37,9 +38,7 @@ def checked_weights(weights: torch.Tensor, vocab_size: int, what: str, remedy: s
     faulty = ~(torch.isfinite(weights) & (weights >= 0))
     if faulty.any():
         token = int(faulty.nonzero()[0])
-        raise ValueError(
-            f"{what} must be finite and 0 or more (found {weights[token].item()} for token {token}); {remedy}"
-        )
+        raise UserError(f"{what} must be finite and 0 or more (found {weights[token]:g} for token {token}); {remedy}")
     return weights
 
 
