@@ -14,7 +14,7 @@ from embfact.config.validation import errors_of
 from embfact.embeddings.layout import DEFAULT_GROUP, Storage, StorageFormat, StorageGroup
 from embfact.errors import UserError, nearest
 from embfact.factorization.base import BudgetUnit, Evidence, EvidenceKind, Method
-from embfact.factorization.catalog import method_of
+from embfact.factorization.registry import method_of
 from embfact.factorization.target import SizeTarget
 from embfact.factorization.token_counts import checked_weights
 from embfact.models import checkpoint

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from embfact.embeddings.layout import FLOAT32, Storage
 from embfact.errors import ModelError
 from embfact.factorization.base import Evidence, Method, ModelAdapter
-from embfact.factorization.catalog import methods
+from embfact.factorization.registry import methods
 from embfact.models.checkpoint import WEIGHTS, load_model, save
 from embfact.models.compress import compress, embedding_tensors
 from embfact.models.own_save import own_save
