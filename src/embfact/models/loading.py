@@ -66,12 +66,12 @@ def load_backbone(
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             table = _static_table(model, tokenizer)
-            pad = tokenizer.pad_token_id
-            config = (
-                _config(model, tokenizer)
-                if table is None
-                else StaticConfig(vocab_size=len(table), hidden_size=table.shape[1], pad_token_id=pad)
-            )
+            config: PreTrainedConfig
+            if table is None:
+                config = _config(model, tokenizer)
+            else:
+                (rows, columns), pad = table.shape, tokenizer.pad_token_id
+                config = StaticConfig(vocab_size=rows, hidden_size=columns, pad_token_id=pad)
             _describe_head(config, num_labels, label_names, dropout)
             _set_pooling(config, pooling, model)
             backbone = classifier(model, config) if table is None else from_table(table, config)
