@@ -60,7 +60,7 @@ def test_counts_come_as_any_kind_of_numbers(kind: Callable[..., Any], model: Pre
 def test_a_method_of_ones_own_is_taken_as_an_object(model: PreTrainedModel) -> None:
     embfact.compress(model, WeightedSVD(smoothing=2), rank=3, token_counts=COUNTS)
     assert embfact.summary(model).method == "weighted_svd"
-    with pytest.raises(ValueError, match="has its options already; give smoothing to its class"):
+    with pytest.raises(ValueError, match="already has its options; give smoothing to its class"):
         embfact.compress(BERT.build(), WeightedSVD(), rank=3, token_counts=COUNTS, smoothing=1)
 
 
@@ -262,7 +262,7 @@ def _vision() -> PreTrainedModel:
 
 BAD_MODELS: dict[str, tuple[Callable[[], Any], dict[str, Any], str]] = {
     "no model": (lambda: "bert-base-uncased", {}, "give a transformers model"),
-    "no transformers model": (lambda: nn.Linear(2, 2), {}, "a Linear has no input embedding"),
+    "no transformers model": (lambda: nn.Linear(2, 2), {}, "no input embedding .* Linear"),
     "no token table": (_vision, {}, "only a torch.nn.Embedding can be replaced"),
     "on the meta device": (_meta, {}, "load the weights first"),
     "quantized": (_quantized, {}, "load the model without quantization_config"),
@@ -290,14 +290,14 @@ def test_what_cannot_be_saved_is_refused_and_nothing_written(tmp_path: Path, mod
     class Mine(BertForMaskedLM):
         pass
 
-    with pytest.raises(ValueError, match="a Mine is no class of transformers"):
+    with pytest.raises(ValueError, match="Mine is not a class of transformers"):
         embfact.save_pretrained(Mine(model.config), tmp_path / "mine")
     (tmp_path / "file").write_text("a file")
     with pytest.raises(ValueError, match="file is a file; give a directory"):
         embfact.save_pretrained(model, tmp_path / "file")
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "thesis.tex").write_text("precious")
-    with pytest.raises(ValueError, match=r"holds thesis\.tex, which is no part of a saved model"):
+    with pytest.raises(ValueError, match=r"holds thesis\.tex, .*not part of a saved model"):
         embfact.save_pretrained(model, tmp_path / "home")
     assert {path.name for path in tmp_path.rglob("*")} == {"file", "home", "thesis.tex"}
 
@@ -305,21 +305,21 @@ def test_what_cannot_be_saved_is_refused_and_nothing_written(tmp_path: Path, mod
 def test_a_repository_is_not_replaced_by_a_model(tmp_path: Path, model: PreTrainedModel) -> None:
     embfact.save_pretrained(model, tmp_path / "clone")
     (tmp_path / "clone" / ".git").mkdir()
-    with pytest.raises(ValueError, match="would be lost; give a new or empty directory"):
+    with pytest.raises(ValueError, match=r"would be lost; .*new or empty directory"):
         embfact.save_pretrained(model, tmp_path / "clone")
 
 
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (lambda d: (d / "model.safetensors").write_bytes((d / "model.safetensors").read_bytes()[:-9]), "cut short"),
+        (lambda d: (d / "model.safetensors").write_bytes((d / "model.safetensors").read_bytes()[:-9]), "truncated"),
         (lambda d: (d / "model.safetensors").rename(d / "pytorch_model.bin"), "a pickle"),
         (lambda d: (d / "model.safetensors").unlink(), r"has no model\.safetensors"),
         (lambda d: (d / "config.json").write_text("{"), "cannot be loaded"),
         (lambda d: (d / "config.json").unlink(), "cannot be loaded"),
-        (lambda d: edit(d, architectures=["os"]), "names the class 'os', which is none of transformers'"),
-        (lambda d: edit(d, architectures=["GPT2Model"]), "names the class 'GPT2Model', which is none of"),
-        (lambda d: edit(d, architectures=None), "names the class '', which is none of"),
+        (lambda d: edit(d, architectures=["os"]), "names the class 'os', .* transformers"),
+        (lambda d: edit(d, architectures=["GPT2Model"]), "names the class 'GPT2Model', .* transformers"),
+        (lambda d: edit(d, architectures=None), "names the class '', .* transformers"),
         (lambda d: edit(d, embfact={"version": 1, "embedding": {"class": "low_rank"}}), "is damaged"),
         (lambda d: edit(d, model_type="of-my-own"), "cannot be loaded"),
         (lambda d: (d / "generation_config.json").write_text("[1"), "cannot be loaded"),

@@ -12,7 +12,7 @@ __all__ = ["Summary", "compress", "from_pretrained", "save_pretrained", "summary
 
 
 def __getattr__(name: str) -> Any:
-    """The public functions, loaded when the first one is used: they need torch, and the command line often does not."""
+    """The public functions, loaded at first use: they need torch, and the command line often does not."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from embfact import api

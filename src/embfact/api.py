@@ -14,8 +14,9 @@ from embfact.config.validation import errors_of
 from embfact.embeddings.layout import DEFAULT_GROUP, Storage, StorageFormat, StorageGroup
 from embfact.errors import UserError, nearest
 from embfact.factorization.base import BudgetUnit, Evidence, EvidenceKind, Method
-from embfact.factorization.catalog import method_of
+from embfact.factorization.registry import method_of
 from embfact.factorization.target import SizeTarget
+from embfact.factorization.token_counts import checked_weights
 from embfact.models import checkpoint
 from embfact.models.compress import compress as replace_table
 from embfact.models.own_save import own_save
@@ -49,22 +50,21 @@ def compress(
 ) -> Model:
     """Replace the token embedding of a model by a smaller one, in place.
 
-    An output layer that is tied to the table stays tied: it scores with the smaller embedding from now on. Exactly one
-    of rank, budget and energy is given, unless the method has no size (``none``).
+    An output layer that is tied to the table stays tied: it uses the smaller embedding from now on. Exactly one of
+    rank, budget and energy is given, unless the method has no size (``none``).
 
     Args:
-        model: A model of transformers with a V x H token table.
-        method: Name of a factorization, as ``factorization=`` takes it, or a `Method` of your own.
+        model: A transformers model with a V x H token table.
+        method: Name of a factorization, as for ``factorization=``, or a `Method` of your own.
         rank: Size of the result: the inner dimension, or what docs/methods.md says for the method.
-        budget: Share of the dense float32 table that the result may take, above 0 and at most 1; the largest size that
-            fits is taken.
+        budget: Largest share of the dense float32 table, above 0 and at most 1; the largest size that fits is taken.
         energy: Share of the (weighted) squared norm of the table to retain; the smallest rank that does is taken.
-        budget_unit: What the budget is a share of: ``bytes``, as saved, or ``params``.
+        budget_unit: Whether the budget is a share of ``bytes``, as saved, or of ``params``.
         token_counts: Occurrences of each token in your text, V numbers: a list, a numpy array or a tensor.
-        row_gradients: For each token the sum of squared lengths of the loss gradient at its row, V numbers.
+        row_gradients: For each token the sum of squared norms of the loss gradient at its row, V numbers.
         gradient_metric: Mean of g gᵀ, g the loss gradient at the embedding output, H x H numbers.
-        storage: How the embedding is kept: ``float32`` (the dtype of the model), ``float16``, ``int8`` or ``int4``, the
-            last three not trained any more.
+        storage: How the embedding is stored: ``float32`` (the dtype of the model), ``float16``, ``int8`` or ``int4``;
+            the last three are not trained any more.
         storage_group: Numbers of a row that share a scale in ``int8`` and ``int4``: 32, 64, 128, or ``row`` for all.
         seed: Seed of methods that draw random numbers.
         **options: Options of the method, e.g. ``smoothing=1.0``; see conf/factorization/NAME.yaml.
@@ -74,7 +74,7 @@ def compress(
 
     Raises:
         ValueError: With the remedy, if the model, the method, an option, the size or the evidence cannot be used; the
-            model is then as it was.
+            model is then unchanged.
     """
     chosen, whole = _method(method, options), unwrapped(model)
     table = dense_table(whole)
@@ -84,7 +84,9 @@ def compress(
         row_gradients=_weights("row_gradients", row_gradients, vocab_size),
         gradient_metric=_metric(gradient_metric, hidden_size),
     )
-    _check_evidence(chosen, evidence)
+    if missing := [k for k in get_args(EvidenceKind) if k in chosen.needs and getattr(evidence, k) is None]:
+        given = ", ".join(f"{kind}=..." for kind in missing)
+        raise UserError(f"{chosen.name} needs {' and '.join(missing)} (found none); pass {given}")
     _choice("storage", storage, get_args(StorageFormat))
     _choice("storage_group", storage_group, get_args(StorageGroup))
     kept = Storage(storage, storage_group)
@@ -98,7 +100,7 @@ def compress(
         replace_table(whole, chosen, found, evidence=evidence, seed=_seed(seed), storage=kept)
         store(whole, kept)
         own_save(whole)
-    # Whoever asks where this model comes from (adapters of PEFT do) must not be led to the dense one.
+    # Code that asks where this model comes from (PEFT adapters) must not be led to the dense one.
     whole.name_or_path = whole.config.name_or_path = ""
     return model
 
@@ -108,13 +110,13 @@ def save_pretrained(
 ) -> None:
     """Write a model, compressed or dense, to a directory: safetensors and JSON files, no pickle.
 
-    The directory appears whole or not at all; an older model in it is replaced. `from_pretrained` reads it, and so does
-    ``AutoModel....from_pretrained(directory, trust_remote_code=True)`` where embfact is installed.
+    The directory appears complete or not at all; an older model in it is replaced. `from_pretrained` reads it, and so
+    does ``AutoModel....from_pretrained(directory, trust_remote_code=True)`` if embfact is installed.
 
     Args:
-        model: A model of one of transformers' classes.
+        model: A model of a transformers class.
         directory: Where to write.
-        tokenizer: Its tokenizer, to be saved beside it.
+        tokenizer: Its tokenizer, saved beside it.
 
     Raises:
         ValueError: If the class of the model could not be found again, or the directory holds something else.
@@ -131,7 +133,7 @@ def from_pretrained(directory: str | Path) -> PreTrainedModel:
     and no code of the directory is run.
 
     Args:
-        directory: The directory, wherever it was moved to.
+        directory: The directory, which may have been moved.
 
     Raises:
         ValueError: If the directory is missing, incomplete or damaged.
@@ -146,7 +148,7 @@ def from_pretrained(directory: str | Path) -> PreTrainedModel:
 def _method(method: str | Method, options: dict[str, Any]) -> Method:
     if isinstance(method, Method):
         if options:
-            raise UserError(f"{method.name} has its options already; give {', '.join(options)} to its class instead")
+            raise UserError(f"{method.name} already has its options; give {', '.join(options)} to its class instead")
         return method
     if not isinstance(method, str):
         raise UserError(f'method must be a name such as "svd", or a Method object (found {method!r})')
@@ -165,28 +167,11 @@ def _target(method: Method, size: dict[str, Any], unit: BudgetUnit) -> SizeTarge
     return None
 
 
-def _check_evidence(method: Method, evidence: Evidence) -> None:
-    missing = [kind for kind in get_args(EvidenceKind) if kind in method.needs and getattr(evidence, kind) is None]
-    if missing:
-        words = ", ".join(f"{kind}=..." for kind in missing)
-        raise UserError(f"{method.name} needs {' and '.join(missing)} (found none); pass {words}")
-
-
 def _weights(name: str, values: Any, vocab_size: int) -> torch.Tensor | None:
     """Numbers of the tokens, shape ``(V,)``: not negative, and not all zero."""
     if values is None:
         return None
-    weights = _numbers(name, values)
-    if weights.shape != (vocab_size,):
-        raise UserError(
-            f"{name} must have one number for each of the {vocab_size} rows of the table "
-            f"(found shape {tuple(weights.shape)}); count with the tokenizer of this model"
-        )
-    faulty = ~(torch.isfinite(weights) & (weights >= 0))
-    if faulty.any():
-        token = int(faulty.nonzero()[0])
-        found = f"{weights[token]:g} for token {token}"
-        raise UserError(f"{name} must be finite and 0 or more (found {found}); count again")
+    weights = checked_weights(_numbers(name, values), vocab_size, name, "count with the tokenizer of this model")
     if not weights.any():
         raise UserError(f"{name} are all 0; count on text that has tokens of this vocabulary")
     return weights
@@ -209,7 +194,7 @@ def _metric(values: Any, hidden_size: int) -> torch.Tensor | None:
 
 def _numbers(name: str, values: Any) -> torch.Tensor:
     try:
-        # Lists of Python's numbers would become float32 otherwise.
+        # Lists of Python numbers would otherwise become float32.
         exact = values if hasattr(values, "dtype") else torch.as_tensor(values, dtype=torch.float64)
         numbers = torch.as_tensor(exact).detach()
         if numbers.is_complex() or numbers.layout != torch.strided:

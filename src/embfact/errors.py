@@ -1,7 +1,7 @@
-"""Mistakes a user can mend, told in words.
+"""Mistakes that a user can correct.
 
-An error of this module is printed without a traceback. A `ConfigError` is found before anything is started (exit
-code 2); every other `UserError` fails the one run that met it (exit code 1 at the end of the sweep).
+An error of this module is printed without a traceback. A `ConfigError` is found before anything is started (exit code
+2); every other `UserError` fails only its own run (exit code 1 at the end of the sweep).
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 
 class UserError(ValueError):
-    """A mistake in what the user gave: the message says what is wrong, the value found and the remedy."""
+    """A mistake in the user's input: the message says what is wrong, the value found and the remedy."""
 
 
 class DataError(UserError):
-    """The data cannot be used as it is; the message names the file and, where there is one, the row."""
+    """The data cannot be used as it is; the message names the file and, if there is one, the row."""
 
 
 class ModelError(UserError):
@@ -24,17 +24,17 @@ class ModelError(UserError):
 
 
 class DivergedError(UserError):
-    """The loss of a training is infinite or no number; the message names the step."""
+    """The training loss is infinite or not a number; the message names the step."""
 
 
 @dataclass(frozen=True)
 class ErrorDetail:
-    """One thing wrong in a configuration.
+    """One error in a configuration.
 
     Attributes:
         what: The option and what is wrong with it, e.g. ``"rank must be at least 1"``.
-        found: The value found; empty where `what` already holds it.
-        remedy: What to type instead; empty where `what` already says it.
+        found: The value found; empty if `what` already contains it.
+        remedy: What to type instead; empty if `what` already says it.
     """
 
     what: str
@@ -47,26 +47,24 @@ class ErrorDetail:
 
 
 class ConfigError(UserError):
-    """Every error of a configuration, or of all configurations of a sweep, at once."""
+    """All errors of a configuration, or of all configurations of a sweep."""
 
     def __init__(self, errors: Iterable[ErrorDetail]):
         self.errors: Sequence[ErrorDetail] = tuple(dict.fromkeys(errors))
         super().__init__("\n".join(f"- {detail}" for detail in self.errors))
 
 
-def nearest(name: str, valid: Iterable[str], most: int = 3) -> str:
-    """Words that offer the valid names closest to a misspelt one.
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """An offer of the valid names closest to a misspelt one, or of all of them if none is close.
 
     Args:
         name: What was typed.
         valid: The names that would have been accepted.
-        most: How many close names to offer; where none is close, all valid names are listed.
 
     Returns:
         E.g. ``"did you mean 'svd'?"`` or ``"use one of: none, random, svd"``.
     """
     names = sorted(valid)
-    close = difflib.get_close_matches(name, names, n=most, cutoff=0.6)
-    if close:
-        return "did you mean " + " or ".join(repr(match) for match in close) + "?"
+    if close := difflib.get_close_matches(name, names, n=3, cutoff=0.6):
+        return "did you mean " + " or ".join(map(repr, close)) + "?"
     return "use one of: " + ", ".join(names) if names else "there is nothing to choose from"

@@ -1,4 +1,4 @@
-"""One log.txt for each run: what libraries would write to the terminal goes there."""
+"""A log.txt for each run, which also takes what libraries would write to the terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# Loggers that print by themselves unless told otherwise.
+# Loggers that print to the terminal by default.
 _CHATTY = ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "transformers", "datasets", "wandb")
 
 
@@ -16,14 +16,18 @@ _CHATTY = ("pytorch_lightning", "lightning_fabric", "lightning.pytorch", "transf
 def run_log(directory: Path) -> Iterator[None]:
     """Send the log records and warnings of a block to ``log.txt`` of a run directory, appending.
 
-    What embfact itself warns of is also printed to standard error, for whoever sits before it.
+    Warnings of embfact itself are also printed to standard error.
     """
     directory.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(directory / "log.txt", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     others, level = root.handlers[:], root.level
-    root.handlers = [handler, _terminal(directory.name)]
+    terminal = logging.StreamHandler(sys.stderr)
+    terminal.setLevel(logging.WARNING)
+    terminal.addFilter(lambda record: record.name.startswith("embfact.") and record.levelno == logging.WARNING)
+    terminal.setFormatter(logging.Formatter(f"{directory.name}: %(message)s"))
+    root.handlers = [handler, terminal]
     root.setLevel(logging.INFO)
     for name in _CHATTY:
         chatty = logging.getLogger(name)
@@ -37,16 +41,8 @@ def run_log(directory: Path) -> Iterator[None]:
         handler.close()
 
 
-def _terminal(run: str) -> logging.Handler:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setLevel(logging.WARNING)
-    handler.addFilter(lambda record: record.name.startswith("embfact.") and record.levelno == logging.WARNING)
-    handler.setFormatter(logging.Formatter(f"{run}: %(message)s"))
-    return handler
-
-
 def say(line: str = "") -> None:
-    """Print a line for the person at the terminal, above a progress bar if there is one."""
+    """Print a line to standard output, above a progress bar if there is one."""
     print(line, flush=True, file=sys.stdout)
 
 

@@ -145,7 +145,7 @@ BAD = {
     "model folder without a model": bad(f"{MINILM}{{tmp}}/empty", "config.json", "directory of a saved model"),
     "model folder without weights": bad(f"{MINILM}{{tmp}}/bare", "model.safetensors", "directory of a saved model"),
     "model folder without a shard": bad(f"{MINILM}{{tmp}}/sharded", "lacks 1 of the 2 files", "model-2.safetensors"),
-    "compressed model": bad(f"{MINILM}{{tmp}}/small", "model small is compressed already", "the dense model"),
+    "compressed model": bad(f"{MINILM}{{tmp}}/small", "model small is already compressed", "the dense model"),
     "model in a pickle": bad(f"{MINILM}{{tmp}}/pickled", "pytorch_model.bin", "convert it to model.safetensors"),
     "model that is a file": bad(f"{MINILM}{{tmp}}/train.csv", "train.csv", "directory"),
     "unknown packaged model": bad(f"{MINILM}packaged:minlm", "minlm", "'minilm'"),

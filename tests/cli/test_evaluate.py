@@ -228,7 +228,7 @@ def test_a_run_that_cannot_be_used_is_refused_in_words(
     refused(run("evaluate.py", removed), "(checkpoint was removed); retrain with checkpoint=last")
     weights = without(good, tmp_path / "cut") / "checkpoint" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
-    refused(run("evaluate.py", weights.parents[1]), "damaged or cut short")
+    refused(run("evaluate.py", weights.parents[1]), "damaged or truncated")
     (tmp_path / "cut" / "checkpoint" / "config.json").write_text("{")
     refused(run("evaluate.py", tmp_path / "cut"), "config.json cannot be read")
     (tmp_path / "cut" / "record.json").write_text("{")

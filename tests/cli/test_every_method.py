@@ -10,7 +10,7 @@ import pytest
 from safetensors import safe_open
 
 from embfact.config.run_config import RunConfig
-from embfact.factorization.catalog import methods
+from embfact.factorization.registry import methods
 from embfact.results.collect import find_records
 from embfact.runs.record import RunRecord
 from tests.helpers.methods import AT_MOST

@@ -88,8 +88,8 @@ def test_another_corpus_is_counted_and_known_by_its_content(command):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("factorization=fisher_svd", "evidence.source=a.txt"), "fisher_svd takes gradients.*evidence.source=training"),
-        (("factorization=kronecker_svd", "evidence.source=a.txt"), "takes gradients, for which the rows need labels"),
+        (("factorization=fisher_svd", "evidence.source=a.txt"), "fisher_svd needs gradients.*evidence.source=training"),
+        (("factorization=kronecker_svd", "evidence.source=a.txt"), "needs gradients, and therefore labelled rows"),
         (("factorization=weighted_svd", "evidence.source=absent.txt"), "not a readable file.*absent.txt"),
         (("factorization=svd", "evidence.source=absent.csv"), "not a readable file.*absent.csv"),
         (("factorization=weighted_svd", "evidence.source=folder.txt"), "not a readable file.*folder.txt"),

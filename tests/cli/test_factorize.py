@@ -20,7 +20,7 @@ from transformers import GPT2LMHeadModel as CausalLM
 
 from embfact.compression.factorize_request import read_factorize_request
 from embfact.data.text import load_text
-from embfact.factorization.catalog import methods
+from embfact.factorization.registry import methods
 from tests.helpers.places import ROOT
 
 METHODS = list(methods())
@@ -359,14 +359,14 @@ BAD = {
     "output is a file": (["output=notes.txt"], "output must be a directory"),
     "output exists": (["output=folder"], "not an embfact checkpoint"),
     "output of several": (["factorization=svd,random", "-m", "output=small"], "output needs one method"),
-    "truncated model": (["model.name_or_path={tmp}/truncated"], "it was cut short"),
+    "truncated model": (["model.name_or_path={tmp}/truncated"], "it is truncated"),
     "corrupt model": (["model.name_or_path={tmp}/corrupt"], "is not a safetensors file"),
     "corrupt config": (["model.name_or_path={tmp}/unreadable"], "config.json cannot be read"),
     "no weights": (["model.name_or_path={tmp}/empty"], "has no model.safetensors"),
     "a shard is missing": (["model.name_or_path={tmp}/sharded"], "lacks 1 of the 1 files"),
-    "a shard was cut": (["model.name_or_path={tmp}/cut"], "it was cut short"),
+    "a shard was cut": (["model.name_or_path={tmp}/cut"], "it is truncated"),
     "quantized model": (["model.name_or_path={tmp}/quantized"], "is quantized"),
-    "compressed model": (["model.name_or_path={tmp}/compressed"], "is compressed already"),
+    "compressed model": (["model.name_or_path={tmp}/compressed"], "is already compressed"),
 }
 
 

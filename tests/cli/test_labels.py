@@ -138,8 +138,8 @@ def test_labels_of_other_classes_are_refused_before_anything_starts(
     [
         (["0.5", "1.5"], [], ["data.target=float", "data.label_names=["]),
         ([], [], ["train.csv has no rows"]),
-        (["a", "a"], [], ["one class only ('a')"]),
-        (["1", "1.0"], [], ["one class only ('1')"]),
+        (["a", "a"], [], ["only one class ('a')"]),
+        (["1", "1.0"], [], ["only one class ('1')"]),
         (["0", "2"], ["data.label_names=[bad,good]"], ["bad, good", "0, 2"]),
         (["1", "2"], ["data.label_names=[bad,fine,good]"], ["bad, fine, good", "1, 2"]),
         (["bad", "0"], ["data.label_names=[bad,good]"], ["bad, good", "0, bad"]),

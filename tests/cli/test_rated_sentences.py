@@ -177,6 +177,6 @@ def test_an_installation_without_an_index_for_them_says_so_and_is_one(tmp_path: 
     command = ["make", "install", f"PYTHON={tmp_path}/python"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
     assert done.returncode == 0, done.stderr
-    assert "fetch_sentences.py: the rated sentences are not there" in done.stderr
+    assert "fetch_sentences.py: the rated sentences are missing" in done.stderr
     assert "data=vader" in done.stderr
     assert (tmp_path / ".venv" / ".installed").is_file()

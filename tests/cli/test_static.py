@@ -12,7 +12,7 @@ import pytest
 from pyarrow import parquet
 
 from embfact.factorization.base import ModelAdapter
-from embfact.factorization.catalog import methods
+from embfact.factorization.registry import methods
 from embfact.models import backbones, word_vectors
 from embfact.results.collect import find_records
 

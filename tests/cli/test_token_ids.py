@@ -169,7 +169,7 @@ def test_a_finished_run_with_another_tokenizer_is_refused(
     shutil.rmtree(place.parents[1] / "bert")
     tokenizer().save_pretrained(place / "checkpoint")
     done = run(script, place, *(["--text", "w1"] if script == "predict.py" else []))
-    refused(done, f"ids up to {LARGEST}, and the table has the {ROWS} rows")
+    refused(done, f"ids up to {LARGEST}, but the table has the {ROWS} rows")
 
 
 @pytest.mark.parametrize(("key", "kind"), [("pad_token_id", "bert"), ("decoder_start_token_id", "bart")])
@@ -210,7 +210,7 @@ def test_a_tokenizer_that_does_not_fit_is_not_saved_beside_a_model(model: Any, t
     import embfact
 
     small = embfact.compress(transformers.AutoModel.from_pretrained(model(tokenizer(43))), "svd", rank=4)
-    with pytest.raises(ValueError, match=f"ids up to {LARGEST}, and the table has the {ROWS} rows"):
+    with pytest.raises(ValueError, match=f"ids up to {LARGEST}, but the table has the {ROWS} rows"):
         embfact.save_pretrained(small, tmp_path / "small", tokenizer())
     assert not (tmp_path / "small").exists()
     embfact.save_pretrained(small, tmp_path / "small", tokenizer(ROWS - 1))

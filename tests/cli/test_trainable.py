@@ -51,7 +51,7 @@ def test_the_backbone_alone_is_trained(moved: Callable[..., set[str]]) -> None:
 def test_a_projection_that_is_not_there_is_refused_at_once(train: Any, tiny: list[str], tmp_path: Path) -> None:
     answer = train(*tiny, "factorization=svd,none", "trainable=projection", "-m", cwd=tmp_path)
     assert answer.code == 2
-    assert "factorization=none keeps no projection" in answer.err
+    assert "factorization=none has no projection" in answer.err
     assert "use trainable=factors or trainable=all" in answer.err
     assert list(tmp_path.iterdir()) == []
 

@@ -161,8 +161,8 @@ REFUSED: dict[str, tuple[str, str | bytes, str]] = {
     ),
     "UTF-16": ("a.csv", "text,label\nx,1\n".encode("utf-16"), r"line 1 is not UTF-8 \(byte 0xff\); save"),
     "UTF-16 without its mark": ("a.csv", "text,label\nx,1\n".encode("utf-16-le"), "line 1 holds a NUL byte.*UTF-8"),
-    "a lone carriage return": ("a.csv", "text,label\nx\ry,1\n", "a.csv, line 2: a carriage return stands outside of"),
-    "no Parquet": ("a.parquet", "text,label\nx,1\n", "a.parquet is not a whole Parquet file"),
+    "a lone carriage return": ("a.csv", "text,label\nx\ry,1\n", "a.csv, line 2: .*carriage return.* LF or CRLF"),
+    "no Parquet": ("a.parquet", "text,label\nx,1\n", "a.parquet is not a complete Parquet file"),
     "extension": ("a.txt", "text,label\nx,1\n", "a.txt ends in '.txt'; use one of .csv, .tsv, .jsonl, .parquet"),
 }
 

@@ -176,5 +176,5 @@ def test_what_cannot_be_used_is_refused_with_its_row(labels: Any, texts: Any, na
 
 @pytest.mark.parametrize("labels", [["a", "a"], ["1", "1.0"]])
 def test_one_class_is_not_enough_to_train_on(labels: list[str]) -> None:
-    with pytest.raises(LabelError, match="one class only"):
+    with pytest.raises(LabelError, match="only one class"):
         found_classes(source(labels), "label")

@@ -104,7 +104,7 @@ def test_without_an_index_it_says_what_is_missing_and_what_helps(tmp_path: Path)
 def test_a_cache_that_cannot_be_written_is_told(index: Index, tmp_path: Path) -> None:
     index.serve(CONTENT)
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match=r"cannot be kept in .*EMBFACT_CACHE_DIR.*data=vader"):
+    with pytest.raises(DataError, match=r"cannot be stored in .*EMBFACT_CACHE_DIR.*data=vader"):
         provide(tmp_path / "file", release_of(CONTENT))
     assert written(tmp_path) == ["file"]
 

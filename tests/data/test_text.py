@@ -65,7 +65,7 @@ def test_a_label_that_training_never_saw_is_refused_with_its_line(files: Any) ->
     ("train", "words"),
     [
         ("text,label\n", "train.csv has no rows"),
-        ("text,label\nx,good\ny,good\n", "train.csv has one class only"),
+        ("text,label\nx,good\ny,good\n", "train.csv has only one class"),
         ("text,label\nx,good\n ,bad\n", "train.csv, line 3: the text in 'text' is empty"),
         ("txt,label\nx,good\n", "train.csv has no column 'text'; did you mean 'txt'"),
     ],
@@ -103,7 +103,7 @@ def test_split_seed_moves_every_draw(files: Any) -> None:
     [
         ({"train_size": 181}, r"data.train_size=181 is more than the 180 rows of train.csv \(less 20 held out\)"),
         ({"eval_size": 101}, "data.eval_size=101 is more than the 100 rows of validation"),
-        ({"selection_size": 200}, "data.selection_size=200 leaves nothing of 200 training rows"),
+        ({"selection_size": 200}, "data.selection_size=200 leaves none of the 200 training rows"),
     ],
 )
 def test_sizes_beyond_the_rows_say_how_many_there_are(files: Any, options: dict[str, int], words: str) -> None:

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embfact.factorization.base import Evidence
-from embfact.factorization.catalog import methods
 from embfact.factorization.evd import EVD
 from embfact.factorization.fisher_svd import FisherSVD
+from embfact.factorization.registry import methods
 from embfact.factorization.spectral import Spectral
 from embfact.factorization.svd import SVD
 from embfact.factorization.weighted_svd import WeightedSVD

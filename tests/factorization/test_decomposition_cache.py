@@ -8,10 +8,10 @@ import torch
 
 from embfact.factorization import decomposition_cache
 from embfact.factorization.base import Evidence
-from embfact.factorization.catalog import methods
 from embfact.factorization.decomposition_cache import decompose, forget, kept_in
 from embfact.factorization.hybrid_svd import HybridSVD
 from embfact.factorization.kronecker_svd import KroneckerSVD
+from embfact.factorization.registry import methods
 from embfact.factorization.spectral import Spectral
 from embfact.factorization.svd import SVD
 

@@ -115,8 +115,8 @@ def test_steps_that_do_harm_are_undone_and_said(lr, caplog):
         module = Distilled(steps=5, lr=lr).fit(dense, 4)
     assert torch.equal(module.dense(), Distilled(steps=1, lr=1e30).fit(dense, 4).dense())
     assert loss(module, dense) == pytest.approx(loss(SVD().fit(dense, 4), dense), rel=1e-5)
-    assert "lowered the loss" in caplog.text
-    assert "svd's factors are kept" in caplog.text
+    assert f"lr={lr:g} " in caplog.text
+    assert "svd" in caplog.text
 
 
 @each_decoder

@@ -98,7 +98,7 @@ def test_rows_without_a_gradient_keep_their_best_projection():
     [
         (None, r"fisher_svd needs row gradients \(found none\); pass evidence=Evidence\(row_gradients="),
         (torch.ones(19), r"row gradients.*20 rows of the table \(found shape \(19,\)\)"),
-        (torch.tensor([1.0] * 7 + [-2.0] + [1.0] * 12), r"row gradients must be 0 or more \(found -2.0 for token 7\)"),
+        (torch.tensor([1.0] * 7 + [-2.0] + [1.0] * 12), r"row gradients must be .*0 or more \(found -2 for token 7\)"),
         (torch.tensor([float("inf")] + [1.0] * 19), r"found inf for token 0"),
         (torch.zeros(20), r"all row gradients are 0.*evidence.warmup_steps"),
     ],

@@ -101,7 +101,7 @@ def test_what_the_counted_tokens_leave_free_goes_to_the_others():
         (None, "needs token counts"),
         (torch.ones(19), r"20 rows of the table \(found shape \(19,\)\)"),
         (torch.ones(20, 1), r"found shape \(20, 1\)"),
-        (torch.tensor([1.0] * 7 + [-2.0] + [1.0] * 12), r"found -2.0 for token 7"),
+        (torch.tensor([1.0] * 7 + [-2.0] + [1.0] * 12), r"found -2 for token 7"),
         (torch.tensor([float("nan")] + [1.0] * 19), r"found nan for token 0"),
         (torch.zeros(20), "all token counts are 0"),
     ],

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from embfact.factorization.base import Factorization, Method
-from embfact.factorization.catalog import methods
 from embfact.factorization.product_quantization import ProductQuantization
+from embfact.factorization.registry import methods
 
 # What the defaults ask of a table of tens of rows, or more steps than show that a descent works.
 SMALL: dict[str, dict[str, Any]] = {

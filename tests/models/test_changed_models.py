@@ -85,7 +85,7 @@ def _partly_elsewhere(model: Any) -> Any:
 
 
 CHANGES: dict[str, tuple[Callable[[Any], Any], str]] = {
-    "quantize_dynamic": (quantized, r"layer\.0\..* is no tensor .*quantize_dynamic; .*save the model before"),
+    "quantize_dynamic": (quantized, r"layer\.0\..* is not a tensor .*quantize_dynamic; .*save the model before"),
     "tensors of another class": (_own_tensors, rf"{LAYER}\.weight .* is of the class Codes.*save the model before"),
     "integers": (_integers, rf"{LAYER}\.weight .*before it was quantized"),
     "pruned": (_pruned, rf"{LAYER}\.weight_orig .*before it was .*pruned"),
@@ -122,8 +122,8 @@ def test_it_works_once_the_adapter_is_merged(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (quantized, r"no tensor .*measure and save the model before"),
-        (_own_tensors, "of the class Codes.*before it is quantized"),
+        (quantized, r"not a tensor .*measure and save the model before"),
+        (_own_tensors, "of the class Codes.*before quantizing"),
     ],
 )
 def test_sizes_that_cannot_be_told_are_refused(change: Any, words: str, make: Callable[[], Any]) -> None:
@@ -136,7 +136,7 @@ def test_a_table_that_is_quantized_is_refused_everywhere(tmp_path: Path) -> None
     with pytest.raises(ValueError, match=r"only a torch\.nn\.Embedding can be replaced"):
         embfact.compress(model, "svd", rank=3)
     for call in (embfact.summary, lambda model: embfact.save_pretrained(model, tmp_path / "saved")):
-        with pytest.raises(ValueError, match=r"word_embeddings\..* is no tensor"):
+        with pytest.raises(ValueError, match=r"word_embeddings\..* is not a tensor"):
             call(model)
     assert list(tmp_path.iterdir()) == []
 

@@ -161,9 +161,9 @@ def _cut(path, share):
 DAMAGE = {
     "no weights": (lambda d: (d / "model.safetensors").unlink(), "has no model.safetensors"),
     "pickle": (lambda d: (d / "model.safetensors").rename(d / "pytorch_model.bin"), "a pickle"),
-    "cut weights": (lambda d: _cut(d / "model.safetensors", 0.9), "damaged or cut short"),
-    "cut header": (lambda d: _cut(d / "model.safetensors", 0.01), "damaged or cut short"),
-    "empty weights": (lambda d: (d / "model.safetensors").write_bytes(b""), "damaged or cut short"),
+    "cut weights": (lambda d: _cut(d / "model.safetensors", 0.9), "damaged or truncated"),
+    "cut header": (lambda d: _cut(d / "model.safetensors", 0.01), "damaged or truncated"),
+    "empty weights": (lambda d: (d / "model.safetensors").write_bytes(b""), "damaged or truncated"),
     "no config": (lambda d: (d / "config.json").unlink(), "cannot be loaded"),
     "cut config": (lambda d: _cut(d / "config.json", 0.5), "cannot be loaded"),
     "no tokenizer": (

@@ -156,7 +156,7 @@ def test_missing_evidence_is_refused_and_the_model_stays_dense(make_model, logit
 
 def test_the_albert_block_is_refused_where_the_output_layer_is_tied_to_the_table():
     model = AutoModelForMaskedLM.from_config(AutoConfig.for_model("bert", **SMALL)).eval()
-    with pytest.raises(ModelError, match=r"cls\.predictions\.decoder, which is tied to it; use another method"):
+    with pytest.raises(ModelError, match=r"tied .*cls\.predictions\.decoder; use another method"):
         compress(model, Albert(), rank=3)
     compress(model, SVD(), rank=3)
 
@@ -215,7 +215,7 @@ def test_another_module_that_holds_the_weight_is_refused():
     model = make_bert()
     model.other = nn.Bilinear(4, 4, 2)
     model.other.weight = model.get_input_embeddings().weight
-    with pytest.raises(ModelError, match=r"other\.weight, of a Bilinear, shares memory with the token table"):
+    with pytest.raises(ModelError, match=r"other\.weight .*Bilinear.* shares memory with the token table"):
         compress(model, SVD(), rank=3)
 
 
@@ -240,7 +240,7 @@ def test_a_model_without_a_token_table_is_refused():
     config = AutoConfig.for_model("vit", hidden_size=16, num_hidden_layers=1, num_attention_heads=2)
     with pytest.raises(ModelError, match=r"ViTPatchEmbeddings, and only a torch\.nn\.Embedding can be replaced"):
         compress(AutoModel.from_config(config), SVD(), rank=3)
-    with pytest.raises(ModelError, match="a Linear has no input embedding"):
+    with pytest.raises(ModelError, match=r"no input embedding .* Linear"):
         compress(nn.Linear(2, 2), SVD(), rank=3)
 
 

@@ -136,7 +136,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "all shards are missing": (lambda d: [path.unlink() for path in weight_files(d)], r"lacks (\d+) of the \1 files"),
     "a shard was cut short": (lambda d: weight_files(d)[1].write_bytes(b"cut"), r"model-00002-of-\d+|cannot be loaded"),
     "the index was cut short": (lambda d: (d / INDEX).write_text("{"), "index.json cannot be read"),
-    "the index is a list": (lambda d: (d / INDEX).write_text("[]"), "index.json holds no JSON object"),
+    "the index is a list": (lambda d: (d / INDEX).write_text("[]"), "index.json does not hold a JSON object"),
     "the index names nothing": (lambda d: _index(d, weight_map={}), "names no files of weights"),
     "the index names no files": (lambda d: _index(d, weight_map={"a": 3}), "names no files of weights"),
     "the index leads outside": (lambda d: _index(d, weight_map={"a": "../b.safetensors"}), "names no files of weights"),

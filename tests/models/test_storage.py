@@ -224,7 +224,7 @@ def test_a_model_of_which_a_table_cannot_be_stored_stays_as_it_was(compressed: C
 def test_a_model_that_is_not_compressed_is_refused_in_words(make_model: Callable[..., PreTrainedModel]) -> None:
     model = make_model("bert")
     for change in (lambda: store(model, Storage("int8")), lambda: imitate(model, Storage("int8"))):
-        with pytest.raises(ModelError, match=r"is a Embedding as the backbone has it; compress the model first"):
+        with pytest.raises(ModelError, match=r" Embedding .*; compress the model first"):
             change()
 
 

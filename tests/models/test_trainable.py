@@ -16,10 +16,10 @@ from embfact.embeddings.low_rank import LowRankEmbedding
 from embfact.errors import ModelError
 from embfact.factorization.albert import Albert
 from embfact.factorization.base import Evidence, Factorization, Method
-from embfact.factorization.catalog import methods
 from embfact.factorization.group_svd import GroupSVD
 from embfact.factorization.hybrid_svd import HybridSVD
 from embfact.factorization.none import Dense
+from embfact.factorization.registry import methods
 from embfact.factorization.svd import SVD
 from embfact.models.compress import compress
 from embfact.models.trainable import freeze
@@ -94,7 +94,7 @@ def test_the_head_is_always_trained_and_besides_it_what_was_chosen(
 def test_a_method_without_a_projection_is_refused_in_words(compressed: Callable[..., PreTrainedModel]) -> None:
     model = compressed("none")
     before = trained(model)
-    with pytest.raises(ModelError, match=r"none keeps no projection .* use trainable=factors or trainable=all"):
+    with pytest.raises(ModelError, match=r"none has no projection .* use trainable=factors or trainable=all"):
         freeze(model, "projection")
     assert trained(model) == before
 

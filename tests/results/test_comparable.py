@@ -10,7 +10,7 @@ import pytest
 
 from embfact.config.compose import read_request
 from embfact.config.run_config import RunConfig
-from embfact.factorization.catalog import methods
+from embfact.factorization.registry import methods
 from embfact.results.collect import Collected
 from embfact.results.comparable import OWN, group_of, terms
 from embfact.results.result_table import Column, ResultTable, Row, build_table

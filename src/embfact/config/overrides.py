@@ -1,7 +1,7 @@
-"""The words of a command line as Hydra's grammar reads them, and what is wrong with each on its own.
+"""The arguments of a command line in Hydra's grammar, and what is wrong with each on its own.
 
-Hydra tells what it cannot take by its own exceptions and by those of whatever it stumbles over, which are others again
-under ``python -O``: each call of it here and in `composition` turns all of them into words.
+Hydra reports errors by its own exceptions and by those of whatever it fails at, which differ again under ``python -O``:
+each call of Hydra here and in `compose` turns all of them into `ConfigError`.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from embfact.errors import ConfigError, ErrorDetail, nearest
 
 UNREADABLE = "write key=value, e.g. rank=64; quote special characters: 'key=\"a (1).csv\"'"
 MOST = 10_000  # runs of one command: each is composed and checked before the first begins
-# Of Hydra's own settings, those that have an effect.
+# Hydra's own settings that have an effect.
 _HEEDED = ("hydra.mode", "hydra.sweeper.params", "hydra.launcher", "hydra/launcher")
 
 
 @contextmanager
 def refusing(what: str, found: str, remedy: str) -> Iterator[None]:
-    """Turn whatever Hydra raises within the block into a refusal that ends with Hydra's own words.
+    """Turn whatever Hydra raises within the block into a refusal that ends with Hydra's own message.
 
     Raises:
-        ConfigError: In the place of any other exception.
+        ConfigError: In place of any other exception.
     """
     try:
         yield
@@ -43,7 +43,7 @@ def refusing(what: str, found: str, remedy: str) -> Iterator[None]:
 
 
 def reason_of(error: BaseException) -> str:
-    """What an exception of Hydra's says, on one line."""
+    """The message of an exception of Hydra, on one line."""
     if isinstance(error.__cause__, OmegaConfBaseException):
         return str(error.__cause__).splitlines()[0]  # the others say which object in memory it was
     said = " ".join(str(error).split())
@@ -53,23 +53,23 @@ def reason_of(error: BaseException) -> str:
 
 
 class Reader:
-    """Reads words within an open Hydra session."""
+    """Reads arguments within an open Hydra session."""
 
     def __init__(self) -> None:
         self._loader = GlobalHydra.instance().config_loader()
         self._parser = OverridesParser.create(config_loader=self._loader)
         self._groups: dict[str, list[str]] = {}
 
-    def read(self, words: Sequence[str]) -> tuple[list[Override], list[ErrorDetail]]:
-        """The overrides that can be composed, and the errors of the other words."""
+    def read(self, arguments: Sequence[str]) -> tuple[list[Override], list[ErrorDetail]]:
+        """The overrides that can be composed, and the errors of the other arguments."""
         good, errors = [], []
-        for word in words:
+        for argument in arguments:
             try:
-                word.encode()  # bytes that are no text could be written to no record
-                (override,) = self._parser.parse_overrides([word])
+                argument.encode()  # bytes that are not text could not be written to a record
+                (override,) = self._parser.parse_overrides([argument])
                 found = self._errors_of(override)
             except Exception as error:
-                found = [_unreadable(word, error)]
+                found = [_unreadable(argument, error)]
             errors += found
             if not found:
                 good.append(override)
@@ -77,7 +77,7 @@ class Reader:
 
     def is_choice(self, override: Override) -> bool:
         """Whether an override chooses an option of a group, e.g. ``data=sst2``, rather than setting a value."""
-        # As Hydra has it: a dictionary is merged into the options of the group.
+        # As in Hydra: a dictionary is merged into the options of the group.
         return override.package is not None or (self._is_group(override) and not isinstance(override.value(), dict))
 
     def _is_group(self, override: Override) -> bool:
@@ -87,16 +87,17 @@ class Reader:
         return last in self._groups[parent]
 
     def _errors_of(self, override: Override) -> list[ErrorDetail]:
-        """What is wrong with an override on its own: its form, or a choice of a group that has no such option."""
-        key, word = override.key_or_group, str(override.input_line)
+        """What is wrong with an override on its own: its form, or a choice that its group does not have."""
+        key = override.key_or_group
         if not key:
-            return [_unreadable(word)]
+            return [_unreadable(str(override.input_line))]
         errors = _hydras_errors(override) or _values_errors(override)
         if errors or override.type == OverrideType.DEL or not self._is_group(override):
             return errors
         options = self._loader.get_group_options(key)
-        values = [value for value in _values(override) if not isinstance(value, dict)]
-        # Hydra merges the options of a list, and fails at null; neither is what is meant.
+        # The values without quotation marks.
+        values = [value for one in _alternatives(override) if not isinstance(value := one.value(), dict)]
+        # Hydra merges the options of a list, and fails at null; neither is meant.
         lists = [
             ErrorDetail(f"{key} takes one option", str(value), "a sweep is a,b without brackets, and -m")
             for value in values
@@ -109,21 +110,21 @@ class Reader:
         ]
 
 
-def _unreadable(word: str, error: Exception | None = None) -> ErrorDetail:
-    # A call says what is wrong with it; of the rest only the grammar's author understands the reason.
+def _unreadable(argument: str, error: Exception | None = None) -> ErrorDetail:
+    # Errors in a call explain themselves; only the author of the grammar understands the others.
     why = [line for line in str(error).splitlines() if " while evaluating " in line]
     # Hydra reads braces and calls within its assertions.
     remedy = UNREADABLE if __debug__ else f"Python runs without assertions: unset PYTHONOPTIMIZE, or {UNREADABLE}"
-    return ErrorDetail("cannot be read as an override" + "".join(f": {line}" for line in why), repr(word), remedy)
+    return ErrorDetail("cannot be read as an override" + "".join(f": {line}" for line in why), repr(argument), remedy)
 
 
 def jobs_of(overrides: Sequence[Override]) -> list[list[Override]]:
-    """The overrides of each job of a sweep, in Hydra's order: the last word varies fastest.
+    """The overrides of each job of a sweep, in Hydra's order: the last argument varies fastest.
 
     Raises:
         ConfigError: If there are too many.
     """
-    # As in Hydra's sweeper, a word takes the place of an earlier one with its key.
+    # As in Hydra's sweeper, an argument replaces an earlier one with the same key.
     each = {override.get_key_element(): _alternatives(override) for override in overrides}
     count = prod(map(len, each.values()))
     if count > MOST:
@@ -143,41 +144,37 @@ def _alternatives(override: Override) -> list[Override]:
     ]
 
 
-def _values(override: Override) -> list[Any]:
-    """The value that an override gives, or all of a sweep, without quotation marks."""
-    return [one.value() for one in _alternatives(override)]
-
-
 def _hydras_errors(override: Override) -> list[ErrorDetail]:
-    """Refuse what would be without effect, or leave Hydra without what it needs."""
-    key, word = override.key_or_group, str(override.input_line)
+    """Refuse what would have no effect, or leave Hydra without something it needs."""
+    key, argument = override.key_or_group, str(override.input_line)
     if not key.startswith(("hydra.", "hydra/")) and key != "hydra":
         return []
     if not any(key == heeded or key.startswith(f"{heeded}.") for heeded in _HEEDED):
-        remedy = "the folder of the runs is output_dir; of Hydra's own use hydra/launcher, hydra.launcher.OPTION, "
-        return [ErrorDetail(f"{key} has no effect here", word, remedy + "hydra.sweeper.params and hydra.mode")]
+        remedy = "runs are written to output_dir; Hydra's own settings are hydra/launcher, hydra.launcher.OPTION, "
+        return [ErrorDetail(f"{key} has no effect here", argument, remedy + "hydra.sweeper.params and hydra.mode")]
     if override.type == OverrideType.DEL:
-        return [ErrorDetail(f"{key} cannot be left out", word, f"set it: {key}=VALUE")]
+        return [ErrorDetail(f"{key} cannot be left out", argument, f"set it: {key}=VALUE")]
     if override.is_sweep_override():
-        return [ErrorDetail(f"{key} cannot be swept", word, "give one value, in quotes where it has commas")]
+        return [ErrorDetail(f"{key} cannot be swept", argument, "give one value, in quotes if it has commas")]
     return []
 
 
 def _values_errors(override: Override) -> list[ErrorDetail]:
     """What is wrong with the values of a sweep, or with one that only a sweep can have."""
-    key, word = override.key_or_group, str(override.input_line)
+    key, argument = override.key_or_group, str(override.input_line)
+    nested = ErrorDetail("a range or another sweep is among the values", argument, "list every value: key=0,1,2,7")
     if not override.is_sweep_override():
-        return [_nested(word)] if _holds_sweep(override.value()) else []
+        return [nested] if _holds_sweep(override.value()) else []
     if not override.is_discrete_sweep():
-        return [ErrorDetail("a sweep needs its values", word, "list them: key=a,b,c")]
+        return [ErrorDetail("a sweep needs its values", argument, "list them: key=a,b,c")]
     value = override.value()
     # Counted before it is shuffled, for which Hydra would list it.
     if isinstance(value, RangeSweep) and len(list(islice(value.range(), MOST + 1))) > MOST:
-        return [_too_many(f"more than {MOST:,}", word)]
+        return [_too_many(f"more than {MOST:,}", argument)]
     values = list(override.sweep_iterator())
     if not values:
-        return [ErrorDetail(f"{key} is swept over nothing", word, "give it a value")]
-    return [_nested(word)] if _holds_sweep(values) else []
+        return [ErrorDetail(f"{key} is swept over nothing", argument, "give it a value")]
+    return [nested] if _holds_sweep(values) else []
 
 
 def _holds_sweep(value: Any) -> bool:
@@ -186,11 +183,5 @@ def _holds_sweep(value: Any) -> bool:
     return any(map(_holds_sweep, value)) if isinstance(value, list) else isinstance(value, Sweep | Glob)
 
 
-def _nested(word: str) -> ErrorDetail:
-    return ErrorDetail("a range or another sweep stands among values", word, "list every value: key=0,1,2,7")
-
-
 def _too_many(count: str, found: str) -> ErrorDetail:
-    return ErrorDetail(
-        f"a sweep has at most {MOST:,} runs, and this one {count}", found, "split it into several commands"
-    )
+    return ErrorDetail(f"a sweep has at most {MOST:,} runs, this one {count}", found, "split it into several commands")

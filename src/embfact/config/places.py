@@ -1,4 +1,4 @@
-"""Where the configurations are: in the package once it is installed, beside it in a checkout."""
+"""Where the configurations are: inside an installed package, beside it in a checkout."""
 
 from __future__ import annotations
 

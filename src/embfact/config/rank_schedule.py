@@ -1,6 +1,6 @@
-"""When a table that is trained dense is projected to which rank, until only its factors are left.
+"""When a table that is trained dense is projected, and to which rank, until only its factors are left.
 
-Light to import: what is sure to leave the table dense is refused before anything is loaded.
+Light to import: a schedule that would leave the table dense is refused before anything is loaded.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class Projection:
     """One projection of the table.
 
     Attributes:
-        step: Optimizer steps that have been made then.
-        rank: The rank that is left.
+        step: Number of optimizer steps before it.
+        rank: The remaining rank.
     """
 
     step: int
@@ -33,11 +33,11 @@ def rank_schedule(
 ) -> tuple[Projection, ...]:
     """Every projection of a training: geometric from the width H of the table to the rank r.
 
-    Of the multiples of the interval, the n that lie within the first ``until`` of the training are taken. The i-th of
-    them leaves rank H (r / H)^(i/n), rounded: each takes away the same share, and the last one leaves r.
+    There are n multiples of the interval within the first ``until`` of the training. The i-th of them leaves rank H (r
+    / H)^(i/n), rounded: each removes the same share, and the last one leaves r.
 
     Args:
-        options: Interval and the share of the training.
+        options: Interval and share of the training.
         steps: Optimizer steps T of the whole training.
         steps_per_epoch: Optimizer steps of an epoch.
         width: Columns H of the table.
@@ -51,7 +51,7 @@ def rank_schedule(
     if count == 0:
         raise UserError(
             f"{options.choice} has no projection within the first {number(options.until)} of {steps} optimizer steps "
-            f"({interval} between two of them), and the table would stay dense; train longer "
+            f"(one every {interval}), so the table would stay dense; train longer "
             "(trainer.epochs, trainer.max_steps), or project more often"
         )
     ranks = [round(width * (rank / width) ** (number / count)) for number in range(1, count + 1)]
@@ -59,12 +59,12 @@ def rank_schedule(
 
 
 def schedule_error(options: RefactorizeConfig, trainer: TrainerConfig, aware: bool = False) -> ErrorDetail | None:
-    """What the length of the training alone shows, before it is known how many rows there are."""
+    """What is wrong with a schedule by the length of the training alone, before the number of rows is known."""
     if options.every == "never":
         return None
     until = f"within refactorize.until={number(options.until)}"
     if aware and options.until == 1:
-        what = "refactorize.until=1 may leave no step that trains the factors as they will be stored"
+        what = "refactorize.until=1 may leave no step to train the factors as they will be stored"
         return ErrorDetail(what, "quantization=aware", "lower refactorize.until, or use quantization=post_training")
     if options.every == "epoch" and not _count(options, trainer.epochs, 1):
         what = f"{options.choice} has no whole epoch {until} of trainer.epochs, so the table would stay dense"

@@ -25,8 +25,8 @@ from embfact.config.sections import (
     TaskConfig,
     Trainable,
     TrainerConfig,
+    UserPath,
     Whole,
-    expand_home,
 )
 from embfact.config.validation import errors_of
 from embfact.embeddings.layout import DEFAULT_GROUP, FLOAT32, Storage, StorageFormat, StorageGroup
@@ -51,11 +51,11 @@ class RunConfig(Section):
     search: SearchConfig
     logger: LoggerConfig
     paths: PathsConfig
-    rank: Whole | None = Field(description="size of the factorization: its inner dimension, or what its page says")
-    budget: float | None = Field(None, gt=0, le=1, description="share of the dense float32 table that may be used")
-    budget_unit: BudgetUnit = Field("bytes", description="what the budget is a share of: bytes or params")
+    rank: Whole | None = Field(description="size of the factorization: its inner dimension, or see docs/methods.md")
+    budget: float | None = Field(None, gt=0, le=1, description="largest share of the dense float32 table")
+    budget_unit: BudgetUnit = Field("bytes", description="whether the budget is a share of bytes or of params")
     energy: float | None = Field(None, gt=0, le=1, description="share of the (weighted) squared norm to retain")
-    storage: StorageFormat = Field(description="how the embedding is kept once it is trained")
+    storage: StorageFormat = Field(description="how the embedding is stored after training")
     storage_group: StorageGroup = Field(
         DEFAULT_GROUP, description="numbers of a row that share a scale in int8 and int4: 32, 64, 128, or row for all"
     )
@@ -65,11 +65,11 @@ class RunConfig(Section):
     )
     seed: int = Field(ge=0, lt=2**32, description="seed of the head, the factors, dropout and the order of rows")
     experiment_name: str = Field(pattern=r"^\w[\w.-]*$", max_length=100, description="folder of the runs and W&B group")
-    output_dir: str = Field(min_length=1, description="folder that holds the run directories")
+    output_dir: UserPath = Field(description="folder that holds the run directories")
     tags: list[str] = Field(description="words to find the run by")
     baseline: bool = Field(description="a sweep adds one dense run per data set, model and seed")
-    force: bool = Field(description="train again what is finished")
-    resume: bool = Field(description="go on with interrupted runs from their last checkpoint")
+    force: bool = Field(description="train finished runs again")
+    resume: bool = Field(description="resume interrupted runs from their last checkpoint")
     checkpoint_every: Whole | str | None = Field(
         description="steps, or minutes as in 5min; null: only when interrupted"
     )
@@ -78,11 +78,6 @@ class RunConfig(Section):
     plan: bool = Field(description="print what would be done, and stop")
     profile: bool = Field(False, description="print where the seconds of each run went")
     checkpoint: Literal["none", "last", "best"] = Field(description="weights to keep and to report on")
-
-    @field_validator("output_dir")
-    @classmethod
-    def _home_is_meant_by_a_tilde(cls, value: str) -> str:
-        return expand_home(value)
 
     @field_validator("checkpoint_every", mode="before")
     @classmethod
@@ -102,17 +97,17 @@ class RunConfig(Section):
                 raise ValueError(f"factorization={name} cannot be sized by energy; set rank or budget")
         if self.evidence.file and self.factorization.needs - {"token_counts"}:
             raise ValueError(
-                f"factorization={self.factorization.name} takes gradients, for which the rows need labels: it cannot "
-                f"look at evidence.source={self.evidence.source}; set evidence.source={TRAINING}"
+                f"factorization={self.factorization.name} needs gradients, and therefore labelled rows: it cannot use "
+                f"evidence.source={self.evidence.source}; set evidence.source={TRAINING}"
             )
         if self.quantization == "aware" and self.storage == "float32":
             raise ValueError("quantization=aware needs storage=int8, int4 or float16")
         self._check_what_is_trained()
         data = self.data
         if data.train_split in data.report_splits:
-            raise ValueError(f"data.report_splits has the split that is trained on ({data.train_split}); leave it out")
+            raise ValueError(f"data.report_splits includes the training split ({data.train_split}); leave it out")
         if data.source == "files" and data.train_file == data.validation_file:
-            raise ValueError(f"data.validation_file is the file that is trained on ({data.train_file}); give another")
+            raise ValueError(f"data.validation_file is the training file ({data.train_file}); give another")
         if self.checkpoint == "best" and data.selection_size == 0:
             raise ValueError("checkpoint=best needs a held-out slice; set data.selection_size above 0")
         if self.trainer.patience and self.data.selection_size == 0:
@@ -123,25 +118,25 @@ class RunConfig(Section):
         method, refactorize = self.factorization, self.refactorize
         if self.trainable == "projection" and not method.has_projection:
             raise ValueError(
-                f"factorization={method.name} keeps no projection to the width of the encoder that could be trained "
-                "alone; use trainable=factors or trainable=all"
+                f"factorization={method.name} has no projection to the width of the encoder to train alone; "
+                "use trainable=factors or trainable=all"
             )
         if refactorize.every == "never":
             return
         if not method.refactorizable:
             remedy = "leave it out (a sweep adds the dense run by itself)" if method.name == "none" else "use svd"
             raise ValueError(
-                f"{refactorize.choice} projects the table on its axes again and again, which factorization="
+                f"{refactorize.choice} projects the table on its axes repeatedly, which factorization="
                 f"{method.name} cannot; {remedy}, or set refactorize=never"
             )
         if self.trainable not in ("all", "factors"):
             raise ValueError(
-                f"{refactorize.choice} trains the dense table first, which trainable={self.trainable} would leave as "
-                "it is; use trainable=all or trainable=factors"
+                f"{refactorize.choice} trains the dense table first, which trainable={self.trainable} would freeze; "
+                "use trainable=all or trainable=factors"
             )
 
     def dense(self) -> RunConfig:
-        """The run of the whole table, kept in float32, that a sweep compares this one with."""
+        """The run of the whole table, stored in float32, that a sweep compares this one with."""
         changes: dict[str, Any] = {"factorization": Dense(), "storage": "float32", "quantization": "post_training"}
         changes["refactorize"] = self.refactorize.model_copy(update={"every": "never", "steps": None})
         changes["optimizer"] = self.optimizer.model_copy(update={"embedding_lr": 1.0})
@@ -151,8 +146,8 @@ class RunConfig(Section):
 
     @property
     def trains_replacement(self) -> bool:
-        """Whether anything that replaced the table is trained, so that ``optimizer.embedding_lr`` has an effect."""
-        # A method that rebuilds the whole embedding block leaves more in its place than the token embedding.
+        """Whether any weight that replaced the table is trained, so that ``optimizer.embedding_lr`` has an effect."""
+        # A method that rebuilds the whole embedding block replaces more than the token embedding.
         frozen = self.trainable == "backbone" and isinstance(self.factorization, Factorization)
         return not frozen and not isinstance(self.factorization, Dense)
 
@@ -171,7 +166,7 @@ class RunConfig(Section):
 
     @property
     def kept(self) -> Storage:
-        """How the embedding is kept; groups are of no effect where it is not quantized."""
+        """How the embedding is stored; groups have no effect unless it is quantized."""
         return Storage(self.storage, self.storage_group)
 
     def plain(self) -> dict[str, Any]:

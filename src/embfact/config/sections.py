@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal, cast, get_args
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -40,8 +41,23 @@ Trainable = Literal["all", "factors", "projection", "backbone"]
 Pooling = Literal["cls", "mean", "max", "weighted", "attention", "last"]
 
 
+def expand_home(path: str) -> str:
+    """A path with ``~`` replaced by the home directory.
+
+    Raises:
+        ValueError: If there is no such user.
+    """
+    try:
+        return str(Path(path).expanduser())
+    except RuntimeError:
+        raise ValueError("must be a path, and there is no user with the name after ~") from None
+
+
+UserPath = Annotated[str, Field(min_length=1), AfterValidator(expand_home)]
+
+
 class Section(BaseModel):
-    """A part of the configuration: unknown keys are refused, values are not changed after validation."""
+    """A part of the configuration: unknown keys are refused, and values do not change after validation."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False, coerce_numbers_to_str=True
@@ -49,8 +65,8 @@ class Section(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _a_switch_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
-        # pydantic takes true for 1.
+    def _a_switch_is_not_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        # pydantic accepts true as 1.
         if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
             raise ValueError("must not be true or false")
         return value
@@ -68,7 +84,7 @@ class DataConfig(Section):
     train_file: str | None = Field(None, description="CSV, TSV, JSON Lines or Parquet file with the training rows")
     validation_file: str | None = Field(None, description="file with the rows to report on")
     collection: Collection | None = Field(None, description="which of the rated sentences")
-    archive: str | None = Field(None, description="your copy of the file with them; null: fetched into the cache")
+    archive: UserPath | None = Field(None, description="your copy of the file with them; null: fetched into the cache")
     text: list[str] = Field(min_length=1, max_length=2, description="one text column, or two for pairs")
     label: str = Field(description="column with the label or the target")
     label_names: list[str] | None = Field(None, description="class names in the order of their codes, from 0")
@@ -102,13 +118,8 @@ class DataConfig(Section):
             raise ValueError("must be a number of rows (0 or more) or a share below 1, e.g. 500 or 0.1")
         return value
 
-    @field_validator("archive")
-    @classmethod
-    def _home_is_meant_by_a_tilde(cls, value: str | None) -> str | None:
-        return None if value is None else expand_home(value)
-
     @model_validator(mode="after")
-    def _classes_have_names_of_their_own(self) -> DataConfig:
+    def _classes_have_different_names(self) -> DataConfig:
         names = self.label_names
         if names is not None and (len(set(names)) < len(names) or (self.target == "class" and len(names) < 2)):
             raise ValueError(f"data.label_names needs two or more different names, found {names}")
@@ -120,11 +131,10 @@ class DataConfig(Section):
             raise ValueError("data=files needs data.train_file=FILE and data.validation_file=FILE")
         if self.source == "files":
             given = {self.train_file: "data.train_file", self.validation_file: "data.validation_file"}
-            wrong_files = [f"{option}={file}" for file, option in given.items() if not _ends_in(file, TABLE_FILES)]
-            if wrong_files:
+            if wrong_files := [f"{name}={file}" for file, name in given.items() if not _ends_in(file, TABLE_FILES)]:
                 raise ValueError(
                     f"{' and '.join(wrong_files)} does not end in {', '.join(TABLE_FILES)}; "
-                    "unpack or convert the file, and name it by what it holds"
+                    "unpack or convert the file, and give it the extension of its format"
                 )
         if self.source == "hub" and not self.hub:
             raise ValueError("a hub data set needs data.hub=OWNER/NAME")
@@ -133,19 +143,18 @@ class DataConfig(Section):
             raise ValueError(f"rated sentences need data.collection=NAME, one of: {names}")
         if self.source in ("vader", "rated_sentences") and len(self.text) > 1:
             raise ValueError(f"data={self.name} has single texts, found data.text={self.text}; give one name")
-        wrong = [m for m in self.metrics if (m in CORRELATIONS) != (self.target == "float")]
-        if wrong:
+        if wrong := [m for m in self.metrics if (m in CORRELATIONS) != (self.target == "float")]:
             fitting = "pearson, spearman" if self.target == "float" else "accuracy, f1, matthews"
             raise ValueError(f"metrics {wrong} do not fit data.target={self.target}; use {fitting}")
         return self
 
     def shares_text(self, other: DataConfig) -> bool:
-        """Whether another data set has texts of this one, so that nothing learned on one may be scored on the other."""
+        """Whether another data set has texts of this one, so that a run on one must not be scored on the other."""
         return not (other.aliases.isdisjoint(self.shares_text_with) and self.aliases.isdisjoint(other.shares_text_with))
 
     @property
     def aliases(self) -> set[str]:
-        """What this data set is known by: its name, and whatever that is here, what the hub or a mirror calls it."""
+        """The names of this data set: its own, and the one that the hub or a mirror uses."""
         folders = {Path(file).parent.name for file in (self.train_file, self.validation_file) if file}
         return {self.name, *filter(None, (self.hub_config, (self.hub or "").rpartition("/")[2], *folders))}
 
@@ -158,16 +167,9 @@ class ModelConfig(Section):
     revision: str | None = Field(None, description="commit of the hub model; null takes the newest and records it")
     architecture: dict[str, Any] | None = Field(None, description="transformers config of a model with random weights")
     tokenizer: str | None = Field(None, description="tokenizer to use; null: the backbone's own")
-    static: bool = Field(False, description="take its token table alone, without the layers")
+    static: bool = Field(False, description="use only its token table, without the layers")
     lr: float | None = Field(None, gt=0, description="learning rate that suits it; optimizer.lr is this by default")
-    from_run: str | None = Field(
-        None, min_length=1, description="directory of a finished dense run to start from; null: none"
-    )
-
-    @field_validator("from_run")
-    @classmethod
-    def _home_is_meant_by_a_tilde(cls, value: str | None) -> str | None:
-        return None if value is None else expand_home(value)
+    from_run: UserPath | None = Field(None, description="directory of a finished dense run to start from; null: none")
 
     @model_validator(mode="after")
     def _one_origin(self) -> ModelConfig:
@@ -194,22 +196,22 @@ class TaskConfig(Section):
 
 
 class TrainerConfig(Section):
-    """How long and on what to train."""
+    """How long to train, and on what hardware."""
 
     epochs: Whole = Field(description="passes over the training rows")
     max_steps: Whole | None = Field(None, description="stop after this many optimizer steps")
     batch_size: Whole = Field(description="rows of one step over all devices, before accumulation")
     batching: Literal["tokens", "rows"] = Field(
-        "rows", description="batches of equally many rows, or of equally many tokens with batch_size rows in the mean"
+        "rows", description="batches of the same number of rows, or of tokens with batch_size rows on average"
     )
     eval_batch_size: Whole = Field(description="rows scored at once")
     accumulate: Whole = Field(1, description="batches summed into one optimizer step")
     gradient_clip: float | None = Field(1.0, gt=0, description="largest gradient norm; null: no clipping")
-    patience: Whole | None = Field(None, description="stop after so many epochs without a better held-out metric")
+    patience: Whole | None = Field(None, description="stop after this many epochs without a better held-out metric")
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field(description="number format")
     accelerator: Literal["auto", "cpu", "gpu", "mps", "tpu"] = Field(description="device to train on")
     compile: bool = Field(False, description="torch.compile the model")
-    kernels: Literal["auto", "plain"] = Field("auto", description="cheaper ones that compute the same, or torch's own")
+    kernels: Literal["auto", "plain"] = Field("auto", description="cheaper ones with the same results, or torch's own")
     attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = Field(
         "auto", description="implementation of transformers; auto: the model's own"
     )
@@ -232,8 +234,8 @@ class OptimizerConfig(Section):
 
     name: Literal["adamw"] = Field(description="the optimizer")
     lr: float = Field(gt=0, description="highest learning rate")
-    embedding_lr: float = Field(1.0, gt=0, description="factor on lr for the weights of what replaced the table")
-    weight_decay: float = Field(ge=0, description="decay of weights; biases and norms are left out")
+    embedding_lr: float = Field(1.0, gt=0, description="factor on lr for the weights that replaced the table")
+    weight_decay: float = Field(ge=0, description="decay of weights, except biases and norms")
     betas: tuple[Decay, Decay] = Field((0.9, 0.999), description="decay of the first and second moments")
     eps: float = Field(1e-8, gt=0, description="added to the denominator")
     warmup_ratio: float = Field(ge=0, lt=1, description="share of the steps in which the rate rises to lr")
@@ -243,8 +245,8 @@ class EvidenceConfig(Section):
     """What a data-aware factorization may look at."""
 
     source: str = Field(TRAINING, description="training: the run's own training rows; or a file of texts to count")
-    rows: Whole = Field(description="training rows whose gradients are taken, for methods that ask for gradients")
-    warmup_steps: int = Field(ge=0, description="steps the head is trained for before gradients are taken")
+    rows: Whole = Field(description="training rows whose gradients are taken, for methods that need gradients")
+    warmup_steps: int = Field(ge=0, description="training steps of the head before gradients are taken")
 
     @field_validator("source")
     @classmethod
@@ -260,7 +262,7 @@ class EvidenceConfig(Section):
 
 
 class RefactorizeConfig(Section):
-    """Training that starts dense and is projected to ever smaller ranks, until the factors are trained alone."""
+    """Training that starts dense and is projected to ever smaller ranks, until only the factors are trained."""
 
     every: Literal["never", "epoch", "steps"] = Field(description="when the table is projected")
     steps: Whole | None = Field(None, description="optimizer steps between two projections, for every=steps")
@@ -297,18 +299,18 @@ class SearchRange(Section):
 
 
 class SearchConfig(Section):
-    """Tuning before the runs: the same number of trials for every method, judged by the held-out slice alone."""
+    """Tuning before the runs: the same number of trials for every method, judged on the held-out slice alone."""
 
     trials: int = Field(ge=0, description="trials for each data set, model, method and size; 0: no search")
     space: dict[str, SearchRange] = Field(description="options to tune, e.g. optimizer.lr")
-    checks: Whole = Field(description="held-out scores in a trial, at each of which a hopeless one is given up")
-    startup: int = Field(ge=0, description="trials that are drawn at random and never given up, before the others")
-    seed: int = Field(ge=0, lt=2**32, description="seed of the trials: of their runs and of what is drawn")
+    checks: Whole = Field(description="held-out scores per trial; a hopeless trial is stopped at one of them")
+    startup: int = Field(ge=0, description="first trials, drawn at random and never stopped early")
+    seed: int = Field(ge=0, lt=2**32, description="seed of the trials: of their runs and of the drawn options")
 
     @field_validator("space", mode="before")
     @classmethod
     def _sections_may_be_nested(cls, value: Any) -> Any:
-        # As Hydra has it: optimizer: {lr: {low: ...}} is optimizer.lr.
+        # As in Hydra: optimizer: {lr: {low: ...}} is optimizer.lr.
         return _ranges(value) if isinstance(value, dict) else value
 
     @field_validator("space")
@@ -343,20 +345,12 @@ def _ranges(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _numbers(name: str, section: type[Section]) -> dict[str, TypeAdapter[Any]]:
-    """What is valid for each option of a section that is a real number, by its dotted name."""
-    return {
-        f"{name}.{key}": TypeAdapter(cast(Any, Annotated[field.annotation, field]))
-        for key, field in section.model_fields.items()
-        if field.annotation in (float, float | None)
-    }
-
-
-# Real numbers that decide a result and that every method has: what may differ from method to method.
-TUNABLE = {
-    **_numbers("optimizer", OptimizerConfig),
-    **_numbers("task", TaskConfig),
-    **_numbers("trainer", TrainerConfig),
+# Real-valued options that affect a result and that every method has: their best values may differ between methods.
+TUNABLE: dict[str, TypeAdapter[Any]] = {
+    f"{section}.{key}": TypeAdapter(cast(Any, Annotated[field.annotation, field]))
+    for section, kind in (("optimizer", OptimizerConfig), ("task", TaskConfig), ("trainer", TrainerConfig))
+    for key, field in kind.model_fields.items()
+    if field.annotation in (float, float | None)
 }
 
 
@@ -369,52 +363,35 @@ class LoggerConfig(Section):
 
     @field_validator("mode", mode="before")
     @classmethod
-    def _mode_may_be_that_of_wandb(cls, value: Any) -> Any:
-        # The words of WANDB_MODE; an empty variable says nothing.
+    def _values_of_wandb_are_accepted(cls, value: Any) -> Any:
+        # The values of WANDB_MODE; an empty variable counts as not set.
         mode = {"": "offline", "dryrun": "offline", "run": "online", "disabled": "none"}.get(value, value)
         if mode not in ("offline", "online", "none"):
-            raise ValueError("must be offline, online or none, and WANDB_MODE offline, online or disabled")
+            raise ValueError("must be offline, online or none (WANDB_MODE: offline, online or disabled)")
         return mode
 
 
 class PathsConfig(Section):
     """Folders outside the project."""
 
-    data_dir: str | None = Field(None, description="local mirror of data sets (EMBFACT_DATA_DIR)")
-    cache_dir: str = Field(description="tokenised data, shared by all runs (EMBFACT_CACHE_DIR)")
+    data_dir: UserPath | None = Field(None, description="local mirror of data sets (EMBFACT_DATA_DIR)")
+    cache_dir: UserPath = Field(description="tokenised data, shared by all runs (EMBFACT_CACHE_DIR)")
 
     @field_validator("data_dir", "cache_dir", mode="before")
     @classmethod
     def _empty_is_not_set(cls, value: Any, info: ValidationInfo) -> Any:
-        # As a shell has it: EMBFACT_CACHE_DIR= must not scatter caches over the folders that commands are given in.
+        # As in a shell: EMBFACT_CACHE_DIR= must not scatter caches over the working directories of commands.
         return {"data_dir": None, "cache_dir": CACHE_DIR}[str(info.field_name)] if value == "" else value
-
-    @field_validator("data_dir", "cache_dir")
-    @classmethod
-    def _home_is_meant_by_a_tilde(cls, value: str | None) -> str | None:
-        return None if value is None else expand_home(value)
 
 
 def _ends_in(file: str | None, endings: tuple[str, ...]) -> bool:
     return PurePath(file or "").suffix.lower() in endings
 
 
-def expand_home(path: str) -> str:
-    """A path with ``~`` replaced by the home directory.
-
-    Raises:
-        ValueError: If there is no such user.
-    """
-    try:
-        return str(Path(path).expanduser())
-    except RuntimeError:
-        raise ValueError("must be a path, and there is no user of the name after ~") from None
-
-
 def slug(text: str) -> str:
     """Lower-case letters, digits, dots and hyphens only: safe in directory names on every system, and never empty.
 
-    Where letters of another script are lost, or nothing is left, a hash of the text tells it from others.
+    If letters of another script are lost, or nothing is left, a hash of the text is added.
     """
     words = re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.")
     if words and text.isascii():

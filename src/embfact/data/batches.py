@@ -1,4 +1,4 @@
-"""Which rows go together in a batch, and the padded tensors they become."""
+"""Which rows form a batch, and the padded tensors they become."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from torch.utils.data import Sampler
 
 from embfact.data.tokenized import Tokenized
 
-POOL = 250  # batches that are sorted by length together: hardly any padding, and still a shuffle
+POOL = 250  # batches that are sorted by length together: hardly any padding, yet still shuffled
 
 
 class LengthGroupedBatches(Sampler[list[int]]):
-    """Batches of rows of like length, shuffled anew each epoch, each row exactly once an epoch.
+    """Batches of rows of similar length, shuffled again in each epoch, each row exactly once per epoch.
 
-    The order depends on the seed, the epoch and the lengths alone. There are as many batches, whatever they are equal
-    in.
+    The order depends only on the seed, the epoch and the lengths. The number of batches is the same for both values of
+    ``equal``.
 
     Args:
         lengths: Tokens of each row, shape ``(n,)``.
-        batch_size: Rows of a batch; where batches are equal in tokens, their mean.
+        batch_size: Rows of a batch; their mean if batches are equal in tokens.
         seed: Seed of the order.
-        equal: ``"rows"``: the last batch of the last pool may have fewer; ``"tokens"``: the batches of a pool have
-            about as many tokens, so many short rows or few long ones.
+        equal: ``"rows"``: only the last batch of the last pool may have fewer; ``"tokens"``: the batches of a pool have
+            about the same number of tokens, so many short rows or few long ones.
     """
 
     def __init__(self, lengths: np.ndarray, batch_size: int, seed: int, equal: Literal["rows", "tokens"] = "rows"):
@@ -41,12 +41,9 @@ class LengthGroupedBatches(Sampler[list[int]]):
         self.epoch = epoch
 
     def skip(self, batches: int) -> None:
-        """Let the next epoch begin after its first batches, for a training that goes on inside it.
+        """Start the next epoch after its first ``batches`` batches, to resume a training within it.
 
-        The epochs after it are whole again, and so is the length throughout.
-
-        Args:
-            batches: How many batches to leave out, from 0 to all.
+        Later epochs are whole again; the length never changes.
         """
         self._skipped = batches
 
@@ -80,27 +77,22 @@ class LengthGroupedBatches(Sampler[list[int]]):
 
 
 def share_of(batch: Sequence[int], rank: int, world: int, mean_rows: float) -> tuple[list[int], float]:
-    """The rows of a batch that one of several devices trains on, and what the mean of their losses counts for.
+    """The rows of a batch for device ``rank`` of ``world``, and the weight of their mean loss.
 
     Averaged over the devices and over the batches of an epoch, the weighted means are the mean loss of all rows: each
-    counts once, however rows fall on batches and devices.
-
-    Args:
-        batch: Rows of the whole batch.
-        rank: Number of the device.
-        world: Devices in all; 1 takes the whole batch.
-        mean_rows: Rows of a batch in the mean of an epoch.
+    counts once, however rows are spread over batches and devices.
 
     Returns:
-        Every ``world``-th row from number ``rank`` on, and its weight ``world * rows / mean_rows``; one row of weight 0
-        where the batch has none for it, since every device has to take every step.
+        Every ``world``-th row starting at number ``rank``, and its weight ``world * rows / mean_rows``, where
+        ``mean_rows`` is the mean size of a batch; one row of weight 0 if the batch has none for this device, since
+        every device has to take every step.
     """
     rows = list(batch[rank::world])
     return rows or [batch[0]], world * len(rows) / mean_rows
 
 
 def sorted_batches(lengths: np.ndarray, batch_size: int) -> list[list[int]]:
-    """Batches for scoring, the longest rows first, so that a lack of memory shows at once."""
+    """Batches for scoring, longest rows first, so that a lack of memory shows at once."""
     order = np.argsort(-np.asarray(lengths), kind="stable")
     return [order[start : start + batch_size].tolist() for start in range(0, len(order), batch_size)]
 
@@ -117,8 +109,8 @@ def collate(
         padding_side: ``"right"`` or ``"left"``.
 
     Returns:
-        ``input_ids`` and ``attention_mask`` (int64, ``(b, longest)``), ``token_type_ids`` if the model takes them,
-        and ``labels`` (int64 codes or float32 targets, ``(b,)``) unless hidden.
+        ``input_ids`` and ``attention_mask`` (int64, ``(b, longest)``), ``token_type_ids`` if the model takes them, and
+        ``labels`` (int64 codes or float32 targets, ``(b,)``) unless hidden.
     """
     positions = np.asarray(indices)
     lengths = tokenized.lengths[positions]

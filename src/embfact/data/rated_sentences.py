@@ -32,18 +32,18 @@ def read_rated_sentences(
 ) -> Source:
     """One split of a collection.
 
-    A fifth is the test split, chosen by a hash. What stays together, there and in every slice that is held out, is a
-    review or an editorial, where the rows say which they are from; else a sentence and its repetitions. A sentence
-    that recurs in another review goes with the first.
+    A fifth is the test split, chosen by a hash. A review or an editorial stays together, there and in every held-out
+    slice, if the rows say which one they are from; otherwise a sentence and its repetitions do. A sentence that recurs
+    in another review goes with the first.
 
     Args:
         archive: The file ``hutto_ICWSM_2014.tar.gz``.
         collection: Which sentences.
         split: ``"train"`` or ``"test"``.
-        text: Name to give to the column of sentences.
-        label: Name to give to the column of labels.
-        target: ``"class"``: 0 for a mean rating below zero, 1 for one above, and rows of a mean of exactly zero left
-            out; ``"float"``: the mean rating of every row.
+        text: Name of the column of sentences.
+        label: Name of the column of labels.
+        target: ``"class"``: 0 for a mean rating below zero, 1 for one above, without rows of a mean of exactly zero;
+            ``"float"``: the mean rating of every row.
 
     Raises:
         DataError: For another split, or an archive that cannot be used; with file and line.
@@ -70,7 +70,7 @@ def read_rated_sentences(
 
 
 def letters_and_digits(text: str) -> str:
-    """A text without what punctuation, spaces and case make of it: ``"Don't!"`` and ``"do n't"`` are one."""
+    """A text without punctuation, spaces and case: ``"Don't!"`` and ``"do n't"`` are equal."""
     return re.sub(r"[^a-z0-9]", "", text.lower())
 
 
@@ -78,7 +78,7 @@ def _rows(archive: Path, name: str) -> Iterator[tuple[int, str, float, str]]:
     """Number, id, mean rating and sentence of every line."""
     content = read_member(archive, f"hutto_ICWSM_2014/{name}")
     try:
-        lines = content.decode("utf-8-sig").split("\n")  # and not at what else Unicode knows as an end of a line
+        lines = content.decode("utf-8-sig").split("\n")  # not at the other line separators of Unicode
     except UnicodeDecodeError as error:
         raise DataError(f"{name} of {archive} is not UTF-8 ({error.reason}); give the archive of the paper") from None
     for number, line in enumerate(lines, 1):

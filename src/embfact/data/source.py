@@ -1,4 +1,4 @@
-"""Rows as they were found, not yet checked, and words for where each one is."""
+"""Rows as they were read, not yet checked, and the place of each one for messages."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from embfact.errors import DataError, nearest
 
@@ -15,10 +16,10 @@ class Source:
     """The columns of one split as read.
 
     Attributes:
-        name: The file, or split of a data set, as error messages call it.
+        name: The file, or split of a data set, in error messages.
         table: The wanted columns, one row each; row ``i`` has the id ``i``.
-        lines: Line of the file (from 1, header included) of each row, or None where rows are no lines.
-        groups: What each row is to be held out with, or None where equal texts alone stay together.
+        lines: Line of the file (from 1, header included) of each row, or None if rows are not lines.
+        groups: Group of each row that is held out as a whole, or None if only equal texts stay together.
     """
 
     name: str
@@ -27,14 +28,36 @@ class Source:
     groups: Sequence[str] | None = None
 
     def where(self, row: int) -> str:
-        """Words for a row (from 0): ``"train.csv, line 12"`` or ``"train.parquet, row 10 (counted from 0)"``."""
+        """The place of a row (from 0): ``"train.csv, line 12"`` or ``"train.parquet, row 10 (counted from 0)"``."""
         if self.lines is None:
             return f"{self.name}, row {row} (counted from 0)"
         return f"{self.name}, line {self.lines[row]}"
 
+    def refuse(self, faulty: pa.Array, message: str) -> None:
+        """Raise a `DataError` with the first row that is True in ``faulty``, if there is one."""
+        if pc.any(faulty).as_py():
+            raise DataError(f"{self.where(pc.index(faulty, True).as_py())}: {message}")
+
+    def column(self, name: str) -> pa.Array:
+        """A column in one piece: values in place of dictionary codes, text of every layout as ``string``.
+
+        Raises:
+            DataError: If its text is not UTF-8.
+        """
+        try:
+            column = self.table.column(name).combine_chunks()
+            if pa.types.is_dictionary(column.type):
+                column = column.dictionary_decode()
+            if pa.types.is_large_string(column.type) or pa.types.is_string_view(column.type):
+                column = column.cast(pa.string())
+            column.validate(full=True)  # text in a Parquet file may be any bytes
+        except pa.ArrowInvalid as error:
+            raise DataError(f"{self.name}: {name!r} is damaged, or not UTF-8 ({error}); write it again") from error
+        return column
+
 
 class MissingColumnError(DataError):
-    """A file lacks a column. What chooses the columns depends on the command, so a caller may name its own option.
+    """A file lacks a column. The option that chooses the columns depends on the command, so a caller may name its own.
 
     Attributes:
         what: The message without the options.
@@ -49,7 +72,7 @@ def require_columns(name: str, wanted: Sequence[str], found: Sequence[str]) -> N
     """Refuse a file that lacks a column, or has it twice.
 
     Raises:
-        MissingColumnError: Naming the column with the nearest names.
+        MissingColumnError: With the column and the nearest names.
         DataError: If it is there twice.
     """
     for column in wanted:

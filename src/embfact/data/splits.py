@@ -13,14 +13,9 @@ from embfact.errors import DataError
 
 
 def hold_out(
-    rows: pa.Table,
-    size: int | float,
-    seed: int,
-    *,
-    whole_sentences: bool = False,
-    groups: Sequence[str] | None = None,
+    rows: pa.Table, size: int | float, seed: int, *, whole_sentences: bool = False, groups: Sequence[str] | None = None
 ) -> np.ndarray:
-    """Choose the training rows to select on, so that no text stands on both sides.
+    """Choose the training rows to select on, so that no text is on both sides.
 
     Args:
         rows: Checked training rows.
@@ -28,7 +23,7 @@ def hold_out(
         seed: Seed of the draw.
         whole_sentences: Draw whole sentences, each with the rows that are part of held-out sentences only, until there
             are at least ``size`` rows: then no held-out row is part of a training row.
-        groups: What each row belongs to; rows of one group stay together. None: those of equal texts do.
+        groups: Group of each row; rows of a group stay together. None: equal texts do.
 
     Returns:
         Boolean mask of the held-out rows, shape ``(rows,)``.
@@ -39,7 +34,7 @@ def hold_out(
     total = rows.num_rows
     wanted = max(1, round(size * total)) if isinstance(size, float) and size else int(size)
     if wanted >= total:
-        raise DataError(f"data.selection_size={size} leaves nothing of {total} training rows; hold out fewer rows")
+        raise DataError(f"data.selection_size={size} leaves none of the {total} training rows; hold out fewer rows")
     if not wanted:
         return np.zeros(total, dtype=bool)
     random = _generator(seed, "selection")
@@ -60,14 +55,14 @@ def draw(rows: pa.Table, size: int | None, seed: int, *, option: str, split: str
 
     Args:
         rows: The rows to draw from.
-        size: How many; None for all.
-        seed: Seed of the draw; each split has a draw of its own.
+        size: Sample size; None for all.
+        seed: Seed of the draw.
         option: The option that gave the size, for the message.
-        split: The split that the rows are of; it decides the draw together with the seed.
-        words: What to call the rows in the message; the split if empty.
+        split: The split of the rows, which decides the draw together with the seed.
+        words: Name of the rows in the message; the split if empty.
 
     Raises:
-        DataError: If there are not so many rows.
+        DataError: If there are not enough rows.
     """
     if size is None:
         return rows
@@ -90,7 +85,7 @@ def _texts(rows: pa.Table) -> list[str]:
 
 
 def _whole_groups(groups: Sequence[str], wanted: int, random: np.random.Generator) -> np.ndarray:
-    """Rows of equal groups are drawn together; a group too large for what is still wanted is passed over."""
+    """Rows of a group are drawn together; a group too large for the remaining number is skipped."""
     _, group, sizes = np.unique(np.array(groups, dtype=object), return_inverse=True, return_counts=True)
     chosen = np.zeros(len(sizes), dtype=bool)
     for candidate in random.permutation(len(sizes)):
@@ -119,24 +114,24 @@ def _whole_sentences(texts: Sequence[str], wanted: int, random: np.random.Genera
 
 
 def containing_sentences(texts: Sequence[str]) -> list[list[int]]:
-    """The whole sentences that each text is a part of.
+    """The whole sentences that each text is part of.
 
-    A text is part of another if its tokens (between spaces) are a run of the other's tokens. Texts that are part of no
-    longer text are the whole sentences.
+    A text is part of another if its tokens (between spaces) are a run of the other's tokens. Texts that are not part of
+    a longer text are the whole sentences.
 
     Args:
-        texts: One text a row, tokens between single spaces; equal texts are one text.
+        texts: One text per row, tokens between single spaces; equal texts are one text.
 
     Returns:
-        For each row the rows of the whole sentences that contain it (a whole sentence contains itself; of equal texts
-        the first stands for all), ascending.
+        For each row the rows of the whole sentences that contain it, ascending (a whole sentence contains itself; the
+        first of equal texts represents all).
     """
     first_row: dict[str, int] = {}
     for row, text in enumerate(texts):
         first_row.setdefault(text, row)
     lengths = {text: text.count(" ") + 1 for text in first_row}
     containing: dict[str, set[int]] = {text: set() for text in first_row}
-    # Longest first: whatever contains a text has been seen before it, so an unmarked text is a whole sentence.
+    # Longest first: whatever contains a text was seen before it, so an unmarked text is a whole sentence.
     for text in sorted(first_row, key=lengths.__getitem__, reverse=True):
         if not containing[text]:
             for run in _runs(text):
@@ -146,7 +141,7 @@ def containing_sentences(texts: Sequence[str]) -> list[list[int]]:
 
 
 def _runs(text: str) -> set[str]:
-    """Every run of tokens of a text, itself included."""
+    """Every run of tokens of a text, including itself."""
     starts = [0, *(place + 1 for place, character in enumerate(text) if character == " ")]
     ends = [*(start - 1 for start in starts[1:]), len(text)]
     return {text[start:end] for first, start in enumerate(starts) for end in ends[first:]}

@@ -1,11 +1,10 @@
-"""Labelled texts of a run, wherever they come from: the one way into the data for the rest of the program."""
+"""Labelled texts of a run, wherever they come from: the only way into the data for the rest of the program."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 import pyarrow as pa
 
 from embfact.config.sections import DataConfig
@@ -34,8 +33,8 @@ class TextData:
         selection: Rows held out of the training split to select on, or None.
         reports: Rows to report on, by split.
         label_names: Class names in the order of their codes; None for a regression.
-        fingerprint: SHA-256 of the data used.
-        origin: Words for where the rows come from.
+        fingerprint: SHA-256 of the data.
+        origin: Where the rows come from, for a human reader.
     """
 
     train: pa.Table
@@ -49,7 +48,7 @@ class TextData:
 def load_text(data: DataConfig, data_dir: str | None, cache_dir: str | None = None) -> TextData:
     """The rows to train on, to select on and to report on.
 
-    The slice to select on is held out first, by ``split_seed`` alone: it does not move with ``train_size``.
+    The slice to select on is held out first, by ``split_seed`` alone: it does not depend on ``train_size``.
 
     Args:
         data: The data set.
@@ -63,7 +62,11 @@ def load_text(data: DataConfig, data_dir: str | None, cache_dir: str | None = No
     source = _read(data, origin, data.train_split)
     classes = _classes(data, source)
     rows = _checked(data, source, classes)
-    held_out = _held_out(data, rows, source.groups)
+    whole_sentences = data.selection_groups == "containing_sentence"
+    if whole_sentences and len(data.text) != 1:
+        raise DataError("data.selection_groups=containing_sentence needs one text column; set it to null for pairs")
+    size, seed = data.selection_size, data.split_seed
+    held_out = hold_out(rows, size, seed, whole_sentences=whole_sentences, groups=source.groups)
     train = draw(
         rows.filter(pa.array(~held_out)),
         data.train_size,
@@ -72,7 +75,10 @@ def load_text(data: DataConfig, data_dir: str | None, cache_dir: str | None = No
         split=data.train_split,
         words=f"{source.name} (less {held_out.sum()} held out)",
     )
-    reports = {split: _report(data, origin, split, classes) for split in data.report_splits}
+    reports = {}
+    for split in data.report_splits:
+        found = _checked(data, _read(data, origin, split), classes)
+        reports[split] = draw(found, data.eval_size, seed, option="data.eval_size", split=split)
     selection = rows.filter(pa.array(held_out)) if held_out.any() else None
     names = None if classes is None else classes.names
     return TextData(train, selection, reports, names, fingerprint_of(data, origin), origin.words)
@@ -86,17 +92,10 @@ def load_split(
     *,
     cache_dir: str | None = None,
 ) -> pa.Table:
-    """All rows of one split, whose labels may be hidden.
+    """All rows of one split, whose labels may be hidden, as a table as in `TextData`; hidden labels are null.
 
-    Args:
-        data: The data set.
-        data_dir: Folder of the local mirror, or None.
-        split: Name of the split.
-        label_names: Classes in the order of their codes; None: those of the data set.
-        cache_dir: As for `load_text`.
-
-    Returns:
-        A table as in `TextData`; the labels are null where they are hidden.
+    The classes are ``label_names``, in the order of their codes, or those of the data set. Folders are as for
+    `load_text`.
 
     Raises:
         DataError: If the split cannot be found or used; with file and row.
@@ -106,14 +105,14 @@ def load_split(
         origin = locate(data, data_dir, [split], cache_dir=cache_dir)
         names = tuple(label_names or data.label_names or ())
         classes = None if data.target == "float" else Classes(names, positions=codes)
-    else:  # the training labels say what the classes are, and of files whether they are codes
+    else:  # the training labels define the classes, and for files whether they are codes
         origin = locate(data, data_dir, [data.train_split, split])
         classes = _classes(data, _read(data, origin, data.train_split))
     return _checked(data, _read(data, origin, split), classes, allow_hidden=True)
 
 
 def check_labels(data: DataConfig) -> None:
-    """Refuse files of the user's whose class labels do not go together; their texts are not looked at.
+    """Refuse user files whose class labels do not match; their texts are not read.
 
     Raises:
         LabelError: With the classes, and the labels of the file that has others.
@@ -140,34 +139,16 @@ def _read(data: DataConfig, origin: Origin, split: str) -> Source:
 
 
 def _classes(data: DataConfig, train: Source) -> Classes | None:
-    """The classes that a data set names, or that its training labels make; None for a regression."""
+    """The classes that a data set names, or that its training labels define; None for a regression."""
     if data.target == "float":
         return None
     if data.label_names is None:
         return found_classes(train, data.label)
     names = Classes(tuple(data.label_names))
-    # Published data sets have codes where they have names. Files come without that word: they must hold every code.
+    # Published data sets have codes where they have names. Files carry no such promise: they must hold every code.
     return replace(names, positions=data.source != "files" or names.are_positions(distinct_labels(train, data.label)))
 
 
 def _checked(data: DataConfig, source: Source, classes: Classes | None, *, allow_hidden: bool = False) -> pa.Table:
-    return checked_rows(
-        source,
-        data.text,
-        data.label,
-        classes,
-        allow_hidden=allow_hidden,
-        allow_empty_side=data.source != "files",
-    )
-
-
-def _held_out(data: DataConfig, rows: pa.Table, groups: Sequence[str] | None) -> np.ndarray:
-    whole_sentences = data.selection_groups == "containing_sentence"
-    if whole_sentences and len(data.text) != 1:
-        raise DataError("data.selection_groups=containing_sentence needs one text column; set it to null for pairs")
-    return hold_out(rows, data.selection_size, data.split_seed, whole_sentences=whole_sentences, groups=groups)
-
-
-def _report(data: DataConfig, origin: Origin, split: str, classes: Classes | None) -> pa.Table:
-    rows = _checked(data, _read(data, origin, split), classes)
-    return draw(rows, data.eval_size, data.split_seed, option="data.eval_size", split=split)
+    published = data.source != "files"
+    return checked_rows(source, data.text, data.label, classes, allow_hidden=allow_hidden, allow_empty_side=published)

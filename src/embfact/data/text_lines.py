@@ -1,4 +1,4 @@
-"""The lines of a text file, or words for why it is none."""
+"""The lines of a text file, or the reason why it is not one."""
 
 from __future__ import annotations
 
@@ -10,14 +10,10 @@ from embfact.errors import DataError
 
 
 def utf8_lines(path: Path, name: str) -> Iterator[str]:
-    """The lines of a file with their ends, a byte order mark left out.
-
-    Args:
-        path: The file.
-        name: What to call it in messages.
+    """The lines of a file with their line ends, without a byte order mark.
 
     Raises:
-        DataError: With the first line that is not UTF-8, or that no text file has.
+        DataError: With its name and the first line that is not UTF-8, or contains a NUL byte.
     """
     with path.open("rb") as file:
         for number, raw in enumerate(_lines(file), 1):
@@ -28,14 +24,14 @@ def utf8_lines(path: Path, name: str) -> Iterator[str]:
                 raise DataError(f"{name}, line {number} is not UTF-8 ({byte}); save the file as UTF-8") from error
             if "\0" in line:
                 raise DataError(
-                    f"{name}, line {number} holds a NUL byte: this is no text file, or one in UTF-16; "
+                    f"{name}, line {number} holds a NUL byte: this is not a text file, or one in UTF-16; "
                     "check its extension, or save it as UTF-8"
                 )
             yield line
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """Lines that end in LF or CRLF; in CR where no line of the file ends in LF."""
+    """Lines that end in LF or CRLF; in CR if no line of the file ends in LF."""
     first = file.readline()
     yield from [first] if first.endswith(b"\n") else first.splitlines(keepends=True)
     yield from file

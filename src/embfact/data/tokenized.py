@@ -1,4 +1,4 @@
-"""Token ids of texts, computed once and kept in a memory-mapped Arrow file."""
+"""Token ids of texts, computed once and stored in a memory-mapped Arrow file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
 import zlib
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from embfact.data.rows import TEXT_COLUMNS
+from embfact.system.atomic import replacing_file
 from embfact.system.lock import built_once
 
 if TYPE_CHECKING:
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1  # raise it when the content of the files changes: it is part of their names
-ROWS_AT_ONCE = 10_000  # bounds the memory that the tokenizer takes
+FORMAT = 1  # part of the file names: raise it when the content of the files changes
+ROWS_AT_ONCE = 10_000  # bounds the memory of the tokenizer
 CHECKSUM = b"crc32"
 
 
 @dataclass(frozen=True)
 class Tokenized:
-    """Rows as token ids, special tokens included, without padding.
+    """Rows as token ids, including special tokens, without padding.
 
     Attributes:
         ids: Row ids of the texts, int64, shape ``(n,)``.
-        labels: Class codes (int64) or targets (float64), shape ``(n,)``; None where they are hidden.
+        labels: Class codes (int64) or targets (float64), shape ``(n,)``; None if they are hidden.
         lengths: Tokens of each row, int64, shape ``(n,)``.
         tokens: Token ids of all rows one after another, int32, shape ``(sum of lengths,)``.
         types: Token type ids in the same order, or None if the model takes none.
@@ -60,7 +60,7 @@ class Tokenized:
         return None if self.types is None else self.types[self._span(index)]
 
     def token_counts(self, vocab_size: int) -> np.ndarray:
-        """Occurrences of each token, special tokens counted, float64, shape ``(vocab_size,)``.
+        """Occurrences of each token, including special tokens, float64, shape ``(vocab_size,)``.
 
         Raises:
             ValueError: If a token id is outside of the vocabulary.
@@ -84,12 +84,12 @@ class Tokenized:
 def tokenize(
     table: pa.Table, tokenizer: PreTrainedTokenizerBase, max_length: int, cache_dir: str | os.PathLike[str]
 ) -> Tokenized:
-    """Token ids of every row, from the cache if these texts were tokenised this way before.
+    """Token ids of every row, from the cache if the same texts were tokenised in the same way before.
 
     Args:
         table: Rows of `embfact.data.text.TextData`.
         tokenizer: The backbone's tokenizer.
-        max_length: Tokens that a text (or a pair, the longer side first) is cut to, special tokens included.
+        max_length: Tokens that a text (or a pair, the longer side first) is truncated to, including special tokens.
         cache_dir: Folder of the cache; the file is ``tokens/<sha256>.arrow`` in it.
 
     Returns:
@@ -115,7 +115,7 @@ def tokenize(
 
 
 def _key(table: pa.Table, tokenizer: PreTrainedTokenizerBase, max_length: int) -> str:
-    """Everything the token ids depend on; labels are not among it."""
+    """Everything that the token ids depend on; labels are not part of it."""
     digest = hashlib.sha256(json.dumps([FORMAT, max_length, _settings(tokenizer)], sort_keys=True).encode())
     for name in TEXT_COLUMNS:
         if name in table.column_names:
@@ -126,21 +126,16 @@ def _key(table: pa.Table, tokenizer: PreTrainedTokenizerBase, max_length: int) -
 
 def _settings(tokenizer: PreTrainedTokenizerBase) -> list[Any]:
     backend = getattr(tokenizer, "backend_tokenizer", None)
+    # Without its first fields, truncation and padding, which change with use. It is not parsed: for a vocabulary of
+    # 30,000 words that would take a tenth of a second in every run.
+    serialized = "" if backend is None else backend.to_str()
     return [
         type(tokenizer).__name__,
-        dict(tokenizer.get_vocab()) if backend is None else _lasting(backend.to_str()),
+        dict(tokenizer.get_vocab()) if backend is None else serialized.partition('"added_tokens"')[2] or serialized,
         {name: str(token) for name, token in tokenizer.special_tokens_map.items()},
         tokenizer.truncation_side,
         list(tokenizer.model_input_names),
     ]
-
-
-def _lasting(serialized: str) -> str:
-    """A tokenizer as JSON without its first fields, truncation and padding, which change by use.
-
-    Not parsed: of a vocabulary of 30,000 words that would take a tenth of a second for every run.
-    """
-    return serialized.partition('"added_tokens"')[2] or serialized
 
 
 def _encode(table: pa.Table, tokenizer: PreTrainedTokenizerBase, max_length: int) -> pa.RecordBatch:
@@ -181,26 +176,14 @@ def _checksum(batch: pa.RecordBatch) -> bytes:
 
 
 def _kept(path: Path, batch: pa.RecordBatch) -> pa.RecordBatch:
-    """What was tokenised, memory-mapped; as it is where it cannot be kept."""
-    try:
-        _write(path, batch)
-    except OSError as error:
-        log.warning("%s cannot be written, texts are tokenised by every run (set EMBFACT_CACHE_DIR): %s", path, error)
-    return _open(path) or batch
-
-
-def _write(path: Path, batch: pa.RecordBatch) -> None:
-    """Write to a temporary neighbour and rename: a run that is stopped, or runs beside, never sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """The batch, memory-mapped, or as it is if it cannot be stored."""
     schema = batch.schema.with_metadata({CHECKSUM: _checksum(batch)})
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
-    temporary = Path(name)
     try:
-        with os.fdopen(handle, "wb") as file, pa.ipc.new_file(file, schema) as writer:
+        with replacing_file(path) as temporary, pa.ipc.new_file(str(temporary), schema) as writer:
             writer.write_batch(batch.cast(schema))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("%s cannot be written, every run tokenises its texts (set EMBFACT_CACHE_DIR): %s", path, error)
+    return _open(path) or batch
 
 
 def _open(path: Path) -> pa.RecordBatch | None:

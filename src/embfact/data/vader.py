@@ -16,20 +16,14 @@ from embfact.errors import DataError, nearest
 
 SPLITS = ("train", "test")
 TEST_SHARE = 0.2
-SPLIT_SEED = 2014  # the split is part of the data set: no option moves it
+SPLIT_SEED = 2014  # the split is part of the data set: no option changes it
 
 
 def read_vader(lexicon: Path, split: str, text: str, label: str) -> Source:
-    """One split of the lexicon as a positive/negative classification.
+    """One split (``"train"`` or ``"test"``) of the lexicon as a classification: 0 negative, 1 positive.
 
-    Terms that are equal but for case become one lower-case term with the mean of their ratings, so that none stands in
-    both splits. The test split holds 20 % of each class.
-
-    Args:
-        lexicon: The file ``vader_lexicon.txt``.
-        split: ``"train"`` or ``"test"``.
-        text: Name to give to the column of terms.
-        label: Name to give to the column of classes: 0 negative, 1 positive.
+    Terms that differ only in case become one lower-case term with the mean of their ratings, so that none is in both
+    splits. The test split holds 20 % of each class. ``text`` and ``label`` name the columns of the result.
 
     Raises:
         DataError: For another split.

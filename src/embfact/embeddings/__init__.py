@@ -1,1 +1,1 @@
-"""The modules that stand in for a token-embedding table."""
+"""Modules that replace a token-embedding table."""

@@ -1,7 +1,8 @@
-"""The interface of every module that stands in for a token-embedding table."""
+"""The interface of every module that replaces a token-embedding table."""
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from itertools import chain
@@ -11,7 +12,7 @@ import torch
 from torch import nn
 
 from embfact.embeddings.layout import Storage
-from embfact.embeddings.rows import Rows
+from embfact.embeddings.rows import Rows, row_number
 
 BLOCK_TOKENS = 8192
 
@@ -19,28 +20,33 @@ BLOCK_TOKENS = 8192
 class TokenEmbedding(nn.Module, ABC):
     """A smaller module with the lookup of a V x H `torch.nn.Embedding`.
 
-    Its tables and factors are `Rows`; what else it holds is small or no weight. Some models multiply the vectors they
-    look up (BART): calling the module does that too, while its table, and so `logits` and `dense`, stay unscaled.
+    Its tables and factors are `Rows`; anything else in it is small or not a weight. Some models scale the vectors they
+    look up (BART): a call of the module scales them too, but its table, and so `logits` and `dense`, are unscaled.
+
+    Args:
+        num_embeddings: Vocabulary size V.
+        embedding_dim: Width H of the vectors.
+        padding_idx: Id whose vector receives no gradient, or None; negative counts from the end.
 
     Attributes:
-        num_embeddings: Vocabulary size V.
-        embedding_dim: Width H of the vectors it gives.
-        padding_idx: Id whose vector receives no gradient, or None.
-        scale: Factor on the vectors that a call gives.
+        scale: Factor on the vectors that a call returns.
     """
 
-    num_embeddings: int
-    embedding_dim: int
-    padding_idx: int | None
     scale: float = 1.0
     projection_parts: ClassVar[tuple[str, ...]] = ()
-    """Names of its parts that map to the width H and belong to all tokens alike; empty if there are none."""
+    """Names of the parts that map to the width H and belong to all tokens."""
+
+    def __init__(self, num_embeddings: int = 0, embedding_dim: int = 0, padding_idx: int | None = None):
+        super().__init__()
+        self.num_embeddings = num_embeddings
+        self.embedding_dim = embedding_dim
+        self.padding_idx = row_number(padding_idx, num_embeddings)
 
     def __call__(self, ids: torch.Tensor) -> torch.Tensor:
         """Vectors ``(..., H)`` of the token ids ``(...)``, times ``scale``.
 
         Raises:
-            IndexError: If an id is not one of the V tokens (on the CPU, where looking costs next to nothing).
+            IndexError: If an id is not one of the V tokens (on the CPU, where the check costs next to nothing).
         """
         if ids.device.type == "cpu" and ids.numel() and not torch.compiler.is_compiling():
             least, most = (int(extreme) for extreme in torch.aminmax(ids))
@@ -53,14 +59,15 @@ class TokenEmbedding(nn.Module, ABC):
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         """Rows ``(..., H)`` of the table for the token ids ``(...)``."""
 
-    @abstractmethod
     def spec(self) -> dict[str, Any]:
-        """Constructor arguments (JSON values) that build an empty module of this shape, to load saved weights into."""
+        """Constructor arguments (JSON values) of an empty module of this shape: the attributes of the same names."""
+        values = {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Scores of all tokens, ``hidden`` times the transposed table: what an output layer tied to it computes.
+        """Scores of all tokens, ``hidden`` times the transposed table, as an output layer tied to it computes them.
 
-        The table is built some tokens at a time; modules with a closed form never build it.
+        The table is built a block of tokens at a time; modules with a closed form never build it.
 
         Args:
             hidden: Hidden states, shape ``(..., H)``.
@@ -72,7 +79,7 @@ class TokenEmbedding(nn.Module, ABC):
 
     @torch.no_grad()
     def dense(self) -> torch.Tensor:
-        """The whole V x H table that this module stands for, shape ``(V, H)``."""
+        """The whole table that this module represents, shape ``(V, H)``."""
         return torch.cat([self.forward(ids) for ids in self._blocks()])
 
     def tables(self) -> list[Rows]:
@@ -85,10 +92,10 @@ class TokenEmbedding(nn.Module, ABC):
         return [weight for name, weight in self.named_parameters() if f"{name}.".startswith(parts)]
 
     def store_tables(self, storage: Storage) -> None:
-        """Keep its tables in another way from now on; see `Rows.store`.
+        """Store its tables in another way from now on; see `Rows.store`.
 
         Raises:
-            ValueError: If one of them cannot be kept so; all are then as they were.
+            ValueError: If one of them cannot be stored so; all are then unchanged.
         """
         for rows in self.tables():
             rows.check(storage)
@@ -96,18 +103,24 @@ class TokenEmbedding(nn.Module, ABC):
             rows.store(storage)
 
     def allocate_tables(self, storage: Storage) -> None:
-        """Have its tables stored, all zero, to load saved ones into."""
+        """Prepare its tables, all zero, for loading stored ones."""
         for rows in self.tables():
             rows.allocate(storage)
 
     def imitate_storage(self, storage: Storage | None) -> None:
-        """Train as if the tables were stored so already (quantization-aware training); None ends it."""
+        """Train as if the tables were already stored so (quantization-aware training); None ends it."""
         for rows in self.tables():
             rows.aware = storage
 
     def extra_repr(self) -> str:
         """What `print(model)` says about this module."""
         return ", ".join(f"{name}={value}" for name, value in self.spec().items())
+
+    def _without_padding_gradient(self, vectors: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+        """The vectors ``(..., H)`` of ids ``(...)``, through which the padding id sends no gradient."""
+        if self.padding_idx is None:
+            return vectors
+        return torch.where((ids == self.padding_idx).unsqueeze(-1), vectors.detach(), vectors)
 
     def _blocks(self) -> Iterator[torch.Tensor]:
         device = next(chain(self.parameters(), self.buffers())).device

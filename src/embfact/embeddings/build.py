@@ -1,4 +1,4 @@
-"""Descriptions of embedding modules as JSON values, and empty modules of such descriptions to load weights into."""
+"""Descriptions of embedding modules as JSON values, and empty modules built from them to load weights into."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from embfact.embeddings.pruned import PrunedEmbedding
 from embfact.embeddings.tensor_train import TensorTrainEmbedding
 from embfact.errors import nearest
 
-# The names stand in saved checkpoints: a class may be renamed, its name here may not.
+# Saved checkpoints hold these names: a class may be renamed, its name here may not.
 CLASSES: dict[str, type[TokenEmbedding]] = {
     "dense": DenseEmbedding,
     "low_rank": LowRankEmbedding,

@@ -1,9 +1,8 @@
-"""A table in clusters of rows, each in a subspace of its own."""
+"""A table in clusters of rows, each with its own subspace."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 
@@ -12,16 +11,16 @@ from embfact.embeddings.rows import Rows
 
 
 class ClusteredEmbedding(TokenEmbedding):
-    """Row v is A_v B_c, with c the cluster of v: one factor row of rank j a token, and a projection for each cluster.
+    """Row v is A_v B_c, with c the cluster of v: one factor row of rank j per token, and a projection for each cluster.
 
-    The j numbers of a token stand in its cluster's part of a code of k j, zero in the others, and the stacked
-    projections map that: one product, whatever the clusters of the ids.
+    The j numbers of a token are placed in its cluster's part of a code of k j, with zeros in the others, and the
+    stacked projections map that: one product, whatever the clusters of the ids.
 
     The padding row of A receives no gradient, as in `torch.nn.Embedding`; the projections belong to all tokens of their
     clusters and still train.
 
     Args:
-        embedding_dim: Width H of the vectors it gives.
+        embedding_dim: Width H of the vectors.
         sizes: Tokens of each of the k clusters; their sum is V.
         rank: Rank j of every cluster.
         padding_idx: Id whose row receives no gradient, or None; negative counts from the end.
@@ -36,15 +35,12 @@ class ClusteredEmbedding(TokenEmbedding):
     cluster: torch.Tensor
 
     def __init__(self, embedding_dim: int, sizes: Sequence[int], rank: int, padding_idx: int | None = None):
-        super().__init__()
         if not 1 <= len(sizes) <= 256 or min(sizes) < 0:
             raise ValueError(f"there must be 1 to 256 clusters of 0 or more tokens (found {list(sizes)})")
-        self.num_embeddings = sum(sizes)
-        self.embedding_dim = embedding_dim
+        super().__init__(sum(sizes), embedding_dim, padding_idx)
         self.sizes = list(sizes)
         self.rank = rank
         self.factors = Rows(self.num_embeddings, rank, padding_idx)
-        self.padding_idx = self.factors.padding_idx
         self.projections = Rows(len(sizes) * rank, embedding_dim)
         cluster = torch.repeat_interleave(torch.tensor(self.sizes)).to(torch.uint8)
         self.register_buffer("cluster", cluster)
@@ -56,7 +52,7 @@ class ClusteredEmbedding(TokenEmbedding):
         """A module of the given clusters.
 
         Args:
-            cluster: Cluster of each token, counted from 0, shape ``(V,)``.
+            cluster: Cluster of each token, from 0, shape ``(V,)``.
             factors: A, shape ``(V, j)``.
             bases: B_c of each cluster, shape ``(k, j, H)``, in the dtype and on the device of the factors.
             padding_idx: As in `torch.nn.Embedding`.
@@ -84,12 +80,3 @@ class ClusteredEmbedding(TokenEmbedding):
         pairs = zip(factors, projections, strict=True)
         scores = torch.cat([(hidden @ projection.T) @ rows.T for rows, projection in pairs], dim=-1)
         return scores.index_select(-1, order.argsort())
-
-    def spec(self) -> dict[str, Any]:
-        """Constructor arguments that build an empty module of this shape."""
-        return {
-            "embedding_dim": self.embedding_dim,
-            "sizes": list(self.sizes),
-            "rank": self.rank,
-            "padding_idx": self.padding_idx,
-        }

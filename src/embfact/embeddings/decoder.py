@@ -1,8 +1,6 @@
-"""Few numbers a token, and a small network that makes its vector of them."""
+"""A few numbers per token, and a small network that turns them into its vector."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 from torch import nn
@@ -12,16 +10,16 @@ from embfact.embeddings.rows import Rows
 
 
 class DecoderEmbedding(TokenEmbedding):
-    """Rows A_v B + tanh(A_v P + c) Q: a factorized table, and what a hidden layer adds to it.
+    """Rows A_v B + tanh(A_v P + c) Q: a factorized table plus the output of a hidden layer.
 
     After the non-linear decoders of Lioutas et al. (2020). The linear path lets it start from any two factors: with Q
     zero it is A B.
 
-    The padding row of A receives no gradient; what `LowRankEmbedding` says about B holds for the whole decoder here.
+    The padding row of A receives no gradient; the whole decoder trains, like B in `LowRankEmbedding`.
 
     Args:
         num_embeddings: Vocabulary size V.
-        embedding_dim: Width H of the vectors it gives.
+        embedding_dim: Width H of the vectors.
         rank: Numbers r of a token.
         hidden_units: Width of the hidden layer.
         padding_idx: Id whose row of A receives no gradient, or None; negative counts from the end.
@@ -39,11 +37,10 @@ class DecoderEmbedding(TokenEmbedding):
     def __init__(
         self, num_embeddings: int, embedding_dim: int, rank: int, hidden_units: int, padding_idx: int | None = None
     ):
-        super().__init__()
-        self.num_embeddings = num_embeddings
-        self.embedding_dim = embedding_dim
+        super().__init__(num_embeddings, embedding_dim, padding_idx)
+        self.rank = rank
+        self.hidden_units = hidden_units
         self.factors = Rows(num_embeddings, rank, padding_idx)
-        self.padding_idx = self.factors.padding_idx
         self.projection = Rows(rank, embedding_dim)
         self.inner = Rows(rank, hidden_units)
         self.bias = nn.Parameter(torch.zeros(hidden_units))
@@ -59,16 +56,6 @@ class DecoderEmbedding(TokenEmbedding):
         linear, units = hidden @ self.projection.matrix().T, hidden @ self.outer.matrix().T
         codes = [self.factors(ids) for ids in self._blocks()]
         return torch.cat([linear @ block.T + units @ self._units(block).T for block in codes], dim=-1)
-
-    def spec(self) -> dict[str, Any]:
-        """Constructor arguments that build an empty module of this shape."""
-        return {
-            "num_embeddings": self.num_embeddings,
-            "embedding_dim": self.embedding_dim,
-            "rank": self.factors.width,
-            "hidden_units": self.inner.width,
-            "padding_idx": self.padding_idx,
-        }
 
     def _units(self, codes: torch.Tensor) -> torch.Tensor:
         return torch.tanh(codes @ self.inner.matrix() + self.bias)

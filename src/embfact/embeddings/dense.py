@@ -1,8 +1,6 @@
-"""The table as it is: the baseline every smaller embedding is compared with."""
+"""The table as it is: the baseline of every smaller embedding."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 from torch import nn
@@ -35,11 +33,3 @@ class DenseEmbedding(Rows, TokenEmbedding):
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Scores ``(..., V)`` of hidden states ``(..., H)``."""
         return super().logits(hidden) if self.storage.quantized else hidden @ self.matrix().T
-
-    def spec(self) -> dict[str, Any]:
-        """Constructor arguments that build an empty module of this shape."""
-        return {
-            "num_embeddings": self.num_embeddings,
-            "embedding_dim": self.embedding_dim,
-            "padding_idx": self.padding_idx,
-        }

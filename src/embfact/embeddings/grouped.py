@@ -1,9 +1,9 @@
-"""A table in groups of rows, each the product of thin factors of its own."""
+"""A table in groups of rows, each the product of its own thin factors."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import nn
@@ -13,16 +13,16 @@ from embfact.embeddings.rows import Rows
 
 
 class GroupedEmbedding(TokenEmbedding):
-    """Rows of group g are A_g B_g, with as many numbers a row as the group has rank.
+    """Rows of group g are A_g B_g, with as many numbers per row as the group has rank.
 
-    The numbers of a token stand in its group's part of one long code, zero in the others, and the stacked B_g project
-    that: one product whatever the number of groups, and shapes that do not depend on the ids.
+    The numbers of a token are placed in its group's part of one long code, with zeros in the others, and the stacked
+    B_g project that: one product whatever the number of groups, and shapes that do not depend on the ids.
 
     The row of A_g that belongs to the padding id receives no gradient, as in `torch.nn.Embedding`; B_g belongs to all
     tokens of its group and still trains.
 
     Args:
-        embedding_dim: Width H of the vectors it gives.
+        embedding_dim: Width H of the vectors.
         sizes: Tokens of each group; their sum is V.
         ranks: Rank of each group.
         padding_idx: Id whose row receives no gradient, or None; negative counts from the end.
@@ -37,20 +37,13 @@ class GroupedEmbedding(TokenEmbedding):
     position: torch.Tensor
 
     def __init__(self, embedding_dim: int, sizes: Sequence[int], ranks: Sequence[int], padding_idx: int | None = None):
-        super().__init__()
-        vocab_size = sum(sizes)
         if len(sizes) != len(ranks) or not sizes or min(*sizes, *ranks) < 1:
             raise ValueError(f"each group needs a size and a rank of 1 or more (found {list(sizes)} and {list(ranks)})")
-        if padding_idx is not None and not -vocab_size <= padding_idx < vocab_size:
-            raise ValueError(f"padding_idx must be an id of the {vocab_size} tokens (found {padding_idx})")
-        self.num_embeddings = vocab_size
-        self.embedding_dim = embedding_dim
+        super().__init__(sum(sizes), embedding_dim, padding_idx)
         self.sizes, self.ranks = tuple(sizes), tuple(ranks)
-        self.padding_idx = None if padding_idx is None else padding_idx % vocab_size
-        shapes = list(zip(sizes, ranks, strict=True))
-        self.factors = nn.ModuleList(Rows(size, rank) for size, rank in shapes)
+        self.factors = nn.ModuleList(Rows(size, rank) for size, rank in zip(sizes, ranks, strict=True))
         self.projections = nn.ModuleList(Rows(rank, embedding_dim) for rank in ranks)
-        self.register_buffer("position", torch.arange(vocab_size, dtype=torch.int32))
+        self.register_buffer("position", torch.arange(self.num_embeddings, dtype=torch.int32))
 
     @classmethod
     def from_groups(
@@ -63,13 +56,13 @@ class GroupedEmbedding(TokenEmbedding):
         """A module of the given groups.
 
         Args:
-            group: Group of each token, counted from 0, shape ``(V,)``.
+            group: Group of each token, from 0, shape ``(V,)``.
             factors: A_g of each group, its rows in the order of the ids, shapes ``(V_g, r_g)``.
             projections: B_g of each group, shapes ``(r_g, H)``, in the dtype and on the device of the factors.
             padding_idx: As in `torch.nn.Embedding`.
 
         Raises:
-            ValueError: If the groups have other sizes than their factors.
+            ValueError: If the sizes of the groups differ from those of their factors.
         """
         sizes, ranks = [len(rows) for rows in factors], [len(rows) for rows in projections]
         found = torch.bincount(group.cpu(), minlength=len(sizes)).tolist()
@@ -91,9 +84,7 @@ class GroupedEmbedding(TokenEmbedding):
             outside = (row < 0) | (row >= size)
             codes.append(factors(row.clamp(0, size - 1)).masked_fill(outside.unsqueeze(-1), 0))
             start += size
-        code = torch.cat(codes, dim=-1)
-        if self.padding_idx is not None:
-            code = torch.where((ids == self.padding_idx).unsqueeze(-1), code.detach(), code)
+        code = self._without_padding_gradient(torch.cat(codes, dim=-1), ids)
         return code @ torch.cat([rows.matrix() for rows in self._rows(self.projections)])
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
@@ -101,15 +92,6 @@ class GroupedEmbedding(TokenEmbedding):
         pairs = zip(self._rows(self.factors), self._rows(self.projections), strict=True)
         scores = [(hidden @ projection.matrix().T) @ factors.matrix().T for factors, projection in pairs]
         return torch.cat(scores, dim=-1).index_select(-1, self.position)
-
-    def spec(self) -> dict[str, Any]:
-        """Constructor arguments that build an empty module of this shape."""
-        return {
-            "embedding_dim": self.embedding_dim,
-            "sizes": list(self.sizes),
-            "ranks": list(self.ranks),
-            "padding_idx": self.padding_idx,
-        }
 
     @staticmethod
     def _rows(modules: nn.ModuleList) -> list[Rows]:

@@ -1,10 +1,9 @@
-"""A table of few shared vectors that hash functions give out, with weights for each token."""
+"""A table of few shared vectors, assigned by hash functions, with weights for each token."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from random import Random
-from typing import Any
 
 import torch
 from torch.nn import functional
@@ -16,14 +15,14 @@ PRIME = 2**31 - 1
 
 
 class HashedEmbedding(TokenEmbedding):
-    """Row v as the sum of k of B shared vectors, chosen by hashing v, times k weights of its own.
+    """Row v is the sum of k of B shared vectors, chosen by hashing v, times k weights of its own.
 
-    The hash functions are computed when they are needed, so that nothing of the size of the vocabulary is kept but the
-    weights. Those of the padding id receive no gradient; the shared vectors belong to all tokens and still train.
+    Hashes are computed when needed, so the weights are the only data that grow with the vocabulary. Those of the
+    padding id receive no gradient; the shared vectors belong to all tokens and still train.
 
     Args:
         num_embeddings: Vocabulary size V, below 2^31.
-        embedding_dim: Width H of the vectors it gives.
+        embedding_dim: Width H of the vectors.
         buckets: Number B of shared vectors.
         functions: (a, b) of each hash function ((a v + b) mod (2^31 - 1)) mod B.
         padding_idx: Id whose weights receive no gradient, or None; negative counts from the end.
@@ -41,13 +40,11 @@ class HashedEmbedding(TokenEmbedding):
         functions: Sequence[Sequence[int]],
         padding_idx: int | None = None,
     ):
-        super().__init__()
-        self.num_embeddings = num_embeddings
-        self.embedding_dim = embedding_dim
-        self.functions = [(a, b) for a, b in functions]
+        super().__init__(num_embeddings, embedding_dim, padding_idx)
+        self.buckets = buckets
+        self.functions = [[a, b] for a, b in functions]
         self.vectors = Rows(buckets, embedding_dim)
         self.importance = Rows(num_embeddings, len(self.functions), padding_idx)
-        self.padding_idx = self.importance.padding_idx
 
     @classmethod
     def from_buckets(
@@ -75,16 +72,6 @@ class HashedEmbedding(TokenEmbedding):
         scores = functional.embedding_bag(places, known, per_sample_weights=importance, mode="sum")
         return scores.T.reshape(*hidden.shape[:-1], self.num_embeddings)
 
-    def spec(self) -> dict[str, Any]:
-        """Constructor arguments that build an empty module of this shape."""
-        return {
-            "num_embeddings": self.num_embeddings,
-            "embedding_dim": self.embedding_dim,
-            "buckets": self.vectors.count,
-            "functions": [list(function) for function in self.functions],
-            "padding_idx": self.padding_idx,
-        }
-
 
 def hash_ids(ids: torch.Tensor, functions: Sequence[Sequence[int]], buckets: int) -> torch.Tensor:
     """Buckets ``(..., k)`` of ids ``(...)``: ((a v + b) mod p) mod B for each function (a, b)."""
@@ -93,9 +80,9 @@ def hash_ids(ids: torch.Tensor, functions: Sequence[Sequence[int]], buckets: int
 
 
 def hash_functions(count: int, seed: int) -> list[tuple[int, int]]:
-    """Pairs (a, b) of as many functions ((a x + b) mod p) mod B with p = 2^31 - 1.
+    """Pairs (a, b) of ``count`` functions ((a x + b) mod p) mod B with p = 2^31 - 1.
 
-    Drawn from a universal family: two tokens meet with a probability of about 1 / B (Carter and Wegman, 1979).
+    Drawn from a universal family: two tokens collide with a probability of about 1 / B (Carter and Wegman, 1979).
     """
     draw = Random(seed)
     return [(draw.randrange(1, PRIME), draw.randrange(PRIME)) for _ in range(count)]

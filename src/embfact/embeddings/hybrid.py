@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from embfact.embeddings.base import TokenEmbedding
@@ -14,18 +12,17 @@ from embfact.embeddings.rows import Rows
 class HybridEmbedding(TokenEmbedding):
     """The table W (V x H) as A B for all tokens, plus a residual row for K of them.
 
-    Only the K ids of the exact tokens are kept, sorted, and found by binary search: 4 K bytes, where a map over the
+    Only the sorted ids of the exact tokens are stored, and found by binary search: 4 K bytes, where a map over the
     vocabulary would take 4 V.
 
-    The padding row of A receives no gradient, and the padding id is never exact; what `LowRankEmbedding` says about B
-    holds here too.
+    The padding row of A receives no gradient, and the padding id is never exact; B trains as in `LowRankEmbedding`.
 
     Args:
         num_embeddings: Vocabulary size V.
-        embedding_dim: Width H of the vectors it gives.
+        embedding_dim: Width H of the vectors.
         rank: Inner dimension r of the factors.
         exact_rows: Number K of tokens with a residual row.
-        padding_idx: Id whose vector receives no gradient of its own, or None; negative counts from the end.
+        padding_idx: Id whose own row receives no gradient, or None; negative counts from the end.
         centered: Whether the factors have a vector that is added to every row.
 
     Attributes:
@@ -46,13 +43,13 @@ class HybridEmbedding(TokenEmbedding):
         padding_idx: int | None = None,
         centered: bool = False,
     ):
-        super().__init__()
         if not 1 <= exact_rows <= num_embeddings:
             raise ValueError(f"exact_rows must be 1 to {num_embeddings}, the number of tokens (found {exact_rows})")
+        super().__init__(num_embeddings, embedding_dim, padding_idx)
+        self.rank = rank
+        self.exact_rows = exact_rows
+        self.centered = centered
         self.shared = LowRankEmbedding(num_embeddings, embedding_dim, rank, padding_idx, centered)
-        self.num_embeddings = num_embeddings
-        self.embedding_dim = embedding_dim
-        self.padding_idx = self.shared.padding_idx
         self.residual = Rows(exact_rows, embedding_dim)
         self.register_buffer("exact_ids", torch.arange(exact_rows, dtype=torch.int32))
 
@@ -66,7 +63,7 @@ class HybridEmbedding(TokenEmbedding):
             residual: What each of them adds, shape ``(K, H)``, in the dtype and on the device of the factors.
 
         Raises:
-            ValueError: If the ids are not such ids, or the padding id is among them.
+            ValueError: If the ids are not such ids, or include the padding id.
         """
         inside = len(exact_ids) > 0 and int(exact_ids[0]) >= 0 and int(exact_ids[-1]) < shared.num_embeddings
         if not inside or (exact_ids.diff() <= 0).any():
@@ -89,11 +86,6 @@ class HybridEmbedding(TokenEmbedding):
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Scores ``(..., V)`` of hidden states ``(..., H)``: those of the factors, and more for the exact tokens."""
         return self.shared.logits(hidden).index_add(-1, self.exact_ids, hidden @ self.residual.matrix().T)
-
-    def spec(self) -> dict[str, Any]:
-        """Constructor arguments that build an empty module of this shape."""
-        shared = self.shared.spec()
-        return {**shared, "exact_rows": self.residual.count}
 
     def extra_repr(self) -> str:
         """What `print(model)` says about this module, besides its factors."""

@@ -1,6 +1,6 @@
-"""What a compressed embedding is made of, and so what it takes: the formulas of docs/methods.md as code.
+"""The tensors of a compressed embedding and their size: the formulas of docs/methods.md as code.
 
-Light to import: a size is checked, and a budget turned into a rank, before anything heavy is loaded.
+Light to import: sizes are checked, and budgets turned into ranks, before anything heavy is loaded.
 """
 
 from __future__ import annotations
@@ -15,20 +15,21 @@ StorageGroup = Literal["row", 32, 64, 128]
 Kind = Literal["rows", "plain", "index"]
 
 BITS: dict[str, int] = {"int8": 8, "int4": 4}
-"""Bits of a code, of the formats that are quantized."""
+"""Bits of a code in each quantized format."""
 SCALE_BYTES = 2  # the scale of a group is a float16
 DEFAULT_GROUP: StorageGroup = 64  # the least error at equal bytes: docs/results/storage.md
 
 
 @dataclass(frozen=True)
 class Storage:
-    """How rows are kept.
+    """How rows are stored.
 
     Attributes:
-        format: Of their numbers; ``float32`` leaves them in the dtype of the model.
-        group: Neighbouring numbers of a row that share a scale and a zero point where they are quantized, the last
-            ones of a row being fewer; ``row`` for all of it. None for floating point, and for rows of checkpoints from
-            before there were groups, which have a float32 scale each and no zero point: they are read, never written.
+        format: Format of the numbers; ``float32`` leaves them in the dtype of the model.
+        group: Neighbouring numbers of a row that share a scale and a zero point if they are quantized (the last group
+            of a row may be shorter); ``row`` for the whole row. None for floating point, and for rows of checkpoints
+            from before there were groups, which have one float32 scale each and no zero point: these are read, never
+            written.
     """
 
     format: StorageFormat = "float32"
@@ -45,7 +46,7 @@ class Storage:
 
     @property
     def quantized(self) -> bool:
-        """Whether numbers are kept as codes."""
+        """Whether numbers are stored as codes."""
         return self.format in BITS
 
     @property
@@ -55,7 +56,10 @@ class Storage:
 
     @property
     def range(self) -> tuple[float, float]:
-        """What the largest number of a table must be at least, not to lose its precision, and at most."""
+        """The smallest and the largest magnitude that the largest number of a table may have.
+
+        Below the first, precision is lost.
+        """
         if not self.quantized:
             return (0.0, inf) if self.format == "float32" else (2.0**-14, 65504.0)
         half = (2**self.bits - 1) / 2
@@ -71,19 +75,19 @@ class Storage:
         return -(-columns // self.group_size(columns))
 
     def row_bytes(self, columns: int) -> int:
-        """Bytes of a row; codes, and zero points, begin a byte of their own, so that an odd row leaves a bit unused."""
+        """Bytes of a row; codes and zero points start at a byte each, so an odd row leaves bits unused."""
         if not self.quantized:
             return columns * (4 if self.format == "float32" else 2)
         groups = self.groups(columns)
         return packed_bytes(columns, self.bits) + SCALE_BYTES * groups + packed_bytes(groups, self.bits)
 
     def as_json(self) -> dict[str, Any]:
-        """As a blueprint and a record say it."""
+        """As in a blueprint and a record."""
         return {"storage": self.format, **({} if self.group is None else {"storage_group": self.group})}
 
     @classmethod
     def of_json(cls, values: Mapping[str, Any]) -> Storage:
-        """What `as_json` gave, here or before there were groups.
+        """The storage that `as_json` described, now or before there were groups.
 
         Raises:
             ValueError: If there is no such storage.
@@ -98,18 +102,18 @@ FLOAT32 = Storage()
 
 
 def packed_bytes(codes: int, bits: int) -> int:
-    """Bytes of so many codes, packed."""
+    """Bytes of a number of packed codes."""
     return -(-codes * bits // 8)
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much something takes.
+    """The size of an embedding or a model.
 
     Attributes:
-        parameters: Weights: elements of floating-point tensors before any quantization; codes, index maps and the
-            scales and zero points of quantized rows are none.
-        bytes: Bytes of all tensors, codes, index maps, scales and zero points included.
+        parameters: Weights: elements of floating-point tensors before any quantization, without codes, index maps and
+            the scales and zero points of quantized rows.
+        bytes: Bytes of all tensors, including codes, index maps, scales and zero points.
     """
 
     parameters: int
@@ -121,10 +125,10 @@ class Part:
     """One tensor of a compressed embedding.
 
     Attributes:
-        rows: How many rows it has.
-        columns: How many numbers a row has.
-        kind: ``rows`` are kept as the storage options say, with scales and zero points where they are quantized;
-            ``plain`` weights (a bias, a small core) stay in floating point; an ``index`` is no weight.
+        rows: Number of rows.
+        columns: Numbers in a row.
+        kind: ``rows`` are stored as the storage options say, with scales and zero points if they are quantized;
+            ``plain`` weights (a bias, a small core) stay in floating point; an ``index`` is not a weight.
         item_bytes: Bytes of an entry of an ``index``.
     """
 
@@ -139,7 +143,7 @@ class Part:
         return 0 if self.kind == "index" else self.rows * self.columns
 
     def bytes(self, storage: Storage, weight_bytes: int) -> int:
-        """Bytes of it when it is saved."""
+        """Its bytes when saved."""
         if self.kind == "index":
             return self.rows * self.columns * self.item_bytes
         if self.kind == "plain" or storage == FLOAT32:
@@ -152,7 +156,7 @@ def size_of(parts: Iterable[Part], storage: Storage = FLOAT32, weight_bytes: int
 
     Args:
         parts: Its tensors.
-        storage: How rows are kept.
+        storage: How rows are stored.
         weight_bytes: Bytes of a weight of the model: 4 for float32, 2 for bfloat16.
     """
     parts = tuple(parts)
@@ -160,6 +164,6 @@ def size_of(parts: Iterable[Part], storage: Storage = FLOAT32, weight_bytes: int
 
 
 def sub_vectors(hidden_size: int, count: int) -> list[tuple[int, int]]:
-    """H columns in m parts of nearly equal width: how many parts have which width, the wider ones first."""
+    """H columns in m parts of nearly equal width: (number of parts, width), the wider ones first."""
     width, wider = divmod(hidden_size, count)
     return [(parts, columns) for parts, columns in ((wider, width + 1), (count - wider, width)) if parts]

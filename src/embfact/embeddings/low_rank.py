@@ -1,8 +1,6 @@
-"""A table kept as the product of two thin factors."""
+"""A table stored as the product of two thin factors."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 from torch import nn
@@ -12,14 +10,14 @@ from embfact.embeddings.rows import Rows
 
 
 class LowRankEmbedding(TokenEmbedding):
-    """The table W (V x H) as A B, or 1 muᵀ + A B: look up r numbers a token, then project them to H.
+    """The table W (V x H) as A B, or 1 muᵀ + A B: look up r numbers per token, then project them to H.
 
     The padding row of A receives no gradient, as in `torch.nn.Embedding`. B belongs to all tokens and still trains, so
-    the vector of the padding id moves with B; what padding positions send back to B is not masked.
+    the vector of the padding id moves with B; gradients from padding positions to B are not masked.
 
     Args:
         num_embeddings: Vocabulary size V.
-        embedding_dim: Width H of the vectors it gives.
+        embedding_dim: Width H of the vectors.
         rank: Inner dimension r.
         padding_idx: Id whose row of A receives no gradient, or None; negative counts from the end.
         centered: Whether a vector mu is added to every row.
@@ -33,19 +31,12 @@ class LowRankEmbedding(TokenEmbedding):
     projection_parts = ("projection", "mean")
 
     def __init__(
-        self,
-        num_embeddings: int,
-        embedding_dim: int,
-        rank: int,
-        padding_idx: int | None = None,
-        centered: bool = False,
+        self, num_embeddings: int, embedding_dim: int, rank: int, padding_idx: int | None = None, centered: bool = False
     ):
-        super().__init__()
-        self.num_embeddings = num_embeddings
-        self.embedding_dim = embedding_dim
+        super().__init__(num_embeddings, embedding_dim, padding_idx)
         self.rank = rank
+        self.centered = centered
         self.factors = Rows(num_embeddings, rank, padding_idx)
-        self.padding_idx = self.factors.padding_idx
         self.projection = Rows(rank, embedding_dim)
         self.mean = nn.Parameter(torch.zeros(embedding_dim)) if centered else None
 
@@ -59,7 +50,7 @@ class LowRankEmbedding(TokenEmbedding):
     ) -> LowRankEmbedding:
         """A module with the given A, shape ``(V, r)``, B, shape ``(r, H)``, and mu, shape ``(H,)``, or none.
 
-        Their dtype and device stay.
+        It keeps their dtype and device.
         """
         (vocab_size, rank), hidden_size = factors.shape, projection.shape[1]
         module = cls(0, hidden_size, rank, centered=mean is not None)
@@ -77,16 +68,6 @@ class LowRankEmbedding(TokenEmbedding):
         return vectors if self.mean is None else vectors + self.mean
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Scores ``(..., V)`` of hidden states ``(..., H)``: h Bᵀ Aᵀ, and h mu for every token alike."""
+        """Scores ``(..., V)`` of hidden states ``(..., H)``: h Bᵀ Aᵀ, plus h mu for every token."""
         scores = (hidden @ self.projection.matrix().T) @ self.factors.matrix().T
         return scores if self.mean is None else scores + (hidden @ self.mean).unsqueeze(-1)
-
-    def spec(self) -> dict[str, Any]:
-        """Constructor arguments that build an empty module of this shape."""
-        return {
-            "num_embeddings": self.num_embeddings,
-            "embedding_dim": self.embedding_dim,
-            "rank": self.rank,
-            "padding_idx": self.padding_idx,
-            "centered": self.mean is not None,
-        }

@@ -18,16 +18,17 @@ from embfact.embeddings.rows import Rows
 class ProductQuantizedEmbedding(TokenEmbedding):
     """Rows of m sub-vectors, each one of the K centroids of its part of the columns.
 
-    The centroids train; the codes stay, unless there are latents (differentiable product quantization, Chen, Li and
-    Sun, 2020): then in training mode a dense row is looked up and replaced by the nearest centroids of the moment, and
-    its gradient goes to these and, straight through, to the dense row. Latents are no part of what is saved: codes are
-    taken from them whenever training mode ends or a state dict is asked for, and loading weights drops them.
+    The centroids train and the codes are fixed, unless there are latents (differentiable product quantization, Chen, Li
+    and Sun, 2020): then in training mode a dense row is looked up and replaced by the currently nearest centroids, and
+    its gradient goes to these and, straight through, to the dense row. Latents are not saved: codes are taken from them
+    whenever training mode ends or a state dict is requested, and loading weights drops them.
 
-    All tokens share the centroids: what padding positions send back is masked, and their vector moves with the others.
+    All tokens share the centroids: gradients from padding positions are masked, and the padding vector moves with the
+    others.
 
     Args:
         num_embeddings: Vocabulary size V.
-        embedding_dim: Width H of the vectors it gives.
+        embedding_dim: Width H of the vectors.
         codes_per_token: Parts m of a row, of nearly equal width, the wider ones first.
         centroids: Centroids K of each part, at most 256.
         padding_idx: Id that sends no gradient, or None; negative counts from the end.
@@ -50,17 +51,13 @@ class ProductQuantizedEmbedding(TokenEmbedding):
         centroids: int,
         padding_idx: int | None = None,
     ):
-        super().__init__()
         if not 1 <= codes_per_token <= embedding_dim:
             raise ValueError(f"codes_per_token must be 1 to {embedding_dim}, the columns (found {codes_per_token})")
         if not 1 <= centroids <= 256:
-            raise ValueError(f"centroids must be 1 to 256, for a code is a byte (found {centroids})")
-        if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
-            raise ValueError(f"padding_idx must be an id of the {num_embeddings} tokens (found {padding_idx})")
-        self.num_embeddings = num_embeddings
-        self.embedding_dim = embedding_dim
+            raise ValueError(f"centroids must be 1 to 256, since a code is a byte (found {centroids})")
+        super().__init__(num_embeddings, embedding_dim, padding_idx)
+        self.codes_per_token = codes_per_token
         self.centroids = centroids
-        self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
         self.parts = sub_vectors(embedding_dim, codes_per_token)
         self.codebooks = nn.ModuleList(Rows(count * centroids, width) for count, width in self.parts)
         self.register_buffer("codes", torch.zeros(num_embeddings, codes_per_token, dtype=torch.uint8))
@@ -100,14 +97,12 @@ class ProductQuantizedEmbedding(TokenEmbedding):
             vectors = self._decode(self._encode(dense)) + (dense - dense.detach())
         else:
             vectors = self._decode(self.codes[ids])
-        if self.padding_idx is not None:
-            vectors = torch.where((ids == self.padding_idx).unsqueeze(-1), vectors.detach(), vectors)
-        return vectors
+        return self._without_padding_gradient(vectors, ids)
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Scores ``(..., V)`` of hidden states ``(..., H)``: those of all centroids, added up by the codes of a token.
 
-        Training with latents takes the nearest centroids of all tokens anew.
+        Training with latents finds the nearest centroids of all tokens again.
         """
         if self.latents is not None and self.training:
             return super().logits(hidden)
@@ -120,18 +115,8 @@ class ProductQuantizedEmbedding(TokenEmbedding):
             scores = scores + functional.embedding_bag(place, known.flatten(0, 1), mode="sum")
         return scores.T.reshape(*hidden.shape[:-1], self.num_embeddings)
 
-    def spec(self) -> dict[str, Any]:
-        """Constructor arguments that build an empty module of this shape."""
-        return {
-            "num_embeddings": self.num_embeddings,
-            "embedding_dim": self.embedding_dim,
-            "codes_per_token": self.codes.shape[1],
-            "centroids": self.centroids,
-            "padding_idx": self.padding_idx,
-        }
-
     def store_tables(self, storage: Storage) -> None:
-        """Keep the codebooks in another way from now on, and train no more; see `Rows.store`."""
+        """Store the codebooks in another way from now on, and end training; see `Rows.store`."""
         self._update_codes()
         super().store_tables(storage)
         self.latents = None
@@ -149,7 +134,7 @@ class ProductQuantizedEmbedding(TokenEmbedding):
 
     @torch.no_grad()
     def _encode(self, vectors: torch.Tensor) -> torch.Tensor:
-        """Codes ``(..., m)`` of the centroids that are nearest to vectors ``(..., H)``."""
+        """Codes ``(..., m)`` of the nearest centroids to vectors ``(..., H)``."""
         codebooks = [part for rows in self._rows() for part in rows.matrix().split(self.centroids)]
         parts = vectors.split([part.shape[1] for part in codebooks], dim=-1)
         return torch.stack([nearest(*pair) for pair in zip(parts, codebooks, strict=True)], dim=-1)
@@ -160,7 +145,7 @@ class ProductQuantizedEmbedding(TokenEmbedding):
         return torch.cat([rows(places).flatten(-2) for rows, places in pairs], dim=-1)
 
     def _places(self, codes: torch.Tensor) -> list[torch.Tensor]:
-        """Rows of the stacked codebooks that codes ``(..., m)`` mean, shapes ``(..., parts)``."""
+        """Rows of the stacked codebooks for codes ``(..., m)``, shapes ``(..., parts)``."""
         return [
             part.int() + self.centroids * torch.arange(part.shape[-1], dtype=torch.int32, device=codes.device)
             for part in codes.split([count for count, _ in self.parts], dim=-1)
@@ -175,12 +160,12 @@ class ProductQuantizedEmbedding(TokenEmbedding):
         destination.pop(f"{prefix}latents", None)
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        self.latents = None  # those of before would choose other codes
+        self.latents = None  # the old ones would choose other codes
         super()._load_from_state_dict(*args, **kwargs)
 
 
 def nearest(points: torch.Tensor, centroids: torch.Tensor) -> torch.Tensor:
-    """Which of the centroids ``(K, w)`` is nearest to points ``(..., w)``, the first of equals: uint8 ``(...)``."""
+    """The index of the centroid ``(K, w)`` nearest to points ``(..., w)``, the first of equals: uint8 ``(...)``."""
     exact = points if points.dtype == torch.float64 else points.float()
     known = centroids.to(exact)
     # |x - c|² without |x|², which is the same for all.

@@ -13,8 +13,8 @@ PARTS = ("word_embeddings", "position_embeddings", "LayerNorm")
 class ProjectedBlock(nn.Module):
     """An embedding block rebuilt at size E, then a Linear E -> H with bias.
 
-    The block's own forward is kept, so that position ids, segment ids and dropout are handled as the architecture
-    handles them; only its tables and its LayerNorm are new. Its parts are reached as before, e.g. ``word_embeddings``.
+    The block's own forward is kept, so position ids, segment ids and dropout are handled as the architecture does; only
+    its tables and its LayerNorm are new. Its parts are reached as before, e.g. ``word_embeddings``.
 
     Tables and the projection are drawn from N(0, std²) with padding rows and the bias at zero; the LayerNorm starts at
     weight one and bias zero (Lan et al., 2020).
@@ -47,16 +47,16 @@ class ProjectedBlock(nn.Module):
         return self.projection(self.block(*args, **kwargs))
 
     def __getattr__(self, name: str) -> Any:
-        """A part of the block that is asked of this module, as `get_input_embeddings` does."""
+        """A part of the block, requested from this module, as `get_input_embeddings` does."""
         try:
             return super().__getattr__(name)
         except AttributeError:
-            if name == "block":  # not built yet, as in the middle of copy.copy
+            if name == "block":  # not built yet, as during copy.copy
                 raise
             return getattr(self.block, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Put a new part where the old one is, as `set_input_embeddings` expects."""
+        """Replace a part of the block in place, as `set_input_embeddings` expects."""
         block = self.__dict__.get("_modules", {}).get("block")
         owner = block if block is not None and name in block._modules else super()
         owner.__setattr__(name, value)
@@ -67,10 +67,10 @@ def find_block(model: nn.Module, *, allow_factorized: bool = False) -> nn.Module
 
     Args:
         model: A model with ``get_input_embeddings()`` and ``config``.
-        allow_factorized: Accept a block that is already smaller than the encoder is wide (ALBERT, ELECTRA-small).
+        allow_factorized: Accept a block that is already smaller than the width of the encoder (ALBERT, ELECTRA-small).
 
     Returns:
-        The module that holds the token table beside its position table and LayerNorm.
+        The module that holds the token table, its position table and LayerNorm.
 
     Raises:
         ValueError: If there is no such block, or a part of it cannot be rebuilt at another size.
@@ -84,9 +84,13 @@ def find_block(model: nn.Module, *, allow_factorized: bool = False) -> nn.Module
             f"the embedding block of {name} has no {' and no '.join(missing)}, and only one with {', '.join(PARTS)} "
             "can be rebuilt at another size; use svd or random instead"
         )
-    if unknown := _other_weights(block):
+    kinds = (nn.Embedding, nn.LayerNorm)
+    others = [
+        part for part, module in block.named_children() if type(module) not in kinds and list(module.parameters())
+    ]
+    if unknown := [*others, *block._parameters]:
         raise ValueError(
-            f"the embedding block of {name} cannot be rebuilt at another size, for it also has {', '.join(unknown)}; "
+            f"the embedding block of {name} cannot be rebuilt at another size, since it also has {', '.join(unknown)}; "
             "use svd or random instead"
         )
     hidden_size = getattr(model.config, "hidden_size", table.embedding_dim)
@@ -99,16 +103,9 @@ def find_block(model: nn.Module, *, allow_factorized: bool = False) -> nn.Module
 
 
 def project_block(model: nn.Module, block: nn.Module, embedding_size: int, seed: int = 0) -> ProjectedBlock:
-    """Put a `ProjectedBlock` in the place of a model's embedding block.
+    """Replace a model's embedding block, which `find_block` found, by a `ProjectedBlock`, and return that.
 
-    Args:
-        model: The model, changed in place.
-        block: What `find_block` found in it.
-        embedding_size: The smaller size E.
-        seed: Seed of the new weights.
-
-    Returns:
-        The new block; its weights have the deviation ``model.config.initializer_range``.
+    Its weights have the deviation ``model.config.initializer_range``.
     """
     path = next(name for name, module in model.named_modules() if module is block)
     parent, _, name = path.rpartition(".")
@@ -123,10 +120,3 @@ def _drawn_table(part: nn.Embedding, embedding_size: int, std: float, draw: torc
     if part.padding_idx is not None:
         weight[part.padding_idx] = 0
     return nn.Embedding.from_pretrained(weight.to(part.weight), freeze=False, padding_idx=part.padding_idx)
-
-
-def _other_weights(block: nn.Module) -> list[str]:
-    """Names of what has weights in a block besides its tables and its LayerNorm."""
-    kinds = (nn.Embedding, nn.LayerNorm)
-    parts = [name for name, part in block.named_children() if type(part) not in kinds and list(part.parameters())]
-    return [*parts, *block._parameters]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from embfact.embeddings.base import TokenEmbedding
@@ -13,33 +11,29 @@ from embfact.embeddings.rows import Rows
 class PrunedEmbedding(TokenEmbedding):
     """Own rows for K tokens, one shared row for the others.
 
-    Only the ids of the kept tokens are saved, sorted, and found by binary search: 4 K bytes, where a map over the
+    Only the sorted ids of the kept tokens are saved, and found by binary search: 4 K bytes, where a map over the
     vocabulary would take 4 V.
 
-    What positions of the padding id send back is masked, whether its row is its own or the shared one.
+    Gradients from positions of the padding id are masked, whether its row is its own or the shared one.
 
     Args:
         num_embeddings: Vocabulary size V.
-        embedding_dim: Width H of the vectors it gives.
+        embedding_dim: Width H of the vectors.
         kept_rows: Number K of tokens with a row of their own.
         padding_idx: Id that sends no gradient, or None; negative counts from the end.
 
     Attributes:
-        rows: Rows of the kept tokens in the order of their ids, and then the shared row, shape ``(K + 1, H)``.
+        rows: Rows of the kept tokens in the order of their ids, then the shared row, shape ``(K + 1, H)``.
         kept_ids: Ids of the kept tokens, ascending, int32, shape ``(K,)``.
     """
 
     kept_ids: torch.Tensor
 
     def __init__(self, num_embeddings: int, embedding_dim: int, kept_rows: int, padding_idx: int | None = None):
-        super().__init__()
         if not 1 <= kept_rows < num_embeddings:
             raise ValueError(f"kept_rows must be 1 or more and below the {num_embeddings} tokens (found {kept_rows})")
-        if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
-            raise ValueError(f"padding_idx must be an id of the {num_embeddings} tokens (found {padding_idx})")
-        self.num_embeddings = num_embeddings
-        self.embedding_dim = embedding_dim
-        self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
+        super().__init__(num_embeddings, embedding_dim, padding_idx)
+        self.kept_rows = kept_rows
         self.rows = Rows(kept_rows + 1, embedding_dim)
         self.register_buffer("kept_ids", torch.arange(kept_rows, dtype=torch.int32))
 
@@ -74,24 +68,12 @@ class PrunedEmbedding(TokenEmbedding):
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         """Vectors ``(..., H)`` of the token ids ``(...)``."""
-        vectors = self.rows(self._place(ids))
-        if self.padding_idx is not None:
-            vectors = torch.where((ids == self.padding_idx).unsqueeze(-1), vectors.detach(), vectors)
-        return vectors
+        return self._without_padding_gradient(self.rows(self._place(ids)), ids)
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Scores ``(..., V)`` of hidden states ``(..., H)``: one for each row, given to its tokens."""
         scores = hidden @ self.rows.matrix().T
         return scores.index_select(-1, self._place(torch.arange(self.num_embeddings, device=self.kept_ids.device)))
-
-    def spec(self) -> dict[str, Any]:
-        """Constructor arguments that build an empty module of this shape."""
-        return {
-            "num_embeddings": self.num_embeddings,
-            "embedding_dim": self.embedding_dim,
-            "kept_rows": len(self.kept_ids),
-            "padding_idx": self.padding_idx,
-        }
 
     def _place(self, ids: torch.Tensor) -> torch.Tensor:
         """Row of each token: its own, or the last one, which the others share."""

@@ -1,8 +1,8 @@
 """Matrices as whole numbers of few bits: groups of a row share a scale and a zero point, found by search.
 
-A number is (code - zero point) times scale. Codes and zero points are 0 to 2^bits - 1, in uint8, those of fewer than 8
-bits packed with the first in the lowest bits; scales are float16. Groups lie along the last axis. That is the layout
-of ONNX Runtime's GatherBlockQuantized.
+A number is (code - zero point) times scale. Codes and zero points are 0 to 2^bits - 1, in uint8; those of fewer than 8
+bits are packed with the first in the lowest bits. Scales are float16. Groups lie along the last axis. This is the
+layout of ONNX Runtime's GatherBlockQuantized.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from torch.nn import functional
 
 from embfact.embeddings.layout import Storage, packed_bytes
 
-# Shares of a group's range that codes are tried on: what lies outside is clipped, and the others have a finer scale.
-# With 8 bits, to clip hardly ever pays (docs/results/storage.md).
+# Shares of a group's range to try: numbers outside are clipped, and the others get a finer scale. With 8 bits clipping
+# hardly ever pays (docs/results/storage.md).
 _CLIPS = {8: (1.0, 0.98, 0.95), 4: (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5)}
-_BLOCK = 2**18  # numbers that are searched at a time: small enough for a processor's cache
+_BLOCK = 2**18  # numbers that are searched at a time: small enough for the processor's cache
 
 
 class Quantized(NamedTuple):
@@ -36,21 +36,17 @@ class Quantized(NamedTuple):
 
 
 def quantize(weight: torch.Tensor, storage: Storage) -> Quantized:
-    """Rows with the codes, scales and zero points of least squared error, of all clips that are tried.
+    """The codes, scales and zero points of rows ``(..., D)`` that have the least squared error among the tried clips.
 
-    Where nothing is clipped no number is further than half a scale from what comes back. Scales are rounded up to a
-    float16, so that this holds for the smallest numbers too: those far below 2^-24 become zero, as in float16.
-
-    Args:
-        weight: Rows, shape ``(..., D)``.
-        storage: A quantized one.
+    Without clipping no number is further than half a scale from its restored value. Scales are rounded up to float16,
+    so that this holds for the smallest numbers too: those far below 2^-24 become zero, as in float16.
     """
     width = weight.shape[-1]
     size, groups = storage.group_size(width), storage.groups(width)
     rows = weight.detach().reshape(-1, width)
     parts = []
     for block in rows.split(max(1, _BLOCK // max(1, width))):
-        # Zero is inside of every range: to fill the last group with it changes nothing.
+        # Every range contains zero, so filling the last group with it changes nothing.
         numbers = functional.pad(block.float(), (0, groups * size - width)).unflatten(-1, (groups, size))
         scale, zero = _search(numbers, storage.bits)
         codes = _codes(numbers, scale, zero, storage.bits).to(torch.uint8).flatten(-2)[:, :width]
@@ -130,15 +126,15 @@ def _inverse(scale: torch.Tensor) -> torch.Tensor:
 
 
 def _up_to_float16(positive: torch.Tensor) -> torch.Tensor:
-    """The smallest float16 that is no less, in float32."""
+    """The smallest float16 that is not below a number, in float32."""
     near = positive.half()
-    # The bits of positive floating-point numbers are in their order.
+    # Positive floating-point numbers are ordered like their bits.
     above = (near.view(torch.int16) + 1).view(torch.float16)
     return torch.where(near.float() < positive, above, near).float()
 
 
 def pack(codes: torch.Tensor, bits: int) -> torch.Tensor:
-    """Codes ``(..., D)`` of so many bits in bytes ``(..., ⌈D bits / 8⌉)``, the first in the lowest bits."""
+    """Codes ``(..., D)`` in bytes ``(..., ⌈D bits / 8⌉)``, the first in the lowest bits."""
     if bits == 8:
         return codes
     share = 8 // bits
@@ -150,7 +146,7 @@ def pack(codes: torch.Tensor, bits: int) -> torch.Tensor:
 
 
 def unpack(packed: torch.Tensor, bits: int, count: int) -> torch.Tensor:
-    """The first codes ``(..., count)`` of bytes."""
+    """The first ``count`` codes ``(..., count)`` of bytes."""
     if bits == 8:
         return packed
     parts = [(packed >> shift) & (2**bits - 1) for shift in range(0, 8, bits)]

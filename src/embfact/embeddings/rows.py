@@ -1,6 +1,6 @@
-"""A matrix whose rows are looked up by number, kept in floating point or quantized.
+"""A matrix whose rows are looked up by number, stored in floating point or quantized.
 
-Every embedding module keeps its tables and factors in these, so that one option stores any of them smaller.
+Every embedding module keeps its tables and factors in these, so one option stores any of them smaller.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from embfact.embeddings.quantization import Quantized, all_zero, dequantize, imi
 class Rows(nn.Module):
     """N rows of D numbers.
 
-    Kept in floating point it has one parameter, ``weight``. Quantized it has the buffers ``codes``, ``scales`` and
-    ``zero_points`` of `embfact.embeddings.quantization.Quantized`. Stored rows are not trained; what they give has the
+    In floating point it has one parameter, ``weight``. Quantized it has the buffers ``codes``, ``scales`` and
+    ``zero_points`` of `embfact.embeddings.quantization.Quantized`. Stored rows are not trained; lookups return the
     dtype that the weights had, or that the model was cast to since.
 
     Args:
@@ -28,7 +28,7 @@ class Rows(nn.Module):
         padding_idx: Row that receives no gradient, or None.
 
     Attributes:
-        storage: How the rows are kept now.
+        storage: How the rows are stored now.
         aware: The storage that training imitates (quantization-aware training), or None.
     """
 
@@ -40,10 +40,8 @@ class Rows(nn.Module):
 
     def __init__(self, count: int, width: int, padding_idx: int | None = None):
         super().__init__()
-        if padding_idx is not None and not -count <= padding_idx < count:
-            raise ValueError(f"padding_idx must be an id of the {count} tokens (found {padding_idx})")
         self.count, self.width = count, width
-        self.padding_idx = None if padding_idx is None else padding_idx % count
+        self.padding_idx = row_number(padding_idx, count)
         self.storage = FLOAT32
         self.aware: Storage | None = None
         self.weight = nn.Parameter(torch.zeros(count, width))
@@ -59,12 +57,12 @@ class Rows(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the rows that it gives."""
+        """Dtype of the rows that lookups return."""
         return self.weight.dtype if self.storage == FLOAT32 else self.like.dtype
 
     @property
     def device(self) -> torch.device:
-        """Where it is."""
+        """Where the rows are."""
         return self.weight.device if self.storage == FLOAT32 else self.like.device
 
     def forward(self, numbers: torch.Tensor) -> torch.Tensor:
@@ -72,7 +70,9 @@ class Rows(nn.Module):
         if self.storage == FLOAT32:
             found = functional.embedding(numbers, self.weight, self.padding_idx)
             return found if self.aware is None else imitate(found, self.aware)
-        return self._restored(lambda kept: _look_up(kept, numbers))
+        # index_select is several times as fast as indexing, which only trained rows would need.
+        flat, shape = numbers.flatten(), numbers.shape
+        return self._restored(lambda kept: kept.index_select(0, flat).view(*shape, *kept.shape[1:]))
 
     def matrix(self) -> torch.Tensor:
         """All rows, shape ``(N, D)``."""
@@ -81,10 +81,10 @@ class Rows(nn.Module):
         return self._restored(lambda kept: kept)
 
     def check(self, storage: Storage) -> None:
-        """Refuse what `store` cannot do.
+        """Refuse a storage that `store` cannot use.
 
         Raises:
-            ValueError: If they are stored already, or have numbers that the storage cannot hold.
+            ValueError: If the rows are stored already, or have numbers that the storage cannot hold.
         """
         if storage == FLOAT32:
             return
@@ -92,7 +92,7 @@ class Rows(nn.Module):
             raise ValueError(f"the rows are stored as {self.storage} already; start from the trained model")
         if storage.quantized and storage.group is None:
             raise ValueError(f"{storage} needs a storage_group; without one it is only read")
-        # Not abs().max(), which would make a second table for a moment.
+        # Not abs().max(), which would briefly need a second table.
         extremes = torch.aminmax(self.weight.detach()) if self.weight.numel() else ()
         largest = max((abs(float(extreme)) for extreme in extremes), default=0.0)
         least, most = storage.range
@@ -107,10 +107,10 @@ class Rows(nn.Module):
         raise ValueError(f"{storage.format} cannot hold numbers above {most:.5g} (found {largest:.5g}); use {remedy}")
 
     def store(self, storage: Storage) -> None:
-        """Keep the rows in another way from now on; they are not trained any more.
+        """Store the rows in another way from now on; they are not trained any more.
 
         Raises:
-            ValueError: As `check`; the rows are then as they were.
+            ValueError: As `check`; the rows are then unchanged.
         """
         self.check(storage)
         if storage.quantized:
@@ -119,14 +119,14 @@ class Rows(nn.Module):
             self._keep(storage, self.weight.detach().half())
 
     def allocate(self, storage: Storage) -> None:
-        """Have the tensors of stored rows, all zero, to load saved ones into."""
+        """Prepare the tensors of stored rows, all zero, for loading saved ones."""
         if storage.quantized:
             self._keep(storage, all_zero(self.count, self.width, storage, self.device))
         elif storage != FLOAT32:
             self._keep(storage, torch.zeros_like(self.weight, dtype=torch.float16))
 
     def _keep(self, storage: Storage, kept: Quantized | torch.Tensor) -> None:
-        # Follows the module to another device or dtype, as a parameter does.
+        # It follows the module to another device or dtype, as a parameter does.
         self.register_buffer("like", self.weight.detach().new_empty(0), persistent=False)
         self.storage, self.aware = storage, None
         if isinstance(kept, torch.Tensor):
@@ -137,7 +137,7 @@ class Rows(nn.Module):
             self.register_buffer(name, tensor)
 
     def _restored(self, part: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
-        """What is kept of some rows, in floating point again."""
+        """A part of what is stored, in floating point again."""
         if not self.storage.quantized:
             return part(self.weight).to(self.dtype)
         zero_points = None if self.zero_points is None else part(self.zero_points)
@@ -145,7 +145,7 @@ class Rows(nn.Module):
         return dequantize(kept, self.storage, self.width).to(self.dtype)
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Rows:
-        """Move stored rows as they are: another dtype changes what they give, not what is kept."""
+        """Move stored rows unchanged: another dtype changes what lookups return, not what is stored."""
         if self.storage == FLOAT32:
             return super()._apply(fn, recurse)
 
@@ -162,6 +162,10 @@ class Rows(nn.Module):
         return f"{self.count} x {self.width}, storage={self.storage}"
 
 
-def _look_up(tensor: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
-    """What indexing by the numbers gives, several times as fast; nothing of it is trained."""
-    return tensor.index_select(0, numbers.flatten()).view(*numbers.shape, *tensor.shape[1:])
+def row_number(padding_idx: int | None, count: int) -> int | None:
+    """The padding id counted from the start; it is refused with a ValueError if there is no such token."""
+    if padding_idx is None:
+        return None
+    if not -count <= padding_idx < count:
+        raise ValueError(f"padding_idx must be an id of the {count} tokens (found {padding_idx})")
+    return padding_idx % count

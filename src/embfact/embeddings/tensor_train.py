@@ -1,10 +1,10 @@
-"""A table kept as a tensor train: a chain of small cores in place of one large matrix."""
+"""A table stored as a tensor train: a chain of small cores in place of one large matrix."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import nn
@@ -18,12 +18,10 @@ class TensorTrainEmbedding(TokenEmbedding):
 
     Oseledets (2011), "Tensor-Train Decomposition"; for embeddings: Hrinchuk et al. (2020), "Tensorized Embedding
     Layers". V is at most v_1 v_2 ... v_d, and H = h_1 h_2 ... h_d. An id has digits (i_1, ..., i_d) in the bases v_k,
-    the first one the most significant, a column likewise digits (j_1, ..., j_d), and the entry is the matrix product
-    G_1[i_1, j_1] G_2[i_2, j_2] ... G_d[i_d, j_d].
+    most significant first, a column likewise digits (j_1, ..., j_d), and the entry is the matrix product G_1[i_1, j_1]
+    G_2[i_2, j_2] ... G_d[i_d, j_d]. Two cores are a sum of r Kronecker products.
 
-    Two cores are a sum of r Kronecker products.
-
-    All tokens share the cores, so no row belongs to the padding id alone: what its positions send back is masked, and
+    All tokens share the cores, so no row belongs to the padding id alone: gradients from its positions are masked, and
     its vector moves with the cores.
 
     Args:
@@ -45,16 +43,11 @@ class TensorTrainEmbedding(TokenEmbedding):
         ranks: Sequence[int],
         padding_idx: int | None = None,
     ):
-        super().__init__()
         if not len(row_factors) == len(column_factors) == len(ranks) + 1 or prod(row_factors) < num_embeddings:
             found = f"found {list(row_factors)}, {list(column_factors)} and {list(ranks)} for {num_embeddings} tokens"
             raise ValueError(f"each core needs a row and a column factor, and a rank to the next core ({found})")
-        if padding_idx is not None and not -num_embeddings <= padding_idx < num_embeddings:
-            raise ValueError(f"padding_idx must be an id of the {num_embeddings} tokens (found {padding_idx})")
-        self.num_embeddings = num_embeddings
-        self.embedding_dim = prod(column_factors)
+        super().__init__(num_embeddings, prod(column_factors), padding_idx)
         self.row_factors, self.column_factors, self.ranks = tuple(row_factors), tuple(column_factors), tuple(ranks)
-        self.padding_idx = None if padding_idx is None else padding_idx % num_embeddings
         shapes = zip(row_factors, [1, *ranks], column_factors, [*ranks, 1], strict=True)
         self.cores = nn.ModuleList(Rows(rows, left * columns * right) for rows, left, columns, right in shapes)
 
@@ -70,17 +63,14 @@ class TensorTrainEmbedding(TokenEmbedding):
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         """Vectors ``(..., H)`` of the token ids ``(...)``."""
-        flat = ids.flatten()
-        vectors = self._vectors(flat)
-        if self.padding_idx is not None:
-            vectors = torch.where((flat == self.padding_idx).unsqueeze(-1), vectors.detach(), vectors)
-        return vectors.view(*ids.shape, self.embedding_dim)
+        vectors = self._vectors(ids.flatten()).view(*ids.shape, self.embedding_dim)
+        return self._without_padding_gradient(vectors, ids)
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Scores ``(..., V)`` of hidden states ``(..., H)``.
 
-        Two cores with r h_1 < H contract the hidden states one core after the other, which costs V h_1 r a state.
-        Otherwise that costs more than a product with the table, and the table is built some tokens at a time.
+        Two cores with r h_1 < H contract the hidden states core by core, which costs V h_1 r per state. Otherwise that
+        costs more than a product with the table, and the table is built a block of tokens at a time.
         """
         if len(self.cores) == 2 and self.ranks[0] * self.column_factors[0] < self.embedding_dim:
             first, second = (rows.matrix() for rows in self._cores())
@@ -92,16 +82,6 @@ class TensorTrainEmbedding(TokenEmbedding):
             blocks = prefixes.split(max(1, BLOCK_TOKENS // self.row_factors[-1]))
             scores = torch.cat([hidden @ _extend(block, last, 1).squeeze(-1).T for block in blocks], dim=-1)
         return scores[..., : self.num_embeddings]
-
-    def spec(self) -> dict[str, Any]:
-        """Constructor arguments that build an empty module of this shape."""
-        return {
-            "num_embeddings": self.num_embeddings,
-            "row_factors": list(self.row_factors),
-            "column_factors": list(self.column_factors),
-            "ranks": list(self.ranks),
-            "padding_idx": self.padding_idx,
-        }
 
     def _vectors(self, ids: torch.Tensor) -> torch.Tensor:
         """Vectors ``(N, H)`` of ids ``(N,)``.

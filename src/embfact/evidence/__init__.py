@@ -1,4 +1,4 @@
-"""What a data-aware factorization may look at, taken from the training rows alone, or from another corpus."""
+"""What a data-aware factorization may look at: the training rows alone, or another corpus."""
 
 from embfact.evidence.collection import collect
 

@@ -18,7 +18,6 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from embfact.config.run_config import RunConfig
-from embfact.data.columns import column_of
 from embfact.data.readers import read_file
 from embfact.data.rows import TEXT_COLUMNS
 from embfact.data.source import Source
@@ -33,7 +32,7 @@ from embfact.system.lock import built_once
 from embfact.system.tensor_files import read_tensors, write_tensors
 from embfact.tasks.sequence_classification import SequenceClassification
 
-FORMAT = 2  # raise it when the way the moments are taken changes: it is part of the file names
+FORMAT = 2  # part of the file names: raise it when the moments are taken differently
 
 log = logging.getLogger(__name__)
 
@@ -47,15 +46,15 @@ def collect(
 ) -> Evidence:
     """The evidence that the method of a run asks for, and nothing else.
 
-    Gradient moments are the same for every method, size and seed, so they are taken once for a backbone and some rows,
-    and kept in ``paths.cache_dir``. The run's model and random numbers are not touched.
+    Gradient moments are the same for every method, size and seed, so they are taken once per backbone and rows, and
+    stored in ``paths.cache_dir``. The run's model and random numbers are not touched.
 
     Args:
         config: The run.
         model_fingerprint: SHA-256 of the backbone that it starts from.
-        model: The model before anything is replaced in it.
+        model: The model before anything in it is replaced.
         tokenizer: Its tokenizer.
-        train: The rows that this run trains on; held-out and reported rows must not be among them.
+        train: The rows that this run trains on, without held-out and reported rows.
 
     Raises:
         DataError: If ``evidence.source`` is a file that cannot be used.
@@ -90,12 +89,12 @@ def _moments(
     tokenizer: PreTrainedTokenizerBase,
     train: Tokenized,
 ) -> Moments:
-    # A backbone with random weights is another one for each seed of the run; a pretrained one only has another head.
+    # Random weights depend on the seed of the run; of a pretrained backbone only the head does.
     drawn = config.model.architecture is not None and config.model.from_run is None
     seed = config.seed if drawn else SEED
     calibration = Calibration(
         rows=config.evidence.rows,
-        # The head that comes with a fine-tuned run is trained already.
+        # The head of a fine-tuned run is already trained.
         warmup_steps=config.evidence.warmup_steps if config.model.from_run is None else 0,
         pad_token_id=cast(int, tokenizer.pad_token_id),
         padding_side=tokenizer.padding_side,
@@ -123,7 +122,9 @@ def _measure(config: RunConfig, calibration: Calibration, outputs: int, seed: in
     own, _ = load_backbone(config.model, num_labels=outputs, label_names=None, dropout=None, seed=seed, pooling=pooling)
     count_tokens(own, train)
     task = SequenceClassification(own, config.optimizer, config.data.metrics, config.task.label_smoothing)
-    moments = calibration.measure(task.to(_device(config)), train)
+    # A GPU if the training uses one.
+    on_gpu = config.trainer.accelerator in ("auto", "gpu") and torch.cuda.is_available()
+    moments = calibration.measure(task.to("cuda" if on_gpu else "cpu"), train)
     log.info("gradient moments of %d rows taken in %.1f s", min(len(train), calibration.rows), perf_counter() - start)
     return moments
 
@@ -132,22 +133,11 @@ def _table(model: PreTrainedModel) -> nn.Embedding:
     return cast(nn.Embedding, model.get_input_embeddings())
 
 
-def _device(config: RunConfig) -> torch.device:
-    """A GPU where the training takes one; else the CPU."""
-    wanted = config.trainer.accelerator in ("auto", "gpu") and torch.cuda.is_available()
-    return torch.device("cuda" if wanted else "cpu")
-
-
 def cache_path(cache_dir: str | os.PathLike[str], decisive: Sequence[Any], rows: Tokenized) -> Path:
     """The file of some moments: ``evidence/<sha256>.safetensors``.
 
-    The rows are known by their tokens and labels: whatever chose or changed them (the data, its splits, the tokenizer,
-    the longest length) is in these.
-
-    Args:
-        cache_dir: Folder of the cache.
-        decisive: JSON values of everything else that decides the moments.
-        rows: The rows that the run trains on.
+    The rows are identified by their tokens and labels, which depend on everything that chose or changed them (the data,
+    its splits, the tokenizer, the longest length); ``decisive`` are JSON values of everything else that matters.
     """
     digest = hashlib.sha256(json.dumps([FORMAT, *decisive], sort_keys=True).encode())
     for values in (rows.lengths, rows.tokens, rows.types, rows.labels):
@@ -157,13 +147,7 @@ def cache_path(cache_dir: str | os.PathLike[str], decisive: Sequence[Any], rows:
 
 
 def read(path: Path, vocab_size: int, width: int) -> Moments | None:
-    """The moments of a cache file, or None if it is missing, damaged or of another shape.
-
-    Args:
-        path: The file.
-        vocab_size: Rows V of the table.
-        width: Columns H of the table.
-    """
+    """The moments of a cache file for a V x H table, or None if it is missing, damaged or of another shape."""
     found = read_tensors(path) or {}
     shapes = {"row_gradients": (vocab_size,), "gradient_metric": (width, width)}
     fits = {name: tuple(tensor.shape) for name, tensor in found.items()} == shapes
@@ -171,45 +155,41 @@ def read(path: Path, vocab_size: int, width: int) -> Moments | None:
 
 
 def write(path: Path, moments: Moments) -> None:
-    """Keep the moments for other runs; see `write_tensors`."""
+    """Store the moments for other runs; see `write_tensors`."""
     write_tensors(path, {"row_gradients": moments.row_gradients, "gradient_metric": moments.gradient_metric})
 
 
 def read_corpus(path: Path, columns: Sequence[str]) -> pa.Table:
-    """The texts of a file; empty and missing ones are passed over, since there is nothing to count in them.
+    """The texts of a file, without empty and missing ones.
 
     Args:
-        path: A ``.txt`` file with a text on each line; or CSV, TSV, JSON Lines or Parquet.
+        path: A ``.txt`` file with one text per line; or CSV, TSV, JSON Lines or Parquet.
         columns: The text column of such a table, or the two of a pair; plain text has none.
 
     Returns:
-        Columns ``id``, ``text``, ``text_pair`` (pairs only) and ``label`` (all null), as `embfact.data.text` has them.
+        Columns ``id``, ``text``, ``text_pair`` (pairs only) and ``label`` (all null), as in `embfact.data.text`.
 
     Raises:
         DataError: If the file cannot be read, lacks a column, or holds no text.
     """
     if path.suffix.lower() == ".txt":
-        texts = {"text": pa.array(_lines(path), pa.string())}
+        try:
+            texts = {"text": pa.array(list(utf8_lines(path, path.name)), pa.string())}
+        except OSError as error:
+            raise DataError(f"{path.name} cannot be read: {error.strerror or error}") from error
     else:
         source = read_file(path, columns)
         texts = {name: _strings(source, column) for name, column in zip(TEXT_COLUMNS, columns, strict=False)}
     filled = [pc.not_equal(pc.utf8_trim_whitespace(column), "") for column in texts.values()]
     rows = pa.table(texts).filter(filled[0] if len(filled) == 1 else pc.or_(*filled))
     if not rows.num_rows:
-        raise DataError(f"{path.name} holds no text to count; give a file that does, or evidence.source=training")
+        raise DataError(f"{path.name} holds no text to count; give a file with text, or evidence.source=training")
     ids = pa.array(range(rows.num_rows), pa.int64())
     return rows.append_column("id", ids).append_column("label", pa.nulls(rows.num_rows, pa.int64()))
 
 
-def _lines(path: Path) -> list[str]:
-    try:
-        return list(utf8_lines(path, path.name))
-    except OSError as error:
-        raise DataError(f"{path.name} cannot be read: {error.strerror or error}") from error
-
-
 def _strings(source: Source, column: str) -> pa.Array:
-    values = column_of(source, column)
+    values = source.column(column)
     if not pa.types.is_string(values.type):
         raise DataError(f"{source.name}: {column!r} holds {values.type}, not text; name the text column in data.text")
     return pc.fill_null(values, "")

@@ -1,4 +1,4 @@
-"""Second moments of the loss gradient at the token table: what the loss says of each row and of each direction."""
+"""Second moments of the loss gradient at the token table: how much each row and each direction matters to the loss."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from embfact.errors import ModelError
 from embfact.tasks.sequence_classification import SequenceClassification
 
 # Fixed, so that runs of any seed and batch size share the moments.
-SEED = 0  # of the head, of the rows that are drawn, and of their order
+SEED = 0  # of the head, of the drawn rows, and of their order
 BATCH_SIZE = 32
-HEAD_RATE = 1e-2  # of the first step, from which it falls to 0: high, since there are few steps
+HEAD_RATE = 1e-2  # of the first step, falling to 0: high, since there are few steps
 
 Batch = dict[str, torch.Tensor]
 
@@ -31,12 +31,11 @@ class Moments:
     """Second moments of the loss gradient, float64 on the CPU.
 
     Attributes:
-        row_gradients: For each token the sum over examples of the squared length of the gradient that the loss of this
-            example has at the token's row of the table, shape ``(V,)``: the diagonal of the empirical Fisher
-            information, summed over the row (Hsu et al., "Language model compression with weighted low-rank
-            factorization", ICLR 2022).
-        gradient_metric: Mean of g gᵀ over token positions, padding left out, shape ``(H, H)``; g is the gradient that
-            the loss of an example has at what the table gives for one of its tokens.
+        row_gradients: For each token the sum over examples of the squared norm of the gradient of the example's loss at
+            the token's row of the table, shape ``(V,)``: the diagonal of the empirical Fisher information, summed over
+            the row (Hsu et al., "Language model compression with weighted low-rank factorization", ICLR 2022).
+        gradient_metric: Mean of g gᵀ over token positions without padding, shape ``(H, H)``; g is the gradient of an
+            example's loss at the table's output for one of its tokens.
     """
 
     row_gradients: torch.Tensor
@@ -44,7 +43,7 @@ class Moments:
 
 
 class Lookup(NamedTuple):
-    """One use of the table in a forward pass: ids ``(b, t)``, the vectors that came out, and the factor on them."""
+    """One use of the table in a forward pass: ids ``(b, t)``, the resulting vectors, and the factor on them."""
 
     ids: torch.Tensor
     vectors: torch.Tensor
@@ -53,12 +52,12 @@ class Lookup(NamedTuple):
 
 @dataclass(frozen=True)
 class Calibration:
-    """How the moments are taken; nothing in it is random, and dropout is off throughout.
+    """How the moments are taken; nothing in it is random, and dropout is always off.
 
     Attributes:
-        rows: How many of the training rows are looked at, drawn without replacement; all if there are fewer.
-        warmup_steps: Steps of AdamW that only the head is trained for first: the gradients of an untrained head point
-            in random directions.
+        rows: Number of training rows to use, drawn without replacement; all if there are fewer.
+        warmup_steps: Steps of AdamW that train only the head first: the gradients of an untrained head point in random
+            directions.
         pad_token_id: Token to pad with.
         padding_side: ``"right"`` or ``"left"``.
     """
@@ -76,7 +75,7 @@ class Calibration:
         """Take the moments.
 
         Args:
-            task: A model of its own, which is changed: its head is trained, and then nothing of it is trainable.
+            task: A model that is changed: its head is trained, then nothing of it is trainable.
             train: The rows that the run trains on.
 
         Raises:
@@ -106,12 +105,9 @@ class Calibration:
 
 
 def warm_up_head(task: SequenceClassification, batches: Iterator[Batch], steps: int) -> None:
-    """Train what stands behind the backbone for a few steps of AdamW, without dropout; the backbone stands still.
+    """Train everything after the backbone for a few steps of AdamW, one batch each, without dropout.
 
-    Args:
-        task: A model whose parameters are all frozen; they are so again afterwards.
-        batches: Labelled batches, one for each step or more.
-        steps: How many steps; 0 leaves the head as it is.
+    All parameters are frozen before and afterwards; with 0 steps the head stays as it is.
     """
     model: Any = task.model
     backbone = {id(parameter) for parameter in model.base_model.parameters()}
@@ -131,14 +127,10 @@ def warm_up_head(task: SequenceClassification, batches: Iterator[Batch], steps: 
 
 
 def second_moments(task: SequenceClassification, batches: Iterator[Batch], pad_token_id: int) -> Moments:
-    """Sums of squared gradients by token, and the mean of g gᵀ, over some batches.
+    """Sums of squared gradients by token, and the mean of g gᵀ, over some labelled batches, in evaluation mode.
 
-    Each example has its own loss, so the result does not depend on which examples share a batch.
-
-    Args:
-        task: A model in evaluation mode.
-        batches: Labelled batches.
-        pad_token_id: Token that inputs of a decoder are padded with; the others have an attention mask.
+    Each example has its own loss, so the result does not depend on which examples share a batch. ``pad_token_id`` pads
+    the inputs of a decoder; the others have an attention mask.
     """
     model: Any = task.model
     vocab_size, width = model.get_input_embeddings().weight.shape
@@ -146,7 +138,7 @@ def second_moments(task: SequenceClassification, batches: Iterator[Batch], pad_t
     metric, positions = torch.zeros(width, width, dtype=torch.float64), 0
     for batch in batches:
         with recorded_lookups(model) as lookups:
-            # The mean over the batch, turned into the sum over examples: no example weighs on another's gradient.
+            # The mean over the batch, turned into the sum over examples: no example affects another's gradient.
             loss = task.loss(task.logits(batch), batch["labels"]) * len(batch["labels"])
         found = torch.autograd.grad(loss, [lookup.vectors for lookup in lookups])
         masks = [_counted(lookup.ids, batch, pad_token_id) for lookup in lookups]
@@ -160,16 +152,16 @@ def second_moments(task: SequenceClassification, batches: Iterator[Batch], pad_t
 
 @contextmanager
 def recorded_lookups(model: PreTrainedModel) -> Iterator[list[Lookup]]:
-    """Record every lookup in the token table and let gradients reach its result, whatever is frozen.
+    """Record every lookup in the token table, and let gradients reach its result, whatever is frozen.
 
-    An encoder-decoder looks the table up twice, in modules of their own that share its weights.
+    An encoder-decoder looks up twice, in separate modules that share the weights.
     """
     table = model.get_input_embeddings().weight
     lookups: list[Lookup] = []
 
     def record(module: nn.Module, inputs: tuple[torch.Tensor, ...], vectors: torch.Tensor) -> torch.Tensor:
         leaf = vectors.detach().requires_grad_()
-        # Some modules scale their rows (BART): the gradient at the row itself has that factor on it.
+        # Some modules scale their rows (BART): the gradient at the row has that factor too.
         lookups.append(Lookup(inputs[0], leaf, float(getattr(module, "embed_scale", 1.0))))
         return leaf.clone()  # a leaf could not be added to in place
 
@@ -187,7 +179,7 @@ def _counted(ids: torch.Tensor, batch: Batch, pad_token_id: int) -> torch.Tensor
     if ids.shape == batch["input_ids"].shape and torch.equal(ids, batch["input_ids"]):
         return batch["attention_mask"].bool()
     text = ids != pad_token_id
-    text[:, 0] = True  # a decoder starts with a token of its own, and for T5 that is the padding token
+    text[:, 0] = True  # a decoder starts with a special token, which for T5 is the padding token
     return text
 
 

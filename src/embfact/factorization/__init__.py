@@ -1,1 +1,1 @@
-"""Ways to make a V x H table smaller: one method, one file, one YAML in conf/factorization/."""
+"""Methods that make a V x H table smaller: one module and one YAML file in conf/factorization/ each."""

@@ -1,7 +1,7 @@
-"""What every factorization method is: options in, and a smaller module with the table's lookup out.
+"""The interface of a factorization method: options in, a smaller module with the table's lookup out.
 
-This module and the method files import torch only for type checking and inside functions: the options of a method are
-validated before anything heavy is imported.
+This module and the methods import torch only for type checking and inside functions, so that options are validated
+before anything heavy is imported.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ BudgetUnit = Literal["bytes", "params"]
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a data-aware method may look at, taken only from rows that the run may train on.
+    """What a data-aware method may look at; it comes only from rows that the run may train on.
 
-    What no method asked for is None. All tensors are float64 on the CPU.
+    Whatever no method asked for is None. All tensors are float64 on the CPU.
 
     Attributes:
         token_counts: Occurrences of each token, shape ``(V,)``.
-        row_gradients: For each token the sum over examples of the squared length of the loss gradient at its row of
-            the table, shape ``(V,)``.
-        gradient_metric: Mean of g gᵀ over token positions, g the loss gradient at the embedding output, shape
+        row_gradients: For each token, the sum over examples of the squared norm of the loss gradient at its row of the
+            table, shape ``(V,)``.
+        gradient_metric: Mean of g gᵀ over token positions, where g is the loss gradient at the embedding output, shape
             ``(H, H)``.
     """
 
@@ -46,11 +46,11 @@ class Evidence:
 
 
 class Method(BaseModel, ABC):
-    """A way to make the embedding smaller: its fields are its options, its class variables say what it needs.
+    """A way to make the embedding smaller. Its fields are its options; its class variables say what it needs.
 
-    Every method has one size, called ``rank`` whatever it counts: ``size_name`` says what. ``has_projection`` says
-    whether a part of the result maps to the width H and can be trained alone; ``refactorizable`` whether the result is
-    the table projected on r axes (a `LowRankEmbedding`), so that training can project it again and again.
+    Every method has one size, called ``rank`` whatever it counts; ``size_name`` says what. ``has_projection``: a part
+    of the result maps to the width H and can be trained alone. ``refactorizable``: the result is the table projected on
+    r axes (a `LowRankEmbedding`), so training can project it repeatedly.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -70,23 +70,23 @@ class Method(BaseModel, ABC):
 
     @abstractmethod
     def layout(self, vocab_size: int, hidden_size: int, rank: int) -> tuple[Part, ...]:
-        """The tensors that replace the V x H of the dense table; never less for a larger rank.
+        """The tensors that replace the dense V x H table; a larger rank never makes them smaller.
 
-        A method whose shapes depend on the data gives the largest that they can be.
+        If the shapes depend on the data, these are the largest possible.
         """
 
     def size(
         self, vocab_size: int, hidden_size: int, rank: int | None, storage: Storage = FLOAT32, weight_bytes: int = 4
     ) -> Size:
-        """Parameters and bytes of what replaces the dense table."""
+        """Parameters and bytes of the replacement."""
         return size_of(self.layout(vocab_size, hidden_size, rank or 0), storage, weight_bytes)
 
     def parameters(self, vocab_size: int, hidden_size: int, rank: int | None) -> int:
-        """Parameters that replace the V x H of the dense table."""
+        """Parameters of the replacement."""
         return self.size(vocab_size, hidden_size, rank).parameters
 
     def rank_limit(self, vocab_size: int, hidden_size: int) -> int:
-        """The largest rank that means anything, however large the result: H for factors."""
+        """The largest meaningful rank, whatever the size of the result: H for factors."""
         return hidden_size
 
     def largest_rank(self, vocab_size: int, hidden_size: int, storage: Storage = FLOAT32, weight_bytes: int = 4) -> int:
@@ -111,12 +111,12 @@ class Method(BaseModel, ABC):
             vocab_size: Rows V of the dense table.
             hidden_size: Columns H of the dense table.
             budget: Share of the dense float32 table.
-            unit: Share of its bytes, as saved, or of its parameters.
-            storage: How rows are kept.
+            unit: Whether it is a share of the bytes, as saved, or of the parameters.
+            storage: How rows are stored.
             weight_bytes: Bytes of a weight that is not stored smaller: 4 for a float32 model.
 
         Raises:
-            ValueError: If not even the smallest rank fits, with the smallest budget that would do.
+            ValueError: If not even the smallest rank fits, with the smallest budget that does.
         """
         weights = vocab_size * hidden_size
         self._check_options(vocab_size, hidden_size)
@@ -146,12 +146,20 @@ class Method(BaseModel, ABC):
             evidence: What ``needs`` asks for.
 
         Raises:
-            ValueError: For a method whose size is no number of singular values.
+            ValueError: If the size of this method is not a number of singular values.
         """
-        raise ValueError(f"energy picks a rank by singular values, which {self.name} does not use; set rank or budget")
+        self.check_energy()
+        raise NotImplementedError(f"{self.name} has knows_energy=True, and no rank_for_energy")
+
+    def check_energy(self) -> None:
+        """Refuse an energy if this method cannot choose its size by one, with a ValueError."""
+        if not self.knows_energy:
+            raise ValueError(
+                f"energy chooses a rank by singular values, which {self.name} does not use; set rank or budget"
+            )
 
     def smallest_rank(self, vocab_size: int, hidden_size: int) -> int:
-        """The smallest rank that the method can take: 1, unless its options ask for more."""
+        """The smallest rank that the method accepts: 1, unless its options require more."""
         return 1
 
     def check_size(
@@ -163,14 +171,14 @@ class Method(BaseModel, ABC):
         storage: Storage = FLOAT32,
         weight_bytes: int = 4,
     ) -> None:
-        """Refuse a rank that this table cannot take or that would not shrink it.
+        """Refuse a rank that this table does not allow, or that would not shrink it.
 
         Args:
             vocab_size: Rows V of the dense table.
             hidden_size: Columns H of the dense table.
-            rank: The rank asked for; None for a method that has none.
+            rank: The requested rank; None for a method without one.
             allow_larger: Accept a rank up to `rank_limit` that does not shrink the table.
-            storage: How the result will be kept.
+            storage: How the result will be stored.
             weight_bytes: Bytes of a weight of the model.
 
         Raises:
@@ -181,10 +189,10 @@ class Method(BaseModel, ABC):
         if rank is None or rank < 1:
             raise ValueError(f"rank must be a whole number of 1 or more for {self.name} (found {rank})")
         self._check_options(vocab_size, hidden_size)
-        shape, meaning = f"{vocab_size} x {hidden_size} table", _meaning(self.size_name)
-        smallest = self.smallest_rank(vocab_size, hidden_size)
+        shape, smallest = f"{vocab_size} x {hidden_size} table", self.smallest_rank(vocab_size, hidden_size)
+        meaning = "" if self.size_name == "rank" else f" ({self.size_name})"
         if rank < smallest:
-            reason = self._why_no_smaller(vocab_size, hidden_size)
+            reason = self._why_too_small(vocab_size, hidden_size)
             raise ValueError(f"rank {rank}{meaning} is too small for {self.name} of a {shape}{reason}")
         limit = self.rank_limit(vocab_size, hidden_size)
         if allow_larger and rank > limit:
@@ -195,26 +203,25 @@ class Method(BaseModel, ABC):
             remedy = f"the largest rank that does is {largest}" if largest >= smallest else "use factorization=none"
             raise ValueError(f"rank {rank}{meaning} does not shrink a {shape} with {self.name}; {remedy}")
 
-    def _why_no_smaller(self, vocab_size: int, hidden_size: int) -> str:
-        """What follows on "rank 1 is too small": the reason, if there is one, and the remedy."""
+    def _why_too_small(self, vocab_size: int, hidden_size: int) -> str:
+        """The rest of the message "rank 1 is too small": the reason, if there is one, and the remedy."""
         return f"; use {self.smallest_rank(vocab_size, hidden_size)} or more"
 
     def _check_options(self, vocab_size: int, hidden_size: int) -> None:
-        """Refuse options that do not fit the table, whatever the rank, with a ValueError."""
+        """Refuse options that do not fit the table whatever the rank, with a ValueError."""
 
 
 class Factorization(Method):
     """A method that replaces the V x H table alone and knows nothing of the model around it."""
 
     def layout(self, vocab_size: int, hidden_size: int, rank: int) -> tuple[Part, ...]:
-        """Two factors, V x r and r x H, unless a method keeps something else: r (V + H) parameters."""
+        """Two factors, V x r and r x H, with r (V + H) parameters, unless a method stores something else."""
         return Part(vocab_size, rank), Part(rank, hidden_size)
 
-    @abstractmethod
     def fit(
         self,
         table: torch.Tensor,
-        rank: int | None,
+        rank: int | None = None,
         *,
         evidence: Evidence | None = None,
         padding_idx: int | None = None,
@@ -224,7 +231,7 @@ class Factorization(Method):
 
         Args:
             table: The dense table, shape ``(V, H)``, any floating dtype; it is not changed.
-            rank: Inner dimension r; None for a method that has none.
+            rank: Inner dimension r; None for a method without one.
             evidence: What ``needs`` asks for.
             padding_idx: Row whose output is not trained, as in `torch.nn.Embedding`.
             seed: For methods that draw random numbers.
@@ -233,30 +240,35 @@ class Factorization(Method):
             A module with the table's lookup: ids ``(...)`` in, vectors ``(..., H)`` out, in the table's dtype.
 
         Raises:
-            ValueError: If the table is not finite or the evidence does not fit it.
+            ValueError: If the table is not finite, or the rank or the evidence does not fit it.
         """
+        from embfact.factorization.decomposition import check_table
+
+        self.check_size(*check_table(table), rank, allow_larger=True)
+        return self._fit(table, rank or 0, evidence, padding_idx, seed)
+
+    def _fit(
+        self, table: torch.Tensor, rank: int, evidence: Evidence | None, padding_idx: int | None, seed: int
+    ) -> TokenEmbedding:
+        """What a method implements: `fit` for a checked table and rank; the rank is 0 for a method without one."""
+        raise NotImplementedError(f"{type(self).__name__} has no _fit")
 
 
 class ModelAdapter(Method):
-    """A method that replaces more of a model than its table, and so has to know the model around it."""
+    """A method that replaces more of a model than its table, and therefore has to know the model."""
 
     @abstractmethod
     def adapt(self, model: nn.Module, rank: int | None, seed: int = 0) -> None:
         """Change a model in place.
 
-        The new modules depend on the model's shape, the options and the rank alone: to load a saved model, adapt a
-        fresh one of the same configuration and load the saved weights into it.
+        The new modules depend only on the model's shape, the options and the rank: to load a saved model, adapt a fresh
+        one of the same configuration and load the saved weights into it.
 
         Args:
             model: A model with ``get_input_embeddings()`` and ``config``, as transformers builds it.
-            rank: Size of the smaller embedding; None for a method that has none.
-            seed: For the weights that are drawn at random.
+            rank: Size of the smaller embedding; None for a method without one.
+            seed: For the randomly drawn weights.
 
         Raises:
-            ValueError: If the model has not the parts that the method replaces; the model is then unchanged.
+            ValueError: If the model lacks a part that the method replaces; the model is then unchanged.
         """
-
-
-def _meaning(size_name: str) -> str:
-    """What a rank counts, in brackets, where it is no rank."""
-    return "" if size_name == "rank" else f" ({size_name})"

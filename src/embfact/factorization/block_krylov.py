@@ -2,8 +2,8 @@
 
 The range finder with power iterations of Halko, Martinsson and Tropp (2011), "Finding structure with randomness", in
 the variant that keeps every power: Halko, Martinsson, Shkolnisky and Tygert (2011), "An algorithm for the principal
-component analysis of large data sets", which Musco and Musco (2015) analyse as block Krylov iteration. At equal
-accuracy it takes half of the products that plain power iterations do.
+component analysis of large data sets", which Musco and Musco (2015) analyse as block Krylov iteration. It needs half as
+many products as plain power iterations for the same accuracy.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from itertools import pairwise
 
 import torch
 
-# Small enough to be still in the processor's cache when a block is used for the second time.
+# Small enough for a block to still be in the processor's cache when it is used a second time.
 BLOCK_ROWS = 2048
-# Half of the promised excess over the optimal error: the estimate that ends the iterations is none too exact.
+# Half of the promised excess over the optimal error: the estimate that ends the iterations is rough.
 TOLERANCE = 5e-4
 
 
 def randomized_pays(hidden_size: int, count: int) -> bool:
-    """Whether so few axes are asked for that finding them takes less work than the whole spectrum."""
+    """Whether so few axes are requested that finding them takes less work than the whole spectrum."""
     return 8 * count <= hidden_size
 
 
@@ -28,20 +28,19 @@ def leading_axes(
 ) -> tuple[torch.Tensor, torch.Tensor, float] | None:
     """Approximate right singular vectors of W - 1 mu whose truncation error is within 0.1 % of the optimum.
 
-    The products with the table are done in its own dtype (16-bit tables in float32), all else in float64. Iterations
-    end when the gain that is still to come, extrapolated from the last two gains, is below the tolerance.
+    Products with the table use its own dtype (float32 for 16-bit tables), everything else float64. Iterations end when
+    the remaining gain, extrapolated from the last two gains, is below the tolerance.
 
     Args:
         table: W, shape ``(V, H)``, any floating dtype.
-        count: How many axes n are wanted.
-        seed: Of the random start.
+        count: Number n of axes.
+        seed: Seed of the random start.
         mean: mu, shape ``(H,)``, or None.
 
     Returns:
-        Energies, shape ``(n,)``, float64, orthonormal axes, shape ``(n, H)``, in the dtype of the products, and the
-        squared norm of W - 1 mu.
-        None where the whole spectrum is the better way to them: for many axes, for singular values that fall too slowly
-        to be told apart, and for an error so small that the rounding of the products hides it.
+        Energies, shape ``(n,)``, float64; orthonormal axes, shape ``(n, H)``, in the dtype of the products; and the
+        squared norm of W - 1 mu. None if the whole spectrum is the better way: for many axes, for singular values that
+        fall too slowly to be told apart, and for an error so small that rounding of the products hides it.
     """
     hidden_size, width = table.shape[1], -(-count // 2)
     draw = torch.Generator().manual_seed(seed)
@@ -66,7 +65,7 @@ def leading_axes(
 
 
 def _still_to_come(retained: list[float]) -> float:
-    """The rest of a series whose gains go on to fall as they did last, or slower still if they fell ever slower."""
+    """The rest of a series whose gains keep falling as they did last, or more slowly if the fall slowed down."""
     *_, older, before, gain = [after - now for now, after in pairwise(retained)]
     if not 0 < gain < before < older:
         return 0.0 if gain <= 0 else float("inf")

@@ -1,8 +1,8 @@
-"""A table is decomposed once: what was computed for the same numbers before is found by their content.
+"""Each table is decomposed once: an earlier decomposition of the same numbers is found by a hash of them.
 
 Hashing a table takes a hundredth of the time of its decomposition (2 ms for 30,522 x 384 numbers): XXH3 with 128 bits
-runs at the speed of memory, and nobody attacks a cache of one's own. Decompositions of this process are kept in memory
-as long as they fit, and on disk where the caller says so:
+runs at the speed of memory, and a private cache has no attackers. Decompositions stay in memory as long as they fit,
+and on disk inside
 
     with kept_in(directory):
         embedding = SVD().fit(table, 64)
@@ -28,7 +28,7 @@ from embfact.factorization.spectrum import Metric, Route, block_rows
 from embfact.system.lock import built_once
 from embfact.system.tensor_files import read_tensors, write_tensors
 
-FORMAT = 1  # raise it when decompositions are computed or written in another way: it is part of their keys
+FORMAT = 1  # part of the keys: raise it when decompositions are computed or written differently
 KEPT_BYTES = 2**25  # besides the newest one: a sweep asks for the ranks of one decomposition after another
 # V H² of a decomposition that takes longer than reading it back: some tens of milliseconds.
 WORTH_A_FILE = 10**9
@@ -41,7 +41,7 @@ _lock = Lock()
 
 @dataclass
 class Decomposition:
-    """Axes of a table and as many columns of A as were asked for until now.
+    """Axes of a table and the columns of A requested so far.
 
     Attributes:
         axes: Shared by all ranks.
@@ -53,12 +53,12 @@ class Decomposition:
 
     @property
     def bytes(self) -> int:
-        """Memory that it takes."""
+        """Its memory."""
         tensors = {id(tensor): tensor for tensor in (self.axes.axes, self.axes.encoder, self.columns)}
         return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
 
     def truncate(self, table: torch.Tensor, rank: int, padding_idx: int | None = None) -> LowRankEmbedding:
-        """The factors of a rank: a copy of the first columns of A and rows of B; see `decomposition.truncate`."""
+        """The factors of a rank: copies of the first columns of A and rows of B; see `decomposition.truncate`."""
         known = self.columns.shape[1]
         if known < rank:
             more = project(table, self.axes, known, rank)
@@ -68,13 +68,10 @@ class Decomposition:
 
 @contextmanager
 def kept_in(directory: str | os.PathLike[str]) -> Iterator[None]:
-    """Share decompositions with other processes and later runs through files of a directory.
+    """Share decompositions with other processes and later runs through files in a directory.
 
-    Files are written in one step; a damaged one is computed anew. Tables that are decomposed faster than read are not
-    written.
-
-    Args:
-        directory: Made when the first file is written.
+    The directory is created with the first file. Files are written atomically; a damaged one is computed again. Tables
+    that are decomposed faster than read are not written.
     """
     token = _directory.set(Path(directory).expanduser())
     try:
@@ -84,7 +81,7 @@ def kept_in(directory: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def forget() -> None:
-    """Drop all decompositions that are kept in memory."""
+    """Drop all decompositions from memory."""
     with _lock:
         _kept.clear()
 
@@ -99,26 +96,20 @@ def decompose(
     rank: int | None = None,
     seed: int = 0,
 ) -> Decomposition:
-    """The decomposition of a table by `principal_axes`, from memory or disk if the same was asked for before.
+    """The decomposition of a table by `principal_axes`, from memory or disk if the same was requested before.
 
-    Args:
-        table: W, shape ``(V, H)``; that its numbers are finite is checked where they were not seen before.
-        row_weights: As in `principal_axes`.
-        route: As in `principal_axes`. A ``randomized`` one serves the ranks up to the next power of two.
-        metric: As in `principal_axes`.
-        center: As in `principal_axes`.
-        rank: The largest rank that is needed; None for all.
-        seed: As in `principal_axes`.
+    The arguments are those of `principal_axes`, but for ``rank``, the largest rank that is needed (None for all). A
+    ``randomized`` route serves the ranks up to the next power of two.
 
     Raises:
-        ValueError: If the table is not finite.
+        ValueError: If the table is not finite, which is checked if its numbers were not seen before.
     """
     hidden_size = table.shape[1]
     count = None if rank is None else max(LEAST_AXES, 1 << (rank - 1).bit_length())
     if route == "randomized" and (count is None or not randomized_pays(hidden_size, count)):
         route = "auto"
     if route == "auto" and table.dtype != torch.float64:
-        route = "gram"  # the same computation, whose result evd shares
+        route = "gram"  # the same computation, so evd shares the result
     if route != "randomized":
         count, seed = None, 0
     key = _key(table, row_weights, metric, f"{FORMAT} {route} {center} {count} {seed}")
@@ -130,19 +121,14 @@ def decompose(
         def compute() -> Axes:
             return principal_axes(table, row_weights, route, metric=metric, center=center, count=count, seed=seed)
 
-        path = _path(key, table)
-        axes = _from_file(path, compute) if path else compute()
+        directory = _directory.get() if len(table) * hidden_size**2 >= WORTH_A_FILE else None
+        axes = _from_file(directory / f"{key}.safetensors", compute) if directory else compute()
         found = Decomposition(axes, torch.empty(len(table), 0, dtype=table.dtype))
-    _keep(key, found)
-    return found
-
-
-def _keep(key: str, decomposition: Decomposition) -> None:
-    """Put it last, and drop the first ones until the others fit."""
     with _lock:
-        _kept[key] = decomposition
+        _kept[key] = found
         while len(_kept) > 1 and sum(kept.bytes for kept in _kept.values()) > KEPT_BYTES:
-            _kept.pop(next(iter(_kept)))
+            _kept.pop(next(iter(_kept)))  # the oldest
+    return found
 
 
 def _key(table: torch.Tensor, row_weights: torch.Tensor | None, metric: Metric | None, words: str) -> str:
@@ -154,15 +140,8 @@ def _key(table: torch.Tensor, row_weights: torch.Tensor | None, metric: Metric |
     return digest.hexdigest()
 
 
-def _path(key: str, table: torch.Tensor) -> Path | None:
-    directory, (vocab_size, hidden_size) = _directory.get(), table.shape
-    if directory is None or vocab_size * hidden_size**2 < WORTH_A_FILE:
-        return None
-    return directory / f"{key}.safetensors"
-
-
 def _from_file(path: Path, compute: Callable[[], Axes]) -> Axes:
-    """What a file holds; it is computed and written by the first of those who ask."""
+    """The axes in a file, which the first process that asks computes and writes."""
     axes = _read(path)
     if axes is None:
         with built_once(path):
@@ -184,7 +163,7 @@ def _write(path: Path, axes: Axes) -> None:
 
 
 def _read(path: Path) -> Axes | None:
-    """The content of a file, or None if it is missing or damaged."""
+    """The content of a file; None if it is missing or damaged."""
     tensors = read_tensors(path)
     if tensors is None:
         return None

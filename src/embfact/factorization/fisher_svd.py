@@ -1,4 +1,4 @@
-"""SVD that spends its rank on the tokens whose vectors the loss depends on."""
+"""SVD that spends its rank on the tokens whose vectors matter to the loss."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class FisherSVD(Spectral):
     """min Σ_v f_v |W_v - A_v B|² with f_v the summed squared gradient of the loss at row v: B and A as in weighted_svd.
 
     Hsu et al. (ICLR 2022), "Language model compression with weighted low-rank factorization" (FWSVD): the empirical
-    Fisher information of a row's H entries, summed, so that the weighted problem keeps its closed form. They factorize
-    the linear layers and leave the token table out; here it is the table. Rows without a gradient, those of tokens that
-    were not seen, do not shape B but keep their projection on it.
+    Fisher information of a row's H entries, summed so that the weighted problem keeps its closed form. They factorize
+    the linear layers and leave out the token table; here it is the table. Rows without a gradient, those of unseen
+    tokens, do not shape B but keep their projection on it.
     """
 
     name: ClassVar[str] = "fisher_svd"

@@ -1,4 +1,4 @@
-"""Gradient moments as methods use them: checked, damped, and as a metric."""
+"""Gradient moments as methods use them: checked, damped and as a metric."""
 
 from __future__ import annotations
 
@@ -16,34 +16,24 @@ NO_GRADIENT = "calibrate on more rows, or train the head first (evidence.warmup_
 def checked_row_gradients(evidence: Evidence | None, vocab_size: int, method: str) -> torch.Tensor:
     """The squared gradients of the table's rows, shape ``(V,)``, in float64 on the CPU.
 
-    Args:
-        evidence: What the method was given.
-        vocab_size: Rows V of the table.
-        method: Name of the method that needs them, for the message.
-
     Raises:
-        ValueError: If there are none, or they cannot weigh the rows of the table.
+        ValueError: If the evidence has none, or they cannot weigh the rows of the table; with the name of the method.
     """
     found = None if evidence is None else evidence.row_gradients
     if found is None:
         raise ValueError(f"{method} needs row gradients (found none); pass evidence=Evidence(row_gradients=MOMENTS)")
-    gradients = checked_weights(found, vocab_size, "row gradients", "take them from a model with this very table")
+    gradients = checked_weights(found, vocab_size, "row gradients", "take them from a model with this table")
     if not gradients.any():
-        raise ValueError(f"all row gradients are 0, so that no row weighs anything; {NO_GRADIENT}")
+        raise ValueError(f"all row gradients are 0, so no row has any weight; {NO_GRADIENT}")
     return gradients
 
 
 def checked_metric(evidence: Evidence | None, hidden_size: int, damping: float, method: str) -> Metric:
     """The gradient metric, scaled to a mean diagonal of one and damped: M / mean(diag M) + damping I.
 
-    Args:
-        evidence: What the method was given.
-        hidden_size: Columns H of the table.
-        damping: Share of the mean diagonal that is added to the diagonal, above 0.
-        method: Name of the method that needs it, for the message.
-
     Raises:
-        ValueError: If there is none, or it is no symmetric positive semidefinite H x H matrix with a trace.
+        ValueError: With the name of the method, if there is no metric, or it is not a symmetric positive semidefinite H
+            x H matrix with a trace.
     """
     found = None if evidence is None else evidence.gradient_metric
     if found is None:
@@ -51,14 +41,14 @@ def checked_metric(evidence: Evidence | None, hidden_size: int, damping: float, 
     if found.shape != (hidden_size, hidden_size):
         raise ValueError(
             f"the gradient metric must be a {hidden_size} x {hidden_size} matrix, as wide as the table (found shape "
-            f"{tuple(found.shape)}); take it from a model with this very table"
+            f"{tuple(found.shape)}); take it from a model with this table"
         )
     metric = found.detach().to("cpu", torch.float64)
     if not torch.isfinite(metric).all():
         raise ValueError("the gradient metric has values that are not finite; calibrate again, in float32")
     largest = metric.abs().max().item()
     if not largest:
-        raise ValueError(f"the gradient metric is 0, so that no column weighs anything; {NO_GRADIENT}")
+        raise ValueError(f"the gradient metric is 0, so no column has any weight; {NO_GRADIENT}")
     skew = (metric - metric.T).abs().max().item() / largest
     if skew > SYMMETRY:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Groups of equally frequent tokens, each with an SVD of its own."""
+"""Groups of tokens of similar frequency, each with its own SVD."""
 
 from __future__ import annotations
 
@@ -7,54 +7,54 @@ from dataclasses import dataclass
 from itertools import combinations, pairwise
 from typing import TYPE_CHECKING, ClassVar, get_args
 
-import torch
 from pydantic import Field
 
 from embfact.embeddings.layout import BITS, Part, StorageGroup
 from embfact.factorization.base import Evidence, EvidenceKind, Factorization
-from embfact.factorization.decomposition import Axes, float64_blocks, principal_axes
 
 if TYPE_CHECKING:
+    import torch
+
     from embfact.embeddings.grouped import GroupedEmbedding
+    from embfact.factorization.decomposition import Axes
 
-
-# Gains below this share of the whole error are rounding: exchanges for them would go on for ever.
+# Gains below this share of the whole error are rounding: exchanging tokens for them would never end.
 LEAST_GAIN = 1e-12
-
-# A length that is one more than a multiple of this leaves most unused of its last group, of codes and of zero points,
-# and of their last bytes, whatever the storage.
+# A length of one more than a multiple of this wastes the most, in the last group of codes and of zero points and in
+# their last bytes, whatever the storage.
 _WASTE = max(8 // bits for bits in BITS.values()) * max(group for group in get_args(StorageGroup) if group != "row")
 
 
 class GroupSVD(Factorization):
-    """min Σ_g Σ_{v in g} p_v |W_v - A_v B_g|²: tokens in groups, a weighted SVD of its own rank for each.
+    """min Σ_g Σ_{v in g} p_v |W_v - A_v B_g|²: tokens in groups, each with a weighted SVD of its own rank.
 
     GroupReduce (Chen et al., NeurIPS 2018). Tokens are sorted by frequency and cut into groups of doubling size, which
-    hold about equal shares of a text whose counts fall as Zipf's law says. Ranks are given out axis by axis, each where
-    it takes away the most weighted error per parameter. Then tokens of different groups change places where that lowers
-    the error, and each group is fitted anew, in turns; sizes and ranks stay.
+    hold about equal shares of a text whose counts follow Zipf's law. Ranks are assigned axis by axis, each where it
+    removes the most weighted error per parameter. Then tokens of different groups are exchanged where that lowers the
+    error, and each group is fitted again, in turns; sizes and ranks stay.
 
-    All of it, the map from tokens to rows included, takes no more than the factors of rank r of `svd` in float32.
+    Everything together, including the map from tokens to rows, is no larger than the factors of rank r of `svd` in
+    float32.
     """
 
     name: ClassVar[str] = "group_svd"
     needs: ClassVar[frozenset[EvidenceKind]] = frozenset({"token_counts"})
 
-    groups: int = Field(default=5, ge=2, description="how many groups; each is twice as large as the one before")
-    rounds: int = Field(default=3, ge=0, description="how often tokens are regrouped at most; 0: by frequency alone")
+    groups: int = Field(default=5, ge=2, description="number of groups; each is twice as large as the one before")
+    rounds: int = Field(default=3, ge=0, description="largest number of regroupings; 0: by frequency alone")
     smoothing: float = Field(
         default=1.0,
         ge=0,
         allow_inf_nan=False,
-        description="added to the count of every token; 0: unseen tokens are left the axes that no other needs",
+        description="added to the count of every token; 0: unseen tokens get only axes that no other token needs",
     )
 
     def layout(self, vocab_size: int, hidden_size: int, rank: int) -> tuple[Part, ...]:
-        """At most r (V + H) - V parameters, Σ r_g (V_g + H) of the ranks that the groups get, and a map.
+        """At most r (V + H) - V parameters, Σ r_g (V_g + H) over the ranks of the groups, and a map.
 
-        Whatever ranks those are, no storage takes more than this says: the projections are counted with as many rows as
-        the ranks can add up to, since each may carry scales of its own, and the codes with lengths that begin a group,
-        and a byte of packed codes and zero points, with their last number.
+        Whatever those ranks are, no storage takes more than this: the projections are counted with as many rows as the
+        ranks can add up to, since each row may have its own scales, and the codes with lengths that begin a group, and
+        a byte of packed codes and zero points, with their last number.
         """
         numbers = max(0, rank * (vocab_size + hidden_size) - vocab_size)
         index = Part(vocab_size, 1, "index")
@@ -71,7 +71,7 @@ class GroupSVD(Factorization):
         """Rank 1 in each group takes V + G H numbers, and the map as many as V."""
         return -(-(2 * vocab_size + self.groups * hidden_size) // (vocab_size + hidden_size))
 
-    def _why_no_smaller(self, vocab_size: int, hidden_size: int) -> str:
+    def _why_too_small(self, vocab_size: int, hidden_size: int) -> str:
         smallest = self.smallest_rank(vocab_size, hidden_size)
         return f": it leaves nothing for some of {self.groups} groups; use rank {smallest} or more, or fewer groups"
 
@@ -82,22 +82,14 @@ class GroupSVD(Factorization):
                 f"use at most {(vocab_size + 1).bit_length() - 1} groups"
             )
 
-    def fit(
-        self,
-        table: torch.Tensor,
-        rank: int | None,
-        *,
-        evidence: Evidence | None = None,
-        padding_idx: int | None = None,
-        seed: int = 0,
+    def _fit(
+        self, table: torch.Tensor, rank: int, evidence: Evidence | None, padding_idx: int | None, seed: int
     ) -> GroupedEmbedding:
-        """Groups and their factors, as large together as factors of rank r; see `Factorization.fit`."""
         from embfact.embeddings.grouped import GroupedEmbedding
-        from embfact.factorization.decomposition import check_table, truncate
+        from embfact.factorization.decomposition import truncate
         from embfact.factorization.token_counts import by_frequency, checked_counts
 
-        vocab_size, hidden_size = check_table(table)
-        self.check_size(vocab_size, hidden_size, rank, allow_larger=True)
+        vocab_size, hidden_size = table.shape
         counts = checked_counts(evidence, vocab_size, self.name)
         weights = (counts + self.smoothing) / (counts + self.smoothing).sum()
         budget = self.parameters(vocab_size, hidden_size, rank)
@@ -134,7 +126,7 @@ class Groups:
     Attributes:
         group: Group of each token, shape ``(V,)``.
         axes: Weighted principal axes of the rows of each group.
-        ranks: How many of its axes each group keeps.
+        ranks: Number of axes that each group keeps.
     """
 
     group: torch.Tensor
@@ -151,15 +143,12 @@ class Groups:
 def group_by_order(
     table: torch.Tensor, weights: torch.Tensor, order: torch.Tensor, sizes: Sequence[int], budget: int
 ) -> Groups:
-    """Cut an order of the tokens into groups, and share a budget of parameters out among them.
+    """Cut an ordering of the tokens, shape ``(V,)``, into groups of some sizes, and share a budget among them.
 
-    Args:
-        table: W, shape ``(V, H)``.
-        weights: p, shape ``(V,)``, not negative.
-        order: Token ids, those of the first group first, shape ``(V,)``.
-        sizes: Tokens of each group.
-        budget: Numbers that all factors may hold together.
+    The table is W ``(V, H)``, the weights p ``(V,)``, not negative; the budget counts the numbers of all factors.
     """
+    import torch
+
     group = torch.empty(len(order), dtype=torch.int64)
     group[order] = torch.repeat_interleave(torch.tensor(sizes))
     axes = _axes_of(table, weights, group, len(sizes))
@@ -167,18 +156,18 @@ def group_by_order(
 
 
 def share_ranks(energies: Sequence[torch.Tensor], sizes: Sequence[int], budget: int) -> list[int]:
-    """Ranks by importance: the next axis goes where it takes away the most weighted error per parameter.
+    """Ranks by importance: the next axis goes where it removes the most weighted error per parameter.
 
     Args:
-        energies: What each axis of a group takes away, largest first, shapes ``(H,)``.
+        energies: What each axis of a group removes, largest first, shapes ``(H,)``.
         sizes: Tokens V_g of each group.
-        budget: Numbers that all factors may hold together: Σ r_g (V_g + H) is at most this.
+        budget: Numbers that all factors together may hold: Σ r_g (V_g + H) is at most this.
 
     Returns:
         A rank of 1 or more, and at most min(V_g, H), for each group.
 
     Raises:
-        ValueError: If the budget has no room for rank 1 everywhere.
+        ValueError: If the budget does not suffice for rank 1 everywhere.
     """
     prices = [size + len(part) for size, part in zip(sizes, energies, strict=True)]
     ranks, left = [1] * len(sizes), budget - sum(prices)
@@ -189,7 +178,7 @@ def share_ranks(energies: Sequence[torch.Tensor], sizes: Sequence[int], budget: 
         for group, (part, price, size) in enumerate(zip(energies, prices, sizes, strict=True))
         for energy in part[1:size].tolist()
     ]
-    # Within a group the energies fall, so this order takes its axes one after another.
+    # Energies fall within a group, so its axes come one after another in this order.
     for _, negative in sorted(gains, reverse=True):
         if prices[-negative] <= left:
             ranks[-negative] += 1
@@ -198,34 +187,26 @@ def share_ranks(energies: Sequence[torch.Tensor], sizes: Sequence[int], budget: 
 
 
 def refine(table: torch.Tensor, weights: torch.Tensor, groups: Groups, rounds: int) -> Groups:
-    """Regroup the tokens and fit the axes anew, in turn; neither step can raise the weighted error.
+    """Regroup the tokens and fit the axes again, in turns; neither step can raise the weighted error.
 
-    Args:
-        table: W, shape ``(V, H)``.
-        weights: p, shape ``(V,)``.
-        groups: Where to start; sizes and ranks stay as they are.
-        rounds: How often at most; it ends before where no exchange of tokens gains anything.
+    Sizes and ranks stay. It ends after ``rounds`` rounds, or when no exchange of tokens gains anything.
     """
     for _ in range(rounds):
         group = exchange(_costs(table, weights, groups), groups.group)
-        if torch.equal(group, groups.group):
+        if group.equal(groups.group):
             break
         groups = Groups(group, _axes_of(table, weights, group, len(groups.ranks)), groups.ranks)
     return groups
 
 
 def exchange(costs: torch.Tensor, group: torch.Tensor) -> torch.Tensor:
-    """Swap tokens between groups, two groups at a time, as long as that lowers the sum of their costs.
+    """Swap tokens between groups, two groups at a time, as long as that lowers the sum of their costs ``(V, G)``.
 
     For two groups the outcome is the best of all partitions of their tokens into groups of these sizes: the tokens that
-    gain most by leaving one change places with those that gain most by leaving the other.
-
-    Args:
-        costs: What each token costs in each group, shape ``(V, G)``.
-        group: Group of each token, shape ``(V,)``; it is not changed.
+    gain most by leaving one are swapped with those that gain most by leaving the other.
 
     Returns:
-        The new group of each token; every group is as large as before.
+        The new group of each token, shape ``(V,)``; every group keeps its size.
     """
     group = group.clone()
     least = LEAST_GAIN * costs.gather(1, group.unsqueeze(1)).sum()
@@ -241,12 +222,18 @@ def exchange(costs: torch.Tensor, group: torch.Tensor) -> torch.Tensor:
 
 
 def _axes_of(table: torch.Tensor, weights: torch.Tensor, group: torch.Tensor, count: int) -> list[Axes]:
+    from embfact.factorization.decomposition import principal_axes
+
     members = [(group == number).nonzero().squeeze(1) for number in range(count)]
     return [principal_axes(table[ids.to(table.device)], weights[ids]) for ids in members]
 
 
 def _costs(table: torch.Tensor, weights: torch.Tensor, groups: Groups) -> torch.Tensor:
     """Weighted squared error of each token in each group, shape ``(V, G)``."""
+    import torch
+
+    from embfact.factorization.spectrum import float64_blocks
+
     bases = [axes.axes[:rank] for axes, rank in zip(groups.axes, groups.ranks, strict=True)]
     missed = []
     for rows in float64_blocks(table):

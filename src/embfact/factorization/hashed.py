@@ -1,23 +1,23 @@
-"""A few vectors shared by all tokens through hash functions, weighted for each token."""
+"""A few vectors shared by all tokens through hash functions, with weights for each token."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-import torch
 from pydantic import Field
-from torch.nn import functional
 
 from embfact.embeddings.layout import Part
 from embfact.factorization.base import Evidence, EvidenceKind, Factorization
 
 if TYPE_CHECKING:
+    import torch
+
     from embfact.embeddings.hashed import HashedEmbedding
 
 
 BLOCK_ROWS = 8192
-# Conjugate gradients start where the round before ended: a few steps each are enough, and none raises the error.
+# Conjugate gradients start where the last round ended: a few steps each are enough, and none raises the error.
 STEPS = 5
 # A column whose squared residual has fallen to this share is solved: further steps would follow its rounding.
 SOLVED = 1e-26
@@ -26,11 +26,11 @@ SOLVED = 1e-26
 class Hashed(Factorization):
     """Row v is q_v1 E[h_1(v)] + ... + q_vk E[h_k(v)]: k of B shared vectors, chosen by hashing the id, and k weights.
 
-    Svenstrup, Hansen and Winther (2017), "Hash Embeddings for Efficient Word Representations". Tokens that meet in one
-    bucket rarely meet in another, and a frequent token can own a bucket where the rare ones weigh it little.
+    Svenstrup, Hansen and Winther (2017), "Hash Embeddings for Efficient Word Representations". Tokens that collide in
+    one bucket rarely collide in another, and a frequent token can own a bucket if rare tokens give it little weight.
 
-    Theirs are learned from random numbers. Here they start from the table: Σ_v p_v |W_v - Σ_i q_vi E[h_i(v)]|² is
-    lowered in turns over E, a sparse least-squares problem, and over the k weights of each token, a closed form.
+    Theirs are learned from random numbers. Ours start from the table: Σ_v p_v |W_v - Σ_i q_vi E[h_i(v)]|² is lowered in
+    turns over E, a sparse least-squares problem, and over the k weights of each token, a closed form.
     """
 
     name: ClassVar[str] = "hashed"
@@ -38,52 +38,42 @@ class Hashed(Factorization):
     has_projection: ClassVar[bool] = False
     needs: ClassVar[frozenset[EvidenceKind]] = frozenset({"token_counts"})
 
-    hashes: int = Field(default=2, ge=1, description="k, buckets of a token and hash functions")
+    hashes: int = Field(default=2, ge=1, description="k, hash functions, and so buckets of a token")
     smoothing: float = Field(
         default=1.0,
         gt=0,
         allow_inf_nan=False,
-        description="added to the count of every token; far above all counts: every row alike",
+        description="added to the count of every token; far above all counts: every row counts equally",
     )
-    rounds: int = Field(default=5, ge=1, description="how often vectors and weights are fitted, in turn")
+    rounds: int = Field(default=5, ge=1, description="how often vectors and weights are fitted, in turns")
 
     def layout(self, vocab_size: int, hidden_size: int, rank: int) -> tuple[Part, ...]:
         """Vectors of the buckets and importance weights: B H + V k parameters; the hash functions take nothing."""
         return Part(rank, hidden_size), Part(vocab_size, self.hashes)
 
     def rank_limit(self, vocab_size: int, hidden_size: int) -> int:
-        """Fewer buckets than tokens: what is hashed shares them."""
+        """Fewer buckets than tokens, since hashing shares them."""
         return vocab_size - 1
 
-    def fit(
-        self,
-        table: torch.Tensor,
-        rank: int | None,
-        *,
-        evidence: Evidence | None = None,
-        padding_idx: int | None = None,
-        seed: int = 0,
+    def _fit(
+        self, table: torch.Tensor, rank: int, evidence: Evidence | None, padding_idx: int | None, seed: int
     ) -> HashedEmbedding:
-        """Shared vectors and weights that are near the table; see `Factorization.fit`."""
         import torch
 
         from embfact.embeddings.hashed import HashedEmbedding, hash_functions, hash_ids
-        from embfact.factorization.decomposition import check_table
         from embfact.factorization.token_counts import checked_counts
 
-        vocab_size, hidden_size = check_table(table)
-        self.check_size(vocab_size, hidden_size, rank, allow_larger=True)
-        weights = checked_counts(evidence, vocab_size, self.name) + self.smoothing
+        weights = checked_counts(evidence, len(table), self.name) + self.smoothing
         functions = hash_functions(self.hashes, seed)
-        places = hash_ids(torch.arange(vocab_size), functions, rank or 1)
-        fitted = fit_buckets(table, places, weights / weights.sum(), rank or 1, self.rounds)
+        places = hash_ids(torch.arange(len(table)), functions, rank)
+        fitted = fit_buckets(table, places, weights / weights.sum(), rank, self.rounds)
         vectors, importance = fitted.vectors.to(table), fitted.importance.to(table)
         return HashedEmbedding.from_buckets(vectors, importance, functions, padding_idx)
 
 
 @dataclass(frozen=True)
 class Buckets:
-    """What was fitted.
+    """The fitted buckets.
 
     Attributes:
         vectors: E, shape ``(B, H)``, float64.
@@ -99,7 +89,7 @@ class Buckets:
 def fit_buckets(table: torch.Tensor, places: torch.Tensor, weights: torch.Tensor, buckets: int, rounds: int) -> Buckets:
     """Lower Σ_v p_v |W_v - Σ_i q_vi E[h_i(v)]|² in turns over E and over q; neither step can raise it.
 
-    Every weight q starts at one, so that the shared vectors are of the size of rows.
+    Every weight q starts at one, so that the shared vectors have the size of rows.
 
     Args:
         table: W, shape ``(V, H)``, any floating dtype.
@@ -108,6 +98,8 @@ def fit_buckets(table: torch.Tensor, places: torch.Tensor, weights: torch.Tensor
         buckets: B.
         rounds: How often each is fitted.
     """
+    import torch
+
     rows = table.detach().to("cpu", torch.float64)
     vectors = rows.new_zeros(buckets, rows.shape[1])
     importance = rows.new_ones(places.shape)
@@ -123,17 +115,18 @@ def fit_buckets(table: torch.Tensor, places: torch.Tensor, weights: torch.Tensor
 def _fit_vectors(
     rows: torch.Tensor, places: torch.Tensor, weights: torch.Tensor, importance: torch.Tensor, vectors: torch.Tensor
 ) -> torch.Tensor:
-    """Some steps of conjugate gradients on the normal equations Qᵀ P Q E = Qᵀ P W, all columns at once.
+    """A few steps of conjugate gradients on the normal equations Qᵀ P Q E = Qᵀ P W, all columns at once.
 
     Hestenes and Stiefel (1952); scaled by the diagonal, since frequent tokens weigh thousands of times the rare ones.
     """
+    import torch
 
     def normal(x: torch.Tensor) -> torch.Tensor:
         return _gather(weights.unsqueeze(1) * _spread(x, places, importance), places, importance, len(vectors))
 
     wanted = _gather(weights.unsqueeze(1) * rows, places, importance, len(vectors))
     diagonal = _gather(weights.unsqueeze(1), places, importance.square(), len(vectors))
-    # No token reaches an empty bucket, whose residual is zero and stays so.
+    # No token reaches an empty bucket, so its residual stays zero.
     scaling = torch.where(diagonal > 0, 1 / diagonal, 0)
     least = SOLVED * (scaling * wanted.square()).sum(dim=0)
     residual = wanted - normal(vectors)
@@ -151,7 +144,9 @@ def _fit_vectors(
 
 
 def _fit_importance(rows: torch.Tensor, places: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
-    """The best k weights of each token: a least-squares problem of k unknowns, the shortest solution of several."""
+    """The best k weights of each token: a least-squares problem of k unknowns, the shortest of several solutions."""
+    import torch
+
     found = []
     for some, place in zip(rows.split(BLOCK_ROWS), places.split(BLOCK_ROWS), strict=True):
         met = vectors[place]
@@ -167,12 +162,14 @@ def _error(
 
 
 def _spread(vectors: torch.Tensor, places: torch.Tensor, importance: torch.Tensor) -> torch.Tensor:
-    """Q E: what each token gets of the buckets, shape ``(V, H)``."""
+    """Q E: what each token gets from the buckets, shape ``(V, H)``."""
+    from torch.nn import functional
+
     return functional.embedding_bag(places, vectors, per_sample_weights=importance, mode="sum")
 
 
 def _gather(rows: torch.Tensor, places: torch.Tensor, importance: torch.Tensor, buckets: int) -> torch.Tensor:
-    """Qᵀ X: what each bucket gets of the tokens, shape ``(B, ...)``."""
+    """Qᵀ X: what each bucket gets from the tokens, shape ``(B, ...)``."""
     sums = rows.new_zeros(buckets, rows.shape[1])
     for place, weight in zip(places.T, importance.T, strict=True):
         sums.index_add_(0, place, weight.unsqueeze(1) * rows)

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 class HybridSVD(Factorization):
     """W_v ~ A_v B for all tokens, and a residual row W_v - A_v B for the K most frequent ones, which keep their vector.
 
-    Few tokens make up most of a text (Zipf, 1935): exact rows for them take the large errors away, and B is free to fit
+    A few tokens make up most of a text (Zipf, 1935): exact rows for them remove the large errors, so B is free to fit
     the rest: it holds the top eigenvectors of Σ (p_v + smoothing) W_vᵀ W_v over all tokens but the exact ones. A = W Bᵀ
-    for every token, so that the exact ones start where the others are and move with B as well as on their own.
+    for every token, so the exact ones start where the others do, and move with B as well as on their own.
 
-    Both parts together, the ids of the exact tokens included, take no more than the factors of rank r of `svd` in
+    Both parts together, including the ids of the exact tokens, are no larger than the factors of rank r of `svd` in
     float32: K and the rank q of the shared factors split r (V + H) numbers.
 
-    The padding token is never among the exact ones, however often it is counted: nothing attends to its vector.
+    The padding token is never exact, however often it is counted: nothing attends to its vector.
     """
 
     name: ClassVar[str] = "hybrid_svd"
@@ -34,14 +34,14 @@ class HybridSVD(Factorization):
     exact_rows: int | None = Field(
         default=None,
         ge=1,
-        description="K, how many of the most frequent tokens keep their vector, at H + 1 numbers each; "
+        description="K, number of the most frequent tokens that keep their vector, at H + 1 numbers each; "
         "null: as many as exact_share pays for",
     )
     exact_share: float = Field(
         default=0.4,
         gt=0,
         lt=1,
-        description="share of the numbers of rank r for the exact rows; the factors get the other ranks, rounded down",
+        description="share of the numbers of rank r for the exact rows; the factors get the rest, in whole ranks",
     )
     smoothing: float = Field(
         default=1.0,
@@ -58,24 +58,24 @@ class HybridSVD(Factorization):
     def split(self, vocab_size: int, hidden_size: int, rank: int) -> tuple[int, int]:
         """The numbers K of exact rows and q of shared axes that r (V + H) numbers pay for.
 
-        Neither falls where the rank grows. From `smallest_rank` on q (V + H) + K (H + 1) is at most r (V + H).
+        Neither falls when the rank grows. From `smallest_rank` on q (V + H) + K (H + 1) is at most r (V + H).
         """
         axis, row = vocab_size + hidden_size, hidden_size + 1
         if self.exact_rows is not None:
             return self.exact_rows, max(1, (rank * axis - self.exact_rows * row) // axis)
-        # A share of whole ranks may come out a rounding below them.
+        # Rounding may leave a share of whole ranks slightly below them.
         inner = max(1, int((1 - self.exact_share) * rank + 1e-9))
         return max(1, min(vocab_size - 1, (rank - inner) * axis // row)), inner
 
     def smallest_rank(self, vocab_size: int, hidden_size: int) -> int:
-        """One rank for the factors, and what the exact rows take beside it."""
+        """One rank for the factors, and the exact rows."""
         rows = (self.exact_rows or 1) * (hidden_size + 1)
         return 1 - (-rows // (vocab_size + hidden_size))
 
-    def _why_no_smaller(self, vocab_size: int, hidden_size: int) -> str:
+    def _why_too_small(self, vocab_size: int, hidden_size: int) -> str:
         smallest = self.smallest_rank(vocab_size, hidden_size)
         if self.exact_rows is None:
-            return super()._why_no_smaller(vocab_size, hidden_size)
+            return super()._why_too_small(vocab_size, hidden_size)
         if self.largest_rank(vocab_size, hidden_size) < smallest:
             most = (vocab_size * hidden_size - 1 - vocab_size - hidden_size) // (hidden_size + 1)
             remedy = f"keep at most {most}" if most > 0 else "use factorization=none"
@@ -89,33 +89,24 @@ class HybridSVD(Factorization):
                 f"exact_rows must be below the {vocab_size} tokens of the table (found {self.exact_rows}); keep fewer"
             )
 
-    def fit(
-        self,
-        table: torch.Tensor,
-        rank: int | None,
-        *,
-        evidence: Evidence | None = None,
-        padding_idx: int | None = None,
-        seed: int = 0,
+    def _fit(
+        self, table: torch.Tensor, rank: int, evidence: Evidence | None, padding_idx: int | None, seed: int
     ) -> HybridEmbedding:
-        """The exact rows and the best factors for the other tokens, as large as rank r; see `Factorization.fit`."""
         from embfact.embeddings.hybrid import HybridEmbedding
-        from embfact.factorization.decomposition import check_table, truncate
+        from embfact.factorization.decomposition import truncate
         from embfact.factorization.decomposition_cache import decompose
         from embfact.factorization.token_counts import by_frequency, checked_counts
 
-        vocab_size, hidden_size = check_table(table)
-        self.check_size(vocab_size, hidden_size, rank, allow_larger=True)
-        counts = checked_counts(evidence, vocab_size, self.name)
-        rows, inner = self.split(vocab_size, hidden_size, int(rank or 0))
+        counts = checked_counts(evidence, len(table), self.name)
+        rows, inner = self.split(table.shape[0], table.shape[1], rank)
         order = by_frequency(counts, padding_idx)
         exact, rest = (ids.sort().values for ids in (order[:rows], order[rows:]))
         weights = counts[rest] + self.smoothing
-        # Nothing is left to weigh where every counted token is exact and nothing is added.
+        # All weights are zero if every counted token is exact and the smoothing is 0.
         shares = weights / (weights.sum().item() or 1.0)
         axes = decompose(table[rest.to(table.device)], shares).axes
         shared = truncate(table, axes, inner, padding_idx)
-        # Measured against the factors as they are stored, so that rounding them costs the exact rows nothing.
+        # Relative to the factors as they are stored, so that rounding them does not affect the exact rows.
         low_rank = shared.factors.matrix().cpu()[exact].double() @ shared.projection.matrix().cpu().double()
         residual = table.detach().cpu()[exact].double() - low_rank
         return HybridEmbedding.from_parts(shared, exact, residual.to(table))

@@ -1,4 +1,4 @@
-"""A sum of Kronecker products: the table as a pattern of blocks, times few kinds of block."""
+"""A sum of Kronecker products: the table as a pattern of blocks times a few kinds of block."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Kronecker(Factorization):
 
     Tahaei et al. (2022), "KroneckerBERT", has one term with blocks of one row; Panahi et al. (2020), "word2ket", has
     sums. Van Loan and Pitsianis (1993): with every v_2 x h_2 block of W written out as a row, A_t ⊗ B_t is a matrix of
-    rank one, so the best sum comes from an SVD. Rows of the last blocks that W has not are taken for zero.
+    rank one, so the best sum comes from an SVD. Rows of the last blocks beyond W are zero.
 
-    Such a sum is a tensor train of two cores, and kept as one.
+    Such a sum is a tensor train of two cores, and stored as one.
     """
 
     name: ClassVar[str] = "kronecker"
@@ -32,12 +32,10 @@ class Kronecker(Factorization):
     has_projection: ClassVar[bool] = False
 
     block_columns: int | None = Field(
-        default=None, ge=1, description="h_2, a divisor of H; null: the one next to the square root of H, from above"
+        default=None, ge=1, description="h_2, a divisor of H; null: the smallest that is not below the square root of H"
     )
     block_rows: int | None = Field(
-        default=None,
-        ge=1,
-        description="v_2; null: the fewest numbers a term, so the finest steps; KroneckerBERT: 1",
+        default=None, ge=1, description="v_2; null: the fewest numbers per term, so the finest steps; KroneckerBERT: 1"
     )
 
     def shape(self, vocab_size: int, hidden_size: int) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -59,7 +57,7 @@ class Kronecker(Factorization):
         return Part(blocks, count * rank), Part(rows, rank * width)
 
     def rank_limit(self, vocab_size: int, hidden_size: int) -> int:
-        """How many terms give any table: as many as A_t or B_t has numbers."""
+        """The number of terms that can represent any table: as many as A_t or B_t has numbers."""
         (blocks, rows), (count, width) = self.shape(vocab_size, hidden_size)
         return min(blocks * count, rows * width)
 
@@ -75,23 +73,11 @@ class Kronecker(Factorization):
                 "leave it null for one that fits"
             )
 
-    def fit(
-        self,
-        table: torch.Tensor,
-        rank: int | None,
-        *,
-        evidence: Evidence | None = None,
-        padding_idx: int | None = None,
-        seed: int = 0,
+    def _fit(
+        self, table: torch.Tensor, rank: int, evidence: Evidence | None, padding_idx: int | None, seed: int
     ) -> TensorTrainEmbedding:
-        """The best sum of r terms; see `Factorization.fit`."""
         from embfact.embeddings.tensor_train import TensorTrainEmbedding
-        from embfact.factorization.decomposition import check_table
         from embfact.factorization.tt_svd import tt_cores
 
-        vocab_size, hidden_size = check_table(table)
-        self.check_size(vocab_size, hidden_size, rank, allow_larger=True)
-        rows, columns = self.shape(vocab_size, hidden_size)
-        return TensorTrainEmbedding.from_cores(
-            tt_cores(table, rows, columns, [int(rank or 0)]), vocab_size, padding_idx
-        )
+        cores = tt_cores(table, *self.shape(*table.shape), [rank])
+        return TensorTrainEmbedding.from_cores(cores, len(table), padding_idx)

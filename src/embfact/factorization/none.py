@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Dense(Factorization):
-    """Keep the table as it is; what the other methods are compared with."""
+    """Keep the table as it is: the baseline of all other methods."""
 
     name: ClassVar[str] = "none"
     uses_rank: ClassVar[bool] = False
@@ -24,18 +24,9 @@ class Dense(Factorization):
         """The whole table: V H parameters."""
         return (Part(vocab_size, hidden_size),)
 
-    def fit(
-        self,
-        table: torch.Tensor,
-        rank: int | None = None,
-        *,
-        evidence: Evidence | None = None,
-        padding_idx: int | None = None,
-        seed: int = 0,
+    def _fit(
+        self, table: torch.Tensor, rank: int, evidence: Evidence | None, padding_idx: int | None, seed: int
     ) -> DenseEmbedding:
-        """A copy of the table; see `Factorization.fit`."""
         from embfact.embeddings.dense import DenseEmbedding
-        from embfact.factorization.decomposition import check_table
 
-        check_table(table)
         return DenseEmbedding.from_table(table, padding_idx)

@@ -1,39 +1,36 @@
-"""Rows as short lists of codes, each the number of a centroid for one part of the columns."""
+"""Rows as short lists of codes; each code is the number of a centroid for one part of the columns."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-import numpy as np
-import torch
 from pydantic import Field
-from sklearn.cluster import KMeans, kmeans_plusplus
-from threadpoolctl import threadpool_limits
 
 from embfact.embeddings.layout import Part, sub_vectors
-from embfact.embeddings.product_quantized import nearest
 from embfact.factorization.base import Evidence, EvidenceKind, Factorization
 
 if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
     from embfact.embeddings.product_quantized import ProductQuantizedEmbedding
 
 
-# k-means++ chooses among so many rows a centroid, drawn by weight: as good as all rows, in a fraction of the time.
+# k-means++ chooses among this many rows per centroid, drawn by weight: as good as all rows, in a fraction of the time.
 CANDIDATES = 32
 BLOCK_ROWS = 2048
-_SINGLE = (torch.float16, torch.bfloat16)
 
 
 class ProductQuantization(Factorization):
-    """A row is cut into m sub-vectors, and each is replaced by the nearest of K centroids: m bytes a token.
+    """A row is cut into m sub-vectors, and each is replaced by the nearest of K centroids: m bytes per token.
 
     Jégou, Douze and Schmid (2011), "Product Quantization for Nearest Neighbor Search"; for embeddings: Chen, Li and Sun
     (2020), "Differentiable Product Quantization for End-to-End Embedding Compression". The centroids of each part come
     from k-means over all tokens, weighted by their counts.
 
-    Training moves the centroids and leaves the codes alone, or learns both with a straight-through estimator: a dense
-    table stays beside the codes while the model trains, and goes when it is saved.
+    Training moves the centroids and leaves the codes alone, or learns both with a straight-through estimator: then a
+    dense table accompanies the codes during training and is dropped when the model is saved.
     """
 
     name: ClassVar[str] = "product_quantization"
@@ -45,12 +42,12 @@ class ProductQuantization(Factorization):
         default=10.0,
         gt=0,
         allow_inf_nan=False,
-        description="added to the count of every token; far above all counts: plain k-means, every row alike",
+        description="added to the count of every token; far above all counts: plain k-means, all rows equal",
     )
-    iterations: int = Field(default=10, ge=1, description="of k-means, for each part; it ends before if nothing moves")
+    iterations: int = Field(default=10, ge=1, description="of k-means, for each part; fewer if nothing moves")
     fine_tuning: Literal["centroids", "straight_through"] = Field(
         default="centroids",
-        description="centroids: codes stay; straight_through: a dense table trains beside them and chooses new codes",
+        description="centroids: codes stay fixed; straight_through: a dense table is trained too and chooses new codes",
     )
 
     def layout(self, vocab_size: int, hidden_size: int, rank: int) -> tuple[Part, ...]:
@@ -59,25 +56,15 @@ class ProductQuantization(Factorization):
         codebooks = [Part(count * centroids, width) for count, width in sub_vectors(hidden_size, max(1, rank))]
         return *codebooks, Part(vocab_size, rank, "index", item_bytes=1)
 
-    def fit(
-        self,
-        table: torch.Tensor,
-        rank: int | None,
-        *,
-        evidence: Evidence | None = None,
-        padding_idx: int | None = None,
-        seed: int = 0,
+    def _fit(
+        self, table: torch.Tensor, rank: int, evidence: Evidence | None, padding_idx: int | None, seed: int
     ) -> ProductQuantizedEmbedding:
-        """Codebooks by k-means and the nearest centroids of each row; see `Factorization.fit`."""
         from embfact.embeddings.product_quantized import ProductQuantizedEmbedding
-        from embfact.factorization.decomposition import check_table
         from embfact.factorization.token_counts import checked_counts
 
-        vocab_size, hidden_size = check_table(table)
-        self.check_size(vocab_size, hidden_size, rank, allow_larger=True)
-        weights = checked_counts(evidence, vocab_size, self.name) + self.smoothing
-        widths = [width for count, width in sub_vectors(hidden_size, rank or 1) for _ in range(count)]
-        centroids = min(self.centroids, vocab_size)
+        weights = checked_counts(evidence, len(table), self.name) + self.smoothing
+        widths = [width for count, width in sub_vectors(table.shape[1], rank) for _ in range(count)]
+        centroids = min(self.centroids, len(table))
         codes, codebooks = fit_codebooks(table, weights, widths, centroids, self.iterations, seed)
         latents = table if self.fine_tuning == "straight_through" else None
         return ProductQuantizedEmbedding.from_codebooks(codes, codebooks, padding_idx, latents)
@@ -90,54 +77,54 @@ def fit_codebooks(
 
     Args:
         table: W, shape ``(V, H)``, any floating dtype.
-        weights: How much each row counts, above 0, shape ``(V,)``.
+        weights: Weight of each row, above 0, shape ``(V,)``.
         widths: Columns of each part; their sum is H.
         centroids: K, at most V.
-        iterations: Steps of Lloyd's algorithm at most.
+        iterations: Largest number of steps of Lloyd's algorithm.
         seed: Decides the rows that k-means starts from (k-means++, Arthur and Vassilvitskii, 2007).
 
     Returns:
-        Codes, uint8 ``(V, m)``, the numbers of the centroids that are nearest as they are stored, and the codebooks,
-        shapes ``(K, width)``, in the table's dtype; all on its device.
+        Codes, uint8 ``(V, m)``, the numbers of the nearest centroids as these are stored, and the codebooks, shapes
+        ``(K, width)``, in the table's dtype; all on its device.
     """
-    # Within what float32, in which k-means works for most tables, can tell from zero and from infinity.
+    import numpy as np
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    from embfact.embeddings.product_quantized import nearest
+
+    # Within the range of float32, in which k-means works for most tables.
     weights = (weights / weights.max()).clamp(min=1e-12)
     parts, draw = table.detach().cpu().split(list(widths), dim=1), np.random.default_rng(seed)
     shares = (weights / weights.sum()).numpy()
     candidates = draw.choice(len(table), min(CANDIDATES * centroids, len(table)), replace=False, p=shares)
     seeds = draw.integers(2**31, size=len(widths)).tolist()
-    # One thread: several add up their sums in whatever order they end, which changes the last bits.
+    # One thread: several would add up sums in the order in which they finish, which changes the last bits.
     with threadpool_limits(limits=1, user_api="openmp"):
         codebooks = [
             _centroids(part, weights.numpy(), candidates, centroids, iterations, state)
             for part, state in zip(parts, seeds, strict=True)
         ]
-    codes = torch.stack([_codes(part, codebook) for part, codebook in zip(parts, codebooks, strict=True)], dim=1)
-    return codes.to(table.device), [codebook.to(table.device) for codebook in codebooks]
-
-
-def _codes(part: torch.Tensor, codebook: torch.Tensor) -> torch.Tensor:
     # So few rows at a time that the distances stay in the processor's cache.
-    return torch.cat([nearest(rows.double(), codebook.double()) for rows in part.split(BLOCK_ROWS)])
+    codes = [
+        torch.cat([nearest(rows.double(), codebook.double()) for rows in part.split(BLOCK_ROWS)])
+        for part, codebook in zip(parts, codebooks, strict=True)
+    ]
+    return torch.stack(codes, dim=1).to(table.device), [codebook.to(table.device) for codebook in codebooks]
 
 
 def _centroids(
     part: torch.Tensor, weights: np.ndarray, candidates: np.ndarray, count: int, iterations: int, seed: int
 ) -> torch.Tensor:
     """Weighted k-means of a part of the columns, from rows that k-means++ chooses among the candidates."""
-    rows = (part.float() if part.dtype in _SINGLE else part).numpy()
-    distinct = _distinct(rows, count)
-    if distinct is not None:
+    import numpy as np
+    import torch
+    from sklearn.cluster import KMeans, kmeans_plusplus
+
+    rows = (part.float() if part.dtype in (torch.float16, torch.bfloat16) else part).numpy()
+    # One column first: that is fast, and for nearly every table it shows that there are more distinct rows.
+    if len(np.unique(rows[:, 0])) <= count and len(distinct := np.unique(rows, axis=0)) <= count:
         return torch.from_numpy(np.resize(distinct, (count, rows.shape[1]))).to(part.dtype)
     start, _ = kmeans_plusplus(rows[candidates], count, sample_weight=weights[candidates], random_state=seed)
     kmeans = KMeans(count, init=start, n_init=1, max_iter=iterations, tol=0)
     return torch.from_numpy(kmeans.fit(rows, sample_weight=weights).cluster_centers_).to(part.dtype)
-
-
-def _distinct(rows: np.ndarray, count: int) -> np.ndarray | None:
-    """The distinct rows, unless there are more than a count."""
-    # One column is looked at first, for that is fast and tells of nearly every table that it has more.
-    if len(np.unique(rows[:, 0])) > count:
-        return None
-    found = np.unique(rows, axis=0)
-    return found if len(found) <= count else None

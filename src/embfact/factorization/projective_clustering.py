@@ -1,47 +1,45 @@
-"""Several subspaces, each token in the one that is nearest to its row."""
+"""Several subspaces, each token in the one nearest to its row."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-import torch
 from pydantic import Field
 
 from embfact.embeddings.layout import Part
 from embfact.factorization.base import Evidence, Factorization
-from embfact.factorization.decomposition import float64_blocks, principal_axes
 
 if TYPE_CHECKING:
+    import torch
+
     from embfact.embeddings.clustered import ClusteredEmbedding
 
 
-# Rows with less than this share of the table's squared norm as error are fitted: what is left is rounding.
+# Rows whose error is below this share of the table's squared norm are fitted: the rest is rounding.
 LEAST_ERROR = 1e-12
 
 
 class ProjectiveClustering(Factorization):
     """min Σ_v min_c |W_v - its projection on S_c|² over k subspaces S_c of dimension j, an SVD for each cluster.
 
-    MESSI (Maalouf, Lang, Rus and Feldman, ICLR 2021, "Deep Learning meets Projective Clustering"). As there, rows go to
-    their nearest subspace and subspaces are fitted to their rows, in turns, from several starts, of which the best is
-    kept. Where they draw the first subspaces at random, ours are spanned by neighbouring rows, one after another where
-    those before leave the largest errors, as k-means++ chooses its centers (Arthur and Vassilvitskii, 2007).
+    MESSI (Maalouf, Lang, Rus and Feldman, ICLR 2021, "Deep Learning meets Projective Clustering"). As there, rows are
+    assigned to their nearest subspace and subspaces fitted to their rows, in turns, from several starts, of which the
+    best result is kept. They draw the first subspaces at random; ours are spanned by neighbouring rows, one after
+    another where the previous ones leave the largest errors, as k-means++ chooses its centers (Arthur and
+    Vassilvitskii, 2007).
     """
 
     name: ClassVar[str] = "projective_clustering"
 
-    subspaces: int = Field(default=5, ge=1, le=256, description="k, how many; more fit closer, and each costs j H")
-    starts: int = Field(default=3, ge=1, description="how often it starts anew; the best result is kept")
-    rounds: int = Field(default=10, ge=1, description="how often rows change their subspace at most, in each start")
+    subspaces: int = Field(default=5, ge=1, le=256, description="k, their number; more fit closer, each costs j H")
+    starts: int = Field(default=3, ge=1, description="number of starts; the best result is kept")
+    rounds: int = Field(default=10, ge=1, description="largest number of reassignments of rows, in each start")
 
     def layout(self, vocab_size: int, hidden_size: int, rank: int) -> tuple[Part, ...]:
         """Factors, projections and a byte for each token's subspace: j (V + k H) parameters."""
-        return (
-            Part(vocab_size, rank),
-            Part(self.subspaces * rank, hidden_size),
-            Part(vocab_size, 1, "index", item_bytes=1),
-        )
+        projections, clusters = Part(self.subspaces * rank, hidden_size), Part(vocab_size, 1, "index", item_bytes=1)
+        return Part(vocab_size, rank), projections, clusters
 
     def _check_options(self, vocab_size: int, hidden_size: int) -> None:
         if self.subspaces > vocab_size:
@@ -49,22 +47,12 @@ class ProjectiveClustering(Factorization):
                 f"subspaces must be at most the {vocab_size} tokens of the table (found {self.subspaces}); use fewer"
             )
 
-    def fit(
-        self,
-        table: torch.Tensor,
-        rank: int | None,
-        *,
-        evidence: Evidence | None = None,
-        padding_idx: int | None = None,
-        seed: int = 0,
+    def _fit(
+        self, table: torch.Tensor, rank: int, evidence: Evidence | None, padding_idx: int | None, seed: int
     ) -> ClusteredEmbedding:
-        """Clusters of rows and a subspace of r dimensions for each; see `Factorization.fit`."""
         from embfact.embeddings.clustered import ClusteredEmbedding
-        from embfact.factorization.decomposition import check_table
 
-        vocab_size, hidden_size = check_table(table)
-        self.check_size(vocab_size, hidden_size, rank, allow_larger=True)
-        found = cluster_rows(table, self.subspaces, rank or 1, self.starts, self.rounds, seed)
+        found = cluster_rows(table, self.subspaces, rank, self.starts, self.rounds, seed)
         return ClusteredEmbedding.from_clusters(
             found.cluster.to(table.device), found.project(table), found.bases.to(table), padding_idx
         )
@@ -86,6 +74,10 @@ class Subspaces:
 
     def project(self, table: torch.Tensor) -> torch.Tensor:
         """The j coordinates of each row in its subspace, shape ``(V, j)``, in the table's dtype and on its device."""
+        import torch
+
+        from embfact.factorization.spectrum import float64_blocks
+
         factors = torch.empty(len(table), self.bases.shape[1], dtype=table.dtype)
         for number, basis in enumerate(self.bases):
             members = (self.cluster == number).nonzero().squeeze(1)
@@ -95,19 +87,17 @@ class Subspaces:
 
 
 def cluster_rows(table: torch.Tensor, count: int, dimension: int, starts: int, rounds: int, seed: int) -> Subspaces:
-    """The best subspaces of several starts.
+    """The best ``count`` subspaces of a table ``(V, H)``, each of some dimension, from several seeded starts.
 
-    Args:
-        table: W, shape ``(V, H)``, any floating dtype.
-        count: Number k of subspaces, at most V.
-        dimension: Dimension j of each.
-        starts: How many starts.
-        rounds: How often rows are assigned and subspaces fitted, at most, in each start.
-        seed: Decides all starts.
+    A start ends after ``rounds`` rounds of assigning rows and fitting subspaces, or when nothing changes.
     """
+    import torch
+
+    from embfact.factorization.spectrum import float64_blocks
+
     draw = torch.Generator().manual_seed(seed)
-    norms = _norms(table)
-    # One subspace is found in one round, wherever it starts.
+    norms = torch.cat([rows.square().sum(dim=1) for rows in float64_blocks(table)])
+    # A single subspace is found in one round from any start.
     found = [
         alternate(table, norms, first_bases(table, norms, count, dimension, draw), rounds)
         for _ in range(starts if count > 1 else 1)
@@ -118,9 +108,9 @@ def cluster_rows(table: torch.Tensor, count: int, dimension: int, starts: int, r
 def first_bases(
     table: torch.Tensor, norms: torch.Tensor, count: int, dimension: int, draw: torch.Generator
 ) -> torch.Tensor:
-    """Subspaces to start from, each spanned by the rows that point most nearly where one row does.
+    """Subspaces to start from, each spanned by the rows that point most nearly in the direction of one row.
 
-    That row is drawn with a probability proportional to what it misses in the subspaces before.
+    That row is drawn with a probability proportional to its error in the subspaces so far.
 
     Args:
         table: W, shape ``(V, H)``.
@@ -132,12 +122,16 @@ def first_bases(
     Returns:
         Orthonormal rows, shape ``(k, j, H)``, float64.
     """
+    import torch
+
+    from embfact.factorization.spectrum import float64_blocks
+
     missed, bases = norms, []
     for _ in range(count):
         row = int(torch.multinomial(missed if missed.any() else torch.ones_like(missed), 1, generator=draw))
         inner = torch.cat([rows @ table[row].to("cpu", torch.float64) for rows in float64_blocks(table)])
         cosines = inner.square() / norms.clamp(min=torch.finfo(torch.float64).tiny)
-        # As many again as the dimension, so that a few neighbours of another subspace do not turn it.
+        # Twice as many as the dimension, so that a few neighbours from another subspace do not turn it.
         near = cosines.topk(min(2 * dimension, len(table))).indices
         bases.append(_basis(table, near, dimension))
         missed = torch.minimum(missed, _costs(table, norms, bases[-1].unsqueeze(0)).squeeze(1))
@@ -145,16 +139,13 @@ def first_bases(
 
 
 def alternate(table: torch.Tensor, norms: torch.Tensor, bases: torch.Tensor, rounds: int) -> Subspaces:
-    """Assign each row to its nearest subspace and fit each subspace to its rows, in turn.
+    """Assign each row to its nearest subspace and fit each subspace to its rows, in turns, from bases ``(k, j, H)``.
 
-    Neither step can raise the error. A subspace without rows is given those that are fitted worst.
-
-    Args:
-        table: W, shape ``(V, H)``.
-        norms: |W_v|², shape ``(V,)``, float64.
-        bases: Where to start, shape ``(k, j, H)``.
-        rounds: How often at most; it ends before when no row changes its subspace.
+    Neither step can raise the error. A subspace without rows gets those that are fitted worst. It ends after ``rounds``
+    rounds, or when no row changes its subspace. The norms are |W_v|², shape ``(V,)``, float64.
     """
+    import torch
+
     (count, dimension, _), norm = bases.shape, norms.sum().item()
     cluster, costs = torch.full((len(table),), -1), _costs(table, norms, bases)
     errors: list[float] = []
@@ -171,15 +162,13 @@ def alternate(table: torch.Tensor, norms: torch.Tensor, bases: torch.Tensor, rou
 
 
 def assign(costs: torch.Tensor, dimension: int, least: float) -> torch.Tensor:
-    """The subspace in which each row costs least, shape ``(V,)``; none is left empty while a row misses something.
+    """The subspace in which each row costs least, shape ``(V,)``.
 
-    Args:
-        costs: Squared error of each row in each subspace, shape ``(V, k)``.
-        dimension: Dimension j: as many rows are fitted exactly by a subspace of their own.
-        least: A row with a larger error than this misses something.
+    The costs are squared errors, shape ``(V, k)``. No subspace is empty while a row has an error above ``least``; a new
+    one fits as many rows exactly as its dimension.
     """
     missed, cluster = costs.min(dim=1)
-    empty = (torch.bincount(cluster, minlength=costs.shape[1]) == 0).nonzero().squeeze(1)
+    empty = (cluster.bincount(minlength=costs.shape[1]) == 0).nonzero().squeeze(1)
     worst = missed.argsort(descending=True, stable=True)[: len(empty) * dimension]
     for number, rows in zip(empty, worst[missed[worst] > least].split(dimension), strict=False):
         cluster[rows] = number
@@ -187,18 +176,22 @@ def assign(costs: torch.Tensor, dimension: int, least: float) -> torch.Tensor:
 
 
 def _basis(table: torch.Tensor, rows: torch.Tensor, dimension: int) -> torch.Tensor:
-    """Orthonormal rows that span the best subspace for some rows of the table; any, if there are none."""
+    """Orthonormal rows that span the best subspace for some rows of the table; any if there are none."""
+    import torch
+
+    from embfact.factorization.decomposition import principal_axes
+
     if not len(rows):
         return torch.eye(dimension, table.shape[1], dtype=torch.float64)
     return principal_axes(table[rows.to(table.device)]).axes[:dimension]
 
 
-def _norms(table: torch.Tensor) -> torch.Tensor:
-    return torch.cat([rows.square().sum(dim=1) for rows in float64_blocks(table)])
-
-
 def _costs(table: torch.Tensor, norms: torch.Tensor, bases: torch.Tensor) -> torch.Tensor:
     """Squared distance of each row from each subspace, shape ``(V, k)``."""
+    import torch
+
+    from embfact.factorization.spectrum import float64_blocks
+
     stacked = bases.flatten(0, 1).T
     kept = [(rows @ stacked).unflatten(1, bases.shape[:2]).square().sum(dim=2) for rows in float64_blocks(table)]
     return (norms.unsqueeze(1) - torch.cat(kept)).clamp(min=0)

@@ -1,8 +1,7 @@
-"""What the methods have in common that are one SVD of a scaled table."""
+"""What the methods that are one SVD of a scaled table have in common."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Scaling:
-    """How much the rows and columns of a table weigh: min Σ_v p_v (W_v - mu - A_v B) M (W_v - mu - A_v B)ᵀ.
+    """Weights of the rows and columns of a table: min Σ_v p_v (W_v - mu - A_v B) M (W_v - mu - A_v B)ᵀ.
 
     Attributes:
         rows: p, shape ``(V,)``, or None for ones.
@@ -36,7 +35,7 @@ class Scaling:
 class Spectral(Factorization):
     """W ~ A B or 1 mu + A B, from the singular vectors of diag(p)^1/2 (W - 1 mu) M^1/2.
 
-    They are computed once for a table: the factors of a smaller rank are the first columns of A and rows of B.
+    They are computed once per table: the factors of a smaller rank are the first columns of A and rows of B.
     """
 
     knows_energy: ClassVar[bool] = True
@@ -54,7 +53,7 @@ class Spectral(Factorization):
     def fit(
         self,
         table: torch.Tensor,
-        rank: int | None,
+        rank: int | None = None,
         *,
         evidence: Evidence | None = None,
         padding_idx: int | None = None,
@@ -76,15 +75,14 @@ class Spectral(Factorization):
             raise ValueError(f"energy must be a share above 0 and at most 1, e.g. 0.9 (found {typed(energy)})")
         _, hidden_size = check_shape(table)
         asked, rank = 1, None
-        # One round, unless the route finds some axes only.
+        # One round, unless the route finds only some axes.
         while rank is None:
             axes = self._decompose(table, evidence, min(asked, hidden_size)).axes
             asked, rank = 2 * len(axes.axes), axes.rank_for_energy(energy)
         return rank
 
-    @abstractmethod
     def scaling(self, vocab_size: int, hidden_size: int, evidence: Evidence | None) -> Scaling:
-        """What weighs how much for this method.
+        """The weights of rows and columns; all equal unless a method overrides this.
 
         Args:
             vocab_size: Rows V of the table.
@@ -94,6 +92,7 @@ class Spectral(Factorization):
         Raises:
             ValueError: If the evidence does not fit the table.
         """
+        return Scaling()
 
     def _decompose(self, table: torch.Tensor, evidence: Evidence | None, rank: int, seed: int = 0) -> Decomposition:
         from embfact.factorization.decomposition_cache import decompose

@@ -1,4 +1,4 @@
-"""Singular values and vectors of a table whose rows and columns weigh: the H x H problems behind every exact route."""
+"""Singular values and vectors of a table with weighted rows and columns: the H x H problems of every exact route."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Literal
 import torch
 
 Route = Literal["auto", "gram", "qr", "randomized"]
-BLOCK_NUMBERS = 2**18  # 2 MB, so that a block is still in the cache when its conversion is done
-LEAST_BLOCK_ROWS = 512  # of a wide table: fewer would read and write its Gram matrix too often
+BLOCK_NUMBERS = 2**18  # 2 MB: a block is still in the cache after its conversion
+LEAST_BLOCK_ROWS = 512  # for wide tables: smaller blocks would read and write the Gram matrix too often
 PANEL_COLUMNS = 96
-# Rounding moves the eigenvalues of a Gram matrix by some 1e-15 of the largest. Axes whose own eigenvalue is above 1e-9
-# of it are then off by less than 1e-6, and the error of the factors, which is quadratic in that, by less than 1e-9.
+# Rounding moves the eigenvalues of a Gram matrix by about 1e-15 of the largest. Axes whose eigenvalue is above 1e-9 of
+# it are then off by less than 1e-6, and the error of the factors, which is quadratic in that, by less than 1e-9.
 LEAST_GRAM_ENERGY = 1e-9
 EPSILON = torch.finfo(torch.float64).eps
 
@@ -48,11 +48,11 @@ def spectrum_of(
         route: ``auto``, ``gram`` or ``qr``; see `embfact.factorization.decomposition.principal_axes`.
         metric: M, or None for the identity.
         mean: mu, shape ``(H,)``, or None.
-        used: How many axes the weighted rows can use.
+        used: Number of axes that the weighted rows can use.
 
     Returns:
         Energies, largest first, shape ``(H,)``; the axes as orthonormal rows, shape ``(H, H)``; and the share of the
-        largest energy below which one is rounding.
+        largest energy below which an energy is rounding.
     """
     blocks = partial(float64_blocks, table, row_weights, mean)
     if route != "qr":
@@ -67,11 +67,7 @@ def spectrum_of(
 def order_unused(axes: torch.Tensor, used: int, blocks: Iterator[torch.Tensor], metric: Metric | None) -> torch.Tensor:
     """Turn the axes that a few weighted rows leave arbitrary towards what the other rows need most.
 
-    Args:
-        axes: Orthonormal rows, shape ``(H, H)``.
-        used: How many of them the weighted rows use; these stay.
-        blocks: All rows of the table, unweighted.
-        metric: M, or None for the identity.
+    Of the axes, orthonormal rows ``(H, H)``, the first ``used`` stay; ``blocks`` are all rows of the table, unweighted.
     """
     if used >= len(axes):
         return axes
@@ -84,9 +80,9 @@ def order_unused(axes: torch.Tensor, used: int, blocks: Iterator[torch.Tensor], 
 def float64_blocks(
     table: torch.Tensor, row_weights: torch.Tensor | None = None, mean: torch.Tensor | None = None
 ) -> Iterator[torch.Tensor]:
-    """Some rows of diag(p)^1/2 (W - 1 mu) at a time in float64: a whole second table would not fit beside a large one.
+    """Blocks of rows of diag(p)^1/2 (W - 1 mu) in float64: a second copy of a large table would not fit beside it.
 
-    A block may share memory with the table; it must not be changed.
+    A block may share memory with the table and must not be changed.
     """
     step = block_rows(table)
     for start in range(0, len(table), step):
@@ -99,7 +95,7 @@ def float64_blocks(
 
 
 def block_rows(table: torch.Tensor) -> int:
-    """How many rows of a table make a block."""
+    """Number of rows of a table in a block."""
     return max(LEAST_BLOCK_ROWS, BLOCK_NUMBERS // table.shape[1])
 
 
@@ -110,7 +106,7 @@ def _by_gram(blocks: Iterator[torch.Tensor], metric: Metric | None) -> tuple[tor
 
 
 def _by_qr(blocks: Iterator[torch.Tensor], metric: Metric | None) -> tuple[torch.Tensor, torch.Tensor]:
-    """SVD of R, which is found step by step: the R of some rows stands for them when the next rows come."""
+    """SVD of R, which is found step by step: the R of some rows replaces them when the next rows come."""
     waiting: list[torch.Tensor] = []
     for block in blocks:
         waiting.append(block)
@@ -124,7 +120,7 @@ def _by_qr(blocks: Iterator[torch.Tensor], metric: Metric | None) -> tuple[torch
 
 
 def _gram(blocks: Iterator[torch.Tensor]) -> torch.Tensor:
-    """XᵀX of all blocks X: the upper panels of columns alone, since it is symmetric."""
+    """XᵀX of all blocks X: only the upper panels of columns, since it is symmetric."""
     gram = torch.empty(0)
     for block in blocks:
         if not len(gram):

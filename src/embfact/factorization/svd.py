@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from embfact.factorization.base import Evidence
-from embfact.factorization.spectral import Scaling, Spectral
+from embfact.factorization.spectral import Spectral
 
 if TYPE_CHECKING:
     from embfact.factorization.spectrum import Route
@@ -20,13 +19,9 @@ class SVD(Spectral):
 
     route: Literal["auto", "gram", "qr", "randomized"] = Field(
         default="auto",
-        description="auto: gram, but qr for a badly conditioned float64 table; gram: eigenvectors of WᵀW; qr: SVD of "
+        description="auto: gram, or qr for a badly conditioned float64 table; gram: eigenvectors of WᵀW; qr: SVD of "
         "the R of W; randomized: error within 0.1 % of the optimum, for small ranks of large tables",
     )
-
-    def scaling(self, vocab_size: int, hidden_size: int, evidence: Evidence | None) -> Scaling:
-        """Every row and column alike."""
-        return Scaling()
 
     def _route(self) -> Route:
         return self.route

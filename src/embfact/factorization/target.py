@@ -1,4 +1,4 @@
-"""How large the result should be, as a user says it: a rank, a budget or a share of energy.
+"""The size of the result as a user gives it: a rank, a budget or a share of energy.
 
 Light to import: budgets are turned into ranks before anything heavy is loaded.
 """
@@ -22,9 +22,9 @@ class SizeTarget:
 
     Attributes:
         rank: Size of the method itself.
-        budget: Share of the dense float32 table that may be used: the largest size that fits is taken.
-        energy: Share of the (weighted) squared norm to retain: the smallest rank that does is taken.
-        unit: What `budget` is a share of.
+        budget: Largest share of the dense float32 table; the largest size that fits is taken.
+        energy: Share of the (weighted) squared norm to retain; the smallest rank that does so is taken.
+        unit: Whether `budget` is a share of bytes or of parameters.
     """
 
     rank: int | None = None
@@ -36,8 +36,8 @@ class SizeTarget:
         given = {name: getattr(self, name) for name in ("rank", "budget", "energy")}
         found = {name: value for name, value in given.items() if value is not None}
         if len(found) != 1:
-            words = ", ".join(f"{name}={typed(value)}" for name, value in found.items()) or "none of them"
-            raise ValueError(f"set exactly one of rank, budget and energy (found {words})")
+            given_as = ", ".join(f"{name}={typed(value)}" for name, value in found.items()) or "none of them"
+            raise ValueError(f"set exactly one of rank, budget and energy (found {given_as})")
         for name in ("budget", "energy"):
             share = given[name]
             if share is not None and not 0 < share <= 1:
@@ -51,14 +51,9 @@ class SizeTarget:
         return f"e{typed(self.energy)}"
 
     def check(
-        self,
-        method: Method,
-        vocab_size: int,
-        hidden_size: int,
-        storage: Storage = FLOAT32,
-        weight_bytes: int = 4,
+        self, method: Method, vocab_size: int, hidden_size: int, storage: Storage = FLOAT32, weight_bytes: int = 4
     ) -> None:
-        """Refuse what is sure to fail for a V x H table whose weights have so many bytes, without the table.
+        """Refuse what is certain to fail for a V x H table of weights of this many bytes, without the table.
 
         Raises:
             ValueError: With the remedy.
@@ -66,32 +61,25 @@ class SizeTarget:
         if not method.uses_rank:
             return
         if self.energy is not None:
-            if not method.knows_energy:
-                raise ValueError(
-                    f"energy picks a rank by singular values, which {method.name} does not use; set rank or budget"
-                )
+            method.check_energy()
         elif self.budget is not None:
             method.rank_for_budget(vocab_size, hidden_size, self.budget, self.unit, storage, weight_bytes)
         else:
             method.check_size(vocab_size, hidden_size, self.rank, False, storage, weight_bytes)
 
     def rank_of(
-        self,
-        method: Method,
-        table: torch.Tensor,
-        evidence: Evidence | None = None,
-        storage: Storage = FLOAT32,
+        self, method: Method, table: torch.Tensor, evidence: Evidence | None = None, storage: Storage = FLOAT32
     ) -> int | None:
-        """The rank that this asks of a method for a table; None for a method without one.
+        """The rank of a method for a table; None for a method without one.
 
         Args:
             method: The method.
             table: The dense table, shape ``(V, H)``.
             evidence: What ``method.needs`` asks for.
-            storage: How the result will be kept, which decides what fits a budget.
+            storage: How the result will be stored, which decides what fits a budget.
 
         Raises:
-            ValueError: If nothing fits the budget, or the energy takes a size that does not shrink the table.
+            ValueError: If nothing fits the budget, or the energy needs a size that does not shrink the table.
         """
         if not method.uses_rank:
             return None

@@ -27,12 +27,12 @@ class TensorTrain(Factorization):
     name: ClassVar[str] = "tensor_train"
     has_projection: ClassVar[bool] = False
 
-    cores: int = Field(default=3, ge=2, le=8, description="d, how many cores the table is cut into")
+    cores: int = Field(default=3, ge=2, le=8, description="d, number of cores that the table is cut into")
 
     def shape(self, vocab_size: int, hidden_size: int) -> tuple[list[int], list[int]]:
-        """The row factors v_k, whose product is V or a little more, and the column factors h_k, whose product is H.
+        """The row factors v_k, whose product is V or slightly more, and the column factors h_k, whose product is H.
 
-        Both are as equal as can be; the largest columns stand at the ends, where cores are the smallest.
+        Both are as equal as possible; the largest columns are at the ends, where cores are smallest.
         """
         rows: list[int] = []
         for left in range(self.cores, 0, -1):
@@ -52,29 +52,19 @@ class TensorTrain(Factorization):
         """The largest rank that any cut can have."""
         return max(_cut_limits(*self.shape(vocab_size, hidden_size)))
 
-    def fit(
-        self,
-        table: torch.Tensor,
-        rank: int | None,
-        *,
-        evidence: Evidence | None = None,
-        padding_idx: int | None = None,
-        seed: int = 0,
+    def _fit(
+        self, table: torch.Tensor, rank: int, evidence: Evidence | None, padding_idx: int | None, seed: int
     ) -> TensorTrainEmbedding:
-        """The cores of TT-SVD; see `Factorization.fit`."""
         from embfact.embeddings.tensor_train import TensorTrainEmbedding
-        from embfact.factorization.decomposition import check_table
         from embfact.factorization.tt_svd import tt_cores
 
-        vocab_size, hidden_size = check_table(table)
-        self.check_size(vocab_size, hidden_size, rank, allow_larger=True)
-        rows, columns = self.shape(vocab_size, hidden_size)
-        cores = tt_cores(table, rows, columns, _capped_ranks(rows, columns, int(rank or 0)))
-        return TensorTrainEmbedding.from_cores(cores, vocab_size, padding_idx)
+        rows, columns = self.shape(*table.shape)
+        cores = tt_cores(table, rows, columns, _capped_ranks(rows, columns, rank))
+        return TensorTrainEmbedding.from_cores(cores, len(table), padding_idx)
 
 
 def ceil_root(number: int, degree: int) -> int:
-    """The smallest whole number whose power is not below a number: 32 for 30,522 and degree 3."""
+    """The smallest whole number whose power is at least a number: 32 for 30,522 and degree 3."""
     root = max(1, round(number ** (1 / degree)))
     while root**degree < number:
         root += 1
@@ -84,9 +74,9 @@ def ceil_root(number: int, degree: int) -> int:
 
 
 def balanced_divisors(number: int, count: int) -> list[int]:
-    """Factors of a number, as equal as can be, the largest at the ends: 8, 6, 8 for 384 and three.
+    """Factors of a number, as equal as possible, the largest at the ends: 8, 6, 8 for 384 and three.
 
-    A prime number has itself and ones.
+    A prime number gives itself and ones.
     """
     factors: list[int] = []
     for left in range(count, 0, -1):
@@ -98,7 +88,7 @@ def balanced_divisors(number: int, count: int) -> list[int]:
 
 
 def _cut_limits(rows: list[int], columns: list[int]) -> list[int]:
-    """The rank that the unfolding at each cut can have at most: the smaller of its two sides."""
+    """The largest rank of the unfolding at each cut: the smaller of its two sides."""
     sizes = [count * width for count, width in zip(rows, columns, strict=True)]
     return [min(prod(sizes[:cut]), prod(sizes[cut:])) for cut in range(1, len(sizes))]
 

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import torch
 
+from embfact.errors import UserError
 from embfact.factorization.base import Evidence
 
 
 def checked_counts(evidence: Evidence | None, vocab_size: int, method: str) -> torch.Tensor:
     """The token counts of the evidence, shape ``(V,)``, in float64 on the CPU.
 
-    Args:
-        evidence: What the method was given.
-        vocab_size: Rows V of the table.
-        method: Name of the method that needs them, for the message.
-
     Raises:
-        ValueError: If there are none, or they cannot weigh the rows of the table.
+        ValueError: If there are none, or they cannot weigh the rows of the table; with the name of the method.
     """
     counts = None if evidence is None else evidence.token_counts
     if counts is None:
@@ -30,17 +26,11 @@ def checked_counts(evidence: Evidence | None, vocab_size: int, method: str) -> t
 def checked_weights(weights: torch.Tensor, vocab_size: int, what: str, remedy: str) -> torch.Tensor:
     """Numbers of 0 or more for each row of a table, shape ``(V,)``, in float64 on the CPU.
 
-    Args:
-        weights: The numbers.
-        vocab_size: Rows V of the table.
-        what: What they are, for the message.
-        remedy: How to get the right ones.
-
     Raises:
-        ValueError: If there are too few or too many, or one of them cannot be a weight.
+        UserError: With their name (``what``) and the remedy, if their number is not V or one cannot be a weight.
     """
     if weights.shape != (vocab_size,):
-        raise ValueError(
+        raise UserError(
             f"{what} must have one number for each of the {vocab_size} rows of the table "
             f"(found shape {tuple(weights.shape)}); {remedy}"
         )
@@ -48,17 +38,12 @@ def checked_weights(weights: torch.Tensor, vocab_size: int, what: str, remedy: s
     faulty = ~(torch.isfinite(weights) & (weights >= 0))
     if faulty.any():
         token = int(faulty.nonzero()[0])
-        raise ValueError(f"{what} must be 0 or more (found {weights[token].item()} for token {token}); {remedy}")
+        raise UserError(f"{what} must be finite and 0 or more (found {weights[token]:g} for token {token}); {remedy}")
     return weights
 
 
 def by_frequency(counts: torch.Tensor, padding_idx: int | None = None) -> torch.Tensor:
-    """Token ids, the most frequent first, shape ``(V,)``: equally frequent ones by id, the padding id after all others.
-
-    Args:
-        counts: Occurrences of each token, shape ``(V,)``.
-        padding_idx: Id of the padding token, or None; negative counts from the end.
-    """
+    """Token ids, most frequent first, shape ``(V,)``: ties by id, the padding id after all others."""
     if padding_idx is not None:
         counts = counts.clone()
         counts[padding_idx] = -1

@@ -1,8 +1,8 @@
 """TT-SVD: the cores of a tensor train, one truncated SVD after the other.
 
 Oseledets (2011), "Tensor-Train Decomposition", algorithm 1. Its squared error is at most the sum, over the cuts between
-the cores, of what the truncation of that unfolding alone would cost, and so at most d - 1 times the least that any
-train of these ranks has. All of it is computed in float64 on the CPU and cast once at the end.
+the cores, of the error of truncating that unfolding alone, and therefore at most d - 1 times the least error of any
+train of these ranks. Everything is computed in float64 on the CPU and cast once at the end.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ def tt_cores(
 ) -> list[torch.Tensor]:
     """The cores of a table, as `embfact.embeddings.tensor_train.TensorTrainEmbedding` reads them.
 
-    Rows that the table lacks up to v_1 v_2 ... v_d are taken for zero.
+    Rows beyond the table, up to v_1 v_2 ... v_d, are zero.
 
-    The singular values of each cut are shared by its two sides, and all cores are scaled to the same size. A step of
-    Adam, which moves every weight as far, then moves the vectors about as far as the same step on a dense table, and
-    the numbers that share a scale when they are quantized are of like size.
+    The singular values of each cut are shared between its two sides, and all cores are scaled to the same size. A step
+    of Adam, which moves every weight equally far, then moves the vectors about as far as the same step on a dense
+    table, and numbers that share a scale when they are quantized have similar sizes.
 
     Args:
         table: W, shape ``(V, H)``, any floating dtype.
@@ -80,7 +80,7 @@ def _largest_axes(blocks: Sequence[torch.Tensor], rank: int) -> torch.Tensor:
 
 
 def _balanced(cores: list[torch.Tensor]) -> list[torch.Tensor]:
-    """The same train with as large numbers, root mean square, in every core."""
+    """The same train with equally large numbers, by root mean square, in every core."""
     sizes = torch.stack([core.square().mean().sqrt() for core in cores])
     if not sizes.all():
         return cores

@@ -14,8 +14,8 @@ class WeightedSVD(Spectral):
     """min Σ_v p_v |W_v - A_v B|² with p the token frequency: B = top eigenvectors of Wᵀ diag(p) W, and A = W Bᵀ.
 
     For a lookup, whose input is one-hot, the activation-aware methods DRONE (Chen et al., 2021) and SVD-LLM (Wang et
-    al., 2024) reduce to this. Tokens that were never counted do not shape B but keep their projection on it, and
-    axes that the counted tokens leave free go to the others.
+    al., 2024) reduce to this. Tokens that were never counted do not shape B but keep their projection on it, and axes
+    that the counted tokens leave free go to the others.
     """
 
     name: ClassVar[str] = "weighted_svd"

@@ -1,1 +1,1 @@
-"""How numbers, sizes and plain tables are written for a person."""
+"""Numbers, sizes and plain tables for a human reader."""

@@ -1,4 +1,4 @@
-"""Plain tables in Markdown, which is also what the terminal shows."""
+"""Plain Markdown tables, also for the terminal."""
 
 from __future__ import annotations
 
@@ -7,13 +7,7 @@ from collections.abc import Sequence
 
 
 def markdown_grid(header: Sequence[str], lines: Sequence[Sequence[str]], texts: int) -> list[str]:
-    """The lines of an aligned Markdown table.
-
-    Args:
-        header: Names of the columns.
-        lines: Cells, as many a line as there are columns.
-        texts: How many leading columns hold words; the others hold figures, aligned to the right.
-    """
+    """The lines of an aligned Markdown table: ``texts`` columns of text, then figures, aligned to the right."""
     return aligned([escape(cell) for cell in header], [[escape(cell) for cell in line] for line in lines], texts)
 
 
@@ -30,7 +24,7 @@ def aligned(header: Sequence[str], lines: Sequence[Sequence[str]], texts: int) -
 
 
 def escape(text: str) -> str:
-    """Text on one line, none of which ends a cell."""
+    """Text on one line that cannot end a cell."""
     line = " ".join(text.splitlines())
-    # A backslash in front of a bar would take the one that is put there for its own.
+    # A backslash before a bar would escape the added one.
     return re.sub(r"(\\*)\|", r"\1\1\|", line)

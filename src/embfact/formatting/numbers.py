@@ -1,4 +1,4 @@
-"""Numbers as a person reads them: sizes with a prefix and as a share of dense, seconds in words."""
+"""Numbers for a human reader: sizes with a prefix and as a share of dense, durations."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ def with_share(size: int | None, dense: int, unit: str = "") -> str:
 
 def short(count: int) -> str:
     """Three digits and a decimal prefix: 11720448 is 11.7M."""
-    # The limits are those at which the rounded figure would need a fourth digit.
+    # At these limits the rounded figure would need a fourth digit.
     power = next((power for power in range(3) if count < 999.5 * 1000**power), 3)
     value = count / 1000**power
     digits = 0 if not power or value >= 99.95 else 1 if value >= 9.995 else 2
@@ -18,7 +18,7 @@ def short(count: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words: ``45 s``, ``12 min``, ``3 h 20 min``."""
+    """A duration: ``45 s``, ``12 min``, ``3 h 20 min``."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

@@ -1,18 +1,15 @@
-"""Values of a configuration as one would type them, wherever a person reads them.
-
-Light to import: the standard library only.
-"""
+"""Values of a configuration as one would type them. Light to import: only the standard library."""
 
 from __future__ import annotations
 
 from decimal import Decimal
 from typing import Any
 
-_ZEROS = "000000"  # more than that nobody counts
+_ZEROS = "000000"  # nobody counts more of them
 
 
 def typed(value: Any) -> str:
-    """A value as a configuration has it: ``null``, ``true``, ``1e10``, ``1.0``, ``[0.9,0.999]``; text as it is."""
+    """A value as in a configuration: ``null``, ``true``, ``1e10``, ``1.0``, ``[0.9,0.999]``; text as it is."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, float):

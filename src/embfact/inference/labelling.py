@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from embfact.data.columns import column_of
 from embfact.data.labels import HIDDEN
 from embfact.data.readers import READERS, read_file
 from embfact.data.rows import TEXT_COLUMNS, checked_rows
@@ -193,7 +192,7 @@ def _rows(source: Source, columns: Sequence[str] | None = None) -> pa.Table:
     """Validated rows with hidden labels."""
     columns = list(columns or source.table.column_names)
     for column in columns:
-        kind = column_of(source, column).type
+        kind = source.column(column).type
         if not (pa.types.is_string(kind) or pa.types.is_null(kind)):
             raise DataError(f"{source.name}: {column!r} holds {kind}, not text; choose another with --text-column")
     hidden = pa.array([HIDDEN] * source.table.num_rows, pa.string())

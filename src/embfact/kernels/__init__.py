@@ -1,1 +1,1 @@
-"""Cheaper ways to compute what a model computes: the same function, the same distribution of its random numbers."""
+"""Cheaper computations of the same functions, with the same distributions of random numbers."""

@@ -1,8 +1,8 @@
 """Attention with dropout on a CPU, a few sequences at a time.
 
-torch has a fast kernel for a CPU only without dropout; with it, the scores of the whole batch are written to memory
-and read back half a dozen times. Here, long batches are taken in parts that fit into the cache, and the scores of a
-part are computed again for the gradients rather than kept (Dao et al., FlashAttention, NeurIPS 2022, do so on GPUs).
+torch's fast CPU kernel has no dropout; with dropout, the scores of the whole batch are written to memory and read back
+several times. Here, long batches are split into parts that fit into the cache, and the scores of a part are recomputed
+for the gradients instead of stored (as Dao et al., FlashAttention, NeurIPS 2022, do on GPUs).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def attend(
         attention_mask: True where a position may be seen, broadcast to ``(b, heads, t, s)``; None: everywhere.
         dropout: Probability that a weight is dropped.
         scaling: Factor of the scores; None: ``d ** -0.5``.
-        options: What else transformers says; anything that changes the result is left to its own implementation.
+        options: Further options of transformers; any that changes the result is left to its own implementation.
 
     Returns:
         Shape ``(b, t, heads, d)``, and no weights.
@@ -58,15 +58,13 @@ def attend(
         out = _attend(query, key, value, attention_mask, dropout)
     else:
         parts = [slice(start, start + at_once) for start in range(0, batch, at_once)]
-        masks = [
-            attention_mask if attention_mask is None or len(attention_mask) == 1 else attention_mask[p] for p in parts
+        shared = attention_mask is None or len(attention_mask) == 1
+        masks = [attention_mask if shared or attention_mask is None else attention_mask[p] for p in parts]
+        outs = [
+            checkpoint(_attend, query[p], key[p], value[p], mask, dropout, use_reentrant=False)
+            for p, mask in zip(parts, masks, strict=True)
         ]
-        out = torch.cat(
-            [
-                checkpoint(_attend, query[p], key[p], value[p], mask, dropout, use_reentrant=False)
-                for p, mask in zip(parts, masks, strict=True)
-            ]
-        )
+        out = torch.cat(outs)
     return out.transpose(1, 2).contiguous(), None
 
 
@@ -83,7 +81,7 @@ def _attend(
 def _is_plain(
     module: nn.Module, query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor | None, options: dict[str, Any]
 ) -> bool:
-    """Whether it is the attention of an encoder in float32: of as many keys as queries, to both sides, no extras."""
+    """Whether this is the bidirectional attention of an encoder in float32, with as many keys as queries, no extras."""
     causal = options.get("is_causal") or (options.get("is_causal") is None and getattr(module, "is_causal", False))
     extras = any(options.get(name) is not None for name in ("position_bias", "softcap", "cache"))
     masked = mask is None or mask.dtype == torch.bool

@@ -1,9 +1,9 @@
-"""A last layer that computes no more than the head reads.
+"""A last layer that computes only what the head reads.
 
-The classification heads of BERT and its kin read the first token. So the last layer needs the query, the output of the
-attention and the feed-forward part of that token alone. Nor does it need the keys and values of the others: with one
-query q, the scores q . (K x_j) are (K^T q) . x_j, and the values summed by their weights, sum_j a_j V x_j, are
-V (sum_j a_j x_j). The logits and all gradients stay what they were.
+The classification heads of BERT-like models read the first token. So the last layer needs the query, the attention
+output and the feed-forward part of that token alone. Nor does it need the keys and values of the others: with one query
+q, the scores q . (K x_j) are (K^T q) . x_j, and the values summed by their weights, sum_j a_j V x_j, are V (sum_j a_j
+x_j). The logits and all gradients stay the same.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-# Encoders that are built like BERT, with heads that read the first token.
+# Encoders built like BERT, with heads that read the first token.
 _READERS = {f"{name}ForSequenceClassification" for name in ("Bert", "Roberta", "XLMRoberta", "Electra")}
-# Those whose masks are true where a position may be seen.
+# Implementations whose masks are true where a position may be seen.
 _ATTENTION = {"sdpa", "embfact"}
 
 
 def last_layer(model: nn.Module) -> nn.Module | None:
-    """The layer of which only the first token is read; None if the model is no such model."""
+    """The layer of which only the first token is read; None for other models."""
     if type(model).__name__ not in _READERS or not isinstance(model, PreTrainedModel):
         return None
     if model.config._attn_implementation not in _ATTENTION or model.config.is_decoder:
@@ -33,10 +33,10 @@ def last_layer(model: nn.Module) -> nn.Module | None:
 def forward(
     layer: Any, hidden_states: torch.Tensor, attention_mask: torch.Tensor | None = None, *_: Any, **__: Any
 ) -> torch.Tensor:
-    """What the layer's own ``forward`` does, for the first token.
+    """Replacement of the layer's own ``forward`` for the first token.
 
     Args:
-        layer: A ``BertLayer``, or one of its kin.
+        layer: A ``BertLayer`` or similar.
         hidden_states: Shape ``(b, t, H)``.
         attention_mask: Shape ``(b, 1, t, t)``, or None.
 
@@ -50,7 +50,7 @@ def forward(
 
 
 def _attend(attention: Any, first: torch.Tensor, tokens: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-    """What the first token, of shape ``(b, H)``, sees of all tokens, of shape ``(b, t, H)``."""
+    """The attention output of the first token, of shape ``(b, H)``, over all tokens, of shape ``(b, t, H)``."""
     size = attention.attention_head_size
     query = attention.query(first).unflatten(-1, (-1, size)) * attention.scaling  # (b, heads, d)
     key, value = (layer.weight.unflatten(0, (-1, size)) for layer in (attention.key, attention.value))  # (heads, d, H)

@@ -1,4 +1,4 @@
-"""Linear layers through oneDNN on x86 processors, whose float32 products are a tenth faster than those torch takes."""
+"""Linear layers through oneDNN on x86 processors, whose float32 products are a tenth faster than torch's own."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
 
-# oneDNN prepares a product for each shape and keeps a thousand of them, half a megabyte each. Batches come in dozens of
-# shapes; a step has one dozen. It reads this when it is first used.
+# oneDNN prepares a product for each shape and keeps a thousand of them, half a megabyte each. Batches have dozens of
+# shapes; a step has one dozen. It reads this variable at its first use.
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")
 
 
@@ -22,18 +22,12 @@ def is_available() -> bool:
 
 
 def product(left: torch.Tensor, right: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
-    """``left @ right.T + bias``.
-
-    Args:
-        left: Shape ``(..., i)``, float32.
-        right: Shape ``(o, i)``, float32, in any order in memory.
-        bias: Shape ``(o,)``, or None.
-    """
+    """``left @ right.T + bias``: ``(..., i)`` and ``(o, i)``, float32, in any memory order, and ``(o,)`` or None."""
     return torch.ops.mkldnn._linear_pointwise(left, right, bias, "none", [], "")
 
 
 class _Linear(torch.autograd.Function):
-    """The operator has no gradient of its own: it was made for inference."""
+    """The operator has no gradient: it was made for inference."""
 
     @staticmethod
     def forward(context: Any, values: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
@@ -48,14 +42,14 @@ class _Linear(torch.autograd.Function):
         of_values, of_weight, of_bias = context.needs_input_grad
         return (
             product(rows, weight.t()).view(values.shape) if of_values else None,
-            # The sum over all tokens is no faster there.
+            # oneDNN is not faster for the sum over all tokens.
             rows.t() @ inputs if of_weight else None,
             rows.sum(0) if of_bias else None,
         )
 
 
 def forward(module: nn.Linear, values: torch.Tensor) -> torch.Tensor:
-    """What ``nn.Linear.forward`` does, on a CPU; other numbers than float32 go the usual way."""
+    """Replacement of ``nn.Linear.forward`` on a CPU; dtypes other than float32 take the usual way."""
     single = values.dtype == module.weight.dtype == torch.float32
     if not single or torch.is_autocast_enabled("cpu"):
         return nn.functional.linear(values, module.weight, module.bias)

@@ -1,4 +1,4 @@
-"""Kernels put into a model for a while; its weights, their names and its results stay what they are."""
+"""Kernels put into a model temporarily; its weights, their names and its results stay the same."""
 
 from __future__ import annotations
 
@@ -16,16 +16,13 @@ from embfact.kernels import attention, dropout, first_token, linear
 
 @contextmanager
 def for_training(model: PreTrainedModel, device: torch.device, *, attend: bool = True) -> Iterator[None]:
-    """Train with cheaper kernels; on other devices than a CPU only the last layer is shortened.
+    """Train a sequence classifier with cheaper kernels; on devices other than a CPU only the last layer is shortened.
 
-    Args:
-        model: A sequence classifier.
-        device: Where it is trained.
-        attend: Replace the attention as well, where it is the one that transformers takes by itself.
+    With ``attend`` the attention is replaced as well, if it is the default of transformers.
     """
     on_cpu = device.type == "cpu"
     usual = model.config._attn_implementation
-    # Of models with another implementation (their own, or a flash one) the attention stays what it is.
+    # Models with another implementation (their own, or flash attention) keep it.
     swapped = attend and on_cpu and usual == "sdpa"
     if swapped:
         model.set_attn_implementation(attention.NAME)
@@ -39,16 +36,11 @@ def for_training(model: PreTrainedModel, device: torch.device, *, attend: bool =
 
 @contextmanager
 def for_inference(model: nn.Module, device: torch.device) -> Iterator[None]:
-    """Score with cheaper kernels.
-
-    Args:
-        model: Any model; a sequence classifier of BERT's kin has its last layer shortened.
-        device: Where it scores.
-    """
+    """Score with cheaper kernels; a BERT-like sequence classifier has its last layer shortened."""
     faster = device.type == "cpu" and linear.is_available()
     layer = first_token.last_layer(model)
     if layer is not None and "forward" in vars(layer):
-        layer = None  # it is scored within a training
+        layer = None  # already shortened: scoring during a training
     with _forwards(model, {nn.Linear: linear.forward} if faster else {}):
         if layer is not None:
             layer.forward = MethodType(first_token.forward, layer)
@@ -61,7 +53,7 @@ def for_inference(model: nn.Module, device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def _forwards(model: nn.Module, forwards: dict[type[nn.Module], Callable[..., Any]]) -> Iterator[None]:
-    """Let all modules of some types (not of their subclasses) compute another way."""
+    """Replace the forward of all modules of some types (not of their subclasses)."""
     modules = [module for module in model.modules() if type(module) in forwards and "forward" not in vars(module)]
     for module in modules:
         cast(Any, module).forward = MethodType(forwards[type(module)], module)

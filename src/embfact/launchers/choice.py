@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
-from hydra._internal.callbacks import Callbacks
-from hydra._internal.core_plugins.basic_launcher import BasicLauncher
-from hydra._internal.hydra import Hydra
-from hydra._internal.utils import create_automatic_config_search_path
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.plugins import Plugins
-from hydra.plugins.launcher import Launcher
-from hydra.types import HydraContext, RunMode
-
-from embfact.config.compose import CONFIG_NAME, RunRequest
+from embfact.config.compose import RunRequest
+from embfact.config.hydra_bridge import BASIC_LAUNCHER, hydra_launcher
 from embfact.config.overrides import refusing
 from embfact.errors import ConfigError, ErrorDetail, nearest
 from embfact.launchers.base import OwnLauncher
 from embfact.launchers.sweep_task import SweepTask
 
 OWN = "embfact.launchers."
-_PLAIN = f"{BasicLauncher.__module__}.{BasicLauncher.__qualname__}"  # Hydra's default: one run after another, here
 
 
 def check_launch(conf_dir: Path, request: RunRequest) -> None:
@@ -36,12 +25,12 @@ def check_launch(conf_dir: Path, request: RunRequest) -> None:
     if not request.multirun:
         return
     launcher = _own_class(request)
-    if launcher is None and request.launcher != {"_target_": _PLAIN}:
+    if launcher is None and request.launcher != {"_target_": BASIC_LAUNCHER}:
         # Have Hydra create it as it will for the sweep.
         typed = " ".join(word for word in request.overrides if "hydra" in word)
         found = typed or str(request.launcher.get("_target_"))
         refused = refusing("hydra.launcher cannot be used", found, "see hydra/launcher= in docs/sweeps.md")
-        with refused, _hydras_own(conf_dir, request, SweepTask([])):
+        with refused, hydra_launcher(conf_dir, request.overrides, SweepTask([])):
             pass
     errors = _unknown_options(launcher, request) if launcher else []
     if launcher and not errors:
@@ -60,7 +49,7 @@ def trains_here(request: RunRequest) -> bool:
     if not request.multirun:
         return True
     own = _own_class(request)
-    return own.on_this_machine if own else request.launcher.get("_target_") == _PLAIN
+    return own.on_this_machine if own else request.launcher.get("_target_") == BASIC_LAUNCHER
 
 
 def _unknown_options(launcher: type[OwnLauncher], request: RunRequest) -> list[ErrorDetail]:
@@ -79,28 +68,12 @@ def launch(conf_dir: Path, request: RunRequest, sweep: SweepTask) -> None:
         launcher.setup(task_function=sweep)
         launcher.launch([], initial_job_idx=0)
         return
-    with _hydras_own(conf_dir, request, sweep) as hydras:
+    with hydra_launcher(conf_dir, request.overrides, sweep) as launcher_of_hydra:
         # The runs are validated already: Hydra only numbers the jobs and decides where they run.
-        results = hydras.launch([[] for _ in sweep.runs], initial_job_idx=0)
+        results = launcher_of_hydra.launch([[] for _ in sweep.runs], initial_job_idx=0)
         # Hydra's launchers may have used other processes.
         for number, result in enumerate(results):
             sweep.outcomes.setdefault(number, result.return_value)
-
-
-@contextmanager
-def _hydras_own(conf_dir: Path, request: RunRequest, sweep: SweepTask) -> Iterator[Launcher]:
-    """A launcher of Hydra or of one of its plugins, set up for a sweep."""
-    GlobalHydra.instance().clear()
-    search_path = create_automatic_config_search_path(None, None, str(conf_dir))
-    engine = Hydra.create_main_hydra2(task_name=CONFIG_NAME, config_search_path=search_path)
-    try:
-        # Hydra would create this folder itself, but runs create their own, and report errors.
-        overrides = [*request.overrides, "hydra.sweep.dir=."]
-        settings = engine.compose_config(CONFIG_NAME, overrides, run_mode=RunMode.MULTIRUN)
-        context = HydraContext(config_loader=engine.config_loader, callbacks=Callbacks(settings))
-        yield Plugins.instance().instantiate_launcher(hydra_context=context, task_function=sweep, config=settings)
-    finally:
-        GlobalHydra.instance().clear()
 
 
 def _own_class(request: RunRequest) -> type[OwnLauncher] | None:

@@ -1,1 +1,1 @@
-"""Backbones: where they come from, their table swapped, saved and loaded."""
+"""Backbones: where they come from, how their table is replaced, saved and loaded."""

@@ -1,7 +1,7 @@
 """What the Auto classes of transformers call for a saved directory, with ``trust_remote_code=True``.
 
-transformers imports the small file that `embfact.models.auto_map` has written into the directory; that asks here for
-the loader of each Auto class. Nothing of transformers is changed, so that plain models load as ever.
+transformers imports the small file that `embfact.models.auto_map` wrote into the directory; that file gets the loader
+of each Auto class here. Nothing in transformers is changed, so plain models load as usual.
 """
 
 from __future__ import annotations
@@ -20,17 +20,10 @@ from embfact.models.own_save import own_save
 from embfact.models.pooled import OPTION
 from embfact.models.static import own_class
 
-# Where on the hub a model is, and how to ask for it.
+# Where on the hub a model is, and how to fetch it.
 _HUB = {"cache_dir", "force_download", "local_files_only", "revision", "token"}
-# What from_pretrained is given for pickles or for adapters: none of it concerns a directory of ours.
-_IGNORED = {
-    "adapter_kwargs",
-    "low_cpu_mem_usage",
-    "proxies",
-    "trust_remote_code",
-    "use_safetensors",
-    "weights_only",
-}
+# Options of from_pretrained for pickles or adapters, which our directories do not contain.
+_IGNORED = {"adapter_kwargs", "low_cpu_mem_usage", "proxies", "trust_remote_code", "use_safetensors", "weights_only"}
 
 
 class Loader:
@@ -40,19 +33,19 @@ class Loader:
 
     @classmethod
     def register_for_auto_class(cls, auto_class: Any = None) -> None:
-        """Nothing: a loaded model is of a class of transformers, whose code is not copied when it is saved."""
+        """Do nothing: a loaded model has a class of transformers, whose code is not copied when it is saved."""
 
     @classmethod
     def from_pretrained(
         cls, directory: str | Path, *args: Any, config: PreTrainedConfig, **options: Any
     ) -> PreTrainedModel:
-        """The model of a saved directory, or of a repository of the hub, with the head of this Auto class.
+        """The model of a saved directory, or of a hub repository, with the head of this Auto class.
 
-        A head that was not saved has new weights, with ``ignore_mismatched_sizes`` also one that was saved in another
-        size. ``dtype`` and ``device_map`` (one device) are heeded.
+        A head that was not saved has new weights, and with ``ignore_mismatched_sizes`` also one that was saved in
+        another size. ``dtype`` and ``device_map`` (one device) have their usual effect.
 
         Raises:
-            ModelError: If the directory cannot be loaded, or an option is none that can be heeded.
+            ModelError: If the directory cannot be loaded, or an option would have no effect.
         """
         dtype = options.pop("dtype", options.pop("torch_dtype", None))
         device = options.pop("device_map", None)
@@ -62,7 +55,8 @@ class Loader:
         unknown = sorted(name for name in options if name not in _IGNORED and not name.startswith("_"))
         if unknown or args:
             raise ModelError(f"{', '.join(unknown) or args} has no effect on a compressed model; leave it out")
-        kind = _class_of(cls.task, config)
+        pooled = cls.task == "AutoModelForSequenceClassification" and hasattr(config, OPTION)
+        kind = own_class(config) if pooled else model_class(cls.task, config)
         if kind is None:
             raise ModelError(f"{cls.task} has no model of type {config.model_type}; use another Auto class")
         place = _local(directory, hub) / subfolder
@@ -74,19 +68,14 @@ class Loader:
 
 
 def _local(directory: str | Path, hub: dict[str, Any]) -> Path:
-    """The directory, or the copy of a repository of the hub in the local cache."""
+    """The directory, or the copy of a hub repository in the local cache."""
     if Path(directory).is_dir():
         return Path(directory)
     try:
         return Path(snapshot_download(str(directory), **hub, allow_patterns=["*.json", "*.safetensors"]))
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise ModelError(f"{directory} is no directory, and cannot be had from the hub ({reason})") from error
-
-
-def _class_of(task: str, config: PreTrainedConfig) -> Any:
-    pooled = task == "AutoModelForSequenceClassification" and hasattr(config, OPTION)
-    return own_class(config) if pooled else model_class(task, config)
+        raise ModelError(f"{directory} is not a directory, and cannot be fetched from the hub ({reason})") from error
 
 
 def loader(task: str) -> type[Loader]:

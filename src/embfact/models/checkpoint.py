@@ -1,4 +1,4 @@
-"""A directory with a model, compressed or dense, and its tokenizer: saved whole, and built again."""
+"""A directory with a model, compressed or dense, and its tokenizer: saved completely, and loaded again."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ KNOWN = {"config.json", WEIGHTS, GENERATION, f"{auto_map.MODULE}.py", "chat_temp
 def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, directory: str | Path) -> None:
     """Write a model, compressed or dense, and its tokenizer.
 
-    The directory appears whole or not at all; an older model of the same name is replaced.
+    The directory appears complete or not at all; an older model of the same name is replaced.
 
     Args:
-        model: The model; every tensor is written once, in the dtype it has.
+        model: The model; every tensor is written once, in its dtype.
         tokenizer: Its tokenizer; None writes the model alone.
         directory: Where to write.
 
     Raises:
-        ModelError: If the model is none of transformers' classes, or the directory holds something else than a model.
+        ModelError: If the model is not of a class of transformers, or the directory holds something other than a model.
     """
     model = unwrapped(model)
     if not isinstance(model, PreTrainedModel):
@@ -57,7 +57,7 @@ def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, dire
 
 
 def load(directory: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Build a saved model again, in evaluation mode, on the CPU and with the dtypes of the file, and its tokenizer.
+    """Load a saved model, in evaluation mode, on the CPU and with the dtypes of the file, and its tokenizer.
 
     Args:
         directory: A directory that `save` wrote.
@@ -81,15 +81,15 @@ def load_model(
     *,
     new_head: bool = False,
 ) -> PreTrainedModel:
-    """Build a saved model again; see `load`.
+    """Load a saved model; see `load`.
 
-    Nothing is fitted anew: the blueprint gives the shapes and the file every weight. No code of the directory is run.
+    Nothing is fitted again: the blueprint gives the shapes and the file every weight. No code of the directory is run.
 
     Args:
         directory: A directory that `save` wrote, with or without a tokenizer.
         kind: Another class of the same backbone: a head that was not saved starts with new weights.
-        config: Its configuration with changes of the caller's.
-        new_head: Whether a head that has another size than the saved one is to start with new weights too.
+        config: Its configuration with the caller's changes.
+        new_head: Whether a head whose size differs from the saved one also starts with new weights.
 
     Raises:
         ModelError: As `load`.
@@ -104,7 +104,7 @@ def load_model(
         state = read_weights(files)
         exact = kind in (None, saved) and not new_head
         with torch.random.fork_rng(devices=[]):
-            # Building draws weights that are overwritten; the caller's random numbers go on as before.
+            # Building draws weights that are overwritten; the caller's random state is kept.
             model = build(kind or saved, config, pooler=not exact or has_pooler(state))
             rebuild(model)
         if exact:
@@ -121,8 +121,8 @@ def _saved_class(config: PreTrainedConfig, directory: Path) -> type[PreTrainedMo
     found = find_class(config, name)
     if found is None:
         raise ModelError(
-            f"config.json in {directory} names the class {name!r}, which is none of transformers' models of type "
-            f"{config.model_type}; build it, compress it as before, and give it the weights with "
+            f"config.json in {directory} names the class {name!r}, which is not a transformers model of type "
+            f"{config.model_type}; build it, compress it as before, and load the weights with "
             "safetensors.torch.load_model(model, FILE, strict=False)"
         )
     return found
@@ -135,14 +135,14 @@ def _check_target(directory: Path) -> None:
     others = sorted(name for name in entries if name not in KNOWN and not Path(name).match("model*.safetensors*"))
     if others or (entries and "config.json" not in entries):
         raise ModelError(
-            f"{directory} holds {min(others or entries)}, which is no part of a saved model and would be lost; give a "
-            "new or empty directory"
+            f"{directory} holds {min(others or entries)}, which is not part of a saved model and would be lost; give "
+            "a new or empty directory"
         )
 
 
 @contextmanager
 def _reading(directory: Path) -> Iterator[None]:
-    """Turn what transformers, tokenizers and others raise for an unusable directory into words."""
+    """Turn what transformers, tokenizers and others raise for an unusable directory into a `ModelError`."""
     if not directory.is_dir():
         raise ModelError(f"there is no directory {directory}; give the directory of a saved model")
     try:
@@ -150,21 +150,19 @@ def _reading(directory: Path) -> Iterator[None]:
             yield
     except ModelError:
         raise
-    except Exception as error:  # each library has kinds of its own
+    except Exception as error:  # each library has its own types
         words = (str(error).strip() or type(error).__name__).split("\n")[0][:200]
         raise ModelError(f"{directory} cannot be loaded ({words}); save it again") from error
 
 
 @contextmanager
 def _replacing(directory: Path) -> Iterator[Path]:
-    """A new directory that takes the place of `directory` once it is complete."""
+    """A new directory that replaces `directory` once it is complete."""
     with ExitStack() as stack:
         try:
             directory.parent.mkdir(parents=True, exist_ok=True)
             new = stack.enter_context(replacing(directory))
         except OSError as error:
             reason = error.strerror or error
-            raise ModelError(
-                f"{directory} cannot be made ({reason}); give a directory that you may write to"
-            ) from error
+            raise ModelError(f"{directory} cannot be created ({reason}); give a writable directory") from error
         yield new

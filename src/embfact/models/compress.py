@@ -1,4 +1,4 @@
-"""Putting a smaller module in the place of a model's token-embedding table."""
+"""Replacing a model's token-embedding table by a smaller module."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ def compress(
     allow_larger: bool = False,
     storage: Storage = FLOAT32,
 ) -> None:
-    """Replace the token embedding of a model by what a method makes of it, in place.
+    """Replace the token embedding of a model by the result of a method, in place.
 
-    All modules that look up in the table get the new one, and output layers that are tied to it score with it from now
-    on; an output layer with weights of its own stays as it is. ``model.config.embfact`` then holds the blueprint that
-    `rebuild` needs, and is saved with the configuration. A model that cannot be compressed is left as it was.
+    All modules that look up in the table get the new one, and output layers that are tied to it use it for their
+    scores; an output layer with weights of its own stays as it is. ``model.config.embfact`` then holds the blueprint
+    that `rebuild` needs, and is saved with the configuration. A model that cannot be compressed is left unchanged.
 
     Args:
         model: A transformers model with a dense V x H table.
         method: The factorization.
-        rank: Its rank r; None for a method that has none.
+        rank: Its rank r; None for a method without one.
         evidence: What ``method.needs`` asks for.
         seed: Seed of methods that draw random numbers.
         allow_larger: Accept a rank that does not shrink the table.
-        storage: How the embedding will be kept in the end, which decides what shrinks; see
+        storage: How the embedding will be stored in the end, which decides what shrinks; see
             `embfact.models.storage.store`.
 
     Raises:
         ModelError: If the model has no dense table that can be replaced, the rank or evidence does not fit it, or the
-            table is factorized already.
+            table is already factorized.
     """
     table = dense_table(model)
     _check_width(model, table, method)
@@ -91,13 +91,13 @@ def rebuild(model: PreTrainedModel) -> None:
             "load it with the embfact that saved it"
         )
     try:
-        # Another class than the saved one, say with another head, shows by itself what it ties to its table.
+        # A class other than the saved one, say with another head, shows by itself what it ties to its table.
         recorded = Places.recorded(blueprint, model) if model.config.architectures == [type(model).__name__] else None
         places = recorded or find_places(model, dense_table(model))
         if "adapter" in blueprint:
             adapter = build_method(blueprint["adapter"])
             if not isinstance(adapter, ModelAdapter):
-                raise ValueError(f"{adapter.name} is no ModelAdapter")
+                raise ValueError(f"{adapter.name} is not a ModelAdapter")
             adapter.adapt(model, blueprint["rank"])
             settle(model, places)
             allocate(model, Storage.of_json(blueprint))
@@ -109,11 +109,10 @@ def rebuild(model: PreTrainedModel) -> None:
 
 
 def embedding_tensors(model: PreTrainedModel) -> list[str]:
-    """Names in a checkpoint of the token embedding: the table, or what a method put in its place.
+    """Names in a checkpoint of the token embedding: the table, or what a method replaced it by.
 
-    What a tied output layer shares with it is a part of it, and counts once. Where a method projects the whole
-    embedding block, these are the token table and the projection: the position and segment tables are no part of a
-    token embedding, large or small.
+    What a tied output layer shares with it belongs to it and counts once. If a method projects the whole embedding
+    block, these are the token table and the projection: position and segment tables are not part of a token embedding.
 
     Raises:
         ModelError: If the model has no token embedding, or was quantized after it was built.
@@ -156,8 +155,8 @@ def _common_scale(model: PreTrainedModel, places: Places) -> float:
 def _adapt(model: PreTrainedModel, places: Places, method: ModelAdapter, rank: int | None, seed: int) -> dict[str, Any]:
     if places.heads:
         raise ModelError(
-            f"{method.name} leaves no V x H table for the output layer {places.heads[0]}, which is tied to it; use "
-            "another method, or a model with a classification head"
+            f"{method.name} leaves no V x H table for the tied output layer {places.heads[0]}; use another method, or "
+            "a model with a classification head"
         )
     method.adapt(model, rank, seed=seed)
     settle(model, places)
@@ -166,11 +165,10 @@ def _adapt(model: PreTrainedModel, places: Places, method: ModelAdapter, rank: i
 
 
 def _check_width(model: PreTrainedModel, table: nn.Embedding, method: Method) -> None:
-    """Refuse a table that the backbone keeps smaller than its layers by birth, unless that is asked for."""
-    kind = model.config.model_type
+    """Refuse a table that the backbone itself keeps smaller than its layers, unless that is requested."""
     hidden = getattr(model.config.get_text_config(), "hidden_size", table.embedding_dim)
     if table.embedding_dim != hidden and method.name != "none" and not method.refactorize_existing:
         raise ModelError(
-            f"{kind} already keeps its table at {table.embedding_dim} columns for {hidden} hidden units; use "
-            "factorization=none, or set factorization.refactorize_existing=true to factorize it further"
+            f"{model.config.model_type} already keeps its table at {table.embedding_dim} columns for {hidden} hidden "
+            "units; use factorization=none, or set factorization.refactorize_existing=true to factorize it further"
         )

@@ -1,4 +1,4 @@
-"""The files of a model, whatever road saves it: config.json with a blueprint, and safetensors."""
+"""The files of a saved model: config.json with a blueprint, and safetensors."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ from embfact.models.table import token_embedding
 from embfact.models.weight_files import INDEX
 
 GENERATION = "generation_config.json"
-# What transformers says after "the transformers file in the config seems to be incorrect", whichever class reads it and
-# whatever its options; else it would draw the table at random, or a head that it does not know.
+# transformers prints this after "the transformers file in the config seems to be incorrect", whichever class reads it
+# and whatever its options; otherwise it would draw the table, or a head that it does not know, at random.
 REMEDY = "load this directory with embfact.from_pretrained(DIRECTORY), or add trust_remote_code=True"
 BY_HAND = "build this model, compress it as before, and call safetensors.torch.load_model(model, FILE, strict=False)"
 
 
 class ModelFiles:
-    """What is to be written of a model.
+    """The files to write for a model.
 
     Args:
         model: A model of transformers, compressed or dense.
-        state_dict: Its tensors, where they are not those in it: as a trainer that splits them gathers them.
+        state_dict: Its tensors, if they are not those in it, as when a trainer that shards them gathers them.
 
     Attributes:
         detail: Why `embfact.from_pretrained` could not build the model again; None if it can.
@@ -67,12 +67,7 @@ class ModelFiles:
         self._plain = self._is_plain(kind)
 
     def write(self, folder: Path, max_shard_size: int | str | None = None) -> None:
-        """Write them.
-
-        Args:
-            folder: An empty folder.
-            max_shard_size: Bytes of a file of weights, or text such as ``"5GB"``; None writes one file.
-        """
+        """Write them into an empty folder, in one file of weights or in shards of a size in bytes or like ``"5GB"``."""
         if not self._plain and self.detail is None:
             auto_map.write(self.config, folder)
         self.config.save_pretrained(folder)
@@ -82,7 +77,7 @@ class ModelFiles:
         if not self._plain:
             _refuse_plain_loading(folder / "config.json", REMEDY if self.detail is None else BY_HAND)
             if self._blueprint:
-                # In the place of the dense table, for loaders that do not ask the configuration: another size.
+                # Replaces the dense table for loaders that ignore the configuration: they fail at its size.
                 state.setdefault(f"{self._blueprint['inputs'][0]}.weight", torch.empty(0))
         self._write_weights(folder, state, max_shard_size)
 
@@ -101,7 +96,7 @@ class ModelFiles:
         )
         for file, names in split.filename_to_tensors.items():
             save_file({name: _alone(state[name]) for name in names}, folder / file, metadata={"format": "pt"})
-            # safetensors writes for the owner alone; the weights are for whom their configuration is for.
+            # safetensors writes private files; the weights get the permissions of their configuration.
             shutil.copymode(folder / "config.json", folder / file)
         if split.is_sharded:
             index = {"metadata": split.metadata, "weight_map": split.tensor_to_filename}
@@ -109,7 +104,7 @@ class ModelFiles:
 
 
 def blueprint_of(model: PreTrainedModel) -> dict[str, Any] | None:
-    """The blueprint as the model is now: it may be a larger one than was compressed, or cast to another dtype since."""
+    """The blueprint of the model as it is now: it may be part of a larger one, or cast to another dtype since."""
     blueprint, embedding = getattr(model.config, "embfact", None), token_embedding(model)
     if not blueprint or not isinstance(embedding, TokenEmbedding) or "adapter" in blueprint:
         return blueprint or None
@@ -118,13 +113,13 @@ def blueprint_of(model: PreTrainedModel) -> dict[str, Any] | None:
 
 
 def _refuse_plain_loading(path: Path, words: str) -> None:
-    # Not in the configuration itself, which drops it when it is saved.
+    # Not in the configuration object, which drops this key when it is saved.
     values = json.loads(path.read_text(encoding="utf-8")) | {"transformers_weights": words}
     path.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _gathered(model: PreTrainedModel, state_dict: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    """The tensors of a state dict under the names that are written; every other one of the model's is a tie."""
+    """The tensors of a state dict under the names to write; every other tensor of the model is tied to one of them."""
     given = {name.removeprefix("module.").removeprefix("_orig_mod."): value for name, value in state_dict.items()}
     wanted = unique_tensors(model)
     if missing := [name for name in wanted if not isinstance(given.get(name), torch.Tensor)]:
@@ -132,12 +127,12 @@ def _gathered(model: PreTrainedModel, state_dict: Mapping[str, Any]) -> dict[str
             f"state_dict lacks {len(missing)} weights of the {type(model).__name__} (first: {missing[0]}); leave it out"
         )
     if unknown := sorted(given.keys() - model.state_dict().keys()):
-        raise ModelError(f"state_dict has {unknown[0]}, which is no weight of the {type(model).__name__}; leave it out")
+        raise ModelError(f"state_dict has {unknown[0]}, which is not a weight of {type(model).__name__}; leave it out")
     return {name: given[name] for name in wanted}
 
 
 def _dtype(model: PreTrainedModel) -> torch.dtype:
-    """The dtype of most weights besides the token embedding, which may be stored in another."""
+    """The dtype of most weights besides the token embedding, which may have another one."""
     embedding = set(embedding_tensors(model))
     counts: Counter[torch.dtype] = Counter()
     for name, tensor in unique_tensors(model).items():
@@ -147,7 +142,7 @@ def _dtype(model: PreTrainedModel) -> torch.dtype:
 
 
 def _alone(tensor: torch.Tensor) -> torch.Tensor:
-    """The tensor in memory of its own, as a file needs it."""
+    """The tensor in its own memory, as a file needs it."""
     tensor = tensor.detach()
     whole = tensor.is_contiguous() and tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()
     return tensor if whole else tensor.clone(memory_format=torch.contiguous_format)

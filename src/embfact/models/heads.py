@@ -1,4 +1,4 @@
-"""Output layers that score the tokens with the input embedding itself, so that both stay one set of weights."""
+"""Output layers that score tokens with the input embedding itself, so that both stay one set of weights."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from torch import nn
 from embfact.embeddings.base import TokenEmbedding
 
 TABLE_IS_PASSED = {"DebertaLMPredictionHead", "DebertaV2LMPredictionHead"}
-"""Output layers of transformers that get the input embedding with every call and use its ``weight``."""
+"""Output layers of transformers that get the input embedding in every call and use its ``weight``."""
 
 
 class TiedHead(nn.Module):
-    """The scores of all tokens by the input embedding: h Wᵀ + b, where W is never built if the embedding can help it.
+    """The scores of all tokens from the input embedding: h Wᵀ + b, where W is never built if the embedding avoids it.
 
-    The embedding is not a part of this module: its weights belong to the input alone, so that they stand once in the
-    state dict. A copy, a pickle or a move of the whole model takes both along.
+    The embedding is not a submodule: its weights belong to the input alone, so the state dict has them once. A copy, a
+    pickle or a move of the whole model includes both.
 
     Args:
         embedding: The input embedding.
-        bias: One number for each token, or None; the parameter is shared with who else has it.
+        bias: One number per token, or None; the parameter is shared with its other owners.
     """
 
     bias: nn.Parameter | None
 
     def __init__(self, embedding: TokenEmbedding, bias: nn.Parameter | None = None):
         super().__init__()
-        # In a tuple a module is no submodule, and still one object with the input when the model is copied.
+        # In a tuple a module is not a submodule, yet is copied as one object with the input.
         self._tied_to = (embedding,)
         self.register_parameter("bias", bias)
 
@@ -48,7 +48,7 @@ class TiedHead(nn.Module):
 
 
 class PassedTableHead(nn.Module):
-    """The masked-language head of DeBERTa, which is handed the input embedding with every call.
+    """The masked-language head of DeBERTa, which gets the input embedding in every call.
 
     Args:
         head: The head as transformers builds it; its parts are taken over under their names.
@@ -66,15 +66,6 @@ class PassedTableHead(nn.Module):
 
 
 def tied_to(head: nn.Module, embedding: TokenEmbedding) -> nn.Module:
-    """What takes the place of an output layer that shares its weight with the input embedding.
-
-    Args:
-        head: A `torch.nn.Linear`, or a head of `TABLE_IS_PASSED`.
-        embedding: The module that now stands in for the shared weight.
-    """
-    tied = PassedTableHead(head) if type(head).__name__ in TABLE_IS_PASSED else TiedHead(embedding, _bias(head))
-    return tied.train(head.training)
-
-
-def _bias(head: nn.Module) -> nn.Parameter | None:
-    return head._parameters.get("bias")
+    """The replacement of a head (`torch.nn.Linear`, or of `TABLE_IS_PASSED`) that shared its weight with the table."""
+    passed, bias = type(head).__name__ in TABLE_IS_PASSED, head._parameters.get("bias")
+    return (PassedTableHead(head) if passed else TiedHead(embedding, bias)).train(head.training)

@@ -1,4 +1,4 @@
-"""A JSON file of a checkpoint, read or refused in words. Light to import: no torch, no transformers."""
+"""A JSON file of a checkpoint, read or refused with a message. Light to import: no torch, no transformers."""
 
 from __future__ import annotations
 
@@ -10,11 +10,7 @@ from embfact.errors import ModelError
 
 
 def read_json(path: Path, owner: str) -> dict[str, Any]:
-    """The object in a JSON file of a checkpoint.
-
-    Args:
-        path: The file.
-        owner: What it belongs to, in words.
+    """The object in a JSON file of a checkpoint of ``owner``.
 
     Raises:
         ModelError: If it is missing or damaged.
@@ -26,5 +22,5 @@ def read_json(path: Path, owner: str) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ModelError(f"{path} cannot be read ({error}); download or save it again") from None
     if not isinstance(content, dict):
-        raise ModelError(f"{path} holds no JSON object; download or save it again")
+        raise ModelError(f"{path} does not hold a JSON object; download or save it again")
     return content

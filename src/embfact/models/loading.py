@@ -45,49 +45,54 @@ def load_backbone(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a backbone in float32 and training mode with a head for sequences, and its tokenizer.
 
-    Weights come from safetensors files only, and no code of a checkpoint is run. A head that the checkpoint has and
+    Weights come only from safetensors files, and no code of a checkpoint is run. A head that the checkpoint has and
     that fits is kept; a new one depends on `seed` alone, so that every method starts from the same head. With
-    ``model.from_run`` all of it, head and tokenizer included, is what that run ended with.
+    ``model.from_run`` everything, including head and tokenizer, is what that run ended with.
 
     Args:
         model: The backbone.
         num_labels: Classes, or 1 for a regression.
         label_names: Names of the classes in the order of their codes.
-        dropout: Probability for every dropout of the model; None leaves the backbone's own.
-        seed: Seed of what is drawn at random: the head, or all weights of an architecture.
-        pooling: How tokens become one vector; None takes the backbone's own head.
+        dropout: Probability of every dropout of the model; None leaves the backbone's own.
+        seed: Seed of random weights: the head, or all weights of an architecture.
+        pooling: How tokens become one vector; None uses the backbone's own head.
 
     Raises:
-        ModelError: If the backbone cannot be loaded, or does not go with its tokenizer.
+        ModelError: If the backbone cannot be loaded, or does not match its tokenizer.
     """
     with quiet(), _words_for(model):
         tokenizer = _tokenizer(model)
-        # Only the CPU generator is seeded and put back: everything is built on the CPU.
+        # Only the CPU generator is seeded and restored: everything is built on the CPU.
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             table = _static_table(model, tokenizer)
-            config = _config(model, tokenizer) if table is None else _static_config(table, tokenizer)
+            config: PreTrainedConfig
+            if table is None:
+                config = _config(model, tokenizer)
+            else:
+                (rows, columns), pad = table.shape, tokenizer.pad_token_id
+                config = StaticConfig(vocab_size=rows, hidden_size=columns, pad_token_id=pad)
             _describe_head(config, num_labels, label_names, dropout)
             _set_pooling(config, pooling, model)
             backbone = classifier(model, config) if table is None else from_table(table, config)
     _check_tokenizer(backbone, tokenizer, model)
     take_types_of(backbone, tokenizer)
-    if backbone.config.pad_token_id is None:  # heads that read the last token of a text have to know where it ends
+    if backbone.config.pad_token_id is None:  # heads that read the last token need to know where a text ends
         backbone.config.pad_token_id = tokenizer.pad_token_id
     own_memory(backbone)
-    # transformers gives pretrained models in evaluation mode, and Lightning keeps the mode: dropout would never act.
+    # transformers returns pretrained models in evaluation mode, and Lightning keeps it: dropout would never act.
     return backbone.train(), tokenizer
 
 
 def load_tokenizer(pretrained_model_name_or_path: str, **options: Any) -> PreTrainedTokenizerBase:
-    """A tokenizer that has words.
+    """A tokenizer with a vocabulary.
 
     Args:
         pretrained_model_name_or_path: A directory or hub id.
         **options: Of ``AutoTokenizer.from_pretrained``.
 
     Raises:
-        ModelError: If the tokenizer files are missing: transformers then gives one that knows special tokens alone,
+        ModelError: If the tokenizer files are missing: transformers then returns one that knows only special tokens,
             and every word would be unknown.
     """
     tokenizer = AutoTokenizer.from_pretrained(pretrained_model_name_or_path, **options)
@@ -100,12 +105,7 @@ def load_tokenizer(pretrained_model_name_or_path: str, **options: Any) -> PreTra
 
 
 def set_dropout(config: PreTrainedConfig, probability: float) -> None:
-    """Set every dropout probability that a transformers configuration has, in place.
-
-    Args:
-        config: The configuration; its names differ from one architecture to the next.
-        probability: The new value of each.
-    """
+    """Set every dropout probability of a transformers configuration, whatever the architecture calls it, in place."""
     for name in config.to_dict():
         if _DROPOUT.fullmatch(name):
             setattr(config, name, probability)
@@ -119,7 +119,7 @@ def _tokenizer(model: ModelConfig) -> PreTrainedTokenizerBase:
 
 
 def _static_table(model: ModelConfig, tokenizer: PreTrainedTokenizerBase) -> torch.Tensor | None:
-    """The table of a model that is nothing else, shape ``(V, H)``; None for one with layers, or as a run left it."""
+    """The table of a model that is only a table, shape ``(V, H)``; None for one with layers, or as a run left it."""
     origin = origin_of(model)
     if isinstance(origin, Path) and word_vectors.is_here(origin):
         return word_vectors.table(origin)
@@ -127,10 +127,6 @@ def _static_table(model: ModelConfig, tokenizer: PreTrainedTokenizerBase) -> tor
         return None
     config = _config(model, tokenizer)
     return dense_table(new_body(config) if origin is None else body_of(model, config)).weight.detach().clone()
-
-
-def _static_config(table: torch.Tensor, tokenizer: PreTrainedTokenizerBase) -> StaticConfig:
-    return StaticConfig(vocab_size=len(table), hidden_size=table.shape[1], pad_token_id=tokenizer.pad_token_id)
 
 
 def _describe_head(
@@ -144,7 +140,7 @@ def _describe_head(
 
 
 def _set_pooling(config: PreTrainedConfig, pooling: Pooling | None, model: ModelConfig) -> None:
-    """Say in a configuration how tokens are pooled; a run that is started from has to have done it so."""
+    """Set in a configuration how tokens are pooled; a run to start from must have pooled them in the same way."""
     found = getattr(config, OPTION, None)
     asked_for = pooling or (DEFAULT if isinstance(config, StaticConfig) else None)
     if model.from_run is not None and found != asked_for:
@@ -162,7 +158,7 @@ def _config(model: ModelConfig, tokenizer: PreTrainedTokenizerBase) -> PreTraine
         config = AutoConfig.from_pretrained(**pinned(origin, model.revision))
         refuse_compressed(config.to_dict(), f"model {model.label}")
         if model.from_run is not None:
-            vars(config).pop("embfact", None)  # the blueprint of a table that was kept as it is
+            vars(config).pop("embfact", None)  # the blueprint of a table that was left dense
         return config
     rows = largest_token_id(tokenizer) + 1
     values = {"vocab_size": rows, "pad_token_id": tokenizer.pad_token_id} | (model.architecture or {})
@@ -185,18 +181,18 @@ def _check_tokenizer(backbone: PreTrainedModel, tokenizer: PreTrainedTokenizerBa
     check_ids(tokenizer, backbone, f"model {model.label}")
     if tokenizer.pad_token_id is None:
         raise ModelError(
-            f"the tokenizer of model {model.label} has no padding token; set model.tokenizer to one that has"
+            f"the tokenizer of model {model.label} has no padding token; set model.tokenizer to one with it"
         )
 
 
 @contextmanager
 def _words_for(model: ModelConfig) -> Iterator[None]:
-    """Turn what transformers raises for an unusable checkpoint into one line."""
+    """Turn what transformers raises for an unusable checkpoint into a message on one line."""
     try:
         yield
     except ModelError:
         raise
-    except Exception as error:  # transformers, tokenizers, safetensors and the hub each have kinds of their own
+    except Exception as error:  # transformers, tokenizers, safetensors and the hub each have their own types
         words = " ".join(str(error).split())[:300]
         raise ModelError(
             f"model {model.label} cannot be loaded ({type(error).__name__}: {words}); set model.name_or_path to a "
@@ -206,7 +202,7 @@ def _words_for(model: ModelConfig) -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep transformers' progress bar and its report of a new head away from the terminal."""
+    """Keep transformers' progress bar and its report of a new head off the terminal."""
     verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
@@ -219,18 +215,16 @@ def quiet() -> Iterator[None]:
 
 
 def classifier(model: ModelConfig, config: PreTrainedConfig) -> PreTrainedModel:
-    """A backbone with the head that its configuration asks for, in float32; what has no weights yet is drawn.
-
-    Args:
-        model: Where it is.
-        config: Its configuration, with the labels of the task.
+    """A backbone with the head that its configuration describes, in float32; missing weights are drawn.
 
     Raises:
         ModelError: If a part of the backbone is missing, or a run was trained for other labels.
     """
     origin = origin_of(model)
     if hasattr(config, OPTION) and model.from_run is not None:
-        return _as_left(model, config)
+        left, directory = own_class(config)(config), Path(str(origin))
+        fill(left, read_weights(weight_files(directory)), directory)
+        return left
     if hasattr(config, OPTION):
         body = new_body(config) if origin is None else body_of(model, config)
         return own_class(config)(config, body)
@@ -242,7 +236,7 @@ def classifier(model: ModelConfig, config: PreTrainedConfig) -> PreTrainedModel:
 
 
 def _pretrained(kind: Any, model: ModelConfig, config: PreTrainedConfig, **options: Any) -> tuple[Any, set[str]]:
-    """A pretrained model, and the names of what its files lack or have in another shape."""
+    """A pretrained model, and the names of the weights that its files lack or have in another shape."""
     origin = origin_of(model)
     if isinstance(origin, Path):
         weight_files(origin)
@@ -251,7 +245,7 @@ def _pretrained(kind: Any, model: ModelConfig, config: PreTrainedConfig, **optio
         config=config,
         dtype=torch.float32,
         use_safetensors=True,
-        # A head for another number of classes is drawn anew; the backbone itself has to fit, which the caller checks.
+        # A head for another number of classes is drawn; the backbone itself must fit, which the caller checks.
         ignore_mismatched_sizes=True,
         output_loading_info=True,
         **options,
@@ -260,7 +254,7 @@ def _pretrained(kind: Any, model: ModelConfig, config: PreTrainedConfig, **optio
 
 
 def body_of(model: ModelConfig, config: PreTrainedConfig) -> PreTrainedModel:
-    """A pretrained backbone without a head; of an encoder and a decoder the encoder.
+    """A pretrained backbone without a head; of an encoder-decoder the encoder.
 
     Raises:
         ModelError: If a part of it is missing.
@@ -271,16 +265,8 @@ def body_of(model: ModelConfig, config: PreTrainedConfig) -> PreTrainedModel:
     return encoder_of(body)
 
 
-def _as_left(model: ModelConfig, config: PreTrainedConfig) -> PreTrainedModel:
-    """What a run has ended with, if it pools tokens."""
-    backbone = own_class(config)(config)
-    directory = Path(str(origin_of(model)))
-    fill(backbone, read_weights(weight_files(directory)), directory)
-    return backbone
-
-
 def own_memory(backbone: PreTrainedModel) -> None:
-    """Let no weight be a view of the mapped file: none of its pages would be given back before the last of them.
+    """Copy weights out of the mapped file, none of whose pages would be freed before the last weight.
 
     The table, the largest of them, is about to be replaced.
     """
@@ -289,7 +275,7 @@ def own_memory(backbone: PreTrainedModel) -> None:
 
 
 def _check_weights(backbone: PreTrainedModel, absent: Iterable[str], model: ModelConfig) -> None:
-    """Refuse a checkpoint without a part of the backbone: it would be trained from random numbers unnoticed."""
+    """Refuse a checkpoint without a part of the backbone, which would silently be trained from random numbers."""
     if model.from_run is not None and (foreign := sorted(absent)):
         raise ModelError(
             f"the run {model.from_run} has no {foreign[0]} of this shape: it was trained for other labels; "

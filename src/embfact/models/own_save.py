@@ -1,4 +1,4 @@
-"""A compressed model's own ``save_pretrained``: what it leaves is loaded right, or refused with the right command."""
+"""A compressed model's own ``save_pretrained``: the result loads correctly, or is refused with the right command."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from embfact.models.wrapping import unwrapped
 log = logging.getLogger(__name__)
 
 _HUB = {"repo_id", "commit_message", "commit_description", "private", "token", "revision", "create_pr", "tags"}
-# These concern weights that transformers renames, and adapters: there are none of them here.
+# These concern weights that transformers renames, and adapters: there are none here.
 _WITHOUT_EFFECT = {"save_peft_format", "save_original_format"}
 _FILES = re.compile(rf"{re.escape(WEIGHTS)}|{re.escape(INDEX)}|model-\d{{5}}-of-\d{{5}}\.safetensors")
 
 
 class OwnSave:
-    """Stands in for the method ``save_pretrained`` of a model.
+    """Replaces the method ``save_pretrained`` of a model.
 
-    An object and no bound method: a copy of the model gets one of its own, and a pickle takes it along.
+    An object rather than a bound method: a copy of the model gets its own, and a pickle includes it.
 
     Args:
         model: The model.
@@ -48,15 +48,15 @@ class OwnSave:
         max_shard_size: int | str = "50GB",
         **options: Any,
     ) -> None:
-        """Write the model into a directory, beside what else is there, as transformers does.
+        """Write the model into a directory, beside its other content, as transformers does.
 
         Args:
             save_directory: The directory.
             is_main_process: False writes nothing.
-            state_dict: The tensors, where they are not those of the model itself.
+            state_dict: The tensors, if they are not those of the model itself.
             push_to_hub: Upload the model afterwards, under the name of the directory or ``repo_id``.
             max_shard_size: Size of a file of weights, such as ``"5GB"``.
-            **options: Of the upload. What else transformers takes there is refused unless it asks for nothing.
+            **options: Of the upload. Other options of transformers are refused unless they are off.
 
         Raises:
             ModelError: If an option cannot be followed, or the model cannot be saved.
@@ -79,7 +79,7 @@ class OwnSave:
         with tempfile.TemporaryDirectory(dir=directory, prefix=".saving-") as temporary, quiet():
             files.write(Path(temporary), max_shard_size)
             new = {path.name: path for path in Path(temporary).iterdir()}
-            # The configuration first: were this stopped now, it would not fit the older weights, and be refused.
+            # The configuration first: if this is interrupted, it does not fit the older weights and is refused.
             for name in sorted(new, key=lambda name: name != "config.json"):
                 new[name].replace(directory / name)
         for path in directory.iterdir():
@@ -92,10 +92,9 @@ class OwnSave:
 
 
 def own_save(model: Any) -> None:
-    """Let a compressed model, and those parts of it that are models of their own, be saved as embfact saves them.
+    """Let a compressed model, and those parts of it that are models too, be saved as embfact saves them.
 
-    Args:
-        model: A model of transformers; one that transformers alone can read is left as it is.
+    Models that transformers alone can read are left as they are.
     """
     for part in unwrapped(model).modules():
         if isinstance(part, PreTrainedModel) and (holds_ours(part) or type(part).__name__ in OWN):
@@ -106,7 +105,7 @@ def _check_options(options: Mapping[str, Any]) -> None:
     for name, value in options.items():
         if name == "safe_serialization" and not value:
             raise ModelError(
-                "safe_serialization=False asks for a pickle, which a compressed model has not; leave it out"
+                "safe_serialization=False asks for a pickle, which a compressed model does not support; leave it out"
             )
         if value and name not in (*_WITHOUT_EFFECT, "safe_serialization"):
             raise ModelError(f"{name}={value} has no effect on a compressed model; leave it out")

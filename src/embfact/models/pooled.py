@@ -18,34 +18,30 @@ if TYPE_CHECKING:
     from embfact.data.tokenized import Tokenized
 
 
-SMOOTHING = 1e-3
+SMOOTHING = 1e-3  # a in the weights a / (a + p) of frequent tokens, as in Arora et al.
 
 OPTION = "embfact_pooling"
-"""Where a configuration of transformers says how tokens are pooled; without it the backbone's own head is meant."""
+"""Where a transformers configuration says how tokens are pooled; without it, the backbone's own head is used."""
 
 DEFAULT: Pooling = "mean"
 # Probability before the head: the first of these that a configuration has.
 _DROPOUT = (
-    "classifier_dropout",
-    "seq_classif_dropout",
-    "hidden_dropout_prob",
-    "dropout",
-    "dropout_rate",
-    "resid_pdrop",
+    *("classifier_dropout", "seq_classif_dropout", "hidden_dropout_prob"),
+    *("dropout", "dropout_rate", "resid_pdrop"),
 )
 
 
 class PooledForSequenceClassification(PreTrainedModel):
-    """A body of transformers, then pooling, dropout and one linear layer.
+    """A transformers body, then pooling, dropout and one linear layer.
 
     Args:
         config: Configuration of the backbone; ``embfact_pooling`` says how tokens are pooled.
-        body: The backbone without a head; None makes a new one. It stands under the name that it has in the models of
-            transformers, so that weights have the same names.
+        body: The backbone without a head; None builds a new one. It has the attribute name of the transformers models,
+            so that weights have the same names.
     """
 
     config_class: type[PreTrainedConfig] = PreTrainedConfig
-    # What the body cannot do, it says itself.
+    # The body itself reports what it does not support.
     _supports_sdpa = _supports_flash_attn = _supports_flex_attn = _supports_attention_backend = True
 
     def __init__(self, config: PreTrainedConfig, body: PreTrainedModel | None = None):
@@ -53,16 +49,16 @@ class PooledForSequenceClassification(PreTrainedModel):
         super().__init__(body.config)
         self.base_model_prefix = body.base_model_prefix
         setattr(self, self.base_model_prefix, body)
-        # Where it is another one than the layers', as in ALBERT, this is the width of what the layers give.
+        # The width of the layers' output, even if the table has another one, as in ALBERT.
         hidden_size, vocab_size = cast(int, config.hidden_size), cast(int, config.vocab_size)
         self.pooling = TokenPooling(getattr(config, OPTION, DEFAULT), vocab_size, hidden_size)
         self.dropout = nn.Dropout(next((p for p in map(config.to_dict().get, _DROPOUT) if p is not None), 0.1))
-        # Of another name than in transformers: nothing may take it for the head of the backbone's own classifier.
+        # Not named as in transformers: nothing may mistake it for the head of the backbone's own classifier.
         self.pooled_head = nn.Linear(hidden_size, cast(int, config.num_labels))
         nn.init.normal_(self.pooled_head.weight, std=0.02)
         nn.init.zeros_(self.pooled_head.bias)
         for module in self.modules():
-            cast(Any, module)._is_hf_initialized = True  # or they would be drawn again
+            cast(Any, module)._is_hf_initialized = True  # otherwise weights would be drawn again
         self.post_init()
 
     def forward(
@@ -84,18 +80,18 @@ class PooledForSequenceClassification(PreTrainedModel):
 
 
 def new_body(config: PreTrainedConfig) -> PreTrainedModel:
-    """The backbone without a head, with random weights; of an encoder and a decoder the encoder."""
+    """The backbone without a head, with random weights; of an encoder-decoder the encoder."""
     kind = body_class(config)
     return encoder_of(kind._from_config(config, dtype=torch.float32, **body_options(kind)))
 
 
 def body_class(config: PreTrainedConfig) -> Any:
-    """The class of transformers that has the backbone alone."""
+    """The transformers class of the backbone alone."""
     return model_class("AutoModelForTextEncoding", config) or model_class("AutoModel", config)
 
 
 def body_options(kind: Any) -> dict[str, Any]:
-    """Leave out a pooler that was pretrained for another task, where there is one: it would be trained for nothing."""
+    """Leave out a pooler that was pretrained for another task, if there is one: its training would be wasted."""
     return {"add_pooling_layer": False} if "add_pooling_layer" in inspect.signature(kind).parameters else {}
 
 
@@ -105,7 +101,7 @@ def encoder_of(body: PreTrainedModel) -> PreTrainedModel:
 
 
 def count_tokens(model: nn.Module, train: Tokenized) -> None:
-    """Tell a model that weighs tokens by their frequency how often each occurs.
+    """Give a model that weighs tokens by frequency the counts of the training rows.
 
     Args:
         model: Any model; one that needs no counts is left as it is.
@@ -115,23 +111,20 @@ def count_tokens(model: nn.Module, train: Tokenized) -> None:
         model.pooling.count(train.token_counts(cast(int, model.config.vocab_size)))
 
 
-"""a in the weights a / (a + p) of frequent tokens, as Arora et al. have it."""
-
-
 class TokenPooling(nn.Module):
-    """A text as a mean of its tokens, weighted one way or another, or as their largest numbers.
+    """A text as a weighted mean of its tokens, or as their largest numbers.
 
-    Padding never counts, on whichever side it is; special tokens do. A row without tokens is taken as all padding.
+    Padding never counts, on whichever side it is; special tokens do. A row without tokens is pooled over its padding.
 
-    * ``cls``: the first token; ``last``: the last one, which of a decoder has seen all others.
-    * ``mean``, ``max``: all tokens alike, each column for itself.
+    * ``cls``: the first token; ``last``: the last one, which in a decoder has seen all others.
+    * ``mean``, ``max``: all tokens equally, each column separately.
     * ``weighted``: tokens by a / (a + p), with p their share of the training rows (smooth inverse frequency: Arora,
       Liang and Ma, "A Simple but Tough-to-Beat Baseline for Sentence Embeddings", ICLR 2017; without their removal of
-      the first component). Until `count` is called they weigh alike.
-    * ``attention``: weights softmax(h q / sqrt(H)) by a learned query q, which starts at zero, so as the mean.
+      the first component). Until `count` is called all weigh the same.
+    * ``attention``: weights softmax(h q / sqrt(H)) with a learned query q, which starts at zero, i.e. as the mean.
 
     Args:
-        kind: Which of them.
+        kind: One of these.
         vocab_size: Tokens V, for ``weighted``.
         hidden_size: Width H of the vectors, for ``attention``.
     """
@@ -151,7 +144,7 @@ class TokenPooling(nn.Module):
 
         Args:
             states: Vectors of their tokens, shape ``(b, t, H)``.
-            mask: Not zero where a token is no padding, shape ``(b, t)``.
+            mask: Not zero where a token is not padding, shape ``(b, t)``.
             ids: The tokens, shape ``(b, t)``.
 
         Returns:
@@ -166,7 +159,7 @@ class TokenPooling(nn.Module):
         return (weights.to(states.dtype).unsqueeze(1) @ states).squeeze(1)
 
     def _weights(self, states: torch.Tensor, text: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
-        """What each token counts for, none below zero, shape ``(b, t)``."""
+        """The weight of each token, none below zero, shape ``(b, t)``."""
         if self.kind == "attention":
             scores = states @ self.query.to(states.dtype) / states.shape[-1] ** 0.5
             return scores.float().masked_fill(~text, float("-inf")).softmax(dim=1)
@@ -180,11 +173,7 @@ class TokenPooling(nn.Module):
         return text.float()
 
     def count(self, token_counts: np.ndarray) -> None:
-        """Take the weights of ``weighted`` from what the training rows hold.
-
-        Args:
-            token_counts: Occurrences of each token, shape ``(V,)``.
-        """
+        """Set the weights of ``weighted`` from the occurrences of each token in the training rows, shape ``(V,)``."""
         shares = torch.from_numpy(token_counts / max(1.0, token_counts.sum()))
         self.token_weights.copy_(SMOOTHING / (SMOOTHING + shares))
 

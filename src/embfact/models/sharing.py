@@ -1,4 +1,4 @@
-"""Where a token table stands in a model: lookups and output layers that share one weight, and a swap of all of them."""
+"""Where a model holds its token table: lookups and output layers that share one weight, replaced together."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Places:
 
     @classmethod
     def recorded(cls, blueprint: Mapping[str, Any], model: nn.Module) -> Places | None:
-        """The places of a blueprint, or None if this model, say the encoder of that one alone, has others."""
+        """The places of a blueprint, or None if this model, e.g. the encoder alone, has others."""
         inputs, heads = (tuple(blueprint.get(name) or ()) for name in ("inputs", "heads"))
         paths = dict(model.named_modules(remove_duplicate=False))
         return cls(inputs, heads) if inputs and paths.keys() >= {*inputs, *heads} else None
@@ -44,7 +44,7 @@ class Places:
 def find_places(model: nn.Module, table: nn.Embedding) -> Places:
     """Every module of a model that holds the weight of its token table.
 
-    The weights decide, not the configuration: a model may be tied where its configuration says nothing of it.
+    The weights decide, not the configuration, which may not mention that they are tied.
 
     Raises:
         ModelError: If a module that cannot be replaced holds the weight too.
@@ -62,14 +62,14 @@ def find_places(model: nn.Module, table: nn.Embedding) -> Places:
                 heads.append(path)
             else:
                 raise ModelError(
-                    f"{path}.{name}, of a {type(module).__name__}, shares memory with the token table, and only tables "
+                    f"{path}.{name} of a {type(module).__name__} shares memory with the token table, and only tables "
                     "and linear output layers can share its replacement; give it a copy of the weight first"
                 )
     return Places(tuple(inputs), tuple(heads))
 
 
 def places_of(model: nn.Module, embedding: TokenEmbedding) -> Places:
-    """Where a module that has replaced a token table stands in a model."""
+    """Where a model holds the module that replaced its token table."""
     modules = list(model.named_modules(remove_duplicate=False))
     inputs = tuple(path for path, module in modules if module is embedding)
     heads = tuple(
@@ -81,13 +81,13 @@ def places_of(model: nn.Module, embedding: TokenEmbedding) -> Places:
 
 
 def put(model: PreTrainedModel, embedding: TokenEmbedding, places: Places) -> None:
-    """Let one module take all places of the token table.
+    """Put one module in all places of the token table.
 
     Raises:
-        ModelError: If the model would then look other tokens up in it than those of that table.
+        ModelError: If the model would then use it in place of another table too.
     """
     others = {path: m for path, m in model.named_modules(remove_duplicate=False) if isinstance(m, nn.Embedding)}
-    with suppress(NotImplementedError):  # two models in one: the places are set one by one all the same
+    with suppress(NotImplementedError):  # two models in one: the places are set one by one anyway
         model.set_input_embeddings(embedding)
     for path in places.inputs:
         _set(model, path, embedding)
@@ -96,14 +96,14 @@ def put(model: PreTrainedModel, embedding: TokenEmbedding, places: Places) -> No
     lost = [path for path in others if path not in places.inputs and model.get_submodule(path) is embedding]
     if lost:
         raise ModelError(
-            f"{model.config.model_type} keeps another table in {lost[0]} than in {places.inputs[0]}, and one module "
-            "cannot stand for both; copy the weights of one to the other and call model.tie_weights() first"
+            f"{model.config.model_type} has different tables in {lost[0]} and {places.inputs[0]}, and one module "
+            "cannot replace both; copy the weights of one to the other and call model.tie_weights() first"
         )
     settle(model, places)
 
 
 def settle(model: PreTrainedModel, places: Places) -> None:
-    """Tell transformers what is shared now, and that the vocabulary keeps its size."""
+    """Tell transformers what is shared now, and that the size of the vocabulary is fixed."""
     for prefix, part in model.named_modules():
         if isinstance(part, PreTrainedModel):
             _declare(part, f"{prefix}." if prefix else "", places)
@@ -111,14 +111,14 @@ def settle(model: PreTrainedModel, places: Places) -> None:
 
 
 def note(model: PreTrainedModel, blueprint: Mapping[str, Any]) -> None:
-    """Write a blueprint into the configuration of a model, and of those parts of it that have one of their own (T5)."""
+    """Write a blueprint into the configuration of a model, and of parts of it that have their own (T5)."""
     for part in model.modules():
         if isinstance(part, PreTrainedModel) and (part is model or holds_ours(part)):
             part.config.embfact = dict(blueprint)
 
 
 def holds_ours(part: nn.Module) -> bool:
-    """Whether a model, or a part of one, looks tokens up in what has replaced a table."""
+    """Whether a model, or a part of one, looks tokens up in a module that replaced a table."""
     return any(isinstance(module, TokenEmbedding | ProjectedBlock) for module in part.modules())
 
 
@@ -128,7 +128,7 @@ def _set(model: nn.Module, path: str, module: nn.Module) -> None:
 
 
 def _declare(part: PreTrainedModel, prefix: str, places: Places) -> None:
-    """Declare the weights that a part of a model shares, as `tie_weights` and `save_pretrained` want to know them."""
+    """Declare the weights that a part of a model shares, for `tie_weights` and `save_pretrained`."""
     gone = {f"{path.removeprefix(prefix)}.weight" for path in places.inputs + places.heads if path.startswith(prefix)}
     for name in ("_tied_weights_keys", "all_tied_weights_keys"):
         tied = getattr(part, name, None)
@@ -136,7 +136,7 @@ def _declare(part: PreTrainedModel, prefix: str, places: Places) -> None:
             setattr(part, name, {target: source for target, source in tied.items() if not gone & {target, source}})
     first, *copies = [path.removeprefix(prefix) for path in places.inputs if path.startswith(prefix)] or [""]
     if copies:
-        # Patterns: whatever the tensors of the module are called now, or once they are stored smaller.
+        # Patterns, since the tensors of the module have other names once they are stored smaller.
         patterns = {_below(path): _below(first) for path in copies}
         part._tied_weights_keys = {**(part._tied_weights_keys or {}), **patterns}
 
@@ -147,6 +147,6 @@ def _below(path: str) -> str:
 
 def _refuse_resizing(*args: Any, **kwargs: Any) -> None:
     raise ModelError(
-        "the vocabulary of a compressed model keeps its size; call resize_token_embeddings on the dense model, and "
-        "compress it then"
+        "the vocabulary of a compressed model has a fixed size; call resize_token_embeddings on the dense model, then "
+        "compress it"
     )

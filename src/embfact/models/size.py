@@ -17,41 +17,41 @@ if TYPE_CHECKING:
 
 
 def unique_tensors(model: nn.Module) -> dict[str, torch.Tensor]:
-    """The state dict with each tensor under its first name alone, however many modules share it.
+    """The state dict with each tensor only under its first name, however many modules share it.
 
     These are the tensors, and the names, of a checkpoint.
 
     Raises:
-        ModelError: If a part of the model keeps its weights in something else than tensors.
+        ModelError: If a part of the model keeps its weights in something other than tensors.
     """
     names: dict[Hashable, str] = {}
     state = model.state_dict(keep_vars=True)
     for name, tensor in state.items():
         if not hasattr(tensor, "data_ptr"):
             raise ModelError(
-                f"{name} of this {type(model).__name__} is no tensor but a {type(tensor).__name__}, as after "
-                "quantize_dynamic; measure and save the model before it is quantized, and quantize what is loaded"
+                f"{name} of this {type(model).__name__} is not a tensor but a {type(tensor).__name__}, as after "
+                "quantize_dynamic; measure and save the model before quantizing it, and quantize the loaded model"
             )
         names.setdefault(memory_key(tensor), name)
     return {name: state[name] for name in names.values()}
 
 
 def memory_key(tensor: torch.Tensor) -> Hashable:
-    """A value that two tensors have in common only if they are one: the same memory, read in the same way."""
+    """A value that two tensors share only if they are one: the same memory, read in the same way."""
     if tensor.is_meta or not tensor.numel():
         return id(tensor)
     return tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride()
 
 
 def saved_bytes(path: str | Path, names: Iterable[str] | None = None) -> int:
-    """Bytes of tensors in a safetensors file, read from its header alone; the header itself is not counted.
+    """Bytes of tensors in a safetensors file, read from its header, which itself is not counted.
 
     Args:
         path: The safetensors file.
         names: Tensors to count, each once; None counts all.
 
     Raises:
-        ModelError: If the file is no whole safetensors file, or lacks one of the names.
+        ModelError: If the file is not a complete safetensors file, or lacks one of the names.
     """
     header = _header(Path(path))
     wanted = header.keys() if names is None else set(names)
@@ -62,10 +62,10 @@ def saved_bytes(path: str | Path, names: Iterable[str] | None = None) -> int:
 
 
 def model_size(model: nn.Module, names: Iterable[str] | None = None) -> Size:
-    """Parameters of a module, whatever they are stored as, and the bytes that they will take once saved.
+    """Parameters of a module, however they are stored, and their bytes when saved.
 
     Args:
-        model: Any module; what several of its parts share counts once.
+        model: Any module; weights shared by several of its parts count once.
         names: Names of `unique_tensors` to count; None counts all.
     """
     from embfact.embeddings.rows import Rows
@@ -84,7 +84,7 @@ def _header(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
-            # The length is checked first: in a file of another kind it can ask for more memory than there is.
+            # The length is checked first: in another kind of file it can exceed the memory.
             content = json.loads(file.read(length)) if length < path.stat().st_size else None
         entries = {name: entry for name, entry in content.items() if name != "__metadata__"}  # type: ignore[union-attr]
         end = 8 + length + max((entry["data_offsets"][1] for entry in entries.values()), default=0)
@@ -93,5 +93,5 @@ def _header(path: Path) -> dict[str, Any]:
     except (OSError, struct.error, ValueError, AttributeError, KeyError, TypeError):
         raise ModelError(f"{path} is not a safetensors file; save or download it again") from None
     if end != path.stat().st_size:
-        raise ModelError(f"{path} has {path.stat().st_size} bytes where its header says {end}; it was cut short")
+        raise ModelError(f"{path} has {path.stat().st_size} bytes where its header says {end}; it is truncated")
     return entries

@@ -1,6 +1,6 @@
 """A model without layers: a token table, and a head over pooled vectors (``model=static``, ``model=glove``).
 
-transformers knows its configuration by its type once this module is imported.
+Importing this module registers its configuration type with transformers.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from embfact.models.word_vectors import MODEL_TYPE
 
 
 class StaticConfig(PreTrainedConfig):
-    """Size of the table, and how it is used.
+    """Size and use of the table.
 
     Args:
         vocab_size: Rows V.
         hidden_size: Columns H.
         dropout: Probability before the head.
         embfact_pooling: How the vectors of a text become one.
-        **options: What every configuration has, e.g. ``pad_token_id``, the row that is not trained.
+        **options: Options of every configuration, e.g. ``pad_token_id``, the row that is not trained.
     """
 
     model_type = MODEL_TYPE
@@ -45,7 +45,7 @@ class StaticConfig(PreTrainedConfig):
 
 
 class StaticModel(PreTrainedModel):
-    """The table, looked up; its vectors are those of `BertModel` and its kin before any layer and position."""
+    """The table, looked up; its vectors are those of `BertModel` and similar models before any layer and position."""
 
     config_class = StaticConfig
     base_model_prefix = "static"
@@ -68,7 +68,7 @@ class StaticForSequenceClassification(PooledForSequenceClassification):
 
 
 OWN = {kind.__name__: kind for kind in (PooledForSequenceClassification, StaticForSequenceClassification, StaticModel)}
-"""Models that transformers does not have, by the name that a configuration gives them."""
+"""Models that transformers does not have, by their name in a configuration."""
 
 
 def own_class(config: PreTrainedConfig) -> type[PooledForSequenceClassification]:
@@ -83,6 +83,6 @@ def from_table(table: torch.Tensor, config: PreTrainedConfig) -> StaticForSequen
     return StaticForSequenceClassification(config, body)
 
 
-# Not with the Auto classes of models: what they know by themselves they load without asking `embfact.models.auto`.
+# Not with the Auto classes of models: these would load registered models without `embfact.models.auto`.
 AutoConfig.register(MODEL_TYPE, StaticConfig)
 StaticConfig.models = {"AutoModel": StaticModel, "AutoModelForSequenceClassification": StaticForSequenceClassification}

@@ -1,4 +1,4 @@
-"""Keeping the token embedding of a model in fewer bytes: once it is trained, or as if it were while it trains."""
+"""Storing the token embedding of a model in fewer bytes: after training, or simulated during training."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from embfact.models.sharing import note
 
 
 def store(model: PreTrainedModel, storage: Storage) -> None:
-    """Keep the tables and factors of a compressed model in another way from now on, in place.
+    """Store the tables and factors of a compressed model in another way from now on, in place.
 
-    The blueprint in ``model.config.embfact`` then says so, and the weights are saved as they are kept. Stored tables
+    The blueprint in ``model.config.embfact`` then says so, and the weights are saved as they are stored. Stored tables
     are not trained any more. ``float32`` leaves everything as it is.
 
     Args:
         model: A model that `embfact.models.compress.compress` has changed; the method ``none`` keeps a dense table.
-        storage: How to keep them; see `embfact.embeddings.rows.Rows`.
+        storage: The new storage; see `embfact.embeddings.rows.Rows`.
 
     Raises:
-        ModelError: If the model is not compressed, is stored already, or has weights that the storage cannot hold.
+        ModelError: If the model is not compressed, is already stored so, or has weights that the storage cannot hold.
     """
     if storage == FLOAT32:
         return
@@ -36,27 +36,27 @@ def store(model: PreTrainedModel, storage: Storage) -> None:
     except ValueError as error:
         raise ModelError(f"the token embedding of {model.config.model_type}: {error}") from error
     blueprint = model.config.embfact
-    # What an adapter puts into the model is described by its options; only how it is kept has to be added.
+    # An adapter is described by its options; only the storage has to be added.
     kept = storage.as_json() if "adapter" in blueprint else {"embedding": describe_embedding(embedding)}
     note(model, blueprint | kept)
 
 
 def allocate(model: PreTrainedModel, storage: Storage) -> None:
-    """Give a model that an adapter has changed the tensors of a stored embedding, all zero, to load saved ones into."""
+    """Give a model that an adapter has changed the tensors of a stored embedding, all zero, for loading saved ones."""
     if storage != FLOAT32:
         _token_embedding(model).allocate_tables(storage)
 
 
 def imitate(model: PreTrainedModel, storage: Storage | None) -> None:
-    """Train, and score, as if the tables were stored so already (quantization-aware training).
+    """Train, and score, as if the tables were already stored so (quantization-aware training).
 
-    The forward pass sees the rounded weights, and the gradient reaches the weights as if there were no rounding (the
+    The forward pass uses the rounded weights, and the gradient reaches the weights as if there were no rounding (the
     straight-through estimator of Bengio, Léonard and Courville, 2013; for networks: Jacob et al., 2018, "Quantization
     and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference").
 
     Args:
         model: A model that `embfact.models.compress.compress` has changed.
-        storage: What to imitate; None, or ``float32``, ends it.
+        storage: The storage to imitate; None, or ``float32``, ends it.
 
     Raises:
         ModelError: If the model is not compressed.
@@ -65,15 +65,15 @@ def imitate(model: PreTrainedModel, storage: Storage | None) -> None:
 
 
 def _token_embedding(model: PreTrainedModel) -> TokenEmbedding:
-    """The token embedding of a compressed model; the plain table that an adapter has left becomes one."""
+    """The token embedding of a compressed model; a plain table left by an adapter becomes one."""
     embedding = model.get_input_embeddings()
     if isinstance(embedding, TokenEmbedding):
         return embedding
     blueprint = getattr(model.config, "embfact", None) or {}
     if "adapter" not in blueprint or type(embedding) is not nn.Embedding:
         raise ModelError(
-            f"the token embedding of this {model.config.model_type} is a {type(embedding).__name__} as the backbone "
-            "has it; compress the model first (method none keeps its table dense)"
+            f"the token embedding of this {model.config.model_type} is still the {type(embedding).__name__} of the "
+            "backbone; compress the model first (method none keeps its table dense)"
         )
     table = DenseEmbedding.from_table(embedding.weight, embedding.padding_idx)
     model.set_input_embeddings(cast(nn.Module, table.train(embedding.training)))

@@ -1,4 +1,4 @@
-"""Whether a model is what its class and configuration build, and so can be built again and given its saved weights."""
+"""Whether a model is what its class and configuration build, so that it can be rebuilt and loaded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _OURS = (TokenEmbedding, ProjectedBlock, TiedHead, PassedTableHead)
 
 
 def find_class(config: PreTrainedConfig, name: str) -> type[PreTrainedModel] | None:
-    """A model class of transformers, or of ours, that has this kind of configuration; no other package is looked at."""
+    """A model class of transformers, or of ours, with this type of configuration; other packages are not searched."""
     found = OWN.get(name) or getattr(transformers, name, None)
     module = type(config).__module__
     if found is None and module.startswith("transformers.models."):
@@ -39,56 +39,51 @@ def build(kind: type[PreTrainedModel], config: PreTrainedConfig, *, pooler: bool
     Args:
         kind: Its class.
         config: Its configuration.
-        pooler: Whether it has the pooler of its class; the backbones of some heads do without.
+        pooler: Whether it has the pooler of its class; the backbones of some heads have none.
     """
     return kind._from_config(config, **({} if pooler else body_options(kind)))
 
 
 def has_pooler(names: Any) -> bool:
-    """Whether weights of these names are those of a backbone with a pooler."""
+    """Whether these are names of the weights of a backbone with a pooler."""
     return any("pooler" in name for name in names)
 
 
 def dense_twin(model: PreTrainedModel) -> PreTrainedModel | None:
-    """What transformers builds of the class and configuration of a model, without values; None if it cannot."""
+    """What transformers builds from the class and configuration of a model, without values; None if it cannot."""
     try:
         with torch.device("meta"):
             return build(type(model), copy.deepcopy(model.config), pooler=has_pooler(model.state_dict()))
-    except Exception:  # whatever the constructor of a class of the user's raises
+    except Exception:  # the constructor of a user's class may raise anything
         return None
 
 
 def ties_itself(twin: PreTrainedModel, heads: tuple[str, ...]) -> bool:
-    """Whether transformers ties these output layers to the table by itself."""
+    """Whether transformers itself ties these output layers to the table."""
     table = cast(nn.Embedding, twin.get_input_embeddings()).weight
     return all(getattr(twin.get_submodule(path), "weight", table) is table for path in heads)
 
 
 def is_plain(tensor: Any) -> bool:
-    """Whether a tensor is nothing but its numbers, as those of torchao, bitsandbytes and sharded ones are not."""
+    """Whether a tensor is nothing but its numbers, unlike those of torchao, bitsandbytes and sharded ones."""
     return type(tensor) in (torch.Tensor, nn.Parameter) and type(tensor.data) is torch.Tensor
 
 
 def check_plain(model: PreTrainedModel, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Refuse tensors that a file of weights could not hold, and whose sizes say nothing of it.
-
-    Raises:
-        ModelError: With the first of them.
-    """
+    """Refuse tensors that a file of weights cannot hold, with a `ModelError` for the first of them."""
     for name, tensor in tensors.items():
         if not is_plain(tensor):
             raise ModelError(
-                f"{name} of this {type(model).__name__} is of the class {type(tensor).__name__}, which no file of "
-                "weights holds; measure and save the model before it is quantized or split, and do that to what is "
-                "loaded"
+                f"{name} of this {type(model).__name__} is of the class {type(tensor).__name__}, which a file of "
+                "weights cannot hold; measure and save the model before quantizing or splitting it"
             )
 
 
 def structure_error(model: PreTrainedModel, tensors: Mapping[str, torch.Tensor]) -> str | None:
-    """Why a model could not be built again from its class, its configuration and its weights; None if it can.
+    """Why a model could not be rebuilt from its class, its configuration and its weights; None if it can.
 
-    Another class than transformers has, quantized or pruned layers, adapters: what changes a model after it was built
-    shows in the names, shapes and kinds of its tensors.
+    A class that transformers does not have, quantized or pruned layers, adapters: whatever changes a model after it was
+    built shows in the names, shapes and kinds of its tensors.
 
     Args:
         model: The model.
@@ -96,7 +91,7 @@ def structure_error(model: PreTrainedModel, tensors: Mapping[str, torch.Tensor])
     """
     kind, twin = type(model).__name__, dense_twin(model)
     if find_class(model.config, kind) is not type(model):
-        return f"a {kind} is no class of transformers"
+        return f"{kind} is not a class of transformers"
     if twin is None:
         return f"its configuration builds no {kind}"
     layers = dict(model.named_modules(remove_duplicate=False))
@@ -109,15 +104,12 @@ def structure_error(model: PreTrainedModel, tensors: Mapping[str, torch.Tensor])
     expected, found = twin.state_dict(keep_vars=True), {**model.state_dict(keep_vars=True), **tensors}
     for name in [*found, *expected]:
         if not _alike(found.get(name), expected.get(name)):
-            layer = layers.get(name.rpartition(".")[0], model)
-            return f"a {kind} of its configuration has another {name} (here in a {_full_name(layer)})"
+            found_in = type(layers.get(name.rpartition(".")[0], model))
+            here = f"{found_in.__module__}.{found_in.__qualname__}"
+            return f"a {kind} of its configuration has another {name} (here in a {here})"
     return None
 
 
 def _alike(one: Any, other: Any) -> bool:
     plain = is_plain(one) and is_plain(other)
     return plain and one.shape == other.shape and one.is_floating_point() == other.is_floating_point()
-
-
-def _full_name(layer: nn.Module) -> str:
-    return f"{type(layer).__module__}.{type(layer).__qualname__}"

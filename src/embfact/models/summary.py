@@ -1,4 +1,4 @@
-"""What a compression has saved."""
+"""The sizes of a model before and after a compression."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Summary:
 
     Attributes:
         method: Name of the factorization; None for a model that is not compressed.
-        rank: Its rank, or what else it counts; None for a method without one.
-        storage: How the embedding is kept.
-        storage_group: Numbers that share a scale where it is quantized; None where it is not, or has been saved before
-            there were groups.
+        rank: Its rank, or what it counts instead; None for a method without one.
+        storage: How the embedding is stored.
+        storage_group: Numbers that share a scale if it is quantized; None if it is not, or was saved before there were
+            groups.
         tied: Whether an output layer scores with the embedding; it then counts once, as a part of it.
         embedding: The token embedding now.
         dense_embedding: A V x H table.
-        model: The whole model now, embedding included.
+        model: The whole model now, including the embedding.
         dense_model: The whole model with the V x H table.
     """
 
@@ -59,13 +59,13 @@ _HEADER = f"{'':<10}{'parameters':>16}{'dense':>16}{'share':>9}{'bytes':>18}{'de
 
 
 def summary(model: PreTrainedModel) -> Summary:
-    """Sizes of a model, compressed or not, in memory and as it is saved.
+    """Sizes of a model, compressed or not, in memory and as saved.
 
     Args:
         model: A transformers model with a token embedding.
 
     Raises:
-        ModelError: If it is none, or was quantized after it was built.
+        ModelError: If it has none, or was quantized after it was built.
     """
     model = unwrapped(model)
     if not isinstance(model, PreTrainedModel):
@@ -92,7 +92,7 @@ def summary(model: PreTrainedModel) -> Summary:
 
 
 def _dense_sizes(model: PreTrainedModel) -> tuple[Size, Size]:
-    """The V x H table, and what else of the embedding block a method has made narrower."""
+    """The V x H table, and what else of the embedding block a method has narrowed."""
     embedding: Any = model.get_input_embeddings()
     block = next((module for module in model.modules() if isinstance(module, ProjectedBlock)), None)
     weight_bytes = _float_bytes(embedding)
@@ -107,7 +107,7 @@ def _dense_sizes(model: PreTrainedModel) -> tuple[Size, Size]:
 
 
 def _float_bytes(embedding: nn.Module) -> int:
-    """Bytes of a weight of the dense table: those of the vectors that the embedding gives."""
+    """Bytes of a weight of the dense table: those of the vectors that the embedding returns."""
     tables = getattr(embedding, "tables", None)
     weights = [table.dtype for table in tables()] if tables else [p.dtype for p in embedding.parameters()]
     return weights[0].itemsize

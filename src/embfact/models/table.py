@@ -23,7 +23,7 @@ def dense_table(model: Any) -> nn.Embedding:
     kind = _kind(model)
     table = token_embedding(model)
     if isinstance(table, TokenEmbedding):
-        raise ModelError(f"the table of this {kind} is compressed already; start from the dense model")
+        raise ModelError(f"the table of this {kind} is already compressed; start from the dense model")
     _check_weight(table.weight, kind)
     _check_options(table, kind)
     scale_of(table, kind)
@@ -31,10 +31,10 @@ def dense_table(model: Any) -> nn.Embedding:
 
 
 def scale_of(table: nn.Embedding, kind: str = "model") -> float:
-    """What a table multiplies its rows with: 1, or the ``embed_scale`` of BART and its relatives.
+    """The factor on the rows of a table: 1, or the ``embed_scale`` of BART and its relatives.
 
     Raises:
-        ModelError: If its lookup is another one.
+        ModelError: If its lookup does anything else.
     """
     if type(table) is nn.Embedding:
         return 1.0
@@ -52,16 +52,16 @@ def scale_of(table: nn.Embedding, kind: str = "model") -> float:
 
 
 def token_embedding(model: Any) -> nn.Embedding | TokenEmbedding:
-    """What a model looks tokens up in, dense or compressed.
+    """The module in which a model looks tokens up, dense or compressed.
 
     Raises:
-        ModelError: If there is nothing of the kind.
+        ModelError: If there is none.
     """
     kind = _kind(model)
     find = getattr(model, "get_input_embeddings", None)
     if not isinstance(model, nn.Module) or find is None:
         raise ModelError(
-            f"a {kind} has no input embedding that can be found; give a transformers model, e.g. that of "
+            f"no input embedding can be found in a {kind}; give a transformers model, e.g. from "
             "AutoModel.from_pretrained"
         )
     try:

@@ -1,4 +1,4 @@
-"""What the files of a tokenizer say of its token ids. Light to import: no torch, no transformers."""
+"""What the files of a tokenizer say about its token ids. Light to import: no torch, no transformers."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def largest_id(find: Callable[[str], Path | None]) -> int | None:
     """The largest token id that a tokenizer can give, in its vocabulary or around a text.
 
     Args:
-        find: Gives the path of one of its files, or None if it has no such file.
+        find: Returns the path of one of its files, or None if it has no such file.
 
     Returns:
-        The id; None where only transformers could tell (a sentencepiece model, files that are not here).
+        The id; None if only transformers could tell (a sentencepiece model, files that are not here).
 
     Raises:
         ModelError: If a file is damaged.
@@ -58,19 +58,13 @@ def largest_id_in(directory: Path) -> int | None:
 
 
 def ids_error(largest: int, rows: int, name: str) -> str | None:
-    """What is wrong with a tokenizer that has ids beyond the table; None if all are in it.
-
-    Args:
-        largest: Its largest id.
-        rows: Rows V of the token table.
-        name: The model, in words.
-    """
+    """What is wrong with a tokenizer whose largest id is beyond the rows of the token table; None if all ids fit."""
     if largest < rows:
         return None
     return (
-        f"the tokenizer of {name} gives token ids up to {largest}, and the table has the {rows} rows 0 to {rows - 1}; "
-        "set model.tokenizer to the one that the model was trained with, number the tokens of tokenizer.json as the "
-        f"rows are, or give the table {largest + 1} rows"
+        f"the tokenizer of {name} gives token ids up to {largest}, but the table has the {rows} rows 0 to {rows - 1}; "
+        "set model.tokenizer to the one that the model was trained with, number the tokens of tokenizer.json like the "
+        f"rows, or give the table {largest + 1} rows"
     )
 
 

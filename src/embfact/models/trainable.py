@@ -1,4 +1,4 @@
-"""Which weights of a compressed model are trained besides its head, and which of them stand for the table."""
+"""Which weights of a compressed model are trained besides its head, and which of them replaced the table."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from embfact.errors import ModelError
 
 
 def freeze(model: PreTrainedModel, trainable: Trainable) -> None:
-    """Leave some weights as they are: they get no gradient, and so no state in an optimizer made afterwards.
+    """Freeze some weights: they get no gradient, and so no state in an optimizer made afterwards.
 
-    The head, which is all that stands outside of ``model.base_model``, is always trained.
+    The head, i.e. everything outside of ``model.base_model``, is always trained.
 
     Args:
         model: A compressed model, or a dense one.
@@ -35,7 +35,7 @@ def freeze(model: PreTrainedModel, trainable: Trainable) -> None:
     if not trained:
         method = (getattr(model.config, "embfact", None) or {}).get("method", "none")
         raise ModelError(
-            f"{method} keeps no projection to the width of the encoder that could be trained alone; "
+            f"{method} has no projection to the width of the encoder to train alone; "
             "use trainable=factors or trainable=all"
         )
     for parameter in base - trained:
@@ -43,9 +43,9 @@ def freeze(model: PreTrainedModel, trainable: Trainable) -> None:
 
 
 def replacement(model: nn.Module) -> set[nn.Parameter]:
-    """Weights of what a method has put in the place of the token table; none where the table is whole.
+    """Weights that replaced the token table; none if the table is whole.
 
-    Where a method projects the whole embedding block, these are all weights of the new block and its projection.
+    If a method projects the whole embedding block, these are all weights of the new block and its projection.
     """
     parts = [
         module

@@ -1,27 +1,30 @@
-"""A change to a model that is made whole or not at all."""
+"""A change to a model that is made completely or not at all."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from torch import nn
 
 
 @contextmanager
 def unchanged_on_error(model: nn.Module) -> Iterator[None]:
-    """Put a model back as it was if what is done in the block fails: its modules, weights and configuration.
+    """Restore a model if the block fails: its modules, weights and configuration.
 
-    Weights are put back as the tensors that they were: the block may replace them, and must not write into them.
+    Weights are restored as the tensors that they were: the block may replace them, but must not write into them.
 
     Args:
-        model: A model; a ``config`` of it, or of a part of it, is put back too.
+        model: A model; its ``config``, and those of its parts, are restored too.
     """
     modules = list(model.modules())
     configs = {id(config): config for config in (getattr(module, "config", None) for module in modules) if config}
     parts = [*modules, *configs.values()]
-    before = [(part, _copy(vars(part))) for part in parts]
+    # A module keeps its parts in dictionaries and sets: these are copied too.
+    before = [
+        (part, {name: value.copy() if isinstance(value, dict | set) else value for name, value in vars(part).items()})
+        for part in parts
+    ]
     try:
         yield
     except BaseException:
@@ -29,8 +32,3 @@ def unchanged_on_error(model: nn.Module) -> Iterator[None]:
             vars(part).clear()
             vars(part).update(values)
         raise
-
-
-def _copy(values: dict[str, Any]) -> dict[str, Any]:
-    """A copy whose dictionaries and sets, in which a module keeps its parts, are copies too."""
-    return {name: value.copy() if isinstance(value, dict | set) else value for name, value in values.items()}

@@ -17,11 +17,12 @@ INDEX = f"{WEIGHTS}.index.json"
 def weight_files(directory: Path) -> list[Path]:
     """The safetensors files that transformers reads the weights of a checkpoint directory from, or word vectors.
 
-    That is the file that config.json names, else model.safetensors, else the shards of its index. Whatever else lies
-    there counts for nothing: older shards, another precision, a pickle.
+    That is the file named in config.json, else model.safetensors, else the shards of its index. Anything else is
+    ignored: older shards, another precision, a pickle.
 
     Raises:
-        ModelError: If there are none, or not all; pickled weights are not read, since loading them can run code.
+        ModelError: If there are none, or some are missing; pickled weights are not read, since loading them can run
+            code.
     """
     if word_vectors.is_here(directory):
         return word_vectors.files(directory)
@@ -34,24 +35,24 @@ def weight_files(directory: Path) -> list[Path]:
     pickled = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt") for path in directory.glob(pattern))
     if pickled:
         raise ModelError(
-            f"{directory} has its weights only in {pickled[0]}, a pickle, which is not loaded as it can run code; "
+            f"{directory} has its weights only in {pickled[0]}, a pickle, which is not loaded since it can run code; "
             "convert it to model.safetensors"
         )
     raise ModelError(f"{directory} has no model.safetensors; give the directory of a saved model")
 
 
 def _named_weights(directory: Path) -> str | None:
-    """The file that a configuration names; what `embfact.models.files` writes there names none."""
+    """The file that a configuration names; what `embfact.models.files` writes there is not a file."""
     try:
         named = json.loads((directory / "config.json").read_text(encoding="utf-8")).get("transformers_weights")
-    except (OSError, ValueError, AttributeError):  # whoever needs the configuration says what is wrong with it
+    except (OSError, ValueError, AttributeError):  # reported by whoever needs the configuration
         return None
     is_file = isinstance(named, str) and named.endswith((".safetensors", ".safetensors.index.json"))
     return named if is_file and _lies_below(named) else None
 
 
 def _shards(index: Path) -> list[Path]:
-    """The files that the index of a sharded checkpoint names.
+    """The files in the index of a sharded checkpoint.
 
     Raises:
         ModelError: If it is damaged, or one of them is missing.

@@ -1,4 +1,4 @@
-"""Weights of safetensors files in a model that was built anew, whatever the tensors are shared by."""
+"""Loading weights from safetensors files into a freshly built model, however its modules share tensors."""
 
 from __future__ import annotations
 
@@ -19,10 +19,7 @@ log = logging.getLogger(__name__)
 
 
 def read_weights(files: Sequence[Path]) -> dict[str, torch.Tensor]:
-    """The tensors of a checkpoint.
-
-    Args:
-        files: Its file, or its shards.
+    """The tensors of a checkpoint, from its file or its shards.
 
     Raises:
         ModelError: If one of them is damaged.
@@ -33,24 +30,19 @@ def read_weights(files: Sequence[Path]) -> dict[str, torch.Tensor]:
             state |= load_file(path)
         except (SafetensorError, OSError) as error:
             words = (str(error).strip() or type(error).__name__).split("\n")[0][:200]
-            raise ModelError(f"{path} is damaged or cut short ({words}); save it again") from None
+            raise ModelError(f"{path} is damaged or truncated ({words}); save it again") from None
     return state
 
 
 def fill(model: nn.Module, state: Mapping[str, torch.Tensor], directory: Path) -> None:
-    """Give a model the weights of a checkpoint, with the dtypes of its files.
+    """Give a model of the saved structure the weights of a checkpoint, with the dtypes of its files.
 
     A tensor that is saved under one name goes to all modules that share it in the model.
 
-    Args:
-        model: A model of the structure that was saved.
-        state: The weights.
-        directory: Where they come from, for words.
-
     Raises:
-        ModelError: If they are not exactly the weights of the model.
+        ModelError: With their directory, if they are not exactly the weights of the model.
     """
-    # What transformers itself leaves out of a file (sinusoidal positions of Marian) is as the model was built.
+    # Weights that transformers leaves out of a file (sinusoidal positions of Marian) stay as they were built.
     built = getattr(model, "_keys_to_ignore_on_save", None) or ()
     missing = [name for name in _assign(model, state, directory) if name not in built]
     # A tensor without elements only marks the place of the dense table.
@@ -67,17 +59,12 @@ def fill_backbone(
 ) -> None:
     """Give the backbone of a model the weights of a checkpoint that may hold another head, as transformers does.
 
-    Names with and without the prefix of the backbone are the same. A head that the checkpoint does not have keeps the
-    weights it was built with, and a warning names it.
-
-    Args:
-        model: A model whose backbone has the structure that was saved.
-        saved: The weights.
-        directory: Where they come from, for words.
-        new_head: Whether a head of another size, say for more labels, is to be new too.
+    Names with and without the prefix of the backbone are the same. A head that the checkpoint does not have, or with
+    ``new_head`` has in another size (e.g. for more labels), keeps the weights it was built with, and a warning names
+    it.
 
     Raises:
-        ModelError: If they lack a weight of the backbone, or have a head of another size.
+        ModelError: With their directory, if they lack a weight of the backbone, or have a head of another size.
     """
     prefix = f"{model.base_model_prefix}."
     own = prefix if model.base_model is not model else ""
@@ -106,12 +93,12 @@ def fill_backbone(
 
 
 def _assign(model: nn.Module, state: Mapping[str, torch.Tensor], directory: Path) -> list[str]:
-    """Put the tensors into the model; the names that it lacks come back."""
+    """Put the tensors into the model; returns the names of the weights that are missing."""
     shared: dict[Hashable, list[str]] = {}
     for name, tensor in model.state_dict(keep_vars=True).items():
         shared.setdefault(memory_key(tensor), []).append(name)
     try:
-        # Assigning keeps the dtypes of the file, as for a float16 table inside a float32 model.
+        # Assigning keeps the dtypes of the file, e.g. of a float16 table inside a float32 model.
         model.load_state_dict(state, strict=False, assign=True)
     except RuntimeError as error:
         words = str(error).strip().split("\n")[-1].strip()[:200]
@@ -122,15 +109,10 @@ def _assign(model: nn.Module, state: Mapping[str, torch.Tensor], directory: Path
         if source is None:
             missing.append(names[0])
             continue
+        owner, _, attribute = source.rpartition(".")
+        tensor = getattr(model.get_submodule(owner), attribute)
         for name in names:
             if name not in state:
-                _share(model, source, name)
+                owner, _, attribute = name.rpartition(".")
+                setattr(model.get_submodule(owner), attribute, tensor)
     return missing
-
-
-def _share(model: nn.Module, source: str, target: str) -> None:
-    """Let a parameter or buffer be the same object as another."""
-    owner, _, name = source.rpartition(".")
-    tensor = getattr(model.get_submodule(owner), name)
-    owner, _, name = target.rpartition(".")
-    setattr(model.get_submodule(owner), name, tensor)

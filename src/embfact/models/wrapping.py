@@ -1,4 +1,4 @@
-"""What trainers and compilers wrap a model in."""
+"""Models inside the wrappers of trainers and compilers."""
 
 from __future__ import annotations
 

@@ -16,9 +16,9 @@ from typing import Any
 from embfact.config.run_config import RunConfig
 from embfact.config.sections import DataConfig, ModelConfig, slug
 from embfact.data.fingerprint import fingerprint as data_fingerprint
-from embfact.models.backbones import file_digest
 from embfact.models.backbones import fingerprint as model_fingerprint
 from embfact.runs.record import read
+from embfact.system.digest import file_digest
 
 RESULTS_VERSION = 5
 """Raised whenever a change of this program changes results, so that older runs do not count as the same."""

@@ -45,6 +45,20 @@ def write_text(path: Path, text: str, *, durable: bool = True) -> None:
 
 
 @contextmanager
+def replacing_file(path: Path) -> Iterator[Path]:
+    """A new file beside ``path``, whose folder is made, that takes its place when the block ends without an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
 def replacing(folder: Path) -> Iterator[Path]:
     """A new folder that replaces `folder`, if any, when the block ends without an error; its parent must exist.
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import tempfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +10,8 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+
+from embfact.system.atomic import replacing_file
 
 log = logging.getLogger(__name__)
 
@@ -21,14 +21,8 @@ CHECKSUM = "crc32"
 def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
     """Write contiguous CPU tensors to a safetensors file atomically; on a full disk, only log a warning."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
-        os.close(handle)
-        try:
-            save_file(dict(tensors), name, metadata={CHECKSUM: _checksum(tensors)})
-            Path(name).replace(path)
-        finally:
-            Path(name).unlink(missing_ok=True)
+        with replacing_file(path) as temporary:
+            save_file(dict(tensors), temporary, metadata={CHECKSUM: _checksum(tensors)})
     except (OSError, SafetensorError) as error:
         log.warning("could not write to the cache %s: %s", path.parent, error)
 

@@ -1,7 +1,4 @@
-"""The metrics of the data sets, from logits and labels.
-
-Light to import: torch and torchmetrics are imported by the functions.
-"""
+"""The metrics of the data sets, from logits and labels. Light to import: functions import torch and torchmetrics."""
 
 from __future__ import annotations
 
@@ -18,16 +15,16 @@ if TYPE_CHECKING:
 
 
 def score(metrics: Sequence[str], logits: np.ndarray, labels: np.ndarray) -> dict[str, float | None]:
-    """Metrics of predictions, degenerate cases as scikit-learn and scipy have them.
+    """Metrics of predictions; degenerate cases are as in scikit-learn and scipy.
 
     Args:
-        metrics: Some of accuracy, f1 (of class 1 among two), matthews, pearson, spearman.
+        metrics: Some of accuracy, f1 (of class 1 of two), matthews, pearson, spearman.
         logits: Shape ``(n, c)`` for c classes, or ``(n, 1)`` for a regression; finite.
-        labels: Shape ``(n,)``: codes of classes, or targets.
+        labels: Shape ``(n,)``: class codes, or targets.
 
     Returns:
-        Metric -> value in [-1, 1]; None where it is undefined (the correlation of a constant). For constant
-        predictions, or labels of one class only, ``matthews`` is 0; where nothing is of class 1, ``f1`` is 0.
+        Metric -> value in [-1, 1]; None if it is undefined (the correlation of a constant). ``matthews`` is 0 for
+        constant predictions or labels of only one class; ``f1`` is 0 if nothing is of class 1.
 
     Raises:
         DivergedError: If logits are not finite.
@@ -52,14 +49,10 @@ def score(metrics: Sequence[str], logits: np.ndarray, labels: np.ndarray) -> dic
 
 
 def check_metrics(metrics: Sequence[str], outputs: int) -> None:
-    """Refuse metrics that a model with this many outputs cannot have: before training, not after.
-
-    Args:
-        metrics: The metrics asked for.
-        outputs: Classes, or 1 for a regression.
+    """Refuse metrics that a model with this many outputs (1 for a regression) cannot have, before training.
 
     Raises:
-        UserError: With the metrics that would do.
+        UserError: With the metrics that fit.
     """
     fitting = {1: ["pearson", "spearman"], 2: ["accuracy", "f1", "matthews"]}.get(outputs, ["accuracy", "matthews"])
     wrong = [name for name in metrics if name not in fitting]
@@ -106,5 +99,5 @@ def _constant(values: np.ndarray) -> bool:
 def _tensor(values: np.ndarray) -> torch.Tensor:
     import torch
 
-    # A copy: labels may be views of a read-only file, which torch warns of.
+    # A copy: labels may be views of a read-only file, about which torch warns.
     return torch.tensor(values)

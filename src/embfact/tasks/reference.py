@@ -1,6 +1,6 @@
-"""What a model has to beat: the majority class, and a linear model of which tokens a text holds.
+"""What a model has to beat: the majority class, and a linear model on which tokens a text holds.
 
-A task whose dense model does not clearly beat both says nothing of embeddings.
+A task whose dense model does not clearly beat both says nothing about embeddings.
 """
 
 from __future__ import annotations
@@ -28,28 +28,22 @@ log = logging.getLogger(__name__)
 Baselines = dict[str, dict[str, dict[str, float | None]]]
 
 MOST_ROWS = 50_000
-"""Training rows that the linear model is fitted to; of more, so many are drawn with seed 0."""
+"""Largest number of training rows for the linear model; of more rows this many are drawn with seed 0."""
 
-FORMAT = 1  # raise it when what is computed changes: it is part of the file names
+FORMAT = 1  # part of the file names: raise it when the computation changes
 MAJORITY, BAG = "majority", "bag_of_tokens"
 
 
 def baselines(
     train: Tokenized, reports: Mapping[str, Tokenized], metrics: Sequence[str], outputs: int, cache_dir: str | Path
 ) -> Baselines:
-    """Metrics of the two on each reported split, computed once for some rows and kept in ``references/``.
+    """Metrics of both on each reported split, computed once for the same rows and cached in ``references/``.
 
     Nothing is chosen by looking at rows: the regularisation is fixed (C = 1 for classes, alpha = 1 for a regression).
-
-    Args:
-        train: The rows that the run trains on.
-        reports: Rows of each reported split, with labels.
-        metrics: Names of the metrics.
-        outputs: Classes, or 1 for a regression.
-        cache_dir: Folder of the caches.
+    The number of outputs is that of the classes, or 1 for a regression.
 
     Returns:
-        Split -> ``majority`` or ``bag_of_tokens`` -> metric -> value; None where it is undefined.
+        Split -> ``majority`` or ``bag_of_tokens`` -> metric -> value; None if it is undefined.
     """
     path = _path(train, reports, metrics, outputs, cache_dir)
     found = read_tensors(path)
@@ -59,7 +53,11 @@ def baselines(
             if found is None:
                 found = _measure(train, reports, metrics, outputs)
                 write_tensors(path, found)
-    return _nested(found, reports, metrics)
+    value = {name: float(number) if torch.isfinite(number) else None for name, number in found.items()}
+    return {
+        split: {name: {metric: value[f"{split}/{name}/{metric}"] for metric in metrics} for name in (MAJORITY, BAG)}
+        for split in reports
+    }
 
 
 def _path(
@@ -77,7 +75,7 @@ def _path(
 def _measure(
     train: Tokenized, reports: Mapping[str, Tokenized], metrics: Sequence[str], outputs: int
 ) -> dict[str, torch.Tensor]:
-    """Value of every split, baseline and metric, named ``split/baseline/metric``; NaN where it is undefined."""
+    """Value of every split, baseline and metric, named ``split/baseline/metric``; NaN if it is undefined."""
     start = perf_counter()
     labels = np.asarray(train.labels)
     chosen = np.arange(len(labels))
@@ -108,7 +106,7 @@ def _bags(rows: Tokenized, width: int) -> Any:
 
 
 def _fitted(bags: Any, labels: np.ndarray, outputs: int) -> Any:
-    """The scores ``(n, outputs)`` that a linear model of tf-idf weights gives to other bags."""
+    """A function from bags to the scores ``(n, outputs)`` of a linear model of tf-idf weights."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.feature_extraction.text import TfidfTransformer
     from sklearn.linear_model import LogisticRegression, Ridge
@@ -132,14 +130,3 @@ def _fitted(bags: Any, labels: np.ndarray, outputs: int) -> Any:
         return found
 
     return scores
-
-
-def _nested(values: Mapping[str, torch.Tensor], reports: Mapping[str, Tokenized], metrics: Sequence[str]) -> Baselines:
-    def value(name: str) -> float | None:
-        found = float(values[name])
-        return found if math.isfinite(found) else None
-
-    return {
-        split: {name: {metric: value(f"{split}/{name}/{metric}") for metric in metrics} for name in (MAJORITY, BAG)}
-        for split in reports
-    }

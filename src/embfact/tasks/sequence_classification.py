@@ -16,7 +16,7 @@ from embfact.errors import DivergedError
 from embfact.models.trainable import replacement
 from embfact.tasks.metrics import score
 
-# A correlation of constant predictions is undefined; for choosing an epoch it counts as the worst there is.
+# A correlation of constant predictions is undefined; for choosing an epoch it counts as the worst value.
 WORST = -1.0
 
 
@@ -28,8 +28,7 @@ class SequenceClassification(pl.LightningModule):
         optimizer: Learning rate, decay and warm-up.
         metrics: Names of the metrics; the first one selects.
         label_smoothing: Share of the target spread over all classes.
-        fused: Take a step with one kernel. It undoes the scale of 16-bit gradients within the step, too late for them
-            to be clipped.
+        fused: Take a step with one kernel, which unscales 16-bit gradients within the step, too late for clipping.
     """
 
     def __init__(
@@ -65,8 +64,8 @@ class SequenceClassification(pl.LightningModule):
 
         Returns:
             ``loss``, weighted so that each row of an epoch counts once; its gradients are those of this device's share,
-            which Lightning averages. ``logged``: the mean loss over the rows of the whole batch, on every device the
-            same, so that all of them stop where it is no number; and the learning rates of the step.
+            which Lightning averages. ``logged``: the mean loss over the rows of the whole batch, equal on every device,
+            so that all stop if it is not a number; and the learning rates of the step.
         """
         loss = self.loss(self.logits(batch), batch["labels"]) * batch["weight"]
         parts = torch.stack([loss.detach(), batch["weight"]])
@@ -77,13 +76,13 @@ class SequenceClassification(pl.LightningModule):
         return {"loss": loss, "logged": {"train/loss": row_loss, **rates}}
 
     def _rates(self) -> dict[str, float]:
-        """The learning rates now; that of what replaced the table, if anything has."""
+        """The current learning rates; that of the weights that replaced the table, if there are any."""
         plain, _, replaced, spared = self.trainer.optimizers[0].param_groups
         own = {"optimizer/embedding_lr": replaced["lr"]} if replaced["params"] or spared["params"] else {}
         return {"optimizer/lr": plain["lr"], **own}
 
     def on_validation_start(self) -> None:
-        """Let go of the gradients of a step that is done: their memory is better used for scoring."""
+        """Free the gradients of a finished step: scoring needs their memory."""
         if self.trainer.accumulate_grad_batches == 1:
             self.zero_grad()
 
@@ -98,7 +97,7 @@ class SequenceClassification(pl.LightningModule):
         self._held_out.clear()
         if not torch.isfinite(logits).all():
             raise DivergedError(
-                f"the scores of the held-out rows are no numbers after step {self.global_step}; lower optimizer.lr"
+                f"the scores of the held-out rows are not finite after step {self.global_step}; lower optimizer.lr"
             )
         values: dict[str, Any] = dict(score(self.metrics, logits.numpy(), labels.numpy()))
         values["loss"] = self.loss(logits, labels).item()
@@ -111,13 +110,13 @@ class SequenceClassification(pl.LightningModule):
         checkpoint["history"] = self.history
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take them back."""
+        """Restore them."""
         self.history = list(checkpoint["history"])
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """What is trained, for an optimizer: biases and norms do not decay, what replaced the table has its own rate.
+        """The trained weights: biases and norms do not decay, weights that replaced the table have their own rate.
 
-        Always four groups, of which some may be empty: a table can become factors in the middle of a training.
+        There are always four groups, possibly empty: a table can become factors during a training.
         """
         o, own = self.options, replacement(self.model)
         trained = [p for p in self.model.parameters() if p.requires_grad]
@@ -148,7 +147,7 @@ class BestWeights(pl.Callback):
 
     Args:
         metric: Its name.
-        counts: Whether an epoch that ends now may be chosen; None lets all.
+        counts: Whether the current epoch may be chosen; None allows all.
 
     Attributes:
         epoch: Index of the best epoch, or None before the first.
@@ -167,7 +166,7 @@ class BestWeights(pl.Callback):
         return {"epoch": self.epoch, "value": float(self.value), "weights": self._weights}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from there."""
+        """Continue from there."""
         self.epoch, self.value, self._weights = state_dict["epoch"], state_dict["value"], state_dict["weights"]
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
