@@ -1,8 +1,9 @@
-"""A log.txt for each run, which also takes what libraries would write to the terminal."""
+"""What is told: to the terminal, and to a log.txt for each run, which also takes what libraries would print."""
 
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,11 +42,21 @@ def run_log(directory: Path) -> Iterator[None]:
         handler.close()
 
 
+def as_called(text: str) -> str:
+    """A message with its commands as the reader types them: ``embfact train`` once it is installed."""
+    if not Path(sys.argv[0]).name.startswith("embfact"):
+        return text
+    text = re.sub(r"(?<![\w/])(?:python )?train\.py", "embfact train", text)
+    return re.sub(
+        r"(?<![\w/])(?:python )?scripts/(\w+)\.py", lambda found: f"embfact {found[1].replace('_', '-')}", text
+    )
+
+
 def say(line: str = "") -> None:
     """Print a line to standard output, above a progress bar if there is one."""
-    print(line, flush=True, file=sys.stdout)
+    print(as_called(line), flush=True, file=sys.stdout)
 
 
 def say_error(line: str) -> None:
     """Print a line to standard error."""
-    print(line, flush=True, file=sys.stderr)
+    print(as_called(line), flush=True, file=sys.stderr)

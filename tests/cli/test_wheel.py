@@ -69,6 +69,16 @@ def test_every_command_is_listed(command: Path, tmp_path: Path) -> None:
     assert set(COMMANDS) <= set(listed)
 
 
+def test_help_and_remedies_name_the_command(command: Path, tmp_path: Path) -> None:
+    shown = run(command, tmp_path, "runs", "--help").stdout
+    assert "usage: embfact runs" in shown
+    assert "  embfact runs list " in shown
+    assert ".py" not in shown
+    refused = run(command, tmp_path, "table", "--nonsense")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.endswith("see embfact table --help\n")
+
+
 def test_a_run_from_an_empty_folder(command: Path, tmp_path: Path) -> None:
     done = run(command, tmp_path, "train", "factorization=svd", "rank=64", "data=vader", "debug=fast", "logger=none")
     assert done.returncode == 0, done.stderr

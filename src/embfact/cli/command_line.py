@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from embfact.errors import ConfigError, UserError
+from embfact.log import as_called, say_error
 from embfact.system.atomic import write_text
 
 MOST_LINES = 5  # lines of a refusal
@@ -17,7 +18,17 @@ _DEVICE = re.compile(r"cpu|mps|cuda(:\d+)?")
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser with one-line errors: printing the usage would hide them."""
+    """A parser with one-line errors: printing the usage would hide them.
+
+    It takes the name of a script (``runs.py``), which is that of the command (``embfact runs``) once installed.
+    """
+
+    def __init__(self, prog: str, **options: Any) -> None:
+        super().__init__(prog if prog.startswith("embfact ") else _called(prog), **options)
+
+    def format_help(self) -> str:
+        """The help, with its examples as the reader types them."""
+        return as_called(super().format_help())
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse as argparse does, but accept values that start with a dash: ``--text "-- what a film"``."""
@@ -39,7 +50,8 @@ class Parser(argparse.ArgumentParser):
         """Print the error and exit with code 2."""
         if message.startswith("argument --") and message.endswith("expected one argument"):
             message += f" (write a value that looks like an option as {message.split()[1].rstrip(':')}=VALUE)"
-        self.exit(2, f"{self.prog}: {message}; see python scripts/{self.prog} --help\n")
+        called = self.prog if self.prog.startswith("embfact ") else f"python scripts/{self.prog}"
+        self.exit(2, f"{self.prog}: {message}; see {called} --help\n")
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
@@ -69,10 +81,10 @@ def answer(program: str, work: Callable[[], None]) -> int:
         lines = _describe(error).splitlines()
         if len(lines) > MOST_LINES:
             lines = [*lines[: MOST_LINES - 1], f"... and {len(lines) - MOST_LINES + 1} more"]
-        print("\n".join([f"{program}: {lines[0]}", *lines[1:]]), file=sys.stderr)
+        say_error("\n".join([f"{_called(program)}: {lines[0]}", *lines[1:]]))
         return 2
     except KeyboardInterrupt:
-        print(f"{program}: interrupted", file=sys.stderr)
+        say_error(f"{_called(program)}: interrupted")
         return 130
     return 0
 
@@ -91,6 +103,11 @@ def write_output(path: Path, text: str) -> None:
     """Write a file atomically, and print its path."""
     write_text(path, text)
     print(f"wrote {path}")
+
+
+def _called(script: str) -> str:
+    called = Path(sys.argv[0]).name
+    return called if called.startswith("embfact ") else script
 
 
 def _device(name: str) -> str:

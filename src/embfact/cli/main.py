@@ -51,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     if command == "dashboard" and watches(rest):
         end_quietly()
+    sys.argv[0] = f"embfact {command}"  # for the help and the remedies of the command
     called = import_module(f"embfact.cli.{command.replace('-', '_')}").main
     return int(called(CONF, rest) if command == "train" else called(rest))
 

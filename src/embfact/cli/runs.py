@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from embfact.cli.command_line import Parser, answer
 from embfact.config.places import CONF
 from embfact.errors import UserError, nearest
+from embfact.log import say
 from embfact.runs.listing import ORDERS, as_json, counts, table
 from embfact.runs.survey import STATES, RunState, look, survey
 
@@ -125,7 +126,7 @@ def _show(options: argparse.Namespace) -> int:
     if run is None:
         _check([options.run])
         raise UserError(f"{options.run} is not a run directory; try python scripts/runs.py list {options.run}")
-    print("\n".join(details(run)))
+    say("\n".join(details(run)))
     return 0
 
 
@@ -185,7 +186,7 @@ def _prune(options: argparse.Namespace) -> int:
         return 0
     what = ("the weights of " if options.checkpoints else "") + counts(list(sizes))
     if options.checkpoints and any(run.state == "finished" for run in sizes):
-        print("train.py will repeat finished runs without weights, except with checkpoint=none")
+        say("train.py will repeat finished runs without weights, except with checkpoint=none")
     if not _agreed(f"remove {what}; {short(sum(sizes.values()))}B in all", options.yes):
         return 0
     return _each(sizes, lambda run: prune(run, weights_only=options.checkpoints))

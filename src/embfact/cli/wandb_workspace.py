@@ -16,7 +16,7 @@ from embfact.results.wandb.values import SCORE
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns 0, or 2 if the command was refused."""
-    parser = Parser(prog="wandb_workspace.py", description="Workspace and report of a W&B project.")
+    parser = Parser("wandb_workspace.py", description="Workspace and report of a W&B project.")
     parser.add_argument("project", metavar="ENTITY/PROJECT", help="the W&B project, as in its URL")
     parser.add_argument(
         "--metric", default=SCORE, help="summary value to plot, e.g. validation/accuracy (default: each run's score)"
