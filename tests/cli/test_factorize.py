@@ -298,7 +298,7 @@ def test_texts_without_labels_leave_out_the_methods_that_take_gradients(conf: Pa
     assert "fisher_svd" not in names
 
 
-@pytest.mark.parametrize("source", ["README.md", "scripts/factorize.py"])
+@pytest.mark.parametrize("source", ["README.md", "src/embfact/cli/factorize.py"])
 def test_each_documented_command_is_valid(source: str, conf: Path) -> None:
     text = (ROOT / source).read_text(encoding="utf-8")
     commands = re.findall(r"^ *python scripts/factorize\.py ([^#\n]+)", text, re.M)
