@@ -1,1 +1,3 @@
 """The command lines."""
+
+__all__: list[str] = []

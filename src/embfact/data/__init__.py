@@ -1,1 +1,3 @@
 """Labelled texts, wherever they come from, as batches of token ids."""
+
+__all__: list[str] = []

@@ -1,1 +1,28 @@
 """Methods that make a V x H table smaller: one module and one YAML file in conf/factorization/ each."""
+
+__all__ = [
+    "albert",
+    "base",
+    "decomposition",
+    "distilled",
+    "evd",
+    "fisher_svd",
+    "group_svd",
+    "hashed",
+    "hybrid_svd",
+    "kronecker",
+    "kronecker_svd",
+    "none",
+    "product_quantization",
+    "projective_clustering",
+    "random",
+    "registry",
+    "spectrum",
+    "svd",
+    "target",
+    "tensor_train",
+    "token_counts",
+    "tt_svd",
+    "vocabulary_pruning",
+    "weighted_svd",
+]

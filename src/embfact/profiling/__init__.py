@@ -1,1 +1,3 @@
 """Where the seconds of a run went: ``profile=true``."""
+
+__all__: list[str] = []

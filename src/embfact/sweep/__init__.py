@@ -1,1 +1,3 @@
 """Many runs: planned, prepared, launched, reported and retried."""
+
+__all__: list[str] = []

@@ -1,1 +1,3 @@
 """Primitives that know nothing about runs: locks, atomic files, signals, cores, memory."""
+
+__all__: list[str] = []

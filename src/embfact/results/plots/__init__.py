@@ -1,1 +1,3 @@
 """Plots of a sweep, drawn from records and learning curves."""
+
+__all__ = ["draw", "spec", "style"]

@@ -2,3 +2,5 @@
 
 Nothing here imports ``wandb`` at import time, which takes a second.
 """
+
+__all__: list[str] = []
