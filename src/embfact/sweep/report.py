@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from shlex import quote
 
+from embfact.formatting.numbers import with_share
 from embfact.log import say, say_error
 from embfact.results.wandb.access import home_of
 from embfact.runs.planned import Outcome, PlannedRun, ended_elsewhere
+from embfact.runs.record import Amount
 from embfact.runs.status import LOCK, read_status
 from embfact.system.lock import holder
 from embfact.system.signals import check
@@ -32,6 +34,9 @@ def report(plan: Sequence[PlannedRun], outcomes: Mapping[str, Outcome], multirun
         say(f"\n{render(build_table(Collected(tuple(records))))}\nwrote {folders}")
         say(f"for table, tests, plots and dashboard in one folder: python scripts/report.py {folders}")
     elif records:
+        if size := records[0].size:
+            say(f"embedding: {_sizes(size.embedding, size.dense.embedding)}")
+            say(f"model: {_sizes(size.model, size.dense.model)}")
         say(f"wrote {places[0]}")
     if line := sync_line(run.identity.directory for run in plan if run.identity and run.config.logger.mode != "none"):
         say(f"to send the runs to W&B: {line}")
@@ -39,6 +44,11 @@ def report(plan: Sequence[PlannedRun], outcomes: Mapping[str, Outcome], multirun
     for line in unfinished:
         say_error(line)
     return 1 if unfinished else 0
+
+
+def _sizes(size: Amount, dense: Amount) -> str:
+    """Parameters and bytes as saved, each with its share of dense."""
+    return f"{with_share(size.parameters, dense.parameters)} parameters, {with_share(size.bytes, dense.bytes, 'B')}"
 
 
 def _unfinished(run: PlannedRun, outcome: Outcome | None) -> str:
