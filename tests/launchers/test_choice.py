@@ -33,9 +33,9 @@ def test_an_option_that_a_launcher_does_not_have_is_refused(train: Any, tiny: li
 def test_a_folder_that_cannot_be_made_costs_its_runs_alone(train: Any, tiny: list[str], tmp_path: Path) -> None:
     # It could be written to when the sweep was checked.
     folders = f"output_dir={tmp_path}/good,{tmp_path}/other"
-    from embfact.training import run
+    from embfact.training import run as training_run
 
-    acquire = run.acquire
+    acquire = training_run.acquire
 
     def refused(path: Path) -> Any:
         if "other" in path.parts:
@@ -43,7 +43,7 @@ def test_a_folder_that_cannot_be_made_costs_its_runs_alone(train: Any, tiny: lis
         return acquire(path)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "acquire", refused)
+        patch.setattr(training_run, "acquire", refused)
         answer = train(*tiny, "factorization=none", folders, "-m", cwd=tmp_path)
     assert answer.code == 1
     assert "Permission denied" in answer.err
