@@ -131,7 +131,7 @@ BAD = {
     "compressed data file": bad(f"{FILES} data.train_file=train.csv.gz", "data.train_file=train.csv.gz", ".parquet"),
     "labels of other classes": bad(f"{FILES} data.validation_file=words.csv", "words.csv, line 2", "0, 1", "bad, good"),
     "one class": bad("data.label_names=[good]", "data.label_names", "two or more"),
-    "flag of Hydra's": bad("--config-name=other", "--config-name", "conf/"),
+    "flag of Hydra's": bad("--config-name=other", "--config-name", "--config-dir"),
     "no such user": bad("output_dir='~nosuchuser/x'", "output_dir", "path"),
     "longer than the model": bad(
         "model=minilm model.name_or_path=packaged:minilm model.architecture=null "

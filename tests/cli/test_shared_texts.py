@@ -24,13 +24,15 @@ def movies(runs: Callable[..., Path], sentences: Path) -> Path:
 def test_a_run_is_not_scored_on_texts_that_it_has_learned(
     run: Any, runs: Any, refused: Any, movies: Path, mirror: Path, sentences: Path
 ) -> None:
-    told = "was trained on movie_sentences, which has texts of"
+    told = "was trained on movie_sentences, which contains texts of"
     refused(run("evaluate.py", movies, "data=sst2", f"paths.data_dir={mirror}"), f"{told} sst2")
     refused(run("evaluate.py", movies, "data=sst2", "data.name=phrases", f"paths.data_dir={mirror}"), f"{told} phrases")
     copy = [f"data.validation_file={mirror}/glue/sst2/validation.parquet", "data.text=sentence"]
     refused(run("evaluate.py", movies, "data=files", *copy), f"{told} files")
     # And the other way round, without a look at the archive.
-    refused(run("evaluate.py", runs("sst2"), "data=movie_sentences"), "was trained on sst2, which has texts of movie_s")
+    refused(
+        run("evaluate.py", runs("sst2"), "data=movie_sentences"), "was trained on sst2, which contains texts of movie_s"
+    )
     own = run("evaluate.py", movies)
     assert own.code == 0, own.err
     assert "(the run's own)" in own.out
@@ -67,7 +69,7 @@ def test_nor_are_their_tokens_counted(data: str, mirror: Path, sentences: Path, 
     assert train(CONF, [*words, "factorization=weighted_svd", "rank=8"]) == 2
     told = capsys.readouterr().err
     assert "evidence.source=training" in told
-    assert ("the data itself" if data == "sst2" else "sst2, which has texts of movie_sentences") in told
+    assert ("the data itself" if data == "sst2" else "sst2, which contains texts of movie_sentences") in told
     assert not (tmp_path / "refused").exists()
 
 

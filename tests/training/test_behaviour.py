@@ -206,10 +206,10 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
     batches: list[list[int]] = []
     collate = datamodule.collate
 
-    def spy(rows: Tokenized, indices: list[int], *rest: Any) -> dict[str, torch.Tensor]:
+    def spy(rows: Tokenized, indices: list[int], **rest: Any) -> dict[str, torch.Tensor]:
         if len(rows) == 40:
             batches.append(list(indices))
-        return collate(rows, indices, *rest)
+        return collate(rows, indices, **rest)
 
     monkeypatch.setattr(datamodule, "collate", spy)
     return batches
