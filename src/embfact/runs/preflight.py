@@ -140,7 +140,7 @@ def _data_of(corpus: str, config: RunConfig) -> str | None:
     if (data.source == "files" and place in own) or place.parent == mirror:
         return "the data itself"
     name = place.parent.name  # as in a mirror: glue/sst2/train.parquet
-    return f"{name}, which has texts of {data.name}" if name in data.shares_text_with else None
+    return f"{name}, which contains texts of {data.name}" if name in data.shares_text_with else None
 
 
 def _model_errors(config: RunConfig) -> list[ErrorDetail]:
