@@ -67,7 +67,7 @@ def main() -> None:
     head = ["seeds"]
     for kind in TAILS:
         head += [f"{kind}: least coverage", "mean"]
-    print("Coverage of intervals of 95 %; false positives are what is missing to 100 %.\n")
+    print("Coverage of intervals of 95 %; false positives are 100 % minus the coverage.\n")
     print(table(head, rows))
     print("\nWidth at 3 seeds of equal spread, normal, by that of the test paired on seeds.\n")
     print(table(["variance of examples by that of seeds", "ratio of widths"], widths))

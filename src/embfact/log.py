@@ -1,4 +1,4 @@
-"""What is told: to the terminal, and to a log.txt for each run, which also takes what libraries would print."""
+"""Output to the terminal, and to a log.txt for each run, which also takes what libraries would print."""
 
 from __future__ import annotations
 
@@ -43,10 +43,11 @@ def run_log(directory: Path) -> Iterator[None]:
 
 
 def as_called(text: str) -> str:
-    """A message with its commands as the reader types them: ``embfact train`` once it is installed."""
+    """A message with commands as the reader types them, ``embfact train`` once installed, and pages where they are."""
     if not Path(sys.argv[0]).name.startswith("embfact"):
         return text
     text = re.sub(r"(?<![\w/])(?:python )?train\.py", "embfact train", text)
+    text = re.sub(r"(?<![\w/])(docs/\w+\.md)", r"https://github.com/embfact/embfact/blob/main/\1", text)
     return re.sub(
         r"(?<![\w/])(?:python )?scripts/(\w+)\.py", lambda found: f"embfact {found[1].replace('_', '-')}", text
     )

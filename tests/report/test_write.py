@@ -84,3 +84,12 @@ def test_what_cannot_be_is_refused_in_words(sweep: Sweep, tmp_path: Path, capsys
     assert "no finished runs" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
         report([str(sweep.root), "--tolerance", "none"])
+
+
+def test_a_sweep_without_dense_runs_has_a_report_without_tests(tmp_path: Path) -> None:
+    sweep = Sweep(tmp_path / "runs")
+    sweep.add(simulate(2, 50, np.random.default_rng(0)), rank=16)
+    for record in sweep.records:
+        write(record, sweep.places[record.hash])
+    assert report([str(sweep.root), "--output", str(tmp_path / "report")]) == 0
+    assert "svd" in (tmp_path / "report" / "table.md").read_text(encoding="utf-8")

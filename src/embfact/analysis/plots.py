@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
 import matplotlib as mpl
@@ -15,8 +14,9 @@ from matplotlib.transforms import Bbox
 from embfact.analysis.analyse import Analysis
 from embfact.analysis.figures import GroupFigures, TableFigures
 from embfact.analysis.frequency import UNSEEN
+from embfact.results.looks import look_numbers
 from embfact.results.plots.names import End, name_ends, room
-from embfact.results.plots.style import DASHES, DENSE, SMALL, STYLE, Look, look, panels
+from embfact.results.plots.style import DENSE, SMALL, STYLE, Look, look, panels
 
 # Offsets of a word from its point, in points; further away it would seem to belong to another point.
 _DIRECTIONS = ((4, 3), (-4, 3), (4, -9), (-4, -9), (0, 6), (0, -12), (9, -3), (-9, -3))
@@ -51,15 +51,9 @@ def plots(analysis: Analysis) -> dict[str, Figure]:
 
 def looks(tables: Sequence[TableFigures]) -> list[Look]:
     """A look per table: colour and marker by method, dash by size; the dense table has its own."""
-    sizes: dict[str, int] = defaultdict(int)
-    found = [DENSE]
-    for table in tables[1:]:
-        method = table.name.split()[0]
-        number = sizes[method]
-        sizes[method] += 1
-        own = look(list(sizes).index(method))
-        found.append(Look(own.color, own.marker, DASHES[number % len(DASHES)]))
-    return found
+    methods = [table.name.split()[0] for table in tables[1:]]
+    numbers = look_numbers(methods)
+    return [DENSE, *(look(numbers[name], methods[:place].count(name)) for place, name in enumerate(methods))]
 
 
 @mpl.rc_context(STYLE)

@@ -19,7 +19,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from embfact.cli.command_line import Parser, answer
+from embfact.cli.command_line import Parser, answer, complain
 from embfact.config.places import CONF
 
 
@@ -57,5 +57,5 @@ def _analyse(options: argparse.Namespace) -> Sequence[str]:
     for line in request.skipped:
         print(line, file=sys.stderr)
     for problem in analysis.problems:
-        print(f"analyze.py: {problem}", file=sys.stderr)
+        complain("analyze.py", problem)
     return analysis.problems

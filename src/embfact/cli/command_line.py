@@ -89,6 +89,11 @@ def answer(program: str, work: Callable[[], None]) -> int:
     return 0
 
 
+def complain(program: str, text: str) -> None:
+    """Print a line to standard error after the name of the program, as it was called."""
+    say_error(f"{_called(program)}: {text}")
+
+
 def check_output(path: Path) -> None:
     """Refuse a file that cannot be written, before the work is done.
 

@@ -4,21 +4,35 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from embfact.config.places import CONF
+from embfact.errors import ConfigError
 
 OVERRIDES = ("train", "factorize", "analyze", "evaluate")  # commands that take the overrides of train.py
 _SCRIPTS = {
+    # Bash splits words at "=", so they are read from the line, and completed from the "=" on.
     "bash": """_embfact() {
-    local IFS=$'\\n'
-    COMPREPLY=($(embfact __complete "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))
-    [[ ${COMPREPLY[0]} == *= ]] && compopt -o nospace
+    local IFS=$' \\t\\n' line=${COMP_LINE:0:COMP_POINT} words found
+    read -ra words <<< "$line"
+    [[ $line == *[[:space:]] ]] && words+=("")
+    local last=${words[${#words[@]}-1]} IFS=$'\\n'
+    found=($(embfact __complete "${words[@]:1}" 2>/dev/null))
+    [[ $last == *=* && $COMP_WORDBREAKS == *=* ]] && found=("${found[@]#"${last%=*}="}")
+    COMPREPLY=("${found[@]}")
+    [[ ${found[0]} == *= ]] && compopt -o nospace
 }
-COMP_WORDBREAKS=${COMP_WORDBREAKS//=}
 complete -o default -F _embfact embfact""",
+    "zsh": """(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }
+_embfact() {
+    local -a found
+    found=(${(f)"$(embfact __complete "${(@)words[2,CURRENT]}" 2>/dev/null)"})
+    compadd -S '' -- ${(M)found:#*=}
+    compadd -- ${found:#*=}
 }
-_SCRIPTS["zsh"] = "autoload -U +X bashcompinit && bashcompinit\n" + _SCRIPTS["bash"]
+compdef _embfact embfact""",
+}
 
 
 def script(words: Sequence[str]) -> int:
@@ -51,13 +65,14 @@ def complete(words: Sequence[str], commands: Iterable[str]) -> list[str]:
     from embfact.config.compose import hydra_session
 
     key, chosen, start = words[-1].partition("=")
-    with hydra_session(CONF) as composer:
+    with suppress(ConfigError), hydra_session(CONF) as composer:
         loader = GlobalHydra.instance().config_loader()
         if chosen:
             return [f"{key}={option}" for option in loader.get_group_options(key) if option.startswith(start)]
         groups = [*(name for name in loader.list_groups("") if name != "hydra"), "hydra/launcher"]
         options = [*groups, *_dotted(composer.values([])[0])]
-    return [f"{name}=" for name in dict.fromkeys(options) if name.startswith(key)]
+        return [f"{name}=" for name in dict.fromkeys(options) if name.startswith(key)]
+    return []  # a folder of the user's own that cannot be used
 
 
 def _dotted(values: dict[str, Any], prefix: str = "") -> Iterator[str]:

@@ -6,11 +6,10 @@ Example: ``python scripts/plot.py outputs/methods_sst2 --output sweep.svg``
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from embfact.cli.command_line import Parser, add_directories
+from embfact.cli.command_line import Parser, add_directories, complain
 from embfact.errors import UserError
 from embfact.results.collect import find_records
 from embfact.results.plots.points import MEASURES
@@ -29,10 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         table = _table(options.directories, options.output)
         _draw(table, PlotSpec(options.kind, options.data, options.metric, options.against), options.output)
     except UserError as error:
-        print("\n".join(f"plot.py: {line}" for line in str(error).splitlines()), file=sys.stderr)
+        for line in str(error).splitlines():
+            complain("plot.py", line)
         return 2
     for line in warnings(table):
-        print(f"plot.py: {line}", file=sys.stderr)
+        complain("plot.py", line)
     print(f"wrote {options.output}")
     return 0
 

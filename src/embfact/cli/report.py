@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from embfact.cli.command_line import Parser, add_directories, answer
+from embfact.cli.command_line import Parser, add_directories, answer, complain
 from embfact.config.places import CONF
 from embfact.errors import ConfigError, ErrorDetail
 from embfact.results.dashboard.sweep import Sweep, read_sweep
@@ -47,7 +47,7 @@ def _report(options: argparse.Namespace) -> None:
         analysis=not options.no_analysis,
     )
     for problem in [*sweep.table.problems, *problems]:
-        print(f"report.py: {problem}", file=sys.stderr)
+        complain("report.py", problem)
     print(f"wrote {output}: start with README.md")
 
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from embfact.cli.command_line import Parser, answer
+from embfact.cli.command_line import Parser, answer, complain
 from embfact.config.places import CONF
 from embfact.errors import UserError, nearest
 from embfact.log import say
@@ -201,7 +201,7 @@ def _each(runs: Iterable[RunState], remove: Callable[[RunState], str | None]) ->
         except OSError as error:
             problem = f"{error.filename} cannot be removed ({error.strerror})"
         if problem:
-            print(f"runs.py: {run.place} is kept: {problem}", file=sys.stderr)
+            complain("runs.py", f"{run.place} is kept: {problem}")
             kept += 1
     print(f"removed {len(runs) - kept} of {len(runs)}")
     return int(kept > 0)

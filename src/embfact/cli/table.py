@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from embfact.cli.command_line import Parser, add_directories
+from embfact.cli.command_line import Parser, add_directories, complain
 from embfact.errors import UserError
 from embfact.results.collect import Collected, find_records
 from embfact.results.result_table import ResultTable, build_table
@@ -49,13 +49,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             _write(options.output, text)
     except UserError as error:
-        print(f"table.py: {error}", file=sys.stderr)
+        complain("table.py", str(error))
         return 2
     # A CSV file cannot hold notes, and those in a file are easily overlooked.
     if options.format == "csv" or options.output is not None:
         apart = [line for data, line in zip(table.data, sources(table), strict=False) if data.difference]
         for line in [*apart, *warnings(table)]:
-            print(f"table.py: {line}", file=sys.stderr)
+            complain("table.py", line)
     return 0
 
 

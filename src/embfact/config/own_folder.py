@@ -37,10 +37,10 @@ def check_own_folder(conf_dir: Path) -> None:
     if folder is None or folder == conf_dir.absolute():
         return
     if not folder.is_dir():
-        remedy = f"name a folder of YAML files with --config-dir or {VARIABLE}"
-        raise ConfigError([ErrorDetail("the folder of your configurations does not exist", str(folder), remedy)])
-    names = (path.relative_to(folder) for path in sorted(folder.rglob("*.yaml")))
-    hidden = [str(name) for name in names if (conf_dir / name).exists()]
+        remedy = f"set {VARIABLE}, or --config-dir of train, to an existing folder of YAML files"
+        raise ConfigError([ErrorDetail("the folder of your configurations is not a folder", str(folder), remedy)])
+    names = (path.relative_to(conf_dir) for path in sorted(conf_dir.rglob("*.yaml")))
+    hidden = [str(name) for name in names if (folder / name).exists()]
     if hidden:
         remedy = "embfact has files of these names, which are found first; rename yours"
         raise ConfigError([ErrorDetail("configurations would be ignored", f"{folder}: {', '.join(hidden)}", remedy)])

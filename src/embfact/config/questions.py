@@ -10,7 +10,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import NoReturn
 
@@ -21,6 +21,7 @@ from embfact.config.hydra_bridge import answer, argument_parser
 from embfact.config.overrides import refusing
 from embfact.config.own_folder import VARIABLE
 from embfact.errors import ConfigError, ErrorDetail
+from embfact.log import as_called
 
 HELP = "see python train.py --help"
 # Answered without a valid configuration; --cfg needs a valid one.
@@ -76,8 +77,12 @@ def ask(conf_dir: Path, flags: argparse.Namespace) -> None:
     """
     if not flags.shell_completion:  # its arguments are not overrides
         check_question(conf_dir, flags.overrides)
-    said = io.StringIO()
-    with redirect_stderr(said), refusing("Hydra cannot answer", " ".join(flags.overrides), HELP):
+    said, answered = io.StringIO(), io.StringIO()
+    with (
+        redirect_stderr(said),
+        redirect_stdout(answered),
+        refusing("Hydra cannot answer", " ".join(flags.overrides), HELP),
+    ):
         try:
             answer(flags, _parser(), lambda config: None, conf_dir)
         except SystemExit as left:
@@ -88,6 +93,7 @@ def ask(conf_dir: Path, flags: argparse.Namespace) -> None:
                 ]
                 whole = "Traceback (most recent call last):" not in lines
                 raise HydraException("\n".join(lines if whole else lines[-1:])) from None
+    sys.stdout.write(as_called(answered.getvalue()))
     sys.stderr.write(said.getvalue())
 
 

@@ -65,8 +65,9 @@ def write_report(
     with replacing(output.absolute()) as folder:
         say("tables and statistics")
         statistics = table_statistics(table)
+        request = TableRequest(significance=any(row.dense for row in table.rows))  # without dense there is no test
         for form, ending in TABLES.items():
-            text = render(table, form, TableRequest(significance=True), statistics)
+            text = render(table, form, request, statistics)
             (folder / f"table.{ending}").write_text(text, encoding="utf-8")
         say("plots")
         drawn, problems = _plots(table, folder)
@@ -220,7 +221,7 @@ def _compared(table: ResultTable, column: Column, statistics: TableStatistics, t
 
 def _methods(table: ResultTable, column: Column, statistics: TableStatistics, tolerance: float) -> Iterator[str]:
     found = lines(table, column, "bytes")
-    curves = {line.name: (line, _retained(line, found)) for line in found if line.place is not None}
+    curves = {line.name: (line, _retained(line, found)) for line in found if line.number is not None}
     reach = common_reach([points for _, points in curves.values()])
     cells = []
     for label, (line, points) in curves.items():

@@ -5,7 +5,9 @@ from statistics import fmean, stdev
 import pytest
 
 from embfact.results.collect import Collected
+from embfact.results.plots.draw import draw as draw_any
 from embfact.results.plots.pareto import draw
+from embfact.results.plots.spec import PlotSpec
 from embfact.results.result_table import build_table
 from tests.helpers.pictures import covered
 
@@ -90,3 +92,20 @@ def test_words_never_cover_each_other_however_many_lines_end_together(make):
     figure = draw(table, table.columns[0])
     assert len(figure.axes[0].texts) == 41
     assert covered(figure) == []
+
+
+def test_baselines_and_rows_that_learned_nothing(make):
+    known = {"validation": {"majority": {"accuracy": 0.509}, "bag_of_tokens": {"accuracy": 0.795}}}
+    accuracies = {("none", None): 0.9, ("svd", 32): 0.509, ("svd", 64): 0.8}
+    runs = [make(*key, metrics={"validation": {"accuracy": value}}) for key, value in accuracies.items()]
+    runs = [run.model_copy(update={"baselines": known}) for run in runs]
+    table = build_table(Collected(tuple(runs)))
+    for kind in ("pareto", "retention", "tasks"):
+        figure = draw_any(table, PlotSpec(kind))
+        (axes,) = figure.axes
+        shown = " ".join(text.get_text().replace("\n", " ") for text in axes.texts)
+        assert "majority class" in shown
+        assert "bag of tokens" in shown
+        hollow = [line for line in axes.lines if line.get_markerfacecolor() == "white"]
+        assert [len(line.get_xdata()) for line in hollow] == [1]
+        assert "hollow" in figure._suptitle.get_text()

@@ -58,7 +58,7 @@ def test_storages_and_settings_are_lines_of_their_own(make):
         "svd (lr=1e-05)",
         "svd int8 (lr=2e-05)",
     ]
-    assert [line.place for line in found] == [None, None, 0, 1, 2]
+    assert [(line.number, line.variant) for line in found] == [(None, 0), (None, 0), (0, 0), (0, 1), (0, 2)]
     assert [len(line.points) for line in found] == [1, 1, 2, 1, 1]
     assert [dense_of(line, found).name for line in found[2:]] == [found[1].name, found[0].name, found[1].name]
 

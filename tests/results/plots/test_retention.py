@@ -32,11 +32,12 @@ def test_points_are_shares_of_the_mean_of_dense_at_their_ratio(runs):
     assert (lower.get_ydata()[0] - upper.get_ydata()[0]) / 2 == pytest.approx(100 * stdev([0, 0.02]) / 0.85)
 
 
-def test_the_axis_goes_by_halvings_to_64_for_embeddings(runs):
+def test_the_axis_goes_by_halvings_and_ends_where_the_data_end(runs):
     table = build_table(Collected(runs))
     axes = draw(table, table.columns[0]).axes[0]
-    assert list(axes.get_xticks()) == [1, 2, 4, 8, 16, 32, 64]
-    assert axes.get_xlim()[1] < draw(table, table.columns[0], "bytes").axes[0].get_xlim()[1] * 1.01
+    ratio = max(run.size.dense.embedding.parameters / run.size.embedding.parameters for run in runs)
+    assert list(axes.get_xticks()) == [tick for tick in (1, 2, 4, 8, 16, 32, 64) if tick < 1.07 * ratio]
+    assert ratio < axes.get_xlim()[1] < 1.2 * ratio
     assert draw(table, table.columns[0], "model_params").axes[0].get_xlim()[1] < 3
 
 

@@ -8,7 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embfact.analysis.plots import spectrum
+from embfact.factorization.registry import methods
+from embfact.results import looks
 from embfact.results.collect import find_records
+from embfact.results.looks import look_numbers
 from embfact.results.plots.draw import draw
 from embfact.results.plots.spec import KINDS, PlotSpec
 from embfact.results.plots.style import look, panels, save, size_axis
@@ -43,9 +46,25 @@ def test_figures_below_an_axis_of_sizes_keep_apart(power, span, base):
     assert base == 2 or len(axes.get_xticks()) >= 2
 
 
-def test_forty_lines_look_different_also_in_grey():
-    assert len({look(place) for place in range(42)}) == 42
-    assert len({(look(place).marker, look(place).dash) for place in range(28)}) == 28
+def test_methods_and_their_variants_look_different_also_in_grey():
+    assert len({(look(number).color, look(number).marker) for number in range(56)}) == 56
+    assert (
+        len({(look(number, variant).marker, look(number, variant).dash) for number in range(8) for variant in range(4)})
+        == 32
+    )
+
+
+def test_a_method_has_its_look_whatever_else_is_drawn(sweep):
+    figure = draw(sweep(("random", "hashed", "svd"), (32, 64)), PlotSpec())
+    drawn = {(one.lines[0].get_color(), one.lines[0].get_marker()) for one in figure.axes[0].containers}
+    expected = [look(number) for name, number in look_numbers([]).items() if name in ("random", "hashed", "svd")]
+    assert {(one.color, one.marker) for one in expected} < drawn
+
+
+def test_every_method_has_a_number_and_ones_own_come_after_them():
+    assert {*looks.METHODS} == {*methods()}
+    numbers = look_numbers(["svd", "zeta", "alpha"])
+    assert (numbers["alpha"], numbers["zeta"]) == (len(looks.METHODS), len(looks.METHODS) + 1)
 
 
 def test_a_method_looks_alike_in_all_panels(sweep):

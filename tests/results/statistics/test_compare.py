@@ -123,7 +123,7 @@ def test_where_nothing_is_found_the_note_says_how_many_seeds_would_do(real_seeds
     assert "would" in found.note
     same = compared(dense, dense, "accuracy")
     assert (same.difference, same.p_value) == (0.0, 1.0)
-    assert "no number of seeds would show a difference this small" in same.note
+    assert "not even 1,000 seeds" in same.note
 
 
 def test_other_examples_are_refused(real_seeds: dict[str, Outcomes]) -> None:

@@ -33,7 +33,7 @@ def test_where_it_does_not_hold_the_sentence_says_how_many_seeds_would_do() -> N
 
 def test_no_number_of_seeds_shows_a_loss_below_a_margin_that_it_exceeds() -> None:
     assert comparison(-0.01).components.seeds_for(-0.01 + 0.008, 0.05, POWER) is None
-    assert "no number of seeds would show" in noninferior(comparison(-0.01), 0.008).sentence
+    assert "not even 1,000 seeds" in noninferior(comparison(-0.01), 0.008).sentence
 
 
 def test_one_seed_is_labelled() -> None:

@@ -163,3 +163,4 @@ def test_a_method_that_never_left_chance_makes_no_other_test_stricter(sweep: Swe
     assert label["svd r=2"] is None
     assert len(found.comparisons) == 2
     assert label["svd r=16"] == next(iter(alone.values()))
+    assert found.only(found.comparisons).adjusted == found.adjusted  # as a table of every cell has it

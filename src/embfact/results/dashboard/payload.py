@@ -16,6 +16,7 @@ from typing import Any
 from embfact.formatting.typed import typed
 from embfact.results.dashboard.sweep import Sweep
 from embfact.results.dashboard.unrecorded import without_record
+from embfact.results.looks import look_numbers
 from embfact.results.result_table import ResultTable, Row
 from embfact.results.table.notes import sources, warnings
 from embfact.runs.curve import Curve, read_curves
@@ -70,6 +71,7 @@ def payload(sweep: Sweep) -> Values:
         "dense": dense,
         "facts": {"keys": facts.keys, "usual": facts.usual},
         "runs": runs,
+        "looks": look_numbers(group["method"] for group in groups),
         "sources": sources(table) if table.rows else [],
         "warnings": warnings(table),
     }

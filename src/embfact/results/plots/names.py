@@ -63,9 +63,9 @@ def name_ends(figure: Figure, ends: Sequence[tuple[Axes, Sequence[End]]], size: 
         line = _LINE * size / 72 * figure.dpi / box.height
         heights = [line * len(text.get_text().splitlines()) for text in written]
         places = spread([float(y) for _, y in fractions], heights)
-        for end, (x, y), text, place in zip(found, fractions, written, places, strict=True):
+        for end, (_, y), text, place in zip(found, fractions, written, places, strict=True):
             text.xy = (1, place)
-            _lead(axes, end.look, (float(x), float(y)), place)
+            _lead(axes, end.look, float(y), place)
 
 
 def spread(wanted: Sequence[float], heights: Sequence[float]) -> list[float]:
@@ -93,14 +93,14 @@ def spread(wanted: Sequence[float], heights: Sequence[float]) -> list[float]:
     return [float(place) for place in places]
 
 
-def _lead(axes: Axes, look: Look, end: tuple[float, float], place: float) -> None:
-    """A thin line from the end of a line to its label, which starts with the marker of the line."""
+def _lead(axes: Axes, look: Look, height: float, place: float) -> None:
+    """The marker of a line before its label, and a grey leader outside the panel, which nobody takes for data."""
     figure = axes.get_figure(root=True)
     beside = offset_copy(axes.transAxes, figure, x=_REACH, units="points")
     away = axes.transAxes.inverted().transform(beside.transform((1, place)))[0]
-    style: dict[str, Any] = {"color": look.color, "clip_on": False, "transform": axes.transAxes}
-    axes.add_artist(Line2D([end[0], 1, away], [end[1], end[1], place], linewidth=0.6, alpha=0.6, zorder=1, **style))
-    axes.add_artist(Line2D([away], [place], marker=look.marker, markersize=5, **style))
+    style: dict[str, Any] = {"clip_on": False, "transform": axes.transAxes}
+    axes.add_artist(Line2D([1, away], [height, place], color="0.75", linewidth=0.6, zorder=1, **style))
+    axes.add_artist(Line2D([away], [place], color=look.color, marker=look.marker, markersize=5, **style))
 
 
 def _wrapped(name: str) -> str:

@@ -12,6 +12,7 @@ from operator import attrgetter
 from statistics import fmean
 from typing import Literal
 
+from embfact.results.looks import look_numbers
 from embfact.results.result_table import Column, ResultTable, Row, Spread
 
 Measure = Literal["params", "bytes", "model_params", "model_bytes"]
@@ -62,12 +63,14 @@ class Line:
 
     Attributes:
         name: Label in the plot.
-        place: Index among the methods of the whole table, which decides the look; None for dense.
+        number: That of the method, which decides colour and marker (`embfact.results.looks`); None for dense.
+        variant: Index among the lines of the method in the whole table, which decides the dash.
         points: At least one.
     """
 
     name: str
-    place: int | None
+    number: int | None
+    variant: int
     points: tuple[Point, ...]
 
 
@@ -79,16 +82,25 @@ def line_name(row: Row) -> str:
 
 def lines(table: ResultTable, column: Column, against: Measure) -> list[Line]:
     """The lines of a plot: dense first, then the methods in table order; rows without the figure are omitted."""
-    names = dict.fromkeys(line_name(row) for row in table.rows if not row.dense)
-    places = {name: place for place, name in enumerate(names)}
+    looks = line_looks(table.rows)
     groups: dict[str, list[Point]] = defaultdict(list)
     for row in table.rows:
         spread = row.spread(column)
         if spread.mean is not None:
             groups[line_name(row)].append(Point(row, *_sizes(row, column, against), spread))
-    return [
-        Line(name, places.get(name), tuple(sorted(points, key=attrgetter("size")))) for name, points in groups.items()
-    ]
+    return [Line(name, *looks[name], tuple(sorted(points, key=attrgetter("size")))) for name, points in groups.items()]
+
+
+def line_looks(rows: Sequence[Row]) -> dict[str, tuple[int | None, int]]:
+    """Name of each line -> number of its method (None for dense), and which of the method's lines it is."""
+    numbers = look_numbers(row.method for row in rows)
+    variants: dict[str, int] = defaultdict(int)
+    found: dict[str, tuple[int | None, int]] = {}
+    for row in rows:
+        if line_name(row) not in found:
+            found[line_name(row)] = (None, 0) if row.dense else (numbers[row.method], variants[row.method])
+            variants[row.method] += 1
+    return found
 
 
 def usual_measure(table: ResultTable) -> Measure:
@@ -108,7 +120,7 @@ def front(points: Iterable[Point]) -> list[Point]:
 def dense_of(line: Line, found: Sequence[Line]) -> Line | None:
     """The dense line to compare a method's line with; None unless exactly one of the lines has its conditions."""
     row = line.points[0].row
-    same = [one for one in found if one.place is None and one.points[0].row.comparable(row)]
+    same = [one for one in found if one.number is None and one.points[0].row.comparable(row)]
     return same[0] if len(same) == 1 else None
 
 

@@ -6,13 +6,13 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from embfact.results.chance import baselines, learned_nothing
 from embfact.results.plots.names import End, name_ends, room
+from embfact.results.plots.pareto import draw_baseline, draw_hollow, hollow_note
 from embfact.results.plots.points import MEASURES, Line, Measure, dense_of, lines
 from embfact.results.plots.seeds import column_note, describe_seeds
 from embfact.results.plots.style import STYLE, heading, look, panels, remark, size_axis
 from embfact.results.result_table import Column, ResultTable
-
-WIDEST = 64  # compression ratio that every plot of embeddings includes, to make plots comparable
 
 
 @mpl.rc_context(STYLE)
@@ -28,35 +28,41 @@ def draw(table: ResultTable, column: Column, against: Measure = "params") -> Fig
         The figure: ratio on a log2 axis, dense as a band at 100 %.
     """
     found = lines(table, column, against)
-    drawn = [(line, base) for line in found if line.place is not None and (base := dense_of(line, found))]
-    figure, (axes,) = panels(1, 7.2, max(4.2, room(["dense", *(line.name for line, _ in drawn)])))
+    drawn = [(line, base) for line in found if line.number is not None and (base := dense_of(line, found))]
     bases = list({base.name: base for _, base in drawn}.values())
+    known = baselines(table.rows, column) if len(bases) == 1 else {}
+    figure, (axes,) = panels(1, 7.2, max(4.2, room(["dense", *known, *(line.name for line, _ in drawn)])))
     for base in bases:
         _band(axes, base)
-    ends = [End(1, 100, "dense", look(None)), *(_line(axes, *pair) for pair in drawn)]
+    ends = [End(1, 100, "dense", look(None)), *(_line(axes, *pair, column) for pair in drawn)]
     ratios = [point.ratio for line, _ in drawn for point in line.points]
-    widest = max(ratios) if against.startswith("model") else max(*ratios, WIDEST)
-    axes.set_xlim(0.93 * min(1, *ratios), 1.07 * widest)
+    for name, value in known.items():
+        ends.append(draw_baseline(axes, max(ratios), 100 * value / bases[0].points[0].mean, name))
+    axes.set_xlim(0.93 * min(1, *ratios), 1.07 * max(ratios))
     size_axis(axes, "x", base=2)
     counts = [len(point.spread.defined) for line in [*bases, *(line for line, _ in drawn)] for point in line.points]
     of_what = "dense" if len(bases) == 1 else "the dense runs with the same options"
-    heading(figure, f"{describe_seeds(counts)}, as a share of the mean of {of_what}")
+    shares = f"{describe_seeds(counts)}, as a share of the mean of {of_what}"
+    heading(figure, shares + hollow_note([line for line, _ in drawn], [column]))
     axes.set_xlabel(f"compression ratio: {MEASURES[against][1]}, dense / factorized")
     axes.set_ylabel(f"{column.metric} on {column.data.label} {column.split} (% of dense)", parse_math=False)
-    alone = [line.name for line in found if line.place is not None and dense_of(line, found) is None]
+    alone = [line.name for line in found if line.number is not None and dense_of(line, found) is None]
     left_out = f"left out, since no dense run has their options: {', '.join(alone)}" if alone else ""
     remark(figure, [column_note(table, column), left_out])
     name_ends(figure, [(axes, ends)])
     return figure
 
 
-def _line(axes: Axes, line: Line, dense: Line) -> End:
-    own = look(line.place)
+def _line(axes: Axes, line: Line, dense: Line, column: Column) -> End:
+    own = look(line.number, line.variant)
     points = line.points[::-1]
     ratios = [point.ratio for point in points]
     means = [100 * point.mean / dense.points[0].mean for point in points]
     errors = [100 * point.std / dense.points[0].mean for point in points]
     axes.errorbar(ratios, means, errors, color=own.color, marker=own.marker, linestyle=own.dash, elinewidth=0.9)
+    draw_hollow(
+        axes, own, [(x, y) for x, y, one in zip(ratios, means, points, strict=True) if learned_nothing(one.row, column)]
+    )
     return End(ratios[-1], means[-1], line.name, own)
 
 

@@ -102,8 +102,8 @@ def _without_dense(table: ResultTable, column: Column, against: Measure) -> list
     """The problems of a share of dense."""
     found = lines(table, column, against)
     figure = f"{column.metric} on {column.data.label}"
-    dense = [one for line in found if line.place is not None and (one := dense_of(line, found))]
-    if not any(line.place is None for line in found):
+    dense = [one for line in found if line.number is not None and (one := dense_of(line, found))]
+    if not any(line.number is None for line in found):
         return [f"no dense run has {figure} to compare with; train one (factorization=none)"]
     if not dense:
         return ["no dense run has the options of any method; train one that has (factorization=none)"]

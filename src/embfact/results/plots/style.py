@@ -15,9 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FixedLocator, MaxNLocator, NullLocator
 
-# Wong's colour-blind palette (Nature Methods, 2011); markers and dashes distinguish lines in greyscale.
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # one more than colours, so that 42 lines look different
+# Wong's colour-blind palette (Nature Methods, 2011) and wine (Tol, 2021); markers and dashes serve in greyscale.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#882255")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")  # one more than colours, so that 56 methods look different
 DASHES = ("-", "--", "-.", ":")
 SMALL = 7  # font size of remarks, in points
 _STEPS = ((1, 1.5, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,))  # tick labels of a logarithmic axis, densest first
@@ -50,13 +50,17 @@ class Look:
 
 
 DENSE = Look("0.25", "*", "-")
+BASELINE = Look("0.55", "None", ":")
 
 
-def look(place: int | None) -> Look:
-    """The look of a line by its index; None is dense."""
-    if place is None:
+def look(number: int | None, variant: int = 0) -> Look:
+    """The look of a line: colour and marker by the number of its method, dash by its variant; None is dense.
+
+    The numbers are those of `embfact.results.looks`. Variants of a method differ in storage, options or size.
+    """
+    if number is None:
         return DENSE
-    return Look(*(kind[place % len(kind)] for kind in (COLORS, MARKERS, DASHES)))
+    return Look(COLORS[number % len(COLORS)], MARKERS[number % len(MARKERS)], DASHES[variant % len(DASHES)])
 
 
 def panels(count: int, width: float, height: float, *, alike: bool = False) -> tuple[Figure, list[Axes]]:

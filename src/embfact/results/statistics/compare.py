@@ -55,10 +55,11 @@ def compare(method: Replicates, reference: Replicates, level: float = LEVEL) -> 
         raise StatisticsError("it was scored on other examples or labels than the reference; train one of them again")
     difference, parts = method.mean - reference.mean, components_of(method, reference)
     half = parts.half_width((1 - level) / 2)
+    most = 1.0 if method.metric in SHARES else 2.0  # what two figures can differ by
     found = Comparison(
         difference=difference,
-        low=difference - half,
-        high=difference + half,
+        low=max(difference - half, -most),
+        high=min(difference + half, most),
         p_value=parts.p_value(difference) if parts.testable else None,
         seeds=(len(method.values), len(reference.values)),
         examples=len(method.outcomes.ids),
@@ -94,7 +95,7 @@ def _note(found: Comparison) -> str:
         return note
     needed = found.components.seeds_for(abs(found.difference), (1 - found.level) / 2, POWER)
     if needed is None:
-        return f"{note}; no number of seeds would show a difference this small on these examples"
+        return f"{note}; not even 1,000 seeds of each would show a difference this small"
     return f"{note}; a difference of this size would need about {needed} seeds of each (power {POWER * 100:g} %)"
 
 
@@ -128,7 +129,9 @@ def noninferior(comparison: Comparison, margin: float, *, method: str = "method"
         text += " for these runs (over examples only: one seed)"
     elif not holds:
         seeds = comparison.components.seeds_for(comparison.difference + margin, 1 - comparison.level, POWER)
-        would = "no number of seeds would show" if seeds is None else f"about {seeds} seeds of each would show"
+        would = (
+            "not even 1,000 seeds of each would show" if seeds is None else f"about {seeds} seeds of each would show"
+        )
         tolerated = f"{margin * 100:g} point{'s' * (margin != 0.01)}"
         text += f"; {would} that it is below {tolerated}, if the difference is as observed"
     return NonInferiority(bound, holds, text)

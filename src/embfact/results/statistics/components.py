@@ -67,8 +67,8 @@ class Components:
         """Half the width of a confidence interval.
 
         The half-widths of seeds (Student) and examples (normal) are combined as the sides of a right triangle (Zou and
-        Donner, 2008), so that the whole is never below either, nor does it fall when a variance grows. It is never
-        below the width over examples with the seeds held fixed.
+        Donner, 2008), so that the whole is never below either, nor does it fall when the variance of the examples
+        grows. It is never below the width over examples with the seeds held fixed.
 
         Args:
             tail: Probability on each side, e.g. 0.025 for an interval of 95 %; at most 0.5.

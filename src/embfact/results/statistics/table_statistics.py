@@ -26,6 +26,7 @@ class TableStatistics:
             or where no seed of the row is above chance.
         intervals: Confidence interval of the mean over seeds; of a row with one seed, over examples only.
         against: Index of the reference row of each comparison.
+        at_chance: Cells no seed of which is above the majority class: they are no test of methods.
         informative: Whether the task is informative, for every dense row.
         problems: What could not be computed or compared, and why.
     """
@@ -34,14 +35,14 @@ class TableStatistics:
     adjusted: Mapping[Cell, float | None] = field(default_factory=dict)
     intervals: Mapping[Cell, tuple[float, float]] = field(default_factory=dict)
     against: Mapping[Cell, int] = field(default_factory=dict)
+    at_chance: Collection[Cell] = frozenset()
     informative: Mapping[Cell, Informative] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
 
     def only(self, cells: Collection[Cell]) -> TableStatistics:
         """The statistics with comparisons of these cells only, which the correction then counts."""
         comparisons = {cell: found for cell, found in self.comparisons.items() if cell in cells}
-        adjusted = holm([found.p_value for found in comparisons.values()])
-        return replace(self, comparisons=comparisons, adjusted=dict(zip(comparisons, adjusted, strict=True)))
+        return replace(self, comparisons=comparisons, adjusted=_adjusted(comparisons, self.at_chance))
 
 
 def table_statistics(table: ResultTable, against: str = DENSE) -> TableStatistics:
@@ -57,13 +58,22 @@ def table_statistics(table: ResultTable, against: str = DENSE) -> TableStatistic
     work = _Work(table, against)
     for column in table.columns:
         work.fill(column)
-    # A method that learned nothing on any seed is no test of methods, and must not make the others' stricter.
-    tested = {
-        (place, column): None if learned_nothing(table.rows[place], column) else one.p_value
-        for (place, column), one in work.comparisons.items()
-    }
-    adjusted = dict(zip(tested, holm(list(tested.values())), strict=True))
-    return TableStatistics(work.comparisons, adjusted, work.intervals, work.references, work.informative, work.problems)
+    at_chance = {(place, column) for place, column in work.comparisons if learned_nothing(table.rows[place], column)}
+    return TableStatistics(
+        comparisons=work.comparisons,
+        adjusted=_adjusted(work.comparisons, at_chance),
+        intervals=work.intervals,
+        against=work.references,
+        at_chance=at_chance,
+        informative=work.informative,
+        problems=work.problems,
+    )
+
+
+def _adjusted(comparisons: Mapping[Cell, Comparison], at_chance: Collection[Cell]) -> dict[Cell, float | None]:
+    """Holm's p-values. A method that learned nothing on any seed is no test, and must not make the others' stricter."""
+    tested = [None if cell in at_chance else found.p_value for cell, found in comparisons.items()]
+    return dict(zip(comparisons, holm(tested), strict=True))
 
 
 class _Work:

@@ -1,17 +1,16 @@
 // The plot: a figure against size on a logarithmic axis, the Pareto front, and a line for each dense row.
 
-// Wong's colour-blind palette (Nature Methods, 2011); shapes distinguish methods in greyscale.
-const COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"];
-const SHAPES = ["circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "x"];
+// The colours and markers of the plots (results/plots/style.py), by the number of a method.
+const COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#882255"];
+const SHAPES = ["circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "x", "pentagon"];
 const BUTTONS = ["toImage", "select2d", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"];
 const CONFIG = { displaylogo: false, responsive: true, modeBarButtons: [BUTTONS] };
 
-/** The look of a method, independent of the filters; the dense model has the text colour. */
+/** The look of a method, the same on every page and in every plot; the dense model has the text colour. */
 function styleOf(label) {
   if (label === "none") return { color: color("ink"), symbol: "star" };
-  const labels = [...new Set(app.runs.map(methodOf))].filter((other) => other !== "none").sort(collator.compare);
-  const place = labels.indexOf(label);
-  return { color: COLORS[place % COLORS.length], symbol: SHAPES[place % SHAPES.length] };
+  const number = app.data.looks[label.split(" ")[0]];
+  return { color: COLORS[number % COLORS.length], symbol: SHAPES[number % SHAPES.length] };
 }
 
 function layout(changes) {
