@@ -88,7 +88,7 @@ def read_request(conf_dir: Path, arguments: Sequence[str], multirun: bool) -> Ru
             configs, more = composer.configs_of(jobs_of(overrides))
         except ConfigError as error:
             raise ConfigError([*errors, *error.errors]) from None
-    # Nobody knows the options of a mistyped choice: they are not reported as unknown.
+    # A mistyped choice of a group hides its options: they are not reported as unknown too.
     unknown = tuple(f"there is no option {detail.what.split()[0]}." for detail in errors)
     errors += [detail for detail in more if not (unknown and detail.what.startswith(unknown))]
     if errors:

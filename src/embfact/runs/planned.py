@@ -32,7 +32,7 @@ class Outcome:
 
 
 def outcome_of(record: RunRecord) -> Outcome:
-    """The outcome that a record tells."""
+    """The outcome that is recorded in a record."""
     return Outcome(record.status, record.error.message if record.error else "", record)
 
 

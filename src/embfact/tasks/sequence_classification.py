@@ -106,7 +106,7 @@ class SequenceClassification(pl.LightningModule):
         self.log_dict(logged, prog_bar=False)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """The held-out metrics belong to the state of a training."""
+        """Save the held-out metrics, so that a resumed run keeps its history."""
         checkpoint["history"] = self.history
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What all steps of one run share."""
+"""The context of a run: its configuration, its place on disk, its loggers."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class RunContext:
         return self.directory / CHECKPOINT
 
     def phase(self, phase: Phase, step: str) -> AbstractContextManager[None]:
-        """Time a phase of the run as a step of the record.
+        """Enter a phase, which the status shows, and time it as a step of the record.
 
         Raises:
             Interrupted: If a signal asked to stop before it.

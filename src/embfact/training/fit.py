@@ -89,7 +89,7 @@ def fit(
         config.task.label_smoothing,
         fused=config.trainer.precision == "32-true" or config.trainer.gradient_clip is None,
     )
-    best, callbacks = _choice(config, refactorization)
+    best, callbacks = _callbacks(config, refactorization)
     # In a file or a pipe, a progress bar would be thousands of lines.
     if sys.stderr.isatty():
         callbacks.append(_Bar(context.identity.name))
@@ -134,15 +134,15 @@ def _kernels(model: PreTrainedModel, options: TrainerConfig, device: torch.devic
     return for_training(model, device, attend=not asked_for) if cheaper else nullcontext()
 
 
-def _choice(config: RunConfig, refactorization: Refactorization | None) -> tuple[BestWeights | None, list[Callback]]:
+def _callbacks(config: RunConfig, refactorization: Refactorization | None) -> tuple[BestWeights | None, list[Callback]]:
     """The callback that selects the best epoch, if any, and all callbacks that depend on the configuration."""
     metric = config.data.metrics[0]
 
-    def counts() -> bool:
+    def may_win() -> bool:
         return refactorization is None or not refactorization.dense
 
-    best = BestWeights(metric, counts) if config.checkpoint == "best" else None
-    patience = _Patience(f"selection/{metric}", config.trainer.patience, counts) if config.trainer.patience else None
+    best = BestWeights(metric, may_win) if config.checkpoint == "best" else None
+    patience = _Patience(f"selection/{metric}", config.trainer.patience, may_win) if config.trainer.patience else None
     watching = (_LastStep(), _Trim(), refactorization, best, patience)
     return best, [callback for callback in watching if callback]
 

@@ -146,18 +146,18 @@ def _train_and_score(context: RunContext, attempt: Attempt, facts: RunFacts) -> 
     pl.seed_everything(config.seed, workers=True, verbose=False)
     start = load(context)
     # Noted by an attempt that was interrupted after it had saved the weights.
-    known = attempt.trained()
-    if known:
-        trained = _TRAINED.validate_python(known)
+    saved_earlier = attempt.trained()
+    if saved_earlier:
+        trained = _TRAINED.validate_python(saved_earlier)
     else:
         dense = {"embedding": model_size(start.model, embedding_tensors(start.model)), "model": model_size(start.model)}
         rank, refactorization = factorize(start, context)
         with context.phase("training", "training"):
             data = data_module(start, config)
-            others = partial(fit, start.model, data, replace(context, loggers=[], profile=None))
-            with other_ranks(others, devices=config.trainer.devices, directory=context.directory, seed=config.seed):
+            fit_there = partial(fit, start.model, data, replace(context, loggers=[], profile=None))
+            with other_ranks(fit_there, devices=config.trainer.devices, directory=context.directory, seed=config.seed):
                 fitted = fit(start.model, data, context, refactorization)
-            del data, others, refactorization
+            del data, fit_there, refactorization
             _save(start, context)
             trained = Trained(rank, dense, threads, fitted)
             attempt.note_trained(asdict(trained))
