@@ -20,7 +20,7 @@ from embfact.results.statistics.compare import compare
 from embfact.results.statistics.outcomes import Outcomes
 from embfact.results.statistics.resampling import Replicates, replicates
 
-SEEDS = Path(__file__).resolve().parents[1] / "tests" / "statistics" / "real_seeds.npz"
+SEEDS = Path(__file__).resolve().parents[1] / "tests" / "results" / "statistics" / "real_seeds.npz"
 SIZES = (3, 5, 10)
 LEVEL = 0.05
 
