@@ -17,6 +17,7 @@ TRAIN = ROOT / "train.py"
 GOOD = ["model=bert_scratch", "logger=none", "rank=16", "plan=true"]
 # What is typed, and what the answer must hold: the option, the value, the remedy.
 REFUSED = {
+    "value that OmegaConf warns of": ("++_target_=${oc.deprecated:rank}", "_target_ is not an option"),
     "sweep over no choice": ("factorization=glob(x*) -m", "factorization is swept over nothing"),
     "sweep over no number": ("rank=range(5,5) -m", "rank is swept over nothing", "rank=range(5,5)"),
     "sweep over no choice of an option": ("storage=glob(int*) -m", "storage is swept over nothing"),

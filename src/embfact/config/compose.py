@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -57,7 +58,12 @@ def hydra_session(conf_dir: Path) -> Iterator[Composer]:
     """Hydra, opened on a folder of configurations and closed afterwards, so that a launcher can open its own."""
     check_own_folder(conf_dir)
     GlobalHydra.instance().clear()
-    with initialize_config_dir(str(conf_dir.resolve()), version_base="1.3", job_name=CONFIG_NAME):
+    with (
+        warnings.catch_warnings(),
+        initialize_config_dir(str(conf_dir.resolve()), version_base="1.3", job_name=CONFIG_NAME),
+    ):
+        # OmegaConf's would show lines of its own source, as for ${oc.deprecated:rank}.
+        warnings.filterwarnings("ignore", category=UserWarning, module="omegaconf")
         yield Composer()
 
 
