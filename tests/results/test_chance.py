@@ -6,7 +6,7 @@ from statistics import NormalDist
 
 import pytest
 
-from embfact.results.chance import at_chance, learned_nothing, seeds_at_chance
+from embfact.results.chance import at_chance, baselines, learned_nothing, seeds_at_chance
 from embfact.results.collect import Collected
 from embfact.results.result_table import ResultTable, build_table
 from embfact.results.table.notes import warnings
@@ -65,3 +65,9 @@ def test_the_seeds_are_named_once_and_the_mean_keeps_them() -> None:
     assert row.spread(column).mean == pytest.approx((0.509 + 0.8 + 0.5) / 3)
     (note,) = [line for line in warnings(table) if "majority class" in line]
     assert "svd r=64 (seeds 0, 2)" in note
+
+
+def test_baselines_are_those_of_the_first_record_with_any_and_a_constant_correlates_with_nothing() -> None:
+    plain = RunRecord.model_validate(make_values(metrics={"validation": {"pearson": 0.5}}))
+    table = table_of(plain, run(0.5, None, "pearson", seed=1))
+    assert baselines(table.rows, table.columns[0]) == {"majority": 0.0}

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from embfact.config.compose import read_request
 from embfact.config.run_config import RunConfig
 from embfact.factorization.registry import methods
 from embfact.results.collect import Collected
@@ -22,17 +21,6 @@ METHODS = list(methods())
 SIZED = [name for name, method in methods().items() if method.uses_rank]
 LR = {"optimizer.lr": {"low": 1e-5, "high": 1e-3, "log": True}}
 Make = Callable[..., RunRecord]
-
-
-@pytest.fixture
-def configured(conf: Path) -> Callable[..., RunConfig]:
-    """A run's configuration from words of the command line."""
-
-    def read(*words: str) -> RunConfig:
-        (config,) = read_request(conf, ["model=bert_scratch", "data=vader", *words], False).configs
-        return config
-
-    return read
 
 
 def group(config: RunConfig, data: str = "d", model: str = "m") -> str:

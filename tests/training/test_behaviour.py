@@ -14,7 +14,6 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from embfact.config.compose import read_request
 from embfact.config.run_config import RunConfig
 from embfact.config.sections import OptimizerConfig
 from embfact.data import datamodule
@@ -49,18 +48,6 @@ def made_up(count: int, seed: int) -> Tokenized:
     tokens = [draw.integers(4, V, length) for length in lengths]
     labels = np.array([int(row[0] >= V // 2) for row in tokens])
     return Tokenized(np.arange(count), labels, lengths, np.concatenate(tokens), None)
-
-
-@pytest.fixture
-def config(conf: Path) -> Callable[..., RunConfig]:
-    """The configuration of a command."""
-
-    def compose(*words: str) -> RunConfig:
-        small = ["trainer=cpu", "logger=none", "trainer.batch_size=8", "trainer.eval_batch_size=8", "optimizer.lr=1e-2"]
-        (config,) = read_request(conf, [*small, *words], multirun=False).configs
-        return config
-
-    return compose
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from embfact.config.compose import read_request
 from embfact.config.rank_schedule import Projection
 from embfact.config.run_config import RunConfig
 from embfact.config.sections import OptimizerConfig, RefactorizeConfig
@@ -55,16 +54,6 @@ def made_up(count: int, seed: int) -> Tokenized:
 def table_of(model: Any) -> np.ndarray:
     embedding = model.get_input_embeddings()
     return (embedding.dense() if isinstance(embedding, LowRankEmbedding) else embedding.weight).detach().numpy()
-
-
-@pytest.fixture
-def config(conf: Path) -> Callable[..., RunConfig]:
-    def compose(*words: str) -> RunConfig:
-        small = ["trainer=cpu", "logger=none", "trainer.batch_size=8", "trainer.eval_batch_size=8", "optimizer.lr=1e-2"]
-        (config,) = read_request(conf, [*small, *words], multirun=False).configs
-        return config
-
-    return compose
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from matplotlib.transforms import Bbox
 from embfact.analysis.analyse import Analysis
 from embfact.analysis.figures import GroupFigures, TableFigures
 from embfact.analysis.frequency import UNSEEN
-from embfact.results.looks import look_numbers
+from embfact.results.looks import looks_of
 from embfact.results.plots.names import End, name_ends, room
 from embfact.results.plots.style import DENSE, SMALL, STYLE, Look, look, panels
 
@@ -52,8 +52,7 @@ def plots(analysis: Analysis) -> dict[str, Figure]:
 def looks(tables: Sequence[TableFigures]) -> list[Look]:
     """A look per table: colour and marker by method, dash by size; the dense table has its own."""
     methods = [table.name.split()[0] for table in tables[1:]]
-    numbers = look_numbers(methods)
-    return [DENSE, *(look(numbers[name], methods[:place].count(name)) for place, name in enumerate(methods))]
+    return [DENSE, *(look(*pair) for pair in looks_of(methods))]
 
 
 @mpl.rc_context(STYLE)

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from embfact.results.result_table import Column, Row
 from embfact.runs.record import RunRecord
 
-BASELINES = {"majority": "majority class", "bag_of_tokens": "bag of tokens"}
+BASELINES = {"majority": "the majority class", "bag_of_tokens": "a bag of tokens"}
 _ONE_SIDED = 1.645  # quantile of the normal distribution: 95 %
-_SHARES = ("accuracy", "f1")  # the other metrics are correlations
+SHARES = ("accuracy", "f1")  # the other metrics are correlations
 
 
 def at_chance(run: RunRecord, column: Column) -> bool:
@@ -29,17 +29,19 @@ def at_chance(run: RunRecord, column: Column) -> bool:
     if value is None:
         return True
     examples = max(run.data.rows.get(column.split, 0), 2)
-    deviation = math.sqrt(value * (1 - value)) if column.metric in _SHARES else 1 - value**2
+    deviation = math.sqrt(value * (1 - value)) if column.metric in SHARES else 1 - value**2
     return value - _ONE_SIDED * deviation / math.sqrt(examples) <= constant
 
 
 def baselines(rows: Iterable[Row], column: Column) -> dict[str, float]:
-    """The figures that a model has to beat, by the name of the baseline, from the first record with any."""
+    """The figures that a model has to beat, from the first record with any.
+
+    Returns:
+        Key of `BASELINES` -> figure as a fraction; 0 where a constant has no correlation. Unknown ones are missing.
+    """
     held = (run.baselines.get(column.split, {}) for row in rows for run in row.finished(column.data))
     kept = next((one for one in held if one), {})
-    return {
-        BASELINES[name]: kept[name][column.metric] or 0.0 for name in BASELINES if column.metric in kept.get(name, {})
-    }
+    return {name: kept[name][column.metric] or 0.0 for name in BASELINES if column.metric in kept.get(name, {})}
 
 
 def seeds_at_chance(row: Row, column: Column) -> list[int]:

@@ -5,7 +5,8 @@ Light to import: the standard library only.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 # The position decides the look (`embfact.results.plots.style`, the dashboard's scatter.js): append, never reorder.
 # `none` is the dense table stored smaller; as it is, dense has a look of its own.
@@ -24,3 +25,17 @@ def look_numbers(methods: Iterable[str]) -> dict[str, int]:
     """
     own = sorted(set(methods) - set(METHODS))
     return {name: number for number, name in enumerate((*METHODS, *own))}
+
+
+def looks_of(methods: Sequence[str]) -> list[tuple[int, int]]:
+    """Number and variant of each line of a plot: the variant counts the earlier lines of the same method.
+
+    Args:
+        methods: The method of each line.
+    """
+    numbers, variants = look_numbers(methods), Counter[str]()
+    found = []
+    for method in methods:
+        found.append((numbers[method], variants[method]))
+        variants[method] += 1
+    return found

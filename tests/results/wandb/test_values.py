@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from embfact.config.compose import read_request
 from embfact.config.run_config import RunConfig
 from embfact.results.wandb.values import RECORD, outcome, settings, summary
 from embfact.runs.identity import Identity, science
@@ -17,17 +16,6 @@ from embfact.runs.record import RunRecord
 from tests.helpers.records import make_values
 
 IDENTITY = Identity("ab" * 32, "vader-svd", Path("runs/vader-svd"), "", "", {})
-
-
-@pytest.fixture
-def configured(conf: Path) -> Callable[..., RunConfig]:
-    """A run's configuration from words of the command line."""
-
-    def read(*words: str) -> RunConfig:
-        (config,) = read_request(conf, ["model=bert_scratch", "data=vader", *words], False).configs
-        return config
-
-    return read
 
 
 def made(**options: Any) -> RunRecord:

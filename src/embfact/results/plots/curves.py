@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 import matplotlib as mpl
@@ -10,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from embfact.results.looks import look_numbers
+from embfact.results.looks import looks_of
 from embfact.results.plots.names import SIZE, SMALLER, End, name_ends, room
 from embfact.results.plots.points import line_looks, line_name
 from embfact.results.plots.seeds import describe_seeds, seed_note
@@ -88,7 +87,8 @@ def _groups(
     dense = [(row, found) for row, found in curves if row.dense]
     others = [(row, found) for row, found in curves if not row.dense]
     if len(others) <= _TOGETHER:
-        named = zip([*dense, *others], [*(look(None) for _ in dense), *_looks([row for row, _ in others])], strict=True)
+        own = [look(*pair) for pair in looks_of([row.method for row, _ in others])]
+        named = zip([*dense, *others], [*(look(None) for _ in dense), *own], strict=True)
         label = {id(row): line_name(row) if row.dense else row_label(row, table) for row, _ in curves}
         return {"": [(label[id(row)], found, own) for (row, found), own in named]}
     sizes = list(dict.fromkeys(_size(row) for row, _ in sorted(others, key=lambda pair: pair[0].ranks)))
@@ -100,16 +100,6 @@ def _groups(
         groups.setdefault(line_name(row), beside).append((_size(row), found, look(number, sizes.index(_size(row)))))
     alone = [(row, found) for row, found in dense if not any(row.comparable(other) for other, _ in others)]
     return groups | {line_name(row): [(line_name(row), found, look(None))] for row, found in alone}
-
-
-def _looks(rows: Sequence[Row]) -> list[Look]:
-    """Colour and marker by method; the dash tells apart the rows of a method."""
-    numbers, variants = look_numbers(row.method for row in rows), Counter[str]()
-    found = []
-    for row in rows:
-        found.append(look(numbers[row.method], variants[row.method]))
-        variants[row.method] += 1
-    return found
 
 
 def _curve(axes: Axes, name: str, curves: Sequence[Curve], own: Look, factor: int) -> tuple[End, int]:

@@ -8,7 +8,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from embfact.results.chance import baselines, learned_nothing
+from embfact.results.chance import BASELINES, baselines, learned_nothing
 from embfact.results.plots.names import SMALLER, End, name_ends, room
 from embfact.results.plots.points import MEASURES, Line, Measure, Point, front, lines
 from embfact.results.plots.seeds import column_note, counted, describe_seeds
@@ -23,7 +23,7 @@ def draw(table: ResultTable, column: Column, against: Measure = "params") -> Fig
     The metric is in percent, mean and sample standard deviation over seeds; size is on a logarithmic axis; dense is a
     star and a horizontal line.
     """
-    found, known = lines(table, column, against), baselines(table.rows, column)
+    found, known = lines(table, column, against), labelled_baselines(table, column)
     figure, (axes,) = panels(1, 7.2, max(4.2, room([*known, *(line.name for line in found)])))
     ends = _panel(axes, found, column, known, against)
     counts = [len(point.spread.defined) for line in found for point in line.points]
@@ -41,7 +41,7 @@ def draw(table: ResultTable, column: Column, against: Measure = "params") -> Fig
 def draw_tasks(table: ResultTable, columns: Sequence[Column], against: Measure = "params") -> Figure:
     """Draw several metrics of a table of one backbone against size, a panel each; a method looks the same in all."""
     found = [lines(table, column, against) for column in columns]
-    known = [baselines(table.rows, column) for column in columns]
+    known = [labelled_baselines(table, column) for column in columns]
     pairs = list(zip(found, known, strict=True))
     height = max(room([*beside, *(line.name for line in drawn)], SMALLER) for drawn, beside in pairs)
     figure, grid = panels(len(columns), 4.4, max(2.6, height))
@@ -87,6 +87,11 @@ def _dense(axes: Axes, line: Line) -> End:
     axes.axhline(means[0], color=own.color, linewidth=0.8, zorder=1)
     axes.errorbar(sizes, means, errors, color=own.color, marker=own.marker, markersize=8, elinewidth=0.9)
     return End(sizes[-1], means[-1], f"{line.name} {means[0]:.1f}", own)
+
+
+def labelled_baselines(table: ResultTable, column: Column) -> dict[str, float]:
+    """Label -> figure of what a model has to beat."""
+    return {BASELINES[name]: value for name, value in baselines(table.rows, column).items()}
 
 
 def draw_baseline(axes: Axes, x: float, y: float, name: str) -> End:

@@ -12,7 +12,7 @@ from operator import attrgetter
 from statistics import fmean
 from typing import Literal
 
-from embfact.results.looks import look_numbers
+from embfact.results.looks import looks_of
 from embfact.results.result_table import Column, ResultTable, Row, Spread
 
 Measure = Literal["params", "bytes", "model_params", "model_bytes"]
@@ -88,19 +88,17 @@ def lines(table: ResultTable, column: Column, against: Measure) -> list[Line]:
         spread = row.spread(column)
         if spread.mean is not None:
             groups[line_name(row)].append(Point(row, *_sizes(row, column, against), spread))
-    return [Line(name, *looks[name], tuple(sorted(points, key=attrgetter("size")))) for name, points in groups.items()]
+    dense: tuple[int | None, int] = (None, 0)
+    return [
+        Line(name, *looks.get(name, dense), points=tuple(sorted(points, key=attrgetter("size"))))
+        for name, points in groups.items()
+    ]
 
 
-def line_looks(rows: Sequence[Row]) -> dict[str, tuple[int | None, int]]:
-    """Name of each line -> number of its method (None for dense), and which of the method's lines it is."""
-    numbers = look_numbers(row.method for row in rows)
-    variants: dict[str, int] = defaultdict(int)
-    found: dict[str, tuple[int | None, int]] = {}
-    for row in rows:
-        if line_name(row) not in found:
-            found[line_name(row)] = (None, 0) if row.dense else (numbers[row.method], variants[row.method])
-            variants[row.method] += 1
-    return found
+def line_looks(rows: Iterable[Row]) -> dict[str, tuple[int, int]]:
+    """Name of each line of a method -> number and variant; dense lines have a look of their own."""
+    methods: dict[str, str] = {line_name(row): row.method for row in rows if not row.dense}
+    return dict(zip(methods, looks_of(list(methods.values())), strict=True))
 
 
 def usual_measure(table: ResultTable) -> Measure:

@@ -6,9 +6,9 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from embfact.results.chance import baselines, learned_nothing
+from embfact.results.chance import learned_nothing
 from embfact.results.plots.names import End, name_ends, room
-from embfact.results.plots.pareto import draw_baseline, draw_hollow, hollow_note
+from embfact.results.plots.pareto import draw_baseline, draw_hollow, hollow_note, labelled_baselines
 from embfact.results.plots.points import MEASURES, Line, Measure, dense_of, lines
 from embfact.results.plots.seeds import column_note, describe_seeds
 from embfact.results.plots.style import STYLE, heading, look, panels, remark, size_axis
@@ -30,7 +30,7 @@ def draw(table: ResultTable, column: Column, against: Measure = "params") -> Fig
     found = lines(table, column, against)
     drawn = [(line, base) for line in found if line.number is not None and (base := dense_of(line, found))]
     bases = list({base.name: base for _, base in drawn}.values())
-    known = baselines(table.rows, column) if len(bases) == 1 else {}
+    known = labelled_baselines(table, column) if len(bases) == 1 else {}
     figure, (axes,) = panels(1, 7.2, max(4.2, room(["dense", *known, *(line.name for line, _ in drawn)])))
     for base in bases:
         _band(axes, base)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from embfact.results.chance import SHARES
 from embfact.results.statistics.components import Components
 from embfact.results.statistics.outcomes import StatisticsError
 from embfact.results.statistics.resampling import Replicates, components_of
 
 LEVEL = 0.95  # confidence of intervals and bounds
 POWER = 0.8
-SHARES = {"accuracy", "f1"}  # the other metrics are correlations
 
 
 @dataclass(frozen=True)

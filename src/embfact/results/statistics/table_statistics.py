@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from embfact.results.chance import learned_nothing
+from embfact.results.chance import BASELINES, SHARES, baselines, learned_nothing
 from embfact.results.result_table import DENSE, Column, DataVersion, ResultTable, Row, row_label
 from embfact.results.statistics.compare import LEVEL, Comparison, compare, interval
 from embfact.results.statistics.outcomes import Outcomes, StatisticsError, outcomes
 from embfact.results.statistics.resampling import Replicates, components_of, replicates
-
-BASELINES = {"majority": "the majority class", "bag_of_tokens": "a bag of tokens"}
 
 Cell = tuple[int, Column]
 
@@ -104,7 +102,7 @@ class _Work:
             try:
                 self.intervals[place, column] = interval(own)
                 if row.dense:
-                    self.informative[place, column] = informative(own, _baselines(row, column))
+                    self.informative[place, column] = informative(own, baselines([row], column))
                 self._compare(place, column, found)
             except StatisticsError as error:
                 self._report(place, column, str(error))
@@ -179,14 +177,6 @@ def _reference(row: Row, candidates: Mapping[int, Row], against: str) -> int:
     return next(iter(fitting))
 
 
-def _baselines(row: Row, column: Column) -> Mapping[str, Mapping[str, float | None]]:
-    """The baselines on a column's split, from the records of a row."""
-    held: Iterable[Mapping[str, Mapping[str, Mapping[str, float | None]]]] = (
-        run.baselines for run in row.finished(column.data)
-    )
-    return next((kept[column.split] for kept in held if column.split in kept), {})
-
-
 @dataclass(frozen=True)
 class Informative:
     """Whether the dense model clearly beats the baselines.
@@ -202,20 +192,18 @@ class Informative:
     note: str
 
 
-def informative(found: Replicates, baselines: Mapping[str, Mapping[str, float | None]]) -> Informative:
+def informative(found: Replicates, known: Mapping[str, float]) -> Informative:
     """Whether the dense model clearly beats the majority class and a bag of tokens.
 
     Args:
         found: Runs of the dense model.
-        baselines: ``majority`` and ``bag_of_tokens`` -> metric -> value on the same split, as in records; either may be
-            missing. They are taken as exact. None is the undefined correlation of a constant and counts as 0.
+        known: What `embfact.results.chance.baselines` gives; either may be missing. They are taken as exact.
 
     Raises:
         StatisticsError: If the metric is undefined for a run.
     """
-    bound = found.mean - components_of(found).half_width(1 - LEVEL)
-    metric = found.metric
-    known = {name: baselines[name][metric] or 0.0 for name in BASELINES if metric in baselines.get(name, {})}
+    least = 0.0 if found.metric in SHARES else -1.0
+    bound = max(found.mean - components_of(found).half_width(1 - LEVEL), least)
     beaten = {name: bound > value for name, value in known.items()}
     parts = [
         f"{'above' if beaten[name] else 'not clearly above'} {BASELINES[name]} ({value * 100:.1f})"
