@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from embfact.cli.train import main as train
-from embfact.config.sections import DataConfig
+from embfact.config.data_config import DataConfig
 from tests.helpers.places import CONF
 
 START = ["model.architecture=null", "model.tokenizer=null"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from embfact.config.sections import DataConfig
+from embfact.config.data_config import DataConfig
 
 ROWS = [("a fine film", "good"), ("a dull film", "bad"), ("fine acting", "good"), ("dull plot", "bad")]
 

@@ -8,7 +8,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from embfact.config.sections import DataConfig
+from embfact.config.data_config import DataConfig
 from tests.helpers.places import CONF
 
 NAMES = sorted(path.stem for path in (CONF / "data").glob("*.yaml"))

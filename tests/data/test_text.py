@@ -12,7 +12,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from embfact.config.sections import DataConfig
+from embfact.config.data_config import DataConfig
 from embfact.data.fingerprint import fingerprint
 from embfact.data.text import load_split, load_text
 from embfact.errors import DataError

@@ -13,7 +13,7 @@ from embfact.errors import DataError
 
 @pytest.fixture(scope="module")
 def lexicon() -> Path:
-    from embfact.config.sections import DataConfig
+    from embfact.config.data_config import DataConfig
 
     data = DataConfig(
         name="vader", source="vader", text=["text"], label="label", metrics=["accuracy"], selection_size=0

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from embfact.config.sections import DataConfig
+from embfact.config.data_config import DataConfig
 from embfact.data.batches import collate, sorted_batches
 from embfact.data.text import TextData
 from embfact.data.tokenized import Tokenized, tokenize

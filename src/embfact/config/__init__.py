@@ -1,3 +1,3 @@
 """The configuration of a run: its sections, how Hydra composes it, and what is refused."""
 
-__all__ = ["compose", "run_config", "sections"]
+__all__ = ["compose", "data_config", "run_config", "sections"]

@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 from pydantic import Field, SerializeAsAny, ValidationError, field_validator, model_validator
 
+from embfact.config.data_config import DataConfig
 from embfact.config.sections import (
     TRAINING,
-    DataConfig,
     EvidenceConfig,
     LoggerConfig,
     ModelConfig,

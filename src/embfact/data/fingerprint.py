@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from embfact.config.sections import DataConfig
+from embfact.config.data_config import DataConfig
 from embfact.data.sentence_archive import provide
 from embfact.errors import DataError, nearest
 from embfact.system.digest import file_digest

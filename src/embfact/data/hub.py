@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from embfact.config.sections import DataConfig
+from embfact.config.data_config import DataConfig
 from embfact.data.fingerprint import Origin, not_found
 from embfact.data.source import Source, require_columns
 from embfact.errors import DataError

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from embfact.config.sections import Collection, TargetKind
+from embfact.config.data_config import Collection, TargetKind
 from embfact.data.sentence_archive import read_member
 from embfact.data.source import Source
 from embfact.errors import DataError, nearest

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from embfact.config.sections import DataConfig
+from embfact.config.data_config import DataConfig
 from embfact.data.fingerprint import fingerprint_of, locate
 from embfact.data.labels import UnknownLabelError
 from embfact.data.splits import draw

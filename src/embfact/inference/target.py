@@ -15,7 +15,8 @@ from hydra.core.override_parser.types import Override, OverrideType
 from pydantic import BaseModel, ValidationError
 
 from embfact.config.compose import Composer, hydra_session
-from embfact.config.sections import DataConfig, PathsConfig, TrainerConfig
+from embfact.config.data_config import DataConfig
+from embfact.config.sections import PathsConfig, TrainerConfig
 from embfact.config.validation import errors_of
 from embfact.errors import ConfigError, DataError, ErrorDetail
 from embfact.runs.finished_run import FinishedRun, data_before

@@ -13,7 +13,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from embfact.config.sections import CHECKPOINT, DataConfig, expand_home
+from embfact.config.data_config import DataConfig
+from embfact.config.sections import CHECKPOINT, expand_home
 from embfact.data.classes import Classes
 from embfact.errors import ModelError
 from embfact.models.backbones import usable_positions

@@ -13,8 +13,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from embfact.config.data_config import DataConfig
 from embfact.config.run_config import RunConfig
-from embfact.config.sections import DataConfig, ModelConfig, slug
+from embfact.config.sections import ModelConfig, slug
 from embfact.data.fingerprint import fingerprint as data_fingerprint
 from embfact.models.backbones import fingerprint as model_fingerprint
 from embfact.runs.record import read

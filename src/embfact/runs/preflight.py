@@ -11,9 +11,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from embfact.config.data_config import DataConfig
 from embfact.config.rank_schedule import schedule_error
 from embfact.config.run_config import RunConfig
-from embfact.config.sections import DataConfig, ModelConfig
+from embfact.config.sections import ModelConfig
 from embfact.data.fingerprint import fingerprint
 from embfact.data.sentence_archive import provide
 from embfact.errors import ConfigError, DataError, ErrorDetail, ModelError
