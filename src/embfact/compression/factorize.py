@@ -54,7 +54,7 @@ class Workbench:
         self.model, self.tokenizer = load_dense(config.model)
         self.embedding = table_of(self.model, self.tokenizer)
         self.table = self.embedding.weight.detach()
-        self.text = load_text(config.data, config.paths.data_dir, config.paths.cache_dir)
+        self.text = load_text(config.data, config.paths.data_dir, config.paths.cache_dir, seed=config.seed)
         self.train = tokenize(self.text.train, self.tokenizer, config.data.max_length, config.paths.cache_dir)
         self._evidence: dict[frozenset[str], Evidence] = {}
         self._latest: Method | None = None

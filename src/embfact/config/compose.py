@@ -215,6 +215,9 @@ class Composer:
         errors = _apply(plain, config)
         try:
             with refusing("a value cannot be resolved", "", ""):
+                # The link, not its value: runs whose rows follow the seed are repetitions.
+                if OmegaConf.is_interpolation(config.data, "split_seed") and config.data.split_seed == config.seed:
+                    config.data.split_seed = "seed"
                 values: Any = OmegaConf.to_container(config, resolve=True)
         except ConfigError as error:
             raise ConfigError([*errors, *error.errors]) from None

@@ -6,7 +6,7 @@ Light to import: no torch, no Hydra. `conf/data/` holds the values.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -38,11 +38,14 @@ class DataConfig(Section):
     metrics: list[MetricName] = Field(min_length=1, description="metrics to report; the first one selects")
     train_split: str = Field("train", description="split to train on")
     report_splits: list[str] = Field(["validation"], min_length=1, description="splits whose metrics are reported")
-    selection_size: int | float = Field(description="rows (or share) of train held out to select on, never reported")
+    selection_size: int | float = Field(description="rows of train (or their share) held out to select on")
     selection_groups: Literal["containing_sentence"] | None = Field(
-        None, description="hold out whole sentences with their phrases (SST-2), not single rows"
+        None, description="hold out selection_size whole sentences with their phrases; select on the sentences"
     )
-    split_seed: int = Field(0, ge=0, description="seed of the held-out slice and of the drawn rows")
+    split_seed: Annotated[int, Field(ge=0)] | Literal["seed"] = Field(
+        0, description="seed of the held-out slice and of the drawn rows; seed: that of the run, other rows each time"
+    )
+    drop_reported: bool = Field(False, description="leave out training rows whose text is also in a reported split")
     train_size: Whole | None = Field(None, description="train on this many rows, drawn with split_seed")
     eval_size: Whole | None = Field(None, description="report on this many rows of each split, drawn with split_seed")
     max_length: int = Field(128, ge=4, description="tokens a text (or pair) is cut to")
@@ -51,6 +54,10 @@ class DataConfig(Section):
     )
     submission: dict[str, str] | None = Field(None, description="GLUE submission file of each hidden test split")
     note: str | None = Field(None, description="what a reader of the results must know about this data set")
+
+    def split_seed_of(self, seed: int) -> int:
+        """The seed of the held-out slice and of the drawn rows, in a run with this seed."""
+        return seed if self.split_seed == "seed" else self.split_seed
 
     @field_validator("text", mode="before")
     @classmethod

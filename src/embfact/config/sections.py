@@ -214,7 +214,8 @@ class SearchConfig(Section):
     space: dict[str, SearchRange] = Field(description="options to tune, e.g. optimizer.lr")
     checks: Whole = Field(description="held-out scores per trial; a hopeless trial is stopped at one of them")
     startup: int = Field(ge=0, description="first trials, drawn at random and never stopped early")
-    seed: int = Field(ge=0, lt=2**32, description="seed of the trials: of their runs and of the drawn options")
+    seed: int = Field(ge=0, lt=2**32, description="seed of the drawn options, and of the first training of a trial")
+    seeds: Whole = Field(description="trainings of each trial, with the seeds from search.seed on")
 
     @field_validator("space", mode="before")
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -14,40 +14,44 @@ from embfact.errors import DataError
 
 def hold_out(
     rows: pa.Table, size: int | float, seed: int, *, whole_sentences: bool = False, groups: Sequence[str] | None = None
-) -> np.ndarray:
+) -> tuple[np.ndarray, np.ndarray]:
     """Choose the training rows to select on, so that no text is on both sides.
 
     Args:
         rows: Checked training rows.
-        size: Number of rows, or share of the rows if below 1; 0 holds out none.
+        size: Number of rows, or their share if below 1; 0 holds out none. Counts sentences with ``whole_sentences``.
         seed: Seed of the draw.
-        whole_sentences: Draw whole sentences, each with the rows that are part of held-out sentences only, until there
-            are at least ``size`` rows: then no held-out row is part of a training row.
+        whole_sentences: Hold out whole sentences with their phrases, and select on the sentences alone: a split of whole
+            sentences is reported, and phrases are shorter, easier and say much the same.
         groups: Group of each row; rows of a group stay together. None: equal texts do.
 
     Returns:
-        Boolean mask of the held-out rows, shape ``(rows,)``.
+        Boolean masks of shape ``(rows,)``: the rows not to train on, and those of them to select on.
 
     Raises:
         DataError: If that would leave nothing to train on.
     """
-    total = rows.num_rows
-    wanted = max(1, round(size * total)) if isinstance(size, float) and size else int(size)
-    if wanted >= total:
-        raise DataError(f"data.selection_size={size} leaves none of the {total} training rows; hold out fewer rows")
-    if not wanted:
-        return np.zeros(total, dtype=bool)
+    if not size:
+        none = np.zeros(rows.num_rows, dtype=bool)
+        return none, none
     random = _generator(seed, "selection")
     if whole_sentences:
-        held_out = _whole_sentences(_texts(rows), wanted, random)
+        held_out, selection = _whole_sentences(_texts(rows), size, random)
     else:
-        held_out = _whole_groups(_texts(rows) if groups is None else groups, wanted, random)
-    if held_out.all() or not held_out.any():
+        wanted = _count(size, rows.num_rows, "training rows")
+        held_out = selection = _whole_groups(_texts(rows) if groups is None else groups, wanted, random)
+    if held_out.all() or not selection.any():
         raise DataError(
-            f"data.selection_size={size} cannot be held out of {total} training rows without equal texts on both "
-            "sides; choose another size"
+            f"data.selection_size={size} cannot be held out of {rows.num_rows} training rows without equal texts on "
+            "both sides; choose another size"
         )
-    return held_out
+    return held_out, selection
+
+
+def reported(rows: pa.Table, reports: Iterable[pa.Table]) -> np.ndarray:
+    """Boolean mask of the rows whose text (or pair) is in a reported split too, whatever its case and spaces."""
+    seen = {text for report in reports for text in _texts(report)}
+    return np.array([text in seen for text in _texts(rows)], dtype=bool)
 
 
 def draw(rows: pa.Table, size: int | None, seed: int, *, option: str, split: str, words: str = "") -> pa.Table:
@@ -78,6 +82,13 @@ def _generator(seed: int, purpose: str) -> np.random.Generator:
     return np.random.default_rng([seed, zlib.crc32(purpose.encode())])
 
 
+def _count(size: int | float, total: int, what: str) -> int:
+    wanted = max(1, round(size * total)) if isinstance(size, float) else size
+    if wanted >= total:
+        raise DataError(f"data.selection_size={size} leaves none of the {total} {what}; hold out fewer")
+    return wanted
+
+
 def _texts(rows: pa.Table) -> list[str]:
     """Each row's text (or pair) without differences in case and spaces."""
     columns = [rows.column(name).to_pylist() for name in TEXT_COLUMNS if name in rows.column_names]
@@ -97,20 +108,15 @@ def _whole_groups(groups: Sequence[str], wanted: int, random: np.random.Generato
     return chosen[group]
 
 
-def _whole_sentences(texts: Sequence[str], wanted: int, random: np.random.Generator) -> np.ndarray:
+def _whole_sentences(
+    texts: Sequence[str], size: int | float, random: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows that are part of drawn sentences only, so that none is part of a training row; and the drawn sentences."""
     containing = containing_sentences(texts)
-    outside = np.array([len(sentences) for sentences in containing])  # containing sentences that are not held out
-    parts: dict[int, list[int]] = {}
-    for row, sentences in enumerate(containing):
-        for sentence in sentences:
-            parts.setdefault(sentence, []).append(row)
-    held_out = 0
-    for sentence in random.permutation(np.array(list(parts))):
-        outside[parts[sentence]] -= 1
-        held_out += int((outside[parts[sentence]] == 0).sum())
-        if held_out >= wanted:
-            break
-    return outside == 0
+    whole = sorted({sentence for sentences in containing for sentence in sentences})
+    drawn = set(random.permutation(whole)[: _count(size, len(whole), "whole sentences")].tolist())
+    held_out = np.array([drawn.issuperset(sentences) for sentences in containing])
+    return held_out, np.isin(np.arange(len(texts)), list(drawn))
 
 
 def containing_sentences(texts: Sequence[str]) -> list[list[int]]:

@@ -16,7 +16,7 @@ from embfact.data.rated_sentences import read_rated_sentences
 from embfact.data.readers import read_file
 from embfact.data.rows import checked_rows
 from embfact.data.source import Source
-from embfact.data.splits import draw, hold_out
+from embfact.data.splits import draw, hold_out, reported
 from embfact.data.vader import read_vader
 from embfact.errors import DataError
 
@@ -45,15 +45,16 @@ class TextData:
     origin: str
 
 
-def load_text(data: DataConfig, data_dir: str | None, cache_dir: str | None = None) -> TextData:
+def load_text(data: DataConfig, data_dir: str | None, cache_dir: str | None = None, *, seed: int = 0) -> TextData:
     """The rows to train on, to select on and to report on.
 
-    The slice to select on is held out first, by ``split_seed`` alone: it does not depend on ``train_size``.
+    The slice to select on is held out first: it does not depend on ``train_size``.
 
     Args:
         data: The data set.
         data_dir: Folder of the local mirror, or None.
         cache_dir: Folder that the rated sentences are fetched into; other data sets need none.
+        seed: Seed of the run, which draws the rows if ``split_seed`` is ``"seed"``.
 
     Raises:
         DataError: If the data cannot be found or used; with file and row.
@@ -65,21 +66,27 @@ def load_text(data: DataConfig, data_dir: str | None, cache_dir: str | None = No
     whole_sentences = data.selection_groups == "containing_sentence"
     if whole_sentences and len(data.text) != 1:
         raise DataError("data.selection_groups=containing_sentence needs one text column; set it to null for pairs")
-    size, seed = data.selection_size, data.split_seed
-    held_out = hold_out(rows, size, seed, whole_sentences=whole_sentences, groups=source.groups)
+    published = {split: _checked(data, _read(data, origin, split), classes) for split in data.report_splits}
+    groups = source.groups
+    if data.drop_reported:
+        usable = ~reported(rows, published.values())
+        rows = rows.filter(pa.array(usable))
+        groups = None if groups is None else [group for group, kept in zip(groups, usable, strict=True) if kept]
+    size, draws = data.selection_size, data.split_seed_of(seed)
+    held_out, selected = hold_out(rows, size, draws, whole_sentences=whole_sentences, groups=groups)
     train = draw(
         rows.filter(pa.array(~held_out)),
         data.train_size,
-        data.split_seed,
+        draws,
         option="data.train_size",
         split=data.train_split,
         words=f"{source.name} (less {held_out.sum()} held out)",
     )
-    reports = {}
-    for split in data.report_splits:
-        found = _checked(data, _read(data, origin, split), classes)
-        reports[split] = draw(found, data.eval_size, seed, option="data.eval_size", split=split)
-    selection = rows.filter(pa.array(held_out)) if held_out.any() else None
+    reports = {
+        split: draw(found, data.eval_size, draws, option="data.eval_size", split=split)
+        for split, found in published.items()
+    }
+    selection = rows.filter(pa.array(selected)) if selected.any() else None
     names = None if classes is None else classes.names
     return TextData(train, selection, reports, names, fingerprint_of(data, origin), origin.words)
 

@@ -134,5 +134,7 @@ def describe_search(search: Mapping[str, Any], own: bool = False) -> str:
         name: f"{number(known['low'])} to {number(known['high'])}" for name, known in sorted(_space(search).items())
     }
     options = " and ".join(f"{name} ({span})" for name, span in spans.items() if _is_own(name) == own)
-    text = f"{options} tuned on the held-out slice: {_trials(search)} trials for each method and size"
+    seeds = search.get("seeds", 1)
+    of = f" of {seeds} seeds" if seeds > 1 else ""
+    text = f"{options} tuned on the held-out slice: {_trials(search)} trials{of} for each method and size"
     return (text + (" that has it" if own else "")) if options else ""

@@ -21,7 +21,7 @@ from embfact.models.backbones import fingerprint as model_fingerprint
 from embfact.runs.record import read
 from embfact.system.digest import file_digest
 
-RESULTS_VERSION = 5
+RESULTS_VERSION = 6
 """Raised whenever a change of this program changes results, so that older runs do not count as the same."""
 
 # Their major versions are part of the hash; minor releases are trusted not to change results.

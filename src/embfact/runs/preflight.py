@@ -39,7 +39,10 @@ from embfact.system.remote import url_error
 
 BACKBONE = ("label", "name_or_path", "revision", "architecture", "tokenizer", "static")
 # The options that decide which rows are held out of training, and their labels.
-ROWS = ("train_split", "text", "label", "target", "label_names", "selection_size", "selection_groups", "split_seed")
+ROWS = (
+    *("train_split", "text", "label", "target", "label_names", "selection_size", "selection_groups"),
+    *("split_seed", "drop_reported"),
+)
 
 # The options that name files, by source.
 OWN_FILES = {"files": ("train_file", "validation_file"), "rated_sentences": ("archive",)}
@@ -326,8 +329,12 @@ def _refuse_other_rows(record: RunRecord, trained: DataConfig, config: RunConfig
             f"the run {record.name} was trained on other data ({record.data.name}) than data={config.data.name} and "
             "may have seen rows that are held out or reported here; start from a run on the same data and splits"
         )
-    if differing := _differing(trained, config.data, ROWS):
-        options = ", ".join(f"data.{name}={typed(getattr(trained, name))}" for name in differing)
+    before, now = (
+        data.model_copy(update={"split_seed": data.split_seed_of(seed)})
+        for data, seed in ((trained, record.seed), (config.data, config.seed))
+    )
+    if differing := _differing(before, now, ROWS):
+        options = ", ".join(f"data.{name}={typed(getattr(before, name))}" for name in differing)
         raise ModelError(
             f"the run {record.name} was trained with {options} and may have seen rows that are held out here; "
             "use the same values, or start from a run with yours"

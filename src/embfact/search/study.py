@@ -47,7 +47,7 @@ Report = Callable[[float, int], None]
 Objective = Callable[[RunConfig, str, Path, Report], float]
 """A trial: takes configuration, title, scratch folder and a function to report intermediate scores; returns its score.
 
-Higher is better. The report raises `optuna.TrialPruned` if the trial is hopeless.
+Lower is better. The report raises `optuna.TrialPruned` if the trial is hopeless.
 """
 
 
@@ -58,7 +58,7 @@ class Findings:
     Attributes:
         done: Trials that count, at most those asked for.
         options: The best values by option; None until a trial has completed.
-        value: The held-out metric that they reached.
+        value: The held-out loss that they reached, the mean over the seeds.
         given_up: Pruned trials, which ended early because they were hopeless.
         failed: Why each failed trial failed.
     """
@@ -100,7 +100,7 @@ def complete(study: PlannedStudy, objective: Objective) -> Findings:
         optuna_study = optuna.create_study(
             study_name=study.name,
             storage=storage,
-            direction="maximize",
+            direction="minimize",
             load_if_exists=True,
             pruner=MedianPruner(n_startup_trials=asked.startup),
         )
@@ -174,8 +174,8 @@ def _findings(counted: list[FrozenTrial], asked: int) -> Findings:
     # A study with more trials than asked for is judged by its first ones, so that all studies have equally many.
     trials = counted[:asked]
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    # Ties, frequent on a small held-out slice, go to the earliest trial.
-    best = max(complete, key=lambda trial: (trial.value, -trial.number), default=None)
+    # Ties go to the earliest trial.
+    best = min(complete, key=lambda trial: (trial.value, trial.number), default=None)
     return Findings(
         len(trials),
         best.user_attrs[OPTIONS] if best else None,

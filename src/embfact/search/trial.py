@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytorch_lightning as pl
@@ -19,8 +21,7 @@ from embfact.runs.identity import identify
 from embfact.search.study import Report
 from embfact.system import signals
 from embfact.system.resources import release_memory
-from embfact.tasks.metrics import score
-from embfact.tasks.sequence_classification import WORST
+from embfact.tasks.sequence_classification import SELECTED_BY, loss_of
 from embfact.training.context import RunContext
 from embfact.training.factorize import factorize
 from embfact.training.fit import fit
@@ -29,23 +30,38 @@ from embfact.training.start import USUAL, data_module, load
 
 
 def train(config: RunConfig, title: str, directory: Path, report: Report) -> float:
-    """Run a trial.
+    """Run a trial: one training for each of its seeds.
 
     Args:
-        config: The options to try, with the seed of the search.
+        config: The options to try, with the first seed.
         title: Its name in the progress bar.
         directory: Scratch space, which the caller removes.
-        report: Takes the held-out metric at each check before the last; raises if the trial should be pruned.
+        report: Takes the held-out loss at each check before the last; raises if the trial should be pruned.
 
     Returns:
-        The held-out metric of the weights that a run with these options would keep: those of its best epoch with
-        ``checkpoint=best``, else the last ones.
+        The held-out loss, a mean over the seeds, of the weights that a run with these options would keep: those of its
+        best epoch with ``checkpoint=best``, else the last ones.
 
     Raises:
         DivergedError: If the loss is not finite.
         Interrupted: If a signal asked to stop.
     """
-    release_memory()  # of the previous trial
+    losses: list[float] = []
+    for number in range(config.search.seeds):
+        seeded = config.model_copy(update={"seed": config.search.seed + number})
+        before = number * config.search.checks
+        if losses:
+            report(losses[-1], before)
+        losses.append(_train(seeded, title, directory, partial(_report_after, report, before)))
+    return fmean(losses)
+
+
+def _report_after(report: Report, before: int, loss: float, check: int) -> None:
+    report(loss, before + check)
+
+
+def _train(config: RunConfig, title: str, directory: Path, report: Report) -> float:
+    release_memory()  # of the previous training
     identity = identify(config)
     # Without reported splits, none can be predicted or scored.
     config = config.model_copy(update={"data": config.data.model_copy(update={"report_splits": []})})
@@ -55,11 +71,10 @@ def train(config: RunConfig, title: str, directory: Path, report: Report) -> flo
     pl.seed_everything(config.seed, workers=True, verbose=False)
     start = load(context)
     _, refactorization = factorize(start, context)
-    data, metric = data_module(start, config), config.data.metrics[0]
-    judge = _Judge(config.search.checks, metric, data, report, refactorization)
+    data = data_module(start, config)
+    judge = _Judge(config.search.checks, data, report, refactorization)
     fitted = fit(start.model, data, context, refactorization, watching=[judge])
-    value = fitted.value if config.checkpoint == "best" else fitted.history[-1][metric]
-    return WORST if value is None else float(value)
+    return float(fitted.history[-1][SELECTED_BY] if fitted.value is None else fitted.value)
 
 
 class _Judge(Callback):
@@ -67,7 +82,6 @@ class _Judge(Callback):
 
     Args:
         checks: Number of parts that the training is divided into.
-        metric: The metric to report.
         data: Has the held-out rows.
         report: Takes the scores.
         refactorization: Keeps the table dense for a while; until then, scores say nothing about the factors.
@@ -76,13 +90,11 @@ class _Judge(Callback):
     def __init__(
         self,
         checks: int,
-        metric: str,
         data: TextDataModule,
         report: Callable[[float, int], None],
         refactorization: Refactorization | None,
     ) -> None:
         self._checks = checks
-        self._metric = metric
         self._data = data
         self._report = report
         self._refactorization = refactorization
@@ -124,8 +136,7 @@ class _Judge(Callback):
         )
         for part in training:
             part.training = True
-        value = score([self._metric], logits, rows.labels)[self._metric]
-        return WORST if value is None else value
+        return loss_of(torch.from_numpy(logits), torch.tensor(rows.labels)).item()
 
 
 def checkpoints(steps: int, checks: int) -> list[tuple[int, int]]:

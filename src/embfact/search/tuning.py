@@ -153,6 +153,5 @@ def _describe(found: Findings, study: PlannedStudy) -> str:
     if found.options is None:
         last = f"; the last one: {found.failed[-1]} (log in {study.directory})" if found.failed else ""
         return f"its search found nothing: of {found.done} trials {', '.join([*given_up, *failed])}{last}"
-    metric = study.config.data.metrics[0]
     beside = f" ({', '.join([*given_up, *failed])})" if given_up or failed else ""
-    return f"best held-out {metric} {100 * (found.value or 0):.1f} with {describe_options(found.options)}{beside}"
+    return f"lowest held-out loss {found.value or 0:.4f} with {describe_options(found.options)}{beside}"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import nn
@@ -16,8 +16,15 @@ from embfact.errors import DivergedError
 from embfact.models.trainable import replacement
 from embfact.tasks.metrics import score
 
-# A correlation of constant predictions is undefined; for choosing an epoch it counts as the worst value.
-WORST = -1.0
+SELECTED_BY = "loss"
+"""The held-out value that selects, the lowest: unlike accuracy it sees every change of a logit."""
+
+
+def loss_of(logits: torch.Tensor, labels: torch.Tensor, smoothing: float = 0.0) -> torch.Tensor:
+    """Cross-entropy of classes, or mean squared error of targets (one output): a scalar in float32."""
+    if logits.shape[-1] == 1:
+        return F.mse_loss(logits.float().squeeze(-1), labels.float())
+    return F.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
 
 
 class SequenceClassification(pl.LightningModule):
@@ -26,7 +33,7 @@ class SequenceClassification(pl.LightningModule):
     Args:
         model: A Hugging Face sequence classifier; one output means regression.
         optimizer: Learning rate, decay and warm-up.
-        metrics: Names of the metrics; the first one selects.
+        metrics: Names of the metrics to score the held-out slice with.
         label_smoothing: Share of the target spread over all classes.
         fused: Take a step with one kernel, which unscales 16-bit gradients within the step, too late for clipping.
     """
@@ -54,10 +61,8 @@ class SequenceClassification(pl.LightningModule):
         return self.model(**inputs).logits
 
     def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Cross-entropy of classes, mean squared error of targets: a scalar in float32."""
-        if logits.shape[-1] == 1:
-            return F.mse_loss(logits.float().squeeze(-1), labels.float())
-        return F.cross_entropy(logits.float(), labels, label_smoothing=self.label_smoothing)
+        """The loss to train with, labels smoothed: a scalar in float32."""
+        return loss_of(logits, labels, self.label_smoothing)
 
     def training_step(self, batch: dict[str, torch.Tensor], index: int) -> dict[str, Any]:
         """One step; the mean loss of a row goes to the loggers every ``log_every_n_steps``.
@@ -100,10 +105,10 @@ class SequenceClassification(pl.LightningModule):
                 f"the scores of the held-out rows are not finite after step {self.global_step}; lower optimizer.lr"
             )
         values: dict[str, Any] = dict(score(self.metrics, logits.numpy(), labels.numpy()))
-        values["loss"] = self.loss(logits, labels).item()
+        values["loss"] = loss_of(logits, labels).item()  # not smoothed, so that runs can be compared
         self.history.append({"epoch": self.current_epoch, **values})
-        logged = {f"selection/{name}": WORST if value is None else value for name, value in values.items()}
-        self.log_dict(logged, prog_bar=False)
+        defined = {f"selection/{name}": value for name, value in values.items() if value is not None}
+        self.log_dict(defined, prog_bar=False)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save the held-out metrics, so that a resumed run keeps its history."""
@@ -143,22 +148,20 @@ class SequenceClassification(pl.LightningModule):
 
 
 class BestWeights(pl.Callback):
-    """Keeps the weights of the epoch with the best held-out metric, the earliest of equals.
+    """Keeps the weights of the epoch with the lowest held-out loss, the earliest of equals.
 
     Args:
-        metric: Its name.
         counts: Whether the current epoch may be chosen; None allows all.
 
     Attributes:
         epoch: Index of the best epoch, or None before the first.
-        value: Its metric.
+        value: Its loss.
     """
 
-    def __init__(self, metric: str, counts: Callable[[], bool] | None = None) -> None:
-        self.metric = metric
+    def __init__(self, counts: Callable[[], bool] | None = None) -> None:
         self.counts = counts
         self.epoch: int | None = None
-        self.value = -np.inf
+        self.value = math.inf
         self._weights: dict[str, torch.Tensor] | None = None
 
     def state_dict(self) -> dict[str, Any]:
@@ -173,8 +176,8 @@ class BestWeights(pl.Callback):
         """Copy the weights if this epoch is better than all before."""
         if trainer.sanity_checking or (self.counts and not self.counts()):
             return
-        value = float(trainer.callback_metrics[f"selection/{self.metric}"])
-        if self.epoch is None or value > self.value:
+        value = float(trainer.callback_metrics[f"selection/{SELECTED_BY}"])
+        if self.epoch is None or value < self.value:
             self.epoch, self.value = trainer.current_epoch, value
             last = trainer.max_epochs is not None and trainer.current_epoch + 1 == trainer.max_epochs
             # The weights of the last epoch are in the model already.

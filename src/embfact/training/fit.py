@@ -23,7 +23,7 @@ from embfact.kernels.swap import for_training
 from embfact.models.trainable import freeze
 from embfact.system.resources import trim_memory
 from embfact.system.signals import held_back
-from embfact.tasks.sequence_classification import BestWeights, SequenceClassification
+from embfact.tasks.sequence_classification import SELECTED_BY, BestWeights, SequenceClassification
 from embfact.training.checkpoints import Checkpoints, StateFiles
 from embfact.training.context import RunContext
 from embfact.training.learning_curve import Divergence, LearningCurve
@@ -40,7 +40,7 @@ class Fitted:
         device: Device it ran on, e.g. ``cpu``.
         history: Held-out metrics of every epoch.
         best_epoch: The epoch whose weights the model has now; None for the last ones.
-        value: The held-out metric of the best epoch.
+        value: The held-out loss of the best epoch.
         projections: When the table was projected to which rank, for a training that starts dense.
         batch_rows: Fewest, mean and most rows of a batch.
     """
@@ -110,8 +110,7 @@ def fit(
     value = None
     if best:
         best.restore(module)
-        metric = config.data.metrics[0]
-        value = next((entry[metric] for entry in module.history if entry["epoch"] == best.epoch), None)
+        value = next((entry[SELECTED_BY] for entry in module.history if entry["epoch"] == best.epoch), None)
     return Fitted(
         trainer.global_step,
         round(epochs, 4),
@@ -136,13 +135,12 @@ def _kernels(model: PreTrainedModel, options: TrainerConfig, device: torch.devic
 
 def _callbacks(config: RunConfig, refactorization: Refactorization | None) -> tuple[BestWeights | None, list[Callback]]:
     """The callback that selects the best epoch, if any, and all callbacks that depend on the configuration."""
-    metric = config.data.metrics[0]
 
     def may_win() -> bool:
         return refactorization is None or not refactorization.dense
 
-    best = BestWeights(metric, may_win) if config.checkpoint == "best" else None
-    patience = _Patience(f"selection/{metric}", config.trainer.patience, may_win) if config.trainer.patience else None
+    best = BestWeights(may_win) if config.checkpoint == "best" else None
+    patience = _Patience(config.trainer.patience, may_win) if config.trainer.patience else None
     watching = (_LastStep(), _Trim(), refactorization, best, patience)
     return best, [callback for callback in watching if callback]
 
@@ -212,8 +210,8 @@ class _Trim(Callback):
 class _Patience(EarlyStopping):
     """Stops a training that no longer improves, judged by the epochs that count."""
 
-    def __init__(self, monitor: str, patience: int, counts: Callable[[], bool]) -> None:
-        super().__init__(monitor, patience=patience, mode="max", check_on_train_epoch_end=True)
+    def __init__(self, patience: int, counts: Callable[[], bool]) -> None:
+        super().__init__(f"selection/{SELECTED_BY}", patience=patience, mode="min", check_on_train_epoch_end=True)
         self._counts = counts
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

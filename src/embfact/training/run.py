@@ -37,6 +37,7 @@ from embfact.system.lock import Lock, acquire
 from embfact.system.resources import release_memory
 from embfact.system.signals import Interrupted, interruptible, last_lines
 from embfact.tasks.reference import baselines
+from embfact.tasks.sequence_classification import SELECTED_BY
 from embfact.training.context import RunContext
 from embfact.training.distributed import other_ranks
 from embfact.training.factorize import factorize
@@ -217,7 +218,7 @@ def _selection(splits: Splits, config: RunConfig, fitted: Fitted) -> SelectionPa
         return None
     return SelectionPart(
         rows=len(splits.selection),
-        metric=config.data.metrics[0],
+        metric=SELECTED_BY,
         best_epoch=fitted.best_epoch,
         value=fitted.value,
         history=fitted.history,

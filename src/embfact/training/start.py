@@ -78,7 +78,7 @@ def load(context: RunContext) -> Start:
     """
     config = context.config
     with context.phase("loading", "data"):
-        text = load_text(config.data, config.paths.data_dir, config.paths.cache_dir)
+        text = load_text(config.data, config.paths.data_dir, config.paths.cache_dir, seed=config.seed)
         trim_memory()  # of the rows that were not drawn
         if text.fingerprint != context.identity.data_fingerprint:
             raise DataError(f"{config.data.name} changed while the sweep was running; start the sweep again")

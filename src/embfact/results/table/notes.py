@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from textwrap import shorten
+from typing import Any
 
 from embfact.results.chance import seeds_at_chance
 from embfact.results.comparable import describe_search
@@ -77,7 +78,15 @@ def _source(table: ResultTable, data: DataVersion) -> str:
     held_out = f", {_rows(rows, 'selection')} of train held out for selection" if rows.get("selection") else ""
     apart = f" Differs from other versions of the data: {data.difference}." if data.difference else ""
     note = f" {data.example.data.note}" if data.example.data.note else ""
-    return f"{data.label}: {figures}; trained on {drawn}{_rows(rows, 'train')}{held_out}; {_seeds(seeds)}.{apart}{note}"
+    return f"{data.label}: {figures}; trained on {drawn}{_rows(rows, 'train')}{held_out}{_draw(options)}; {_seeds(seeds)}.{apart}{note}"
+
+
+def _draw(options: Mapping[str, Any]) -> str:
+    """Whether every seed saw the same rows: then intervals are about one draw of them."""
+    if not (options.get("train_size") or options.get("selection_size")):
+        return ""
+    seed = options.get("split_seed")
+    return ", drawn anew for each seed" if seed == "seed" else f", one draw for all seeds (data.split_seed={seed})"
 
 
 def _rows(rows: dict[str, int], split: str) -> str:
