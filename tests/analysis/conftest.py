@@ -28,11 +28,12 @@ def measurement(table: np.ndarray) -> Measurement:
     draw = np.random.default_rng(1)
     counts = draw.integers(1, 50, V).astype(float)
     counts[:2], counts[-10:] = 500, 0
+    weights = np.roll(counts, 1)
     words = np.arange(V) > 1
     vocabulary = Vocabulary(tuple(f"w{number}" for number in range(V)), words)
     rows = Tokenized(np.arange(N), draw.integers(0, 2, N), np.full(N, 5), draw.integers(0, V, 5 * N), None)
     named = {"three": 3, "four": 4, "eighty": 80}
-    return Measurement(variant(DENSE, table), counts, vocabulary, named, Texts("validation", rows, 2))
+    return Measurement(variant(DENSE, table), counts, weights, vocabulary, named, Texts("validation", rows, 2))
 
 
 def variant(name: str, table: np.ndarray) -> Variant:
@@ -52,6 +53,7 @@ def analysis(measurement: Measurement, table: np.ndarray) -> Analysis:
         data="vader",
         corpus="some rows",
         counted=int(measurement.counts.sum()),
+        held_out="some other rows",
         split="validation",
         texts=N,
         classes=2,

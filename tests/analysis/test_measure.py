@@ -59,11 +59,11 @@ def test_turning_the_table_keeps_all_but_the_numbers_themselves(measurement: Mea
 
 def test_groups_and_weights_by_their_definitions(measurement: Measurement, table: np.ndarray) -> None:
     other = table.round()
-    found, counts = measurement.figures(replace(measurement.dense, table=other)), measurement.counts
+    found, weights = measurement.figures(replace(measurement.dense, table=other)), measurement.weights
     lost, whole = ((other - table) ** 2).sum(axis=1), (table**2).sum(axis=1)
     assert found.error == pytest.approx(lost.sum() / whole.sum())
-    assert found.weighted_error == pytest.approx(counts @ lost / (counts @ whole))
-    assert found.word_error == pytest.approx(counts[2:] @ lost[2:] / (counts[2:] @ whole[2:]))
+    assert found.weighted_error == pytest.approx(weights @ lost / (weights @ whole))
+    assert found.word_error == pytest.approx(weights[2:] @ lost[2:] / (weights[2:] @ whole[2:]))
     for group, limits in zip(found.groups, measurement.groups, strict=True):
         assert group.error == pytest.approx(lost[limits.tokens].sum() / whole[limits.tokens].sum())
     occurring = [group.recall for group in found.groups if group.group != "unseen"]
@@ -91,7 +91,7 @@ def test_clusters_hold_all_words_that_occur(measurement: Measurement) -> None:
 
 def test_texts_without_classes_have_no_clusters(measurement: Measurement) -> None:
     texts = replace(measurement.texts, classes=None)
-    without = Measurement(measurement.dense, measurement.counts, measurement.vocabulary, {}, texts)
+    without = Measurement(measurement.dense, measurement.counts, measurement.weights, measurement.vocabulary, {}, texts)
     found = without.figures(measurement.dense)
     assert [figures.clusters for figures in found.texts.values()] == [None, None]
     assert (found.neighbours, found.plane) == ({}, {})

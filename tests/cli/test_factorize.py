@@ -78,11 +78,11 @@ def weights_of(folder: Path) -> dict[str, np.ndarray]:
     return load_file(folder / "model.safetensors")
 
 
-def counts_of(conf: Path, tokenizer: Any) -> np.ndarray:
-    """How often each token occurs in the rows that a run of these options trains on, counted one by one."""
+def counts_of(conf: Path, tokenizer: Any, part: str = "selection") -> np.ndarray:
+    """How often each token occurs in the held-out rows of these options, or another part, counted one by one."""
     (job,) = read_factorize_request(conf, ["data=vader", "data.train_size=300"], False).jobs
-    texts = load_text(job.config.data, None).train.column("text").to_pylist()
-    assert len(texts) == 300
+    texts = getattr(load_text(job.config.data, None), part).column("text").to_pylist()
+    assert len(texts) == {"selection": 500, "train": 300, "train_all": 5496}[part]
     counted = Counter(token for text in texts for token in tokenizer(text)["input_ids"])
     return np.array([counted[token] for token in range(V)], dtype=np.float64)
 

@@ -93,7 +93,7 @@ def test_all_seeds_of_a_method_train_with_what_its_study_found(searched: Searche
 
 
 def test_the_table_says_how_it_was_tuned(searched: Searched) -> None:
-    how = "tuned on the held-out slice: 3 trials for each method and size"
+    how = "tuned on the held-out slice: 3 trials of 2 seeds for each method and size"
     assert f"optimizer.lr (3e-05 to 0.0005) {how}." in searched.out
     assert f"optimizer.embedding_lr (0.3 to 10) {how} that has it." in searched.out
     assert "Tuned differently" not in searched.out

@@ -8,6 +8,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -102,9 +103,9 @@ def test_no_sentence_and_no_source_text_stands_on_two_sides(
     for line in test.lines or []:
         note("test", line)
     try:
-        held_out = hold_out(train.table, size, seed, groups=train.groups)
+        held_out, _ = hold_out(train.table, size, seed, groups=train.groups)
     except DataError:
-        held_out = [False] * len(train.table)
+        held_out = np.zeros(len(train.table), dtype=bool)
     for out, line in zip(held_out, train.lines or [], strict=True):
         note("selection" if out else "train", line)
     assert all(len(found) == 1 for found in sides.values())

@@ -38,12 +38,16 @@ def test_containing_sentences_are_those_of_the_definition(texts: list[str]) -> N
 @given(phrases, st.integers(1, 10), st.integers(0, 5))
 def test_no_held_out_row_is_part_of_a_training_row(texts: list[str], size: int, seed: int) -> None:
     try:
-        held_out = hold_out(rows(texts), size, seed, whole_sentences=True)
+        held_out, selection = hold_out(rows(texts), size, seed, whole_sentences=True)
     except DataError:
         return
     training = [text for text, out in zip(texts, held_out, strict=True) if not out]
     assert training
-    assert held_out.sum() >= size
+    # Selected on are as many different whole sentences as asked for, all of them held out.
+    chosen = [text for text, selected in zip(texts, selection, strict=True) if selected]
+    assert len(chosen) == len(set(chosen)) == size
+    assert not any(is_part(text, other) for text in chosen for other in texts if other != text)
+    assert not (selection & ~held_out).any()
     assert not any(is_part(text, other) for text, out in zip(texts, held_out, strict=True) if out for other in training)
 
 
@@ -51,9 +55,10 @@ def test_no_held_out_row_is_part_of_a_training_row(texts: list[str], size: int, 
 def test_equal_texts_never_stand_on_both_sides(texts: list[str], size: int, seed: int) -> None:
     texts = [text.upper() if row % 2 else f"{text} " for row, text in enumerate(texts)]
     try:
-        held_out = hold_out(rows(texts), size, seed)
+        held_out, selection = hold_out(rows(texts), size, seed)
     except DataError:
         return
+    assert np.array_equal(held_out, selection)
     sides = [
         {text.lower().strip() for text, out in zip(texts, held_out, strict=True) if out == side} for side in (0, 1)
     ]
@@ -63,17 +68,17 @@ def test_equal_texts_never_stand_on_both_sides(texts: list[str], size: int, seed
 
 def test_the_slice_has_the_asked_size_and_depends_on_the_seed_alone() -> None:
     table = rows([f"text {row}" for row in range(1000)])
-    first, again, other = (hold_out(table, 100, seed) for seed in (0, 0, 1))
+    first, again, other = (hold_out(table, 100, seed)[1] for seed in (0, 0, 1))
     assert first.sum() == 100
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
-    assert hold_out(table, 0.25, 0).sum() == 250
-    assert not hold_out(table, 0, 0).any()
+    assert hold_out(table, 0.25, 0)[1].sum() == 250
+    assert not np.any(hold_out(table, 0, 0))
 
 
 def test_pairs_are_equal_only_if_both_sides_are() -> None:
     table = pa.table({"id": range(4), "text": ["a"] * 4, "text_pair": list("wxyz"), "label": [0] * 4})
-    assert hold_out(table, 2, 0).sum() == 2
+    assert hold_out(table, 2, 0)[0].sum() == 2
 
 
 @pytest.mark.parametrize(("texts", "size"), [(["a", "b"], 2), (["a", "b"], 500), (["a", "b"], 0.9), (["a"] * 5, 3)])

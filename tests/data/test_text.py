@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -183,10 +184,37 @@ def test_published_data_sets_load_with_their_published_rows(name: str, real_data
     loaded = load_text(data, real_data_dir(data.mirror))
     assert loaded.selection is not None
     total, reports = ROWS[name]
-    assert sorted(ids(loaded.train) + ids(loaded.selection)) == list(range(total))
-    assert data.selection_size <= loaded.selection.num_rows <= 1.05 * data.selection_size
+    kept = sorted(ids(loaded.train) + ids(loaded.selection))
+    if data.selection_groups:  # phrases of held-out sentences are in neither
+        assert len(set(kept)) == len(kept) < total
+    elif data.drop_reported:
+        seen = set(loaded.reports["test"].column("text").to_pylist())
+        published = load_split(data, real_data_dir(data.mirror), "train").column("text").to_pylist()
+        assert kept == [row for row, text in enumerate(published) if text not in seen]
+    else:
+        assert kept == list(range(total))
+    assert loaded.selection.num_rows == data.selection_size
     found = {split: (rows.num_rows, sum(rows.column("label").to_pylist())) for split, rows in loaded.reports.items()}
     assert found == reports
+
+
+@pytest.mark.real_data
+def test_the_held_out_slice_of_sst2_is_like_what_is_reported(real_data_dir: Any) -> None:
+    loaded = load_text(packaged("sst2"), real_data_dir("glue/sst2"))
+    assert loaded.selection is not None
+    for column, far in (
+        ("text", 1.0),
+        ("label", 0.06),
+    ):  # in words; in shares of positive rows, about 2.5 standard errors
+        means = [
+            float(
+                np.mean(
+                    [len(value.split()) if column == "text" else value for value in rows.column(column).to_pylist()]
+                )
+            )
+            for rows in (loaded.selection, loaded.reports["validation"])
+        ]
+        assert abs(means[0] - means[1]) < far, (column, means)
 
 
 @pytest.mark.real_data
@@ -223,3 +251,23 @@ def test_a_file_without_rows_says_so(config: Any, tmp_path: Path, kind: str, nam
     data = config(train_file=str(paths["train"]), validation_file=str(paths["validation"]), label_names=names)
     with pytest.raises(DataError, match=f"{empty}.{kind} has no rows"):
         load_text(data, None)
+
+
+def test_rows_follow_the_seed_of_the_run_if_asked(files: Any) -> None:
+    options = {"selection_size": 20, "train_size": 50, "eval_size": 10}
+    fixed, following = (files(many(200), many(100), split_seed=seed, **options) for seed in (1, "seed"))
+    texts = {
+        name: [load_text(data, None, seed=seed).train.column("text").to_pylist() for seed in (1, 2)]
+        for name, data in (("fixed", fixed), ("following", following))
+    }
+    assert texts["fixed"][0] == texts["fixed"][1] == texts["following"][0] != texts["following"][1]
+
+
+def test_texts_that_are_reported_are_left_out_if_asked(files: Any) -> None:
+    data = files(many(30), many(10), selection_size=5, drop_reported=True)
+    loaded = load_text(data, None)
+    assert loaded.selection is not None
+    reported = {text.lower() for text in loaded.reports["validation"].column("text").to_pylist()}
+    for rows in (loaded.train, loaded.selection):
+        assert not reported & {text.lower() for text in rows.column("text").to_pylist()}
+    assert len(loaded.train) + len(loaded.selection) == 20

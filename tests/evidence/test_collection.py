@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
@@ -70,7 +71,7 @@ def rows() -> Tokenized:
 
 def collect(config: RunConfig, rows: Tokenized) -> Any:
     model, tokenizer = load_backbone(config.model, num_labels=2, label_names=None, dropout=None, seed=config.seed)
-    return evidence.collect(config, fingerprint(config.model), model, tokenizer, rows)
+    return evidence.collect(config, fingerprint(config.model), model, tokenizer, rows, pa.table({}))
 
 
 @pytest.fixture
@@ -110,7 +111,7 @@ def test_the_runs_own_model_and_random_numbers_are_as_if_nothing_had_happened(co
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     torch.manual_seed(7)
     state = torch.get_rng_state()
-    evidence.collect(config, fingerprint(config.model), model, tokenizer, rows)
+    evidence.collect(config, fingerprint(config.model), model, tokenizer, rows, pa.table({}))
     assert torch.equal(torch.get_rng_state(), state)
     assert model.training
     assert all(parameter.requires_grad for parameter in model.parameters())
@@ -170,3 +171,12 @@ def test_texts_of_another_corpus_are_counted_in_place_of_the_training_rows(confi
     tokenizer = AutoTokenizer.from_pretrained(pretrained)
     expected = Counter(t for ids in tokenizer(texts, truncation=True, max_length=16)["input_ids"] for t in ids)
     assert {token: int(number) for token, number in enumerate(counts) if number} == expected
+
+
+def test_all_texts_of_the_training_split_can_be_counted(configure, rows):
+    texts = pa.table({"id": [0, 1], "text": ["good film", "good"], "label": pa.nulls(2, pa.int64())})
+    config = configure("evidence.source=train_all", needs=frozenset({"token_counts"}))
+    model, tokenizer = load_backbone(config.model, num_labels=2, label_names=None, dropout=None, seed=0)
+    found = evidence.collect(config, fingerprint(config.model), model, tokenizer, rows, texts).token_counts
+    good, film = (tokenizer.convert_tokens_to_ids(word) for word in ("good", "film"))
+    assert (found[good], found[film], found.sum()) == (2, 1, 2 + 1 + 2 * 2)  # and two special tokens a text

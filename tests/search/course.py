@@ -14,25 +14,25 @@ from embfact.search.study import Findings, Objective, complete
 
 
 def objective(folder: Path, seconds: float = 0.0) -> Objective:
-    """A hill of the learning rate, climbed in three checks; each trial that ends leaves a line in ``trials.txt``."""
+    """A valley of the learning rate, walked down in three checks; ended trials leave a line each in ``trials.txt``."""
 
-    def climb(lr, dropout, report):
+    def descend(lr, dropout, report):
         if lr > 7e-4:
             raise DivergedError(f"the loss became nan at step 3 with {lr}")
-        height = -((math.log10(lr) + 4) ** 2) - dropout
+        depth = (math.log10(lr) + 4) ** 2 + dropout
         for check in (1, 2, 3):
             time.sleep(seconds / 3)
-            report(height * (4 - check), check)
-        return height
+            report(depth * (4 - check), check)
+        return depth
 
-    def hill(config, title, directory, report):
+    def valley(config, title, directory, report):
         try:
-            return climb(config.optimizer.lr, config.task.dropout or 0.0, report)
+            return descend(config.optimizer.lr, config.task.dropout or 0.0, report)
         finally:
             with (folder / "trials.txt").open("a") as file:
                 file.write(f"{title.split()[-1]} {config.optimizer.lr}\n")
 
-    return hill
+    return valley
 
 
 def run(folder: Path, seconds: float, conf: Path, words: list[str]) -> Findings:

@@ -18,7 +18,7 @@ from embfact.search.study import DAMAGES, complete, look
 from tests.helpers.commands import environment
 from tests.search import course
 
-# A range of its own, which trials of the hill below can leave by failing.
+# A range of its own, which trials of the valley below can leave by failing.
 RATE = ["search.space.optimizer.lr.low=1e-5", "search.space.optimizer.lr.high=1e-3"]
 RATE += ["~search.space.optimizer.embedding_lr"]
 WORDS = ["model=bert_scratch", "data=vader", "rank=8", "search=lr", "search.trials=8", "search.startup=3", *RATE]
@@ -66,12 +66,12 @@ def by_lr(values):
     return answer
 
 
-def test_it_climbs_the_hill_with_as_many_trials_as_asked(undisturbed):
+def test_it_finds_the_valley_in_as_many_trials_as_asked(undisturbed):
     found, _ = undisturbed
     assert found.done == 8
     assert abs(math.log10(found.options["optimizer.lr"]) + 4) < 0.5
     assert found.value == pytest.approx(
-        -((math.log10(found.options["optimizer.lr"]) + 4) ** 2) - found.options["task.dropout"]
+        (math.log10(found.options["optimizer.lr"]) + 4) ** 2 + found.options["task.dropout"]
     )
 
 
@@ -177,19 +177,19 @@ def test_an_interruption_passes_through_and_the_study_goes_on(study, tmp_path):
     class StopError(BaseException):
         pass
 
-    hill, calls = course.objective(tmp_path), []
+    valley, calls = course.objective(tmp_path), []
 
     def stopped(*arguments):
         calls.append(1)
         if len(calls) == 4:
             raise StopError
-        return hill(*arguments)
+        return valley(*arguments)
 
     with pytest.raises(StopError):
         complete(study, stopped)
     assert look(study).done == 3
     other = replace(study, folder=tmp_path / "other")
-    assert complete(study, hill) == complete(other, hill)
+    assert complete(study, valley) == complete(other, valley)
 
 
 def test_scratch_space_is_empty_for_each_trial_and_gone_at_the_end(study):

@@ -258,16 +258,19 @@ def test_a_pretrained_backbone_is_trained_with_its_dropout(config: Callable[...,
 
 @pytest.fixture
 def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[dict[str, torch.Tensor]]]:
-    """Gives the held-out rows of each epoch the accuracy of a script, and notes the weights that it belongs to."""
+    """Gives the held-out rows of each epoch the loss of a script, and notes the weights that it belongs to."""
+    real = sequence_classification.loss_of
 
-    def script(model: nn.Module, *values: float | None) -> list[dict[str, torch.Tensor]]:
+    def script(model: nn.Module, *values: float) -> list[dict[str, torch.Tensor]]:
         weights: list[dict[str, torch.Tensor]] = []
 
-        def score(*args: Any) -> dict[str, float | None]:
+        def loss_of(logits: torch.Tensor, labels: torch.Tensor, *smoothing: float) -> torch.Tensor:
+            if smoothing:  # of a training step
+                return real(logits, labels, *smoothing)
             weights.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
-            return {"accuracy": values[len(weights) - 1]}
+            return torch.tensor(values[len(weights) - 1], dtype=torch.float64)
 
-        monkeypatch.setattr(sequence_classification, "score", score)
+        monkeypatch.setattr(sequence_classification, "loss_of", loss_of)
         return weights
 
     return script
@@ -280,29 +283,27 @@ def same(model: nn.Module, weights: dict[str, torch.Tensor]) -> bool:
 @pytest.mark.parametrize(
     ("values", "best"),
     [
-        ([0.5, 0.9, 0.7], 1),
-        ([0.9, 0.5, 0.7], 0),
-        ([0.5, 0.7, 0.9], 2),
-        ([0.7, 0.7, 0.7], 0),
-        ([None, 0.0, -0.5], 1),
-        ([None, None, None], 0),
+        ([0.5, 0.1, 0.3], 1),
+        ([0.1, 0.5, 0.3], 0),
+        ([0.5, 0.3, 0.1], 2),
+        ([0.3, 0.3, 0.3], 0),
     ],
 )
 def test_the_weights_of_the_best_epoch_are_put_back(
-    values: list[float | None], best: int, fine_tune: Callable[..., Fitted], scripted: Any
+    values: list[float], best: int, fine_tune: Callable[..., Fitted], scripted: Any
 ) -> None:
     model = encoder()
     weights = scripted(model, *values)
     fitted = fine_tune("trainer.epochs=3", "checkpoint=best", model=model)
     assert fitted.best_epoch == best
-    assert [entry["accuracy"] for entry in fitted.history] == values
+    assert [entry["loss"] for entry in fitted.history] == values
     assert [same(model, epoch) for epoch in weights] == [epoch == best for epoch in range(3)]
 
 
 @pytest.mark.parametrize("checkpoint", ["last", "none"])
 def test_otherwise_the_last_weights_stay(checkpoint: str, fine_tune: Callable[..., Fitted], scripted: Any) -> None:
     model = encoder()
-    weights = scripted(model, 0.9, 0.5)
+    weights = scripted(model, 0.1, 0.5)
     fitted = fine_tune("trainer.epochs=2", f"checkpoint={checkpoint}", model=model)
     assert (fitted.best_epoch, fitted.value) == (None, None)
     assert same(model, weights[-1])
@@ -311,7 +312,7 @@ def test_otherwise_the_last_weights_stay(checkpoint: str, fine_tune: Callable[..
 
 def test_patience_ends_a_training_that_gets_no_better(fine_tune: Callable[..., Fitted], scripted: Any) -> None:
     model = encoder()
-    weights = scripted(model, 0.5, 0.9, 0.8, 0.7, 0.6)
+    weights = scripted(model, 0.5, 0.1, 0.2, 0.3, 0.4)
     fitted = fine_tune("trainer.epochs=5", "trainer.patience=2", model=model)
     assert fitted.epochs == 4
     assert fitted.best_epoch == 1
@@ -320,12 +321,12 @@ def test_patience_ends_a_training_that_gets_no_better(fine_tune: Callable[..., F
 
 def test_an_epoch_cut_short_by_max_steps_is_scored_too(fine_tune: Callable[..., Fitted], scripted: Any) -> None:
     model = encoder()
-    weights = scripted(model, 0.5, 0.9)
+    weights = scripted(model, 0.5, 0.1)
     fitted = fine_tune("trainer.epochs=4", "trainer.max_steps=7", model=model)
     assert (fitted.steps, fitted.epochs) == (7, 1.4)
     assert len(weights) == 2
     assert fitted.best_epoch == 1
-    assert fitted.value == pytest.approx(0.9)
+    assert fitted.value == pytest.approx(0.1)
     assert same(model, weights[1])
 
 

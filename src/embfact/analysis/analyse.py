@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from time import perf_counter
 
 from embfact.analysis.clusters import SEED
@@ -44,6 +43,7 @@ class Analysis:
         data: Name of the data set.
         corpus: Description of the texts whose tokens are counted.
         counted: Number of their tokens, special tokens included.
+        held_out: Description of the texts whose token counts weight errors; None if they are weighted by ``corpus``.
         split: Split of the texts that are clustered.
         texts: Number of those texts.
         classes: Number of their classes; None if the labels are numbers.
@@ -58,6 +58,7 @@ class Analysis:
     data: str
     corpus: str
     counted: int
+    held_out: str | None
     split: str
     texts: int
     classes: int | None
@@ -88,7 +89,7 @@ def analyse(request: AnalysisRequest, say: Callable[[str], None]) -> Analysis:
     config = bench.config
     texts = reported_texts(config.data, bench.text, bench.tokenizer, config.paths.cache_dir, SEED)
     variants = Variants(bench, texts)
-    measurement = Measurement(variants.dense(), bench.counts.numpy(), vocabulary, named, texts)
+    measurement = Measurement(variants.dense(), bench.counts.numpy(), bench.weights.numpy(), vocabulary, named, texts)
     tables, problems = [measurement.figures(measurement.dense)], []
     start = perf_counter()
     for variant in variants.others(request):
@@ -98,15 +99,15 @@ def analyse(request: AnalysisRequest, say: Callable[[str], None]) -> Analysis:
         tables.append(measurement.figures(variant))
         say(f"{variant.name}  {perf_counter() - start:.1f} s")
         start = perf_counter()
-    counted = config.evidence.file
     return Analysis(
         model=config.model.label,
         vocab_size=len(bench.table),
         width=bench.table.shape[1],
         words=int(vocabulary.words.sum()),
         data=config.data.name,
-        corpus=Path(counted).name if counted else f"{len(bench.train):,} rows of {config.data.name}",
+        corpus=bench.corpus,
         counted=int(bench.counts.sum()),
+        held_out=str(bench.held_out) if bench.held_out else None,
         split=texts.split,
         texts=len(texts.rows),
         classes=texts.classes,

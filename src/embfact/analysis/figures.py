@@ -47,7 +47,7 @@ class TableFigures:
         spectrum: Unweighted.
         weighted_spectrum: With rows weighted by their counts.
         error: Squared error divided by the squared norm of the dense table.
-        weighted_error: The same with each row weighted by its count.
+        weighted_error: The same with each row weighted by its count in held-out texts.
         word_error: The weighted error over words alone; special tokens occur in every text and would dominate.
         recall: Share of the 10 nearest neighbours kept, mean over tokens that occur.
         groups: Error and recall by frequency.

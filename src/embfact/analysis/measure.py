@@ -44,15 +44,23 @@ class Measurement:
 
     Args:
         dense: The dense table.
-        counts: Occurrences of each token, float64, shape ``(V,)``.
+        counts: Occurrences of each token in the texts that methods count, float64, shape ``(V,)``.
+        weights: The same in held-out texts: the weights of errors.
         vocabulary: The tokens of its rows.
         named: Word -> id.
         texts: Labelled texts.
     """
 
     def __init__(
-        self, dense: Variant, counts: np.ndarray, vocabulary: Vocabulary, named: Mapping[str, int], texts: Texts
+        self,
+        dense: Variant,
+        counts: np.ndarray,
+        weights: np.ndarray,
+        vocabulary: Vocabulary,
+        named: Mapping[str, int],
+        texts: Texts,
     ):
+        self.weights = weights
         self.dense, self.counts, self.vocabulary, self.named, self.texts = dense, counts, vocabulary, named, texts
         self.groups = frequency_groups(counts, vocabulary.words)
         self.candidates = np.flatnonzero(vocabulary.words)
@@ -79,8 +87,8 @@ class Measurement:
             spectrum=spectrum(table),
             weighted_spectrum=spectrum(table, self.counts),
             error=relative_error(exact, table),
-            weighted_error=relative_error(exact, table, self.counts),
-            word_error=relative_error(exact, table, self.counts * self.vocabulary.words),
+            weighted_error=relative_error(exact, table, self.weights),
+            word_error=relative_error(exact, table, self.weights * self.vocabulary.words),
             recall=self._over_occurring(kept),
             groups=tuple(
                 GroupFigures(group.name, relative_error(exact[group.tokens], table[group.tokens]), share)

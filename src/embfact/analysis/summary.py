@@ -50,7 +50,8 @@ def notes(analysis: Analysis) -> list[str]:
         "tokens, special tokens included).",
         "Effective rank: exp of the entropy of the singular values. Weighted rank: the same with rows scaled by the "
         "square root of their counts. Error: squared error divided by the squared norm of the dense table. Weighted "
-        "error: with each row weighted by its count. Word error: the weighted error without special tokens.",
+        f"error: with each row weighted by its count in {analysis.held_out or 'the same texts'}. Word error: the "
+        "weighted error without special tokens.",
         "Deciles: tenths of the words that occur, 1 the most frequent. Recall@10: share of the 10 nearest words by "
         f"cosine that are the same as in the dense table, mean over {QUERIES} words drawn from each group, or over all "
         "if there are fewer; in the first table, mean over the words that occur.",

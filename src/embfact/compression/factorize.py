@@ -17,8 +17,9 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel, PreTrainedToken
 
 from embfact.compression.factorize_request import FactorizeRequest, Job
 from embfact.compression.factorize_table import MethodRow, MethodTable
+from embfact.compression.held_out import HeldOut, held_out
 from embfact.config.run_config import RunConfig
-from embfact.config.sections import ModelConfig
+from embfact.config.sections import TRAINING, ModelConfig
 from embfact.data.text import load_text
 from embfact.data.tokenized import tokenize
 from embfact.embeddings.base import TokenEmbedding
@@ -60,6 +61,22 @@ class Workbench:
         self._latest: Method | None = None
         counter = config.model_copy(update={"factorization": WeightedSVD()})
         self.counts = cast(torch.Tensor, self.evidence(counter).token_counts)
+        self.held_out = self._held_out()
+        self.weights = self.counts if self.held_out is None else torch.from_numpy(self.held_out.counts)
+
+    def _held_out(self) -> HeldOut | None:
+        if self.text.selection is None or self.config.evidence.file:  # a file of other texts has no held-out part
+            return None
+        rows = tokenize(self.text.selection, self.tokenizer, self.config.data.max_length, self.config.paths.cache_dir)
+        return held_out(rows, self.counts.numpy(), sorted(set(self.tokenizer.all_special_ids)))
+
+    @property
+    def corpus(self) -> str:
+        """The texts whose tokens methods count, in words."""
+        source, data = self.config.evidence, self.config.data.name
+        if source.file:
+            return Path(source.file).name
+        return f"{len(self.train if source.source == TRAINING else self.text.train_all):,} rows of {data}"
 
     @property
     def dense(self) -> Size:
@@ -72,7 +89,8 @@ class Workbench:
         if needs not in self._evidence:
             # Gradients are those of a task and need a classification head.
             model = self.model if needs <= {"token_counts"} else self._classifier
-            self._evidence[needs] = collect(config, fingerprint(config.model), model, self.tokenizer, self.train)
+            identity = fingerprint(config.model)
+            self._evidence[needs] = collect(config, identity, model, self.tokenizer, self.train, self.text.train_all)
         return self._evidence[needs]
 
     @cached_property
@@ -133,7 +151,7 @@ class Workbench:
             small, size, rank, seconds = self.fit(config, in_place=in_place)
             # An adapter's block is random, so there is nothing to compare before it is trained.
             known = isinstance(method, Factorization)
-            plain, weighted = squared_errors(self.table, small, self.counts) if known else (None, None)
+            plain, weighted = squared_errors(self.table, small, self.weights) if known else (None, None)
         except Exception as error:  # one method must not stop the others
             reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
             return replace(row, problem=f"failed: {' '.join(reason.split())}")
@@ -171,16 +189,15 @@ def factorize(request: FactorizeRequest, say: Callable[[str], None]) -> MethodTa
             rows.append(row)
     if request.output and not rows[-1].problem:
         checkpoint.save(bench.model, bench.tokenizer, request.output)
-    config, counted = bench.config, bench.config.evidence.file
-    corpus = Path(counted).name if counted else f"{len(bench.train):,} rows of {config.data.name}"
     return MethodTable(
-        model=config.model.label,
+        model=bench.config.model.label,
         vocab_size=bench.table.shape[0],
         width=bench.table.shape[1],
         dense=bench.dense,
-        corpus=corpus,
+        corpus=bench.corpus,
         counted=int(bench.counts.sum()),
         occurring=int(bench.counts.count_nonzero()),
+        held_out=str(bench.held_out) if bench.held_out else None,
         threads=torch.get_num_threads(),
         rows=tuple(rows),
     )

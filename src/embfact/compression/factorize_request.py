@@ -101,7 +101,7 @@ def read_factorize_request(conf_dir: Path, arguments: Sequence[str], multirun: b
 def _all_methods(conf_dir: Path, given: Mapping[str, str]) -> tuple[list[str], tuple[str, ...]]:
     """The methods of ``conf/factorization/`` that can be compared here, and a line on each reason to leave some out."""
     with_energy = given.get("energy", "null") != "null"
-    with_file = given.get("evidence.source", TRAINING) != TRAINING
+    other_texts = given.get("evidence.source", TRAINING) != TRAINING
     known: list[str] = []
     sized: list[str] = []
     labelled: list[str] = []
@@ -110,7 +110,7 @@ def _all_methods(conf_dir: Path, given: Mapping[str, str]) -> tuple[list[str], t
         method = method_class(OmegaConf.select(OmegaConf.load(path), "_target_"))
         if with_energy and method.uses_rank and not method.knows_energy:
             sized.append(path.stem)
-        elif with_file and method.needs - {"token_counts"}:
+        elif other_texts and method.needs - {"token_counts"}:
             labelled.append(path.stem)
         else:
             known.append(path.stem)

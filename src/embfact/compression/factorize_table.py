@@ -26,7 +26,8 @@ class MethodRow:
         parameters: Parameters of the embedding.
         bytes: Bytes of its tensors as saved.
         error: Squared error of the table over its squared norm; None if there is nothing to compare.
-        weighted_error: The same with each row weighted by its token count; also None if all weighted rows are zero.
+        weighted_error: The same with each row weighted by its count in held-out texts; also None if all weighted rows
+            are zero.
         seconds: Wall time of the fit.
         problem: Why there is no result, starting with ``does not fit`` or ``failed``; else None.
     """
@@ -58,9 +59,10 @@ class MethodTable:
         vocab_size: Rows V of its table.
         width: Columns H.
         dense: Size of the dense table.
-        corpus: Description of the texts whose token counts weight the rows.
+        corpus: Description of the texts whose tokens methods count.
         counted: Tokens in them.
         occurring: Distinct tokens in them.
+        held_out: Description of the texts whose token counts weight the error; None if it is weighted by ``corpus``.
         threads: CPU threads.
         rows: The dense table first.
     """
@@ -72,6 +74,7 @@ class MethodTable:
     corpus: str
     counted: int
     occurring: int
+    held_out: str | None
     threads: int
     rows: tuple[MethodRow, ...]
 
@@ -96,8 +99,9 @@ def _markdown(table: MethodTable) -> str:
     threads = f"{table.threads} CPU thread{'s' if table.threads > 1 else ''}"
     legend = (
         f"- Token table of {table.model}, {table.vocab_size:,} x {table.width}. Sizes as saved, in brackets as a share "
-        "of dense. Error: squared error of the stored table over its squared norm; weighted: each row by its count in "
-        f"{table.corpus} ({table.counted:,} tokens, {table.occurring:,} distinct). Seconds: the fit, without "
+        f"of dense. Methods count the tokens of {table.corpus} ({table.counted:,} tokens, {table.occurring:,} "
+        "distinct). Error: squared error of the stored table over its squared norm; weighted: each row by its count in "
+        f"{table.held_out or 'the same texts, so too good for other texts'}. Seconds: the fit, without "
         f"reading or counting, on {threads}; further sizes of a method reuse what it computed for the first one."
     )
     return "\n".join([*markdown_grid(header, lines, len(labels)), "", legend, *problems]) + "\n"

@@ -95,7 +95,7 @@ class RunConfig(Section):
             if target.energy is not None and not self.factorization.knows_energy:
                 name = self.factorization.name
                 raise ValueError(f"factorization={name} cannot be sized by energy; set rank or budget")
-        if self.evidence.file and self.factorization.needs - {"token_counts"}:
+        if self.evidence.source != TRAINING and self.factorization.needs - {"token_counts"}:
             raise ValueError(
                 f"factorization={self.factorization.name} needs gradients, and therefore labelled rows: it cannot use "
                 f"evidence.source={self.evidence.source}; set evidence.source={TRAINING}"

@@ -27,6 +27,7 @@ from embfact.errors import nearest
 from embfact.formatting.typed import number
 
 TRAINING = "training"
+TRAIN_ALL = "train_all"
 CHECKPOINT = "checkpoint"  # folder of the weights in a run directory
 CACHE_DIR = "~/.cache/embfact"
 TABLE_FILES = (".csv", ".tsv", ".jsonl", ".parquet")
@@ -153,21 +154,23 @@ class OptimizerConfig(Section):
 class EvidenceConfig(Section):
     """What a data-aware factorization may look at."""
 
-    source: str = Field(TRAINING, description="training: the run's own training rows; or a file of texts to count")
+    source: str = Field(
+        TRAINING, description="training: the run's rows; train_all: all texts of its training split; or a file"
+    )
     rows: Whole = Field(description="training rows whose gradients are taken, for methods that need gradients")
     warmup_steps: int = Field(ge=0, description="training steps of the head before gradients are taken")
 
     @field_validator("source")
     @classmethod
     def _source_is_known(cls, value: str) -> str:
-        if value != TRAINING and not ends_in(value, CORPUS_FILES):
-            raise ValueError(f"must be {TRAINING}, or a file that ends in {', '.join(CORPUS_FILES)}")
+        if value not in (TRAINING, TRAIN_ALL) and not ends_in(value, CORPUS_FILES):
+            raise ValueError(f"must be {TRAINING}, {TRAIN_ALL}, or a file that ends in {', '.join(CORPUS_FILES)}")
         return expand_home(value)
 
     @property
     def file(self) -> str | None:
-        """The file of texts to count; None for the run's own training rows."""
-        return None if self.source == TRAINING else self.source
+        """The file of texts to count; None for texts of the training split."""
+        return None if self.source in (TRAINING, TRAIN_ALL) else self.source
 
 
 class RefactorizeConfig(Section):

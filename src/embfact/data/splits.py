@@ -21,8 +21,8 @@ def hold_out(
         rows: Checked training rows.
         size: Number of rows, or their share if below 1; 0 holds out none. Counts sentences with ``whole_sentences``.
         seed: Seed of the draw.
-        whole_sentences: Hold out whole sentences with their phrases, and select on the sentences alone: a split of whole
-            sentences is reported, and phrases are shorter, easier and say much the same.
+        whole_sentences: Hold out whole sentences with their phrases, and select on the sentences alone: they are
+            like what is reported; phrases are shorter, and those of one sentence say much the same.
         groups: Group of each row; rows of a group stay together. None: equal texts do.
 
     Returns:

@@ -30,6 +30,7 @@ class TextData:
 
     Attributes:
         train: Rows to train on.
+        train_all: The rows that ``train`` was drawn from, without held-out ones: more texts, whose labels do not count.
         selection: Rows held out of the training split to select on, or None.
         reports: Rows to report on, by split.
         label_names: Class names in the order of their codes; None for a regression.
@@ -38,6 +39,7 @@ class TextData:
     """
 
     train: pa.Table
+    train_all: pa.Table
     selection: pa.Table | None
     reports: Mapping[str, pa.Table]
     label_names: tuple[str, ...] | None
@@ -74,8 +76,9 @@ def load_text(data: DataConfig, data_dir: str | None, cache_dir: str | None = No
         groups = None if groups is None else [group for group, kept in zip(groups, usable, strict=True) if kept]
     size, draws = data.selection_size, data.split_seed_of(seed)
     held_out, selected = hold_out(rows, size, draws, whole_sentences=whole_sentences, groups=groups)
+    train_all = rows.filter(pa.array(~held_out))
     train = draw(
-        rows.filter(pa.array(~held_out)),
+        train_all,
         data.train_size,
         draws,
         option="data.train_size",
@@ -88,7 +91,7 @@ def load_text(data: DataConfig, data_dir: str | None, cache_dir: str | None = No
     }
     selection = rows.filter(pa.array(selected)) if selected.any() else None
     names = None if classes is None else classes.names
-    return TextData(train, selection, reports, names, fingerprint_of(data, origin), origin.words)
+    return TextData(train, train_all, selection, reports, names, fingerprint_of(data, origin), origin.words)
 
 
 def load_split(

@@ -18,6 +18,7 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from embfact.config.run_config import RunConfig
+from embfact.config.sections import TRAINING
 from embfact.data.readers import read_file
 from embfact.data.rows import TEXT_COLUMNS
 from embfact.data.source import Source
@@ -43,6 +44,7 @@ def collect(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     train: Tokenized,
+    train_all: pa.Table,
 ) -> Evidence:
     """The evidence that the method of a run asks for, and nothing else.
 
@@ -55,13 +57,14 @@ def collect(
         model: The model before anything in it is replaced.
         tokenizer: Its tokenizer.
         train: The rows that this run trains on, without held-out and reported rows.
+        train_all: The texts that these were drawn from, for ``evidence.source=train_all``.
 
     Raises:
         DataError: If ``evidence.source`` is a file that cannot be used.
         ModelError: If gradients are not finite.
     """
     needs = config.factorization.needs
-    counts = _counts(config, model, tokenizer, train) if "token_counts" in needs else None
+    counts = _counts(config, model, tokenizer, train, train_all) if "token_counts" in needs else None
     if needs <= {"token_counts"}:
         return Evidence(token_counts=counts)
     moments = _moments(config, model_fingerprint, model, tokenizer, train)
@@ -73,11 +76,15 @@ def collect(
 
 
 def _counts(
-    config: RunConfig, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, train: Tokenized
+    config: RunConfig,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    train: Tokenized,
+    train_all: pa.Table,
 ) -> torch.Tensor:
     counted = train
-    if config.evidence.file is not None:
-        texts = read_corpus(Path(config.evidence.file), config.data.text)
+    if config.evidence.source != TRAINING:
+        texts = read_corpus(Path(config.evidence.file), config.data.text) if config.evidence.file else train_all
         counted = tokenize(texts, tokenizer, config.data.max_length, config.paths.cache_dir)
     return torch.from_numpy(counted.token_counts(_table(model).num_embeddings))
 

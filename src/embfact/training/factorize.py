@@ -28,7 +28,8 @@ def factorize(start: Start, context: RunContext) -> tuple[int | None, Refactoriz
     """
     config, fingerprint = context.config, context.identity.model_fingerprint
     with context.phase("caching", "evidence"):
-        seen = evidence.collect(config, fingerprint, start.model, start.tokenizer, start.splits.train)
+        train, train_all = start.splits.train, start.text.train_all
+        seen = evidence.collect(config, fingerprint, start.model, start.tokenizer, train, train_all)
     with context.phase("factorizing", "factorization"), kept_in(Path(config.paths.cache_dir) / "decompositions"):
         rank = _rank(start.model, seen, config)
         swap = partial(_shrink, start.model, rank, seen, config)

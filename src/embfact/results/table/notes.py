@@ -78,7 +78,8 @@ def _source(table: ResultTable, data: DataVersion) -> str:
     held_out = f", {_rows(rows, 'selection')} of train held out for selection" if rows.get("selection") else ""
     apart = f" Differs from other versions of the data: {data.difference}." if data.difference else ""
     note = f" {data.example.data.note}" if data.example.data.note else ""
-    return f"{data.label}: {figures}; trained on {drawn}{_rows(rows, 'train')}{held_out}{_draw(options)}; {_seeds(seeds)}.{apart}{note}"
+    trained = f"trained on {drawn}{_rows(rows, 'train')}{held_out}{_draw(options)}"
+    return f"{data.label}: {figures}; {trained}; {_seeds(seeds)}.{apart}{note}"
 
 
 def _draw(options: Mapping[str, Any]) -> str:
