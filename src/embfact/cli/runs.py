@@ -1,9 +1,10 @@
-"""List and inspect runs, retry failed ones, and remove those that are no longer needed.
+"""List and inspect runs, retry failed ones, copy what can be published, and remove what is no longer needed.
 
 Examples:
   python scripts/runs.py list outputs/methods_sst2 --status failed,interrupted
   python scripts/runs.py show outputs/methods_sst2/NAME
   python scripts/runs.py retry outputs/methods_sst2
+  python scripts/runs.py export outputs/methods_sst2 --output paper/runs
   python scripts/runs.py prune outputs/methods_sst2 --status failed --older 7d
   python scripts/runs.py caches --empty tokens
 """
@@ -56,6 +57,12 @@ def _parser() -> Parser:
     _add_directories(retry)
     _add_states(retry, "failed,diverged", "which to retry (default: failed,diverged)", without=("running", "finished"))
     retry.add_argument("--plan", action="store_true", help="print what would be done, and stop")
+
+    export = _command(commands, "export", "copy records, predictions and curves; no weights, texts or folders", _export)
+    _add_directories(export)
+    export.add_argument(
+        "--output", type=Path, required=True, metavar="FOLDER", help="where to; copies of runs are renewed"
+    )
 
     prune = _command(commands, "prune", "remove run directories, after confirmation", _prune)
     _add_directories(prune)
@@ -165,6 +172,18 @@ def _run(configs: Sequence[RunConfig]) -> int:
         if code > 1:  # interrupted
             break
     return code
+
+
+def _export(options: argparse.Namespace) -> int:
+    from embfact.runs.export import export
+
+    runs = [run for run in _found(options.directories) if run.state in ("finished", "failed", "diverged")]
+    if not runs:
+        raise UserError(f"no run has ended below {', '.join(map(str, options.directories))}; run train.py first")
+    for run in runs:
+        export(run.directory, options.output)
+    print(f"copied {counts(runs)} to {options.output}")
+    return 0
 
 
 def _prune(options: argparse.Namespace) -> int:

@@ -68,6 +68,14 @@ class Method(BaseModel, ABC):
         description="factorize a table that the backbone already keeps at a smaller size (ALBERT, ELECTRA-small)",
     )
 
+    def caveat(self, fine_tuned: bool) -> str | None:
+        """How this setting differs from that of the paper that its name promises; None if it does not.
+
+        Args:
+            fine_tuned: Whether the table is that of a model that was fine-tuned on the task.
+        """
+        return None
+
     @abstractmethod
     def layout(self, vocab_size: int, hidden_size: int, rank: int) -> tuple[Part, ...]:
         """The tensors that replace the dense V x H table; a larger rank never makes them smaller.

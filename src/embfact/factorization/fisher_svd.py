@@ -29,6 +29,15 @@ class FisherSVD(Spectral):
         description="added to the weight of every row, as a multiple of the mean weight; more: closer to svd",
     )
 
+    def caveat(self, fine_tuned: bool) -> str | None:
+        """FWSVD takes gradients of a fine-tuned model."""
+        if fine_tuned:
+            return None
+        return (
+            "gradients of a pretrained backbone with a briefly trained head, where FWSVD (Hsu et al., 2022) has a "
+            "fine-tuned model: model.from_run=RUN"
+        )
+
     def scaling(self, vocab_size: int, hidden_size: int, evidence: Evidence | None) -> Scaling:
         """Rows by their smoothed squared gradients."""
         from embfact.factorization.gradients import checked_row_gradients

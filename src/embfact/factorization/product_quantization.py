@@ -50,6 +50,15 @@ class ProductQuantization(Factorization):
         description="centroids: codes stay fixed; straight_through: a dense table is trained too and chooses new codes",
     )
 
+    def caveat(self, fine_tuned: bool) -> str | None:
+        """DPQ learns the codes too."""
+        if self.fine_tuning == "straight_through":
+            return None
+        return (
+            "codes are fixed by k-means before training, where DPQ (Chen et al., 2020) learns them: "
+            "factorization.fine_tuning=straight_through"
+        )
+
     def layout(self, vocab_size: int, hidden_size: int, rank: int) -> tuple[Part, ...]:
         """Codebooks of min(K, V) H parameters, however many codes a token has, and V m bytes of codes."""
         centroids = min(self.centroids, vocab_size)

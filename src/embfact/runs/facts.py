@@ -39,6 +39,7 @@ def facts_of(config: RunConfig, identity: Identity) -> RunFacts:
             rank=config.rank if config.target else None,
             size=config.size,
             size_name=config.factorization.size_name,
+            caveat=config.factorization.caveat(fine_tuned=config.model.from_run is not None),
             storage=config.storage,
             storage_group=config.kept.group,
             quantization=None if config.storage == "float32" else config.quantization,

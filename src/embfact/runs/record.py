@@ -65,6 +65,7 @@ class MethodPart(RecordSection):
     rank: int | None = Field(None, description="its size; null for a method without one, or a failed run of a budget")
     size: str | None = Field(None, description="the requested size: r64, b0.1 (budget), e0.9 (energy)")
     size_name: str = Field("rank", description="what its size counts, e.g. kept rows")
+    caveat: str | None = Field(None, description="how its setting differs from that of the paper of its name")
     storage: StorageFormat = "float32"
     storage_group: StorageGroup | None = Field(
         None, description="numbers that share a scale; null if not quantized, or quantized before groups existed"

@@ -57,3 +57,22 @@ def test_other_ranges_are_another_budget(make):
     wide = {"optimizer.lr": {"low": 1e-6, "high": 1e-2, "log": True}}
     (warning,) = warnings(table_of(tuned(make("svd")), tuned(make("random"), space=wide)))
     assert "1e-06 to 0.01" in warning
+
+
+def test_how_the_rows_were_drawn_is_told(make):
+    def drawn(**data):
+        run = make()
+        config = {**run.config, "data": {**(run.config.get("data") or {}), **data}}
+        return sources(table_of(run.model_copy(update={"config": config})))[0]
+
+    assert "data.split_seed=3" in drawn(train_size=100, split_seed=3)
+    assert "anew for each seed" in drawn(train_size=100, split_seed="seed")
+    assert "draw" not in drawn(train_size=None, selection_size=0, split_seed=0)
+
+
+def test_a_method_that_is_not_what_its_name_promises_says_so_once(make):
+    run = make("fisher_svd")
+    caveated = run.method.model_copy(update={"caveat": "not that of the paper"})
+    runs = [one.model_copy(update={"method": caveated}) for one in (run, make("fisher_svd", seed=1))]
+    table = table_of(*runs, make("svd"))
+    assert render(table).count("fisher_svd: not that of the paper.") == 1

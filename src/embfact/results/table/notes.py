@@ -34,12 +34,13 @@ class Remark:
 
 
 def sources(table: ResultTable) -> list[str]:
-    """For each data set the splits, rows and seeds behind its figures; and which options were tuned."""
+    """For each data set the splits, rows and seeds behind its figures; what was tuned; and what methods are not."""
     searches = _searches(table)
     found = [search for search in searches if search] if len(searches) == 1 else []
     runs = [run for row in table.rows for run in row.runs]
     own = dict.fromkeys(describe_search(run.config.get("search") or {}, own=True) for run in runs)
-    return [*(_source(table, data) for data in table.data), *(f"{text}." for text in [*found, *own] if text)]
+    caveats = dict.fromkeys(f"{run.method.name}: {run.method.caveat}" for run in runs if run.method.caveat)
+    return [*(_source(table, data) for data in table.data), *(f"{text}." for text in [*found, *own, *caveats] if text)]
 
 
 def warnings(table: ResultTable) -> list[str]:

@@ -1,0 +1,57 @@
+"""What is published of runs makes the same table and tests again, and tells nothing about the machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.helpers.run_directories import write_record, write_state
+
+
+@pytest.fixture
+def published(train: Any, tiny: list[str], run: Any, tmp_path: Path) -> Path:
+    """The folder of a sweep of two seeds and their dense runs, and of the copies."""
+    (tmp_path / "private").mkdir()
+    words = ["factorization=svd", "rank=8", "seed=0,1", "output_dir=sweep", f"paths.data_dir={tmp_path / 'private'}"]
+    assert train(*tiny, *words, "-m", cwd=tmp_path).code == 0
+    done = run("runs.py", "export", tmp_path / "sweep", "--output", tmp_path / "paper" / "runs")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("copied 4 runs: 4 finished")
+    return tmp_path
+
+
+def test_the_table_and_its_tests_are_the_same(published: Path, run: Any) -> None:
+    tables = [
+        run("table.py", published / folder, "--significance", "--format", "csv").out
+        for folder in ("sweep", "paper/runs")
+    ]
+    assert tables[0] == tables[1]
+    assert "svd" in tables[0]
+
+
+def test_neither_texts_nor_weights_nor_folders_are_in_it(published: Path) -> None:
+    copies = published / "paper" / "runs"
+    assert {path.name for path in copies.glob("*/*")} == {"record.json", "predictions.parquet", "metrics.csv"}
+    assert not [path for path in copies.glob("*/record.json") if str(published) in path.read_text()]
+    for path in copies.glob("*/predictions.parquet"):
+        assert pq.read_schema(path).names == ["split", "id", "label", "logits"]
+
+
+def test_further_runs_are_added_and_old_copies_renewed(run: Any, tmp_path: Path) -> None:
+    write_record(tmp_path / "one" / "vader-svd-s0", seed=0)
+    write_record(tmp_path / "two" / "vader-svd-s1", "failed", "out of memory", seed=1)
+    write_state(tmp_path / "two" / "vader-svd-s2", "interrupted")
+    for folder in ("one", "two", "two"):
+        assert run("runs.py", "export", tmp_path / folder, "--output", tmp_path / "runs").code == 0
+    assert len(list((tmp_path / "runs").iterdir())) == 2
+
+
+def test_nothing_to_copy_is_refused(run: Any, tmp_path: Path) -> None:
+    write_state(tmp_path / "sweep" / "vader-svd-s2", "interrupted")
+    done = run("runs.py", "export", tmp_path / "sweep", "--output", tmp_path / "runs")
+    assert done.code == 2
+    assert "no run has ended" in done.err
+    assert not (tmp_path / "runs").exists()
