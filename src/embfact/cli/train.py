@@ -20,7 +20,7 @@ from embfact.runs.accelerators import check_accelerators
 from embfact.runs.preflight import check, check_downloads
 from embfact.search import check_search
 from embfact.sweep.changes import changes
-from embfact.sweep.planner import describe, known_outcomes, plan_request, prepare
+from embfact.sweep.planner import all_configs, describe, known_outcomes, plan_request, prepare
 from embfact.sweep.report import report, wait_for
 from embfact.system.signals import Interrupted, describe_signal, interruptible
 
@@ -40,6 +40,7 @@ def main(conf_dir: Path, argv: Sequence[str]) -> int:
         check(request.configs)
         check_launch(conf_dir, request)
         check_search(request.configs)
+        all_configs(request)
         if arguments.cfg:
             ask(conf_dir, arguments)
             return 0

@@ -219,6 +219,10 @@ class SearchConfig(Section):
     startup: int = Field(ge=0, description="first trials, drawn at random and never stopped early")
     seed: int = Field(ge=0, lt=2**32, description="seed of the drawn options, and of the first training of a trial")
     seeds: Whole = Field(description="trainings of each trial, with the seeds from search.seed on")
+    sweep: UserPath | None = Field(
+        None, description="folder of an earlier sweep; take its best options for each method"
+    )
+    grid: dict[str, list[float]] = Field({}, description="what search.sweep tried; set by embfact, for the record")
 
     @field_validator("space", mode="before")
     @classmethod
@@ -242,6 +246,8 @@ class SearchConfig(Section):
 
     @model_validator(mode="after")
     def _there_is_something_to_tune(self) -> SearchConfig:
+        if self.trials and self.sweep:
+            raise ValueError("search.sweep takes the options of an earlier sweep, so it needs search.trials=0")
         if self.trials and not self.space:
             raise ValueError("search.trials needs a search.space; use search=lr")
         return self

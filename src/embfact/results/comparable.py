@@ -115,8 +115,8 @@ def _trials(search: Mapping[str, Any]) -> int:
     return int(search.get("trials") or 0)
 
 
-def _space(search: Mapping[str, Any]) -> Mapping[str, Mapping[str, float]]:
-    return search.get("space") or {} if _trials(search) else {}
+def _space(search: Mapping[str, Any]) -> Mapping[str, Mapping[str, float] | Sequence[float]]:
+    return (search.get("space") if _trials(search) else search.get("grid")) or {}
 
 
 def _is_own(name: str) -> bool:
@@ -131,10 +131,17 @@ def describe_search(search: Mapping[str, Any], own: bool = False) -> str:
         own: Describe the methods' own options instead of those that dense runs have too.
     """
     spans = {
-        name: f"{number(known['low'])} to {number(known['high'])}" for name, known in sorted(_space(search).items())
+        name: f"{number(known['low'])} to {number(known['high'])}"
+        if isinstance(known, Mapping)
+        else ", ".join(map(number, known))
+        for name, known in sorted(_space(search).items())
     }
     options = " and ".join(f"{name} ({span})" for name, span in spans.items() if _is_own(name) == own)
-    seeds = search.get("seeds", 1)
+    if not options:
+        return ""
+    seeds, trials = search.get("seeds", 1), _trials(search)
+    if not trials:
+        return f"{options} tuned on the held-out slice for each method: every value with {seeds} seeds"
     of = f" of {seeds} seeds" if seeds > 1 else ""
-    text = f"{options} tuned on the held-out slice: {_trials(search)} trials{of} for each method and size"
-    return (text + (" that has it" if own else "")) if options else ""
+    text = f"{options} tuned on the held-out slice: {trials} trials{of} for each method and size"
+    return text + (" that has it" if own else "")

@@ -27,6 +27,7 @@ from embfact.runs.publish import send, with_published
 from embfact.runs.record import FILE_NAME, RunRecord, read
 from embfact.runs.status import LOCK, RESUME, read_status, write_status
 from embfact.runs.tidy import tidy, tidy_caches
+from embfact.search.earlier_sweep import with_best
 from embfact.system.lock import acquire, holder
 
 
@@ -39,7 +40,7 @@ def plan_request(request: RunRequest) -> list[PlannedRun]:
         Interrupted: If a signal asked to stop.
         UserError: If something that all runs share cannot be used: the URL, the study.
     """
-    configs = with_baselines(request.configs) if request.multirun else list(request.configs)
+    configs = all_configs(request)
     if not any(config.search.trials for config in configs):
         return with_published(make_plan(configs))
     from embfact import search
@@ -50,6 +51,15 @@ def plan_request(request: RunRequest) -> list[PlannedRun]:
         return with_published(make_plan(search.known(configs)))
     tuned = search.tune(configs, say)
     return with_published([*make_plan(tuned.configs), *tuned.stuck])
+
+
+def all_configs(request: RunRequest) -> list[RunConfig]:
+    """Every configuration of a command, those of dense runs included, with what an earlier sweep found best.
+
+    Raises:
+        ConfigError: If that sweep cannot be used.
+    """
+    return with_best(with_baselines(request.configs) if request.multirun else request.configs)
 
 
 def with_baselines(configs: Sequence[RunConfig]) -> list[RunConfig]:
