@@ -11,7 +11,7 @@ ifeq ($(origin ARGS),file)
 export HF_HUB_OFFLINE ?= 1
 endif
 
-.PHONY: help install sweep report test test-slow benchmarks lint format clean
+.PHONY: help install sweep report results test test-slow benchmarks lint format clean
 .DEFAULT_GOAL := help
 
 help:  ## list the commands
@@ -35,6 +35,11 @@ sweep: $(INSTALLED)  ## run a first sweep (no hub needed, takes minutes); anothe
 report: $(INSTALLED)  ## table, statistics, plots, dashboard and analysis of a sweep: DIR=outputs/NAME
 	@test -n "$(DIR)" || { echo "make report needs the directory of a sweep: make report DIR=outputs/default"; exit 2; }
 	$(BIN)/python scripts/report.py $(DIR)
+
+results: $(INSTALLED)  ## the reports in docs/results again, from the predictions in docs/results/runs; needs no data
+	@for runs in docs/results/runs/*/; do \
+		$(BIN)/python scripts/report.py $$runs --output docs/results/$$(basename $$runs) --no-analysis --formats svg || exit; \
+	done
 
 test: $(INSTALLED)  ## run the tests
 	$(TESTING) $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal -m "not slow and not benchmark"
