@@ -45,7 +45,7 @@ from embfact.training.fit import Fitted, fit
 from embfact.training.score import saved_sizes, score_saved
 from embfact.training.sizes import unsaved_sizes
 from embfact.training.start import Splits, Start, data_module, load, outputs_of, use_threads
-from embfact.training.wandb_logger import Tracker
+from embfact.training.tracker import Tracker
 
 log = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ def unsaved_sizes(
         dense: Sizes before the table was replaced.
     """
     if config.refactorize.every != "never" and getattr(model.config, "embfact", None) is None:
-        # Its table was to be replaced later; the methods that allow this have factors whose shapes follow from the rank.
+        # Its table was to be replaced later, by factors whose shapes follow from the rank.
         table = dense_table(model)
         shape, weight_bytes = (table.num_embeddings, table.embedding_dim), table.weight.element_size()
         embedding = config.factorization.size(*shape, rank, config.kept, weight_bytes)
