@@ -34,7 +34,8 @@ class Logged:
     @property
     def records(self) -> dict[str, RunRecord]:
         """The records by their status."""
-        return {record.status: record for record in map(read, self.folder.glob("my runs/*/"))}
+        places = [path.parent for path in self.folder.glob("my runs/*/record.json")]
+        return {record.status: record for record in map(read, places)}
 
     def offline(self, record: RunRecord) -> Offline:
         """What the W&B file of a run holds."""
@@ -127,7 +128,7 @@ def _fresh_wandb() -> Iterator[None]:
 def test_the_printed_line_sends_every_run_once(logged: Logged, monkeypatch: pytest.MonkeyPatch) -> None:
     (line,) = [line for line in logged.out.splitlines() if "wandb sync" in line]
     command = line[line.index("wandb sync") :]
-    assert command == "wandb sync 'my runs'/*/wandb/offline-run-*"
+    assert command == "wandb sync 'my runs'/*/wandb/offline-run-* 'my runs'/wandb/offline-run-*"
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("WANDB_API_KEY", KEY)
 

@@ -10,6 +10,7 @@ from typing import Any
 from pytorch_lightning.loggers import Logger
 
 from embfact.config.run_config import RunConfig
+from embfact.results.wandb.access import has_key
 from embfact.results.wandb.services import SERVICES, Opening, ServiceRun
 from embfact.results.wandb.values import PARAMETERS, RESULT, SCORE, outcome, row, settings, summary
 from embfact.runs.identity import Identity
@@ -25,6 +26,8 @@ class Tracker:
     def __init__(self, config: RunConfig, identity: Identity, service_id: str | None = None) -> None:
         self._logger = None
         if used := config.logger.used:
+            if (used, config.logger.mode) == ("wandb", "online") and not has_key():
+                log.warning("no W&B key found (run `wandb login` or set WANDB_API_KEY): logging offline")
             service = SERVICES[used]
             opening = Opening(identity.name, service_id, identity.directory, **settings(config, identity))
             self._logger = ForgivingLogger(service.title, partial(service.open, config.logger, opening))

@@ -108,7 +108,7 @@ class WandbRun(ServiceRun):
 
     @classmethod
     def open(cls, logger: LoggerConfig, opening: Opening) -> WandbRun:
-        """Open a run; offline if there is no key.
+        """Open a run; offline if there is no key, of which `embfact.training.tracker` warns.
 
         Raises:
             Exception: Whatever prevents W&B from starting.
@@ -118,8 +118,6 @@ class WandbRun(ServiceRun):
         os.environ["WANDB_MODE"] = mode  # W&B rejects other values here, although the argument below decides
         import wandb
 
-        if mode != logger.mode:
-            log.warning("no W&B key found (run `wandb login` or set WANDB_API_KEY): logging offline")
         timeout = float(os.environ.get("WANDB_INIT_TIMEOUT", START))
         run = wandb.init(
             name=opening.name,
