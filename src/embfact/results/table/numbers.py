@@ -89,8 +89,9 @@ def _line(
         "seconds": mean_seconds(runs),
     }
     sizes = [path for _, path in SIZE_FIELDS.values() if path]
+    size = next((run.size for run in [*runs, *row.failed(data)] if run.size), None)
     for path in [f"{whose}{path}" for path in sizes for whose in ("", "dense.")]:
-        line[path.replace(".", "_")] = attrgetter(path)(runs[0].size) if runs else None
+        line[path.replace(".", "_")] = attrgetter(path)(size) if size else None
     for split, metric in dict.fromkeys((column.split, column.metric) for column in columns):
         name, column = f"{split}_{metric}", Column(data, split, metric)
         spread = row.spread(column)

@@ -22,6 +22,7 @@ from embfact.results.wandb.access import has_key, home_of
 log = logging.getLogger(__name__)
 
 STEP = "trainer/global_step"
+SCATTER = "wandb/scatter/v0"  # W&B's own chart of two columns of a table
 START = 30  # seconds that a run waits for the service
 FINISH = 60  # seconds that a run waits for data to be sent
 
@@ -147,7 +148,7 @@ class WandbRun(ServiceRun):
     def log_scatter(self, name: str, lines: Sequence[Mapping[str, Any]], x: str, y: str, title: str) -> None:
         """Log a table with a custom chart, which shows the lines of all runs that are selected."""
         axes, words = {"x": x, "y": y}, {"title": title}
-        self._run.log({name: self._library.plot_table("wandb/scatter/v0", self._table(lines), axes, words)})
+        self._run.log({name: self._library.plot_table(SCATTER, self._table(lines), axes, words)})
 
     def conclude(self, config: Mapping[str, Any], summary: Mapping[str, Any]) -> None:
         """Update configuration and summary."""
