@@ -64,9 +64,7 @@ class Logged:
 
 
 @pytest.fixture(scope="module")
-def logged(
-    train: Any, tiny: list[str], stub: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
-) -> Logged:
+def logged(train: Any, tiny: list[str], stub: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Logged:
     folder = tmp_path_factory.mktemp("tracked")
     stub.setenv("TRACKIO_DIR", str(folder))
     words = [*tiny, *WORDS, "factorization=svd", "rank=8", "-m"]
