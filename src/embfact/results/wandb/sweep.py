@@ -64,7 +64,9 @@ def write_sweep(plan: Sequence[PlannedRun], outcomes: Mapping[str, Outcome]) -> 
 
 
 def _write(folder: Path, config: RunConfig, found: Collected) -> None:
-    """Write one table, if it is new."""
+    """Write one table, if it is new and has a figure."""
+    if not any(record.status == "finished" for record in found.records):
+        return
     records = [[record.hash, record.status, record.started.isoformat()] for record in found.records]
     words = json.dumps([config.logger.model_dump(), config.experiment_name, sorted(records)])
     content = hashlib.sha256(words.encode()).hexdigest()
