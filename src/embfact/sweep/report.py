@@ -9,8 +9,7 @@ from shlex import quote
 
 from embfact.formatting.numbers import with_share
 from embfact.log import say, say_error
-from embfact.results.wandb.access import home_of
-from embfact.results.wandb.sweep import id_of, write_sweep
+from embfact.results.wandb.access import home_of, sweep_state
 from embfact.runs.planned import Outcome, PlannedRun, ended_elsewhere
 from embfact.runs.record import Amount
 from embfact.runs.status import LOCK, read_status
@@ -39,8 +38,11 @@ def report(plan: Sequence[PlannedRun], outcomes: Mapping[str, Outcome], multirun
             say(f"embedding: {_sizes(size.embedding, size.dense.embedding)}")
             say(f"model: {_sizes(size.model, size.dense.model)}")
         say(f"wrote {places[0]}")
-    if records and multirun and (problem := write_sweep(plan, outcomes)):
-        say_error(problem)
+    if records and multirun:
+        from embfact.results.wandb.sweep import write_sweep
+
+        if problem := write_sweep(plan, outcomes):
+            say_error(problem)
     if line := sync_line(run.identity.directory for run in plan if run.identity and run.config.logger.used == "wandb"):
         say(f"to send the runs to W&B: {line}")
     for project in sorted({run.config.logger.project for run in plan if run.config.logger.used == "trackio"}):
@@ -93,7 +95,7 @@ def _elsewhere(places: Sequence[Path]) -> list[str]:
     folder = home_of(Path())
     waiting = _waiting(folder) if folder != Path() else []
     ids = {f"-{status.wandb_id}" for status in map(read_status, places) if status} if waiting else set()
-    ids |= {f"-{id_of(place.parent)}" for place in places} if waiting else set()
+    ids |= {f"-{sweep_state(place.parent).get('id')}" for place in places} if waiting else set()
     ours = [path for path in waiting if path.name[path.name.rfind("-") :] in ids]
     return [_pattern(folder, _OFFLINE)] if ours and ours == waiting else [quote(str(path)) for path in ours]
 

@@ -127,9 +127,9 @@ def test_a_record_that_is_only_at_a_url_is_in_the_table(
         return opened[-1]
 
     monkeypatch.setattr(SERVICES["wandb"], "open", keep)
-    config = configured("logger=offline")
     records = [make_record(seed=seed) for seed in (0, 1)]
-    plan = [planned(record, tmp_path, config, here=record.seed == 0) for record in records]
+    words = {record.hash: configured("logger=offline", f"seed={record.seed}") for record in records}
+    plan = [planned(record, tmp_path, words[record.hash], here=record.seed == 1) for record in records]
     outcomes = {run.key: outcome_of(run.record) for run in plan if run.record}
     assert write_sweep(plan, outcomes) == ""
     (run,) = opened

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from embfact.results.wandb.sweep import FILE_NAME
+from embfact.results.wandb.access import SWEEP
 from embfact.runs.status import Status, write_status
 from embfact.sweep.report import sync_line
 
@@ -98,12 +98,12 @@ def test_in_a_folder_of_all_only_what_belongs_to_the_sweep_is_named(
     offline(home)
     assert meant(sync_line(places), tmp_path) == [str(folder) for folder in ours]
     assert meant(sync_line(places[:1]), tmp_path) == [str(ours[0])]
-    assert not (places[0].parent / FILE_NAME).exists()
+    assert not (places[0].parent / SWEEP).exists()
     table = home / "wandb" / "offline-run-9-9e9e9e9e"
     table.mkdir()
     (table / "run-9e9e9e9e.wandb").touch()
     assert str(table) not in meant(sync_line(places), tmp_path)
-    (places[0].parent / FILE_NAME).write_text('{"id": "9e9e9e9e"}')
+    (places[0].parent / SWEEP).write_text('{"id": "9e9e9e9e"}')
     assert meant(sync_line(places), tmp_path) == [str(folder) for folder in [*ours, table]]
     (table / "run-9e9e9e9e.wandb.synced").touch()
     (ours[0] / "run-0a0a0a0a.wandb.synced").touch()

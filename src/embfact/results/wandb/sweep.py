@@ -10,7 +10,6 @@ import hashlib
 import json
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +22,7 @@ from embfact.results.plots.points import MEASURES, front, lines
 from embfact.results.plots.spec import Chosen, PlotSpec, choose
 from embfact.results.result_table import ResultTable, build_table
 from embfact.results.table.numbers import row_lines
+from embfact.results.wandb.access import SWEEP, sweep_state
 from embfact.results.wandb.services import SERVICES, Opening, ServiceRun
 from embfact.results.wandb.values import SCORE
 from embfact.runs.planned import Outcome, PlannedRun
@@ -31,7 +31,6 @@ from embfact.system.lock import held
 
 KIND = "sweep"  # job type of the run, key of the experiment in its configuration, and section of what it shows
 TABLE, PARETO, PICTURE = f"{KIND}/table", f"{KIND}/pareto", f"{KIND}/pareto_picture"
-FILE_NAME = ".tracked.json"  # beside the run directories: the id of that run, and a digest of what it shows
 
 
 def write_sweep(plan: Sequence[PlannedRun], outcomes: Mapping[str, Outcome]) -> str:
@@ -50,12 +49,13 @@ def write_sweep(plan: Sequence[PlannedRun], outcomes: Mapping[str, Outcome]) -> 
     folders = {one.identity.directory.parent: one.config for one in plan if one.identity and one.config.logger.used}
     for folder, config in folders.items():
         try:
-            with held(folder / f"{FILE_NAME}.lock"):
+            with held(folder / f"{SWEEP}.lock"):
                 found = find_records([folder])
                 here = {record.hash for record in found.records}
                 # Some are known only from the URL that runs are published to.
-                ours = [outcomes[one.key].record for one in plan if one.config == config and one.key in outcomes]
-                more = [record for record in ours if record and record.hash not in here]
+                ours = [one for one in plan if one.identity and one.identity.directory.parent == folder]
+                ended = [outcomes[one.key].record for one in ours if one.key in outcomes]
+                more = [record for record in ended if record and record.hash not in here]
                 _write(folder, config, replace(found, records=(*found.records, *more)))
         except Exception as error:  # those of the services have no common class
             title = SERVICES[config.logger.service].title
@@ -70,11 +70,11 @@ def _write(folder: Path, config: RunConfig, found: Collected) -> None:
     records = [[record.hash, record.status, record.started.isoformat()] for record in found.records]
     words = json.dumps([config.logger.model_dump(), config.experiment_name, sorted(records)])
     content = hashlib.sha256(words.encode()).hexdigest()
-    state = {"id": secrets.token_hex(4), "content": ""} | _read(folder)
+    state = {"id": secrets.token_hex(4), "content": ""} | sweep_state(folder)
     if state["content"] == content:
         return
     # Drawn once: a repeated sweep continues this run.
-    write_text(folder / FILE_NAME, json.dumps(state | {"content": ""}))
+    write_text(folder / SWEEP, json.dumps(state | {"content": ""}))
     name = config.experiment_name
     opening = Opening(f"{name} ({KIND})", state["id"], folder, name, KIND, {KIND: name, "runs": len(records)})
     run = SERVICES[config.logger.service].open(config.logger, opening)
@@ -85,18 +85,7 @@ def _write(folder: Path, config: RunConfig, found: Collected) -> None:
         succeeded = True
     finally:
         run.finish(succeeded=succeeded)
-    write_text(folder / FILE_NAME, json.dumps(state | {"content": content}))
-
-
-def id_of(folder: Path) -> str | None:
-    """The id of the run that shows the sweep in a folder; None if there is none."""
-    return _read(folder).get("id")
-
-
-def _read(folder: Path) -> dict[str, str]:
-    with suppress(OSError, ValueError):
-        return dict(json.loads((folder / FILE_NAME).read_bytes()))
-    return {}
+    write_text(folder / SWEEP, json.dumps(state | {"content": content}))
 
 
 def show(run: ServiceRun, table: ResultTable, pictures: Path) -> None:
@@ -150,5 +139,8 @@ def _plots(table: ResultTable) -> Iterator[tuple[str, ResultTable, PlotSpec, Cho
         for data in dict.fromkeys(column.data for column in part.columns):
             apart = [model] * (len(models) > 1) + [data.label] * (len(table.data) > 1)
             spec = PlotSpec(data=data.label)
-            with suppress(UserError):  # only dense runs, say
-                yield "".join(f" {word}" for word in apart), part, spec, choose(part, spec)
+            try:
+                chosen = choose(part, spec)
+            except UserError:  # only dense runs, say
+                continue
+            yield "".join(f" {word}" for word in apart), part, spec, chosen
