@@ -118,6 +118,9 @@ class Service:
         artifact = {"id": "1", "state": "COMMITTED", "artifactSequence": {"id": "1", "latestArtifact": {"id": "1"}}}
         return {"createArtifact": {"artifact": artifact}}
 
+    def _artifactType(self, _: dict[str, Any]) -> dict[str, Any]:
+        return {"project": {"artifact": None}}
+
     def _useArtifact(self, _: dict[str, Any]) -> dict[str, Any]:
         return {"useArtifact": {"artifact": {"id": "1"}}}
 

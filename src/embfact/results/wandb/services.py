@@ -133,7 +133,12 @@ class WandbRun(ServiceRun):
             tags=list(opening.tags),
             config=dict(opening.config),
             settings=wandb.Settings(
-                console="off", silent=True, init_timeout=timeout, finish_timeout=FINISH, x_disable_stats=True
+                console="off",
+                silent=True,
+                init_timeout=timeout,
+                finish_timeout=FINISH,
+                reinit="finish_previous",  # otherwise W&B would go on with a run that an error has left open
+                x_disable_stats=True,
             ),
         )
         # The horizontal axis is the training step, not the call.
