@@ -204,7 +204,7 @@ def embfact(work: Workload, steps: int) -> tuple[float, list[int]]:
     from embfact.training.context import RunContext
     from embfact.training.fit import fit
     from embfact.training.start import data_module
-    from embfact.training.wandb_logger import Tracker
+    from embfact.training.tracker import Tracker
 
     lengths: list[int] = []
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 
 class UserError(ValueError):
@@ -68,3 +69,10 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     if close := difflib.get_close_matches(name, names, n=3, cutoff=0.6):
         return "did you mean " + " or ".join(map(repr, close)) + "?"
     return "use one of: " + ", ".join(names) if names else "there is nothing to choose from"
+
+
+def extra_errors(module: str, extra: str, choice: str) -> list[ErrorDetail]:
+    """An error if an optional module is missing that a choice, e.g. ``hydra/launcher=ray``, needs."""
+    if find_spec(module) is not None:
+        return []
+    return [ErrorDetail(f"{choice} needs {module}, which is not installed", "", f"pip install 'embfact[{extra}]'")]

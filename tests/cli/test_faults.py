@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from embfact.cli.runs import main as runs
@@ -21,6 +22,7 @@ from embfact.config.compose import RunRequest, read_request
 from embfact.factorization.random import Random
 from embfact.runs.record import read
 from embfact.runs.status import read_status
+from embfact.training import score
 from tests.helpers.places import CONF
 
 NOBODY = 65534
@@ -230,6 +232,24 @@ def test_a_service_that_hangs_or_refuses_is_told_and_the_run_goes_on(
     assert answer.code == 0
     assert "Weights & Biases did not start; the run continues without it" in answer.err
     assert states(tmp_path) == {"none-s0": "finished"}
+
+
+def test_a_run_whose_scores_are_not_finite_has_the_sizes_that_it_saved(
+    train: Any, tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def predicts(model: Any, rows: Any, **_: Any) -> Any:
+        return np.full((len(rows), 2), np.nan, np.float32)
+
+    words = [*tiny, "factorization=svd", "budget=0.05", "storage=int8", "trainer.batch_size=8", "output_dir=runs"]
+    with monkeypatch.context() as patch:
+        patch.setattr(score, "predict", predicts)
+        assert train(*words, cwd=tmp_path).code == 1
+    (directory,) = [path.parent for path in tmp_path.glob("runs/*/record.json")]
+    diverged = read(directory)
+    assert train(*words, "force=true", cwd=tmp_path).code == 0
+    finished = read(directory)
+    assert (diverged.status, finished.status) == ("diverged", "finished")
+    assert (diverged.size, diverged.method) == (finished.size, finished.method)
 
 
 @pytest.fixture

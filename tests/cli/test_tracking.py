@@ -15,9 +15,13 @@ from typing import Any
 
 import pytest
 
+from embfact.cli.plot import main as plot
 from embfact.factorization.random import Random
+from embfact.results.collect import find_records
+from embfact.results.result_table import build_table
+from embfact.results.table.numbers import row_lines
 from embfact.results.wandb.runs import collected
-from embfact.results.wandb.values import summary
+from embfact.results.wandb.values import row, summary
 from embfact.runs.record import RunRecord, read
 from embfact.system.signals import Interrupted
 from tests.cli.wandb_file import Offline, read_offline
@@ -34,11 +38,18 @@ class Logged:
     @property
     def records(self) -> dict[str, RunRecord]:
         """The records by their status."""
-        return {record.status: record for record in map(read, self.folder.glob("my runs/*/"))}
+        places = [path.parent for path in self.folder.glob("my runs/*/record.json")]
+        return {record.status: record for record in map(read, places)}
 
     def offline(self, record: RunRecord) -> Offline:
         """What the W&B file of a run holds."""
         (file,) = self.folder.glob(f"my runs/{record.name}/wandb/offline-run-*/*.wandb")
+        return read_offline(file)
+
+    @property
+    def sweep(self) -> Offline:
+        """What the W&B file of the sweep holds."""
+        (file,) = self.folder.glob("my runs/wandb/offline-run-*/*.wandb")
         return read_offline(file)
 
 
@@ -94,6 +105,58 @@ def test_a_run_that_diverged_says_so_there(logged: Logged) -> None:
     assert (found["status"], found["error"]) == ("diverged", record.error.message)
 
 
+def test_a_run_that_diverged_has_its_sizes_there(logged: Logged) -> None:
+    finished, diverged = (logged.records[status] for status in ("finished", "diverged"))
+    assert diverged.size == finished.size
+    sizes = ["params/embedding", "params/total", "bytes/embedding", "bytes/total", "params/embedding_ratio"]
+    found = logged.offline(diverged).summary
+    assert {name: found[name] for name in sizes} == {name: summary(finished)[name] for name in sizes}
+    assert "score" not in found
+
+
+def test_every_run_logs_its_line_of_the_table_with_a_chart(logged: Logged) -> None:
+    for record in logged.records.values():
+        run = logged.offline(record)
+        (line,) = run.table("result_table")
+        assert line == row(record)
+        sizes = (record.size.embedding, record.size.model)
+        names = ("embedding parameters", "embedding bytes", "model parameters", "model bytes")
+        assert [line[name] for name in names] == [number for one in sizes for number in (one.parameters, one.bytes)]
+        about = {"data": "vader", "backbone": "bert-scratch", "method": "svd", "rank": 8, "seed": 0}
+        assert {name: line[name] for name in about} == about
+        assert (line["learning rate"], line["status"]) == (record.config["optimizer"]["lr"], record.status)
+        assert (line["metric"], line["score"]) == (
+            ("test/accuracy", record.metrics["test"]["accuracy"]) if record.status == "finished" else (None, None)
+        )
+        # The chart shows the lines of all runs that are selected.
+        axes = {"x": "embedding parameters", "y": "score"}
+        assert run.chart("result") == {"preset": "wandb/scatter/v0", "axes": axes, "table": "result_table"}
+
+
+def test_the_table_of_the_sweep_is_in_the_group_of_its_runs(logged: Logged) -> None:
+    run = logged.sweep
+    assert (run.project, run.group, run.job_type, run.exit_code) == ("embfact", "debug", "sweep", 0)
+    table = build_table(find_records([logged.folder / "my runs"]))
+    assert run.table("sweep/table") == row_lines(table, table.columns)
+    assert {line["setting"]: line["failed_runs"] for line in run.table("sweep/table")} == {"lr=0.0001": 0, "lr=1e30": 1}
+
+
+def test_its_picture_is_that_of_the_plot_command(logged: Logged, tmp_path: Path) -> None:
+    assert plot([str(logged.folder / "my runs"), "--output", str(tmp_path / "plot.png")]) == 0
+    assert logged.sweep.media("sweep/pareto_picture") == (tmp_path / "plot.png").read_bytes()
+    (point,) = logged.sweep.table("sweep/pareto_table")
+    record = logged.records["finished"]
+    size = "parameters of the token embedding"
+    assert (point["method"], point[size]) == ("svd", record.size.embedding.parameters)
+    assert (point["score"], point["seeds"], point["on the Pareto front"]) == (
+        record.metrics["test"]["accuracy"],
+        1,
+        True,
+    )
+    chart = logged.sweep.chart("sweep/pareto")
+    assert (chart["axes"], chart["table"]) == ({"x": size, "y": "score"}, "sweep/pareto_table")
+
+
 def test_the_whole_record_is_there(logged: Logged) -> None:
     for record in logged.records.values():
         assert RunRecord.model_validate(json.loads(logged.offline(record).config["record"])) == record
@@ -127,7 +190,7 @@ def _fresh_wandb() -> Iterator[None]:
 def test_the_printed_line_sends_every_run_once(logged: Logged, monkeypatch: pytest.MonkeyPatch) -> None:
     (line,) = [line for line in logged.out.splitlines() if "wandb sync" in line]
     command = line[line.index("wandb sync") :]
-    assert command == "wandb sync 'my runs'/*/wandb/offline-run-*"
+    assert command == "wandb sync 'my runs'/*/wandb/offline-run-* 'my runs'/wandb/offline-run-*"
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("WANDB_API_KEY", KEY)
 
@@ -140,16 +203,20 @@ def test_the_printed_line_sends_every_run_once(logged: Logged, monkeypatch: pyte
         sync(command)
         states = {run["displayName"]: run["state"] for run in service.runs.values()}
         finished, diverged = logged.records["finished"], logged.records["diverged"]
-        assert states == {finished.name: "finished", diverged.name: "failed"}
+        assert states == {finished.name: "finished", diverged.name: "failed", "debug (sweep)": "finished"}
+        for run in (logged.offline(finished), logged.offline(diverged)):
+            assert service.files[run.summary["result_table/path"]] == run.media("result_table")
+        for name in ("sweep/table", "sweep/pareto_table", "sweep/pareto_picture"):
+            assert service.files[logged.sweep.summary[f"{name}/path"]] == logged.sweep.media(name)
         asked = len(service.asked)
-        assert "Skipped 2 synced run(s)" in sync(command)
+        assert "Skipped 3 synced run(s)" in sync(command)
         assert len(service.asked) == asked
         # Also where the marks are lost: the ids are those of the runs that are there.
         for mark in logged.folder.rglob("*.wandb.synced"):
             mark.unlink()
         sync(command)
         assert {run["displayName"]: run["state"] for run in service.runs.values()} == states
-        assert len(service.runs) == 2
+        assert len(service.runs) == 3
         found = collected("wandb:me/embfact")
     assert {record.status: record for record in found.records} == logged.records
     assert found.problems == ()

@@ -87,7 +87,8 @@ def test_its_files_go_where_the_folder_is_said_to_be(
     answer = train(*tiny, "logger=offline", "factorization=svd", "rank=8", "output_dir=runs", "-m", cwd=tmp_path)
     assert (answer.code, answer.err) == (0, "")
     files = home.glob("wandb/offline-run-*/*.wandb")
-    assert {read_offline(path).name for path in files} == {path.name for path in tmp_path.glob("runs/*")}
+    runs = {path.parent.name for path in tmp_path.glob("runs/*/record.json")}
+    assert {read_offline(path).name for path in files} == {*runs, "debug (sweep)"}
     assert [path for path in tmp_path.rglob("wandb") if not path.is_relative_to(home)] == []
     assert answer.out.splitlines()[-1].endswith(f": wandb sync '{home}'/wandb/offline-run-*")
 

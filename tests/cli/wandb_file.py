@@ -15,8 +15,9 @@ FULL, LAST = 1, 4  # kinds of a piece that end an entry
 
 @dataclass
 class Offline:
-    """One offline run."""
+    """One offline run; `folder` has its ``.wandb`` file."""
 
+    folder: Path
     id: str = ""
     name: str = ""
     project: str = ""
@@ -29,6 +30,22 @@ class Offline:
     history: list[dict[str, Any]] = field(default_factory=list)
     axes: dict[str, str] = field(default_factory=dict)
 
+    def media(self, name: str) -> bytes:
+        """The file of a table or a picture."""
+        return (self.folder / "files" / self.summary[f"{name}/path"]).read_bytes()
+
+    def table(self, name: str) -> list[dict[str, Any]]:
+        """The lines of a table."""
+        content = json.loads(self.media(name))
+        return [dict(zip(content["columns"], line, strict=True)) for line in content["data"]]
+
+    def chart(self, name: str) -> dict[str, Any]:
+        """The settings of a custom chart: the preset, the columns on its axes, and the table that they are of."""
+        settings = self.config[f"_wandb/visualize/{name}"]["panel_config"]
+        fields = settings["userQuery"]["queryFields"][0]["fields"]
+        (table,) = [one["args"][0]["value"] for one in fields if one["name"] == "summaryTable"]
+        return {"preset": settings["panelDefId"], "axes": settings["fieldSettings"], "table": table}
+
     def curve(self, name: str) -> list[tuple[int, float]]:
         """The points of a learning curve: step and value."""
         return [(line["trainer/global_step"], line[name]) for line in self.history if name in line]
@@ -38,7 +55,7 @@ def read_offline(path: Path) -> Offline:
     """Parse a ``.wandb`` file."""
     from wandb.proto.wandb_internal_pb2 import Record
 
-    run = Offline()
+    run = Offline(path.parent)
     for entry in _entries(path.read_bytes()):
         record = Record.FromString(entry)
         kind = record.WhichOneof("record_type")

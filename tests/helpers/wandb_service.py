@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
+from urllib.parse import unquote
 
 KEY = "0" * 40
 EMPTY = {"systemMetrics": "{}", "createdAt": "2025-01-02T03:04:05Z", "heartbeatAt": "2025-01-02T03:04:05Z"}
@@ -27,6 +28,7 @@ class Service:
     Attributes:
         runs: Id -> run, as the public API shows it.
         history: Id -> lines of the learning curve.
+        files: Name -> content of every file of a run.
         views: Workspaces and reports that were made.
         asked: Name and variables of every GraphQL question.
     """
@@ -35,6 +37,7 @@ class Service:
         self.entity, self.project = project.split("/")
         self.runs: dict[str, dict[str, Any]] = {}
         self.history: dict[str, list[dict[str, Any]]] = {}
+        self.files: dict[str, bytes] = {}
         self.views: list[dict[str, Any]] = []
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.url = ""
@@ -110,6 +113,17 @@ class Service:
         files = [{"name": name, "uploadUrl": f"{self.url}/upload/{name}"} for name in variables["files"]]
         return {"createRunFiles": {"runID": "1", "uploadHeaders": [], "files": files}}
 
+    def _createArtifact(self, _: dict[str, Any]) -> dict[str, Any]:
+        # A table is an artifact, too; it is said to be there already, so that only the files of the runs are sent.
+        artifact = {"id": "1", "state": "COMMITTED", "artifactSequence": {"id": "1", "latestArtifact": {"id": "1"}}}
+        return {"createArtifact": {"artifact": artifact}}
+
+    def _artifactType(self, _: dict[str, Any]) -> dict[str, Any]:
+        return {"project": {"artifact": None}}
+
+    def _useArtifact(self, _: dict[str, Any]) -> dict[str, Any]:
+        return {"useArtifact": {"artifact": {"id": "1"}}}
+
     def _getProjects(self, _: dict[str, Any]) -> dict[str, Any]:
         project = {"id": "1", "name": self.project, "entityName": self.entity, "isBenchmark": False, "user": None}
         node = project | {"createdAt": "2025-01-02T03:04:05Z"}
@@ -151,6 +165,8 @@ def serving(project: str = "me/embfact") -> Iterator[Service]:
                 answer = {"data": service.answer(question["query"], question.get("variables") or {})}
             elif self.path.endswith("/file_stream"):
                 service.stream(self.path.split("/")[-2], json.loads(body))
+            elif self.path.startswith("/upload/"):
+                service.files[unquote(self.path.removeprefix("/upload/"))] = body
             content = json.dumps(answer).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")

@@ -16,9 +16,9 @@ from tempfile import TemporaryDirectory
 import pytest
 import yaml
 
+from embfact import errors
 from embfact.config.compose import read_request
 from embfact.config.sections import Section
-from embfact.launchers import base
 from embfact.launchers.base import OwnLauncher
 from embfact.launchers.ray_tasks import RayOptions
 from embfact.launchers.remote import attempts, enter, missed, with_threads
@@ -42,7 +42,7 @@ def test_a_missing_engine_is_told_with_the_command_that_installs_it(
     name: str, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     module, extra, _ = ENGINES[name]
-    monkeypatch.setattr(base, "find_spec", lambda wanted: None if wanted == module else find_spec(wanted))
+    monkeypatch.setattr(errors, "find_spec", lambda wanted: None if wanted == module else find_spec(wanted))
 
     answer = train("rank=16,32", f"output_dir={tmp_path / 'out'}", f"hydra/launcher={name}", "-m", cwd=tmp_path)
 

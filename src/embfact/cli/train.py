@@ -16,6 +16,7 @@ from embfact.launchers.sweep_task import SweepTask
 from embfact.launchers.work import import_once
 from embfact.log import say, say_error
 from embfact.results.wandb.access import check_home
+from embfact.results.wandb.services import check_installed
 from embfact.runs.accelerators import check_accelerators
 from embfact.runs.preflight import check, check_downloads
 from embfact.search import check_search
@@ -41,13 +42,14 @@ def main(conf_dir: Path, argv: Sequence[str]) -> int:
         check_launch(conf_dir, request)
         check_search(request.configs)
         all_configs(request)
+        check_installed(config.logger for config in request.configs)
         if arguments.cfg:
             ask(conf_dir, arguments)
             return 0
         if trains_here(request):
             # A plan must not take seconds to import torch.
             check_accelerators([one.trainer for one in request.configs], ask_torch=not request.configs[0].plan)
-            if any(config.logger.mode != "none" for config in request.configs):
+            if any(config.logger.used == "wandb" for config in request.configs):
                 check_home()
         check_downloads(request.configs)
     except ConfigError as error:

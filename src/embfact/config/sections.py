@@ -276,9 +276,17 @@ TUNABLE: dict[str, TypeAdapter[Any]] = {
 class LoggerConfig(Section):
     """Where metrics go besides the local record."""
 
-    mode: Literal["offline", "online", "none"] = Field(description="Weights & Biases mode")
-    project: str = Field("embfact", min_length=1, description="W&B project")
+    service: Literal["wandb", "trackio"] = Field(
+        "wandb", description="Weights & Biases, or the local dashboard trackio"
+    )
+    mode: Literal["offline", "online", "none"] = Field(description="mode of W&B; none logs nowhere")
+    project: str = Field("embfact", min_length=1, description="project of the service")
     entity: str | None = Field(None, description="W&B user or team; null: the default of the key")
+
+    @property
+    def used(self) -> Literal["wandb", "trackio"] | None:
+        """The service that gets the runs; None if none does."""
+        return None if self.mode == "none" else self.service
 
     @field_validator("mode", mode="before")
     @classmethod
@@ -288,6 +296,14 @@ class LoggerConfig(Section):
         if mode not in ("offline", "online", "none"):
             raise ValueError("must be offline, online or none (WANDB_MODE: offline, online or disabled)")
         return mode
+
+    @model_validator(mode="after")
+    def _only_wandb_is_online(self) -> LoggerConfig:
+        if self.service == "trackio" and (self.mode == "online" or self.entity is not None):
+            raise ValueError(
+                "trackio has neither logger.mode=online nor logger.entity; leave them out, or logger=wandb"
+            )
+        return self
 
 
 class PathsConfig(Section):

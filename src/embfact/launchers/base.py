@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from typing import Any, ClassVar
 
 from hydra.plugins.launcher import Launcher
@@ -45,10 +44,3 @@ class OwnLauncher(Launcher):
     def errors(cls, options: Mapping[str, Any], configs: Sequence[RunConfig]) -> list[ErrorDetail]:
         """What is wrong with a sweep of these runs, given the launcher's section of the configuration."""
         return []
-
-
-def extra_errors(module: str, extra: str, choice: str) -> list[ErrorDetail]:
-    """An error if an optional module is missing that a choice, e.g. ``hydra/launcher=ray``, needs."""
-    if find_spec(module) is not None:
-        return []
-    return [ErrorDetail(f"{choice} needs {module}, which is not installed", "", f"pip install 'embfact[{extra}]'")]

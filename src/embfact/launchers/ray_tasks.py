@@ -18,8 +18,8 @@ from pydantic import Field
 
 from embfact.config.run_config import RunConfig
 from embfact.config.sections import Section, Whole
-from embfact.errors import ErrorDetail
-from embfact.launchers.base import OwnLauncher, extra_errors
+from embfact.errors import ErrorDetail, extra_errors
+from embfact.launchers.base import OwnLauncher
 from embfact.launchers.remote import PATIENCE, attempts, enter, missed, option_errors, share_errors, with_threads
 from embfact.launchers.sweep_task import SweepTask
 from embfact.launchers.work import do_run

@@ -62,7 +62,7 @@ class MethodPart(RecordSection):
     """The factorization."""
 
     name: str
-    rank: int | None = Field(None, description="its size; null for a method without one, or a failed run of a budget")
+    rank: int | None = Field(None, description="its size; null for a method without one, or if a run failed first")
     size: str | None = Field(None, description="the requested size: r64, b0.1 (budget), e0.9 (energy)")
     size_name: str = Field("rank", description="what its size counts, e.g. kept rows")
     caveat: str | None = Field(None, description="how its setting differs from that of the paper of its name")
@@ -187,7 +187,7 @@ class RunRecord(RunFacts):
     """The record of one run, as stored in `record.json`."""
 
     status: Literal["finished", "failed", "diverged"]
-    size: SizePart | None = None
+    size: SizePart | None = Field(None, description="a diverged run has what it would have saved; a failed one none")
     metrics: dict[str, dict[str, Measured]] = Field({}, description="split -> metric -> value; null is undefined")
     baselines: dict[str, dict[str, dict[str, Measured]]] = Field(
         {}, description="split -> majority or bag_of_tokens -> metric -> value: what a model has to beat"

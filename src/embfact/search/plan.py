@@ -11,9 +11,8 @@ from typing import Any
 
 from embfact.config.run_config import RunConfig
 from embfact.config.sections import slug
-from embfact.errors import ConfigError, ErrorDetail, UserError
+from embfact.errors import ConfigError, ErrorDetail, UserError, extra_errors
 from embfact.formatting.typed import number
-from embfact.launchers.base import extra_errors
 from embfact.runs.identity import identify
 
 DIGITS = 3  # significant digits of a proposed value, so that it is easy to read and type

@@ -9,7 +9,7 @@ from shlex import quote
 
 from embfact.formatting.numbers import with_share
 from embfact.log import say, say_error
-from embfact.results.wandb.access import home_of
+from embfact.results.wandb.access import home_of, sweep_state
 from embfact.runs.planned import Outcome, PlannedRun, ended_elsewhere
 from embfact.runs.record import Amount
 from embfact.runs.status import LOCK, read_status
@@ -38,8 +38,15 @@ def report(plan: Sequence[PlannedRun], outcomes: Mapping[str, Outcome], multirun
             say(f"embedding: {_sizes(size.embedding, size.dense.embedding)}")
             say(f"model: {_sizes(size.model, size.dense.model)}")
         say(f"wrote {places[0]}")
-    if line := sync_line(run.identity.directory for run in plan if run.identity and run.config.logger.mode != "none"):
+    if records and multirun:
+        from embfact.results.wandb.sweep import write_sweep
+
+        if problem := write_sweep(plan, outcomes):
+            say_error(problem)
+    if line := sync_line(run.identity.directory for run in plan if run.identity and run.config.logger.used == "wandb"):
         say(f"to send the runs to W&B: {line}")
+    for project in sorted({run.config.logger.project for run in plan if run.config.logger.used == "trackio"}):
+        say(f"to see the runs: trackio show --project {quote(project)}")
     unfinished = [line for run in plan if (line := _unfinished(run, outcomes.get(run.key)))]
     for line in unfinished:
         say_error(line)
@@ -67,9 +74,9 @@ def _unfinished(run: PlannedRun, outcome: Outcome | None) -> str:
 
 
 def sync_line(places: Iterable[Path]) -> str:
-    """A POSIX shell command that sends run directories to W&B; empty if there is nothing to send.
+    """A POSIX shell command that sends run directories, and the table of their sweep, to W&B; empty if all are sent.
 
-    For example ``wandb sync outputs/sweep/*/wandb/offline-run-*``.
+    For example ``wandb sync outputs/sweep/*/wandb/offline-run-* outputs/sweep/wandb/offline-run-*``.
     """
     places = list(places)
     waiting = [place for place in places if _waiting(place)]
@@ -77,6 +84,8 @@ def sync_line(places: Iterable[Path]) -> str:
         patterns = [_pattern(waiting[0], _OFFLINE)]
     else:
         patterns = [_pattern(folder, f"*/{_OFFLINE}") for folder in dict.fromkeys(place.parent for place in waiting)]
+    sweeps = dict.fromkeys(place.parent for place in places)
+    patterns += [_pattern(folder, _OFFLINE) for folder in sweeps if _waiting(folder)]
     patterns += _elsewhere(places)
     return " ".join(["wandb sync", *patterns]) if patterns else ""
 
@@ -86,6 +95,7 @@ def _elsewhere(places: Sequence[Path]) -> list[str]:
     folder = home_of(Path())
     waiting = _waiting(folder) if folder != Path() else []
     ids = {f"-{status.wandb_id}" for status in map(read_status, places) if status} if waiting else set()
+    ids |= {f"-{sweep_state(place.parent).get('id')}" for place in places} if waiting else set()
     ours = [path for path in waiting if path.name[path.name.rfind("-") :] in ids]
     return [_pattern(folder, _OFFLINE)] if ours and ours == waiting else [quote(str(path)) for path in ours]
 

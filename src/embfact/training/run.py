@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from shutil import rmtree
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -42,9 +43,10 @@ from embfact.training.context import RunContext
 from embfact.training.distributed import other_ranks
 from embfact.training.factorize import factorize
 from embfact.training.fit import Fitted, fit
-from embfact.training.score import score_saved
+from embfact.training.score import saved_sizes, score_saved
+from embfact.training.sizes import unsaved_sizes
 from embfact.training.start import Splits, Start, data_module, load, outputs_of, use_threads
-from embfact.training.wandb_logger import Tracker
+from embfact.training.tracker import Tracker
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +94,7 @@ def run(planned: PlannedRun) -> Outcome:
                 return _run_locked(config, identity, lock)
     except OSError as error:
         # The run directory cannot be created or written to: this run leaves nothing behind, the others are unaffected.
-        return outcome_of(_failure(facts_of(config, identity), error, {}))
+        return outcome_of(_failure(facts_of(config, identity), error, {}, {}))
     except Exception as error:  # a bug fails this run, not the sweep
         return Outcome("failed", f"{type(error).__name__}: {error}")
     finally:
@@ -106,6 +108,7 @@ def _run_locked(config: RunConfig, identity: Identity, lock: Lock) -> Outcome:
     attempt = Attempt(identity, resume=config.resume and not config.force)
     life = attempt.life
     ended: State = "interrupted"
+    known: dict[str, Any] = {}
     with last_lines(lambda reason: life.end("interrupted", reason)):
         try:
             write_config(config, identity.directory)
@@ -113,7 +116,7 @@ def _run_locked(config: RunConfig, identity: Identity, lock: Lock) -> Outcome:
             profile = Profile(attempt.watch) if config.profile else None
             try:
                 context = RunContext(config, identity, attempt, tracker.loggers, profile)
-                record = _train_and_score(context, attempt, facts)
+                record = _train_and_score(context, attempt, facts, known)
                 tracker.summarize(record)
                 _keep(record, config, identity, attempt, lock)
                 ended = "finished"
@@ -124,7 +127,7 @@ def _run_locked(config: RunConfig, identity: Identity, lock: Lock) -> Outcome:
             except Exception as error:
                 ended = "failed"
                 log.error("the run failed:\n%s", traceback.format_exc())
-                record = _failure(facts, error, attempt.watch.seconds())
+                record = _failure(facts, error, attempt.watch.seconds(), known)
                 with suppress(OSError):  # on a full disk, the status still says what happened
                     _keep(record, config, identity, attempt, lock)
                 tracker.summarize(record)
@@ -140,8 +143,15 @@ def _run_locked(config: RunConfig, identity: Identity, lock: Lock) -> Outcome:
     return replace(outcome, unpublished=unpublished)
 
 
-def _train_and_score(context: RunContext, attempt: Attempt, facts: RunFacts) -> RunRecord:
-    """The steps of a run in order: rows and backbone, factors, training, weights, scores, record."""
+def _train_and_score(context: RunContext, attempt: Attempt, facts: RunFacts, known: dict[str, Any]) -> RunRecord:
+    """The steps of a run in order: rows and backbone, factors, training, weights, scores, record.
+
+    Args:
+        context: The run.
+        attempt: This attempt at it.
+        facts: What was known before it started.
+        known: Gets the fields of the record that are also known of a run that fails from here on.
+    """
     config = context.config
     threads = use_threads(config, attempt)
     pl.seed_everything(config.seed, workers=True, verbose=False)
@@ -153,11 +163,18 @@ def _train_and_score(context: RunContext, attempt: Attempt, facts: RunFacts) -> 
     else:
         dense = {"embedding": model_size(start.model, embedding_tensors(start.model)), "model": model_size(start.model)}
         rank, refactorization = factorize(start, context)
+        known["method"] = facts.method.model_copy(update={"rank": rank})
         with context.phase("training", "training"):
             data = data_module(start, config)
             fit_there = partial(fit, start.model, data, replace(context, loggers=[], profile=None))
-            with other_ranks(fit_there, devices=config.trainer.devices, directory=context.directory, seed=config.seed):
-                fitted = fit(start.model, data, context, refactorization)
+            try:
+                with other_ranks(
+                    fit_there, devices=config.trainer.devices, directory=context.directory, seed=config.seed
+                ):
+                    fitted = fit(start.model, data, context, refactorization)
+            except DivergedError:
+                known["size"] = unsaved_sizes(start.model, config, rank, dense)
+                raise
             del data, fit_there, refactorization
             _save(start, context)
             trained = Trained(rank, dense, threads, fitted)
@@ -165,7 +182,11 @@ def _train_and_score(context: RunContext, attempt: Attempt, facts: RunFacts) -> 
     text, splits, fitted = start.text, start.splits, trained.fitted
     del start  # frees the model, which is loaded again from its files
     with context.phase("evaluating", "evaluation"):
-        scored = score_saved(context, splits.reports, fitted.device)
+        try:
+            scored = score_saved(context, splits.reports, fitted.device)
+        except DivergedError:
+            known["size"] = {**dict(saved_sizes(context)), "dense": trained.dense}
+            raise
     if context.profile:
         context.profile.report(context.identity.name, fitted.device, config.trainer.devices).write(context.directory)
     return facts.ended(
@@ -239,9 +260,10 @@ def _training(config: RunConfig, trained: Trained) -> TrainingPart:
     )
 
 
-def _failure(facts: RunFacts, error: Exception, seconds: dict[str, float]) -> RunRecord:
+def _failure(facts: RunFacts, error: Exception, seconds: dict[str, float], known: dict[str, Any]) -> RunRecord:
     failure = ErrorPart(type=type(error).__name__, message=_describe(error))
-    return facts.ended("diverged" if isinstance(error, DivergedError) else "failed", error=failure, seconds=seconds)
+    status: Literal["diverged", "failed"] = "diverged" if isinstance(error, DivergedError) else "failed"
+    return facts.ended(status, error=failure, seconds=seconds, **known)
 
 
 def _describe(error: Exception) -> str:

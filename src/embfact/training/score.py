@@ -69,6 +69,11 @@ def score_saved(context: RunContext, reports: Mapping[str, Tokenized], device: s
     return Scored(metrics, _sizes(model, context))
 
 
+def saved_sizes(context: RunContext) -> Sizes:
+    """The sizes of a run whose weights are saved."""
+    return _sizes(checkpoint.load(context.weights)[0], context)
+
+
 def _predictions(split: str, rows: Tokenized, logits: np.ndarray) -> pa.Table:
     """Columns ``split``, ``id`` (row number in the split's source), ``label`` and ``logits`` of shape (outputs,)."""
     scores = pa.FixedSizeListArray.from_arrays(pa.array(logits.ravel(), pa.float32()), logits.shape[1])

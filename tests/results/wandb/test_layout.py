@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from embfact.cli.wandb_workspace import main
+from embfact.config.run_config import RunConfig
 from embfact.results.wandb import layout
 from embfact.results.wandb.access import Project
 from embfact.results.wandb.layout import specification
+from embfact.results.wandb.values import row, settings
+from embfact.runs.identity import Identity
 from tests.helpers.places import ROOT
 from tests.helpers.wandb_service import Service
 
@@ -45,12 +49,43 @@ def test_both_hold_the_plots_and_the_table(name: str) -> None:
     assert {one["yAxis"] for one in scatters} == {"summary:validation/accuracy"}
     (parallel,) = [panel["config"] for panel in panels if panel["viewType"] == "Parallel Coordinates Plot"]
     axes = [column["accessor"] for column in parallel["columns"]]
-    factors = {f"config:{name}.value" for name in ("comparable", "method", "rank", "seed")}
+    names = ("dataset", "backbone", "comparable", "method", "rank", "learning_rate", "seed")
+    factors = {f"config:{name}.value" for name in names}
+    (importance,) = [panel["config"] for panel in panels if panel["viewType"] == "Parameter Importance"]
+    assert importance["targetKey"] == "validation/accuracy"
     assert factors | {"summary:validation/accuracy"} <= {*axes}
     curves = [panel["config"] for panel in panels if panel["viewType"] == "Run History Line Plot"]
     assert {curve["xAxis"] for curve in curves} == {"trainer/global_step"}
     columns = runs_of(view)["runFeed"]["columnOrder"]
     assert factors | {"summary:status", "summary:validation/accuracy"} <= {*columns}
+
+
+def test_the_workspace_is_grouped_by_data_set_backbone_and_method() -> None:
+    view = specification(PROJECT)["workspace"]
+    groups = [(key["section"], key["name"]) for key in runs_of(view)["grouping"]]
+    assert groups[:3] == [("config", f"{name}.value") for name in ("dataset", "backbone", "method")]
+    # And then so that nothing is averaged but seeds.
+    assert groups[3:] == [("config", "repeats.value")]
+    assert "config:learning_rate.value" in runs_of(view)["runFeed"]["columnOrder"]
+
+
+@pytest.mark.parametrize("name", ["workspace", "report"])
+def test_what_runs_and_sweeps_log_comes_first(name: str) -> None:
+    from tests.helpers.records import make_record
+
+    chart, picture, table, *_ = panels_of(specification(PROJECT)[name])
+    line = row(make_record())
+    assert set(chart["config"]["fieldSettings"].values()) <= set(line)
+    assert '"result_table"' in json.dumps(chart)
+    assert picture["config"]["mediaKeys"] == ["sweep/pareto_picture"]
+    assert '"sweep/table"' in json.dumps(table)
+
+
+def test_what_is_grouped_by_is_what_runs_carry(configured: Callable[..., RunConfig]) -> None:
+    carried = settings(configured("factorization=svd", "rank=8"), Identity("ab" * 32, "run", Path("run"), "", "", {}))
+    text = json.dumps(specification(PROJECT))
+    shown = {word.split(".value")[0] for word in text.split("config:")[1:]}
+    assert {*shown, *layout.GROUPS} <= set(carried["config"])
 
 
 def test_what_is_plotted_is_what_runs_carry() -> None:

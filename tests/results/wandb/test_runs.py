@@ -55,6 +55,7 @@ def test_a_run_without_a_whole_record_is_told(service: Service) -> None:
     service.add("still at it", {"hash": "ab"}, "running")
     service.add("killed", {"hash": "ab"}, "crashed")
     service.add("half", {RECORD: outcome(newer)[RECORD][:500]})
+    service.add("toy (sweep)", {"sweep": "toy", "runs": 7})  # which is none, and no problem
     service.add("of the future", {RECORD: '{"schema_version": 99}'})
     found = collected("me/embfact")
     assert found.records == (whole,)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from embfact.results.wandb.access import SWEEP
 from embfact.runs.status import Status, write_status
 from embfact.sweep.report import sync_line
 
@@ -66,6 +67,14 @@ def test_what_was_sent_is_not_offered_again(tmp_path: Path) -> None:
     assert sync_line([again]) != ""
 
 
+def test_the_table_of_a_sweep_is_sent_with_its_runs(tmp_path: Path) -> None:
+    places = [offline(tmp_path / "runs" / f"svd-s{seed}") for seed in range(2)]
+    offline(tmp_path / "runs")
+    named = meant(sync_line(places), tmp_path)
+    assert named[-1] == str(tmp_path / "runs" / "wandb" / "offline-run-1-abcd1234")
+    assert len(named) == 3
+
+
 def planned(run: Path, wandb_id: str) -> Path:
     """A run directory whose status knows the id of its W&B run."""
     run.mkdir(parents=True)
@@ -89,6 +98,14 @@ def test_in_a_folder_of_all_only_what_belongs_to_the_sweep_is_named(
     offline(home)
     assert meant(sync_line(places), tmp_path) == [str(folder) for folder in ours]
     assert meant(sync_line(places[:1]), tmp_path) == [str(ours[0])]
+    assert not (places[0].parent / SWEEP).exists()
+    table = home / "wandb" / "offline-run-9-9e9e9e9e"
+    table.mkdir()
+    (table / "run-9e9e9e9e.wandb").touch()
+    assert str(table) not in meant(sync_line(places), tmp_path)
+    (places[0].parent / SWEEP).write_text('{"id": "9e9e9e9e"}')
+    assert meant(sync_line(places), tmp_path) == [str(folder) for folder in [*ours, table]]
+    (table / "run-9e9e9e9e.wandb.synced").touch()
     (ours[0] / "run-0a0a0a0a.wandb.synced").touch()
     assert meant(sync_line(places), tmp_path) == [str(ours[1])]
 

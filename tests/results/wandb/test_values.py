@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from embfact.config.run_config import RunConfig
-from embfact.results.wandb.values import RECORD, outcome, settings, summary
+from embfact.results.wandb.values import RECORD, outcome, row, settings, summary
 from embfact.runs.identity import Identity, science
 from embfact.runs.record import RunRecord
 from tests.helpers.records import make_values
@@ -23,10 +23,11 @@ def made(**options: Any) -> RunRecord:
 
 
 def test_runs_are_filed_by_what_they_are_compared_by(configured: Callable[..., RunConfig]) -> None:
-    found = settings(configured("factorization=svd", "rank=8", "storage=int8", "seed=3", "tags=[a]"), IDENTITY)
+    words = ["factorization=svd", "rank=8", "storage=int8", "seed=3", "tags=[a]", "optimizer.lr=1e-4"]
+    found = settings(configured(*words), IDENTITY)
     assert (found["group"], found["job_type"], found["tags"]) == ("default", "factorized", ["a"])
     expected = {"method": "svd", "rank": 8, "storage": "int8", "storage_group": 64, "seed": 3}
-    expected |= {"variant": "svd-r8-int8-g64"}
+    expected |= {"variant": "svd-r8-int8-g64", "learning_rate": 1e-4}
     expected |= {"dataset": "vader", "backbone": "bert-scratch", "hash": "ab" * 32}
     assert {name: found["config"][name] for name in expected} == expected
     assert found["config"]["optimizer"]["name"] == "adamw"
@@ -80,6 +81,28 @@ def test_the_summary_holds_sizes_ratios_metrics_and_seconds() -> None:
     assert (found["validation/accuracy"], found["extra/accuracy"], found["score"]) == (0.9, 0.5, 0.9)
     # What is undefined is left out: no plot can show it.
     assert not {"validation/f1", "error"} & set(found)
+
+
+def test_the_line_of_a_run_has_what_the_table_shows() -> None:
+    record = made(rank=64, seed=3, metrics={"validation": {"accuracy": 0.9, "f1": 0.8}, "extra": {"accuracy": 0.5}})
+    small = 64 * (30522 + 384)
+    expected = {"data": "sst2", "backbone": "minilm", "method": "svd", "rank": 64, "storage": "float32"}
+    expected |= {"embedding parameters": small, "embedding bytes": 4 * small, "status": "finished", "seed": 3}
+    expected |= {"model parameters": record.size.model.parameters, "model bytes": record.size.model.bytes}
+    expected |= {"metric": "validation/accuracy", "score": 0.9, "learning rate": 2e-5}
+    assert row(record) == expected
+
+
+def test_the_line_of_a_run_without_a_figure_has_its_sizes_if_they_are_known() -> None:
+    finished = made()
+    diverged = made(error="the loss became nan").model_copy(update={"status": "diverged", "size": finished.size})
+    nothing = {"metric": None, "score": None}
+    assert row(diverged) == row(finished) | nothing | {"status": "diverged"}
+    sizes = {name for name in row(finished) if name.endswith(("parameters", "bytes"))}
+    failed = row(made(error="no memory"))
+    assert {name: failed[name] for name in sizes} == dict.fromkeys(sizes)
+    # The same columns, whatever happened: the lines of all runs are one table.
+    assert list(failed) == list(row(finished))
 
 
 def test_a_run_that_failed_says_why() -> None:

@@ -53,9 +53,16 @@ def csv_grid(grid: Grid) -> str:
 
 def csv_rows(table: ResultTable, columns: Sequence[Column], statistics: TableStatistics | None) -> str:
     """A line for every row and data set."""
+    return csv_of(row_lines(table, columns, statistics))
+
+
+def row_lines(
+    table: ResultTable, columns: Sequence[Column], statistics: TableStatistics | None = None
+) -> list[dict[str, Number]]:
+    """The numbers of every row and data set."""
     pairs = [(index, data) for index in range(len(table.rows)) for data in table.data]
     known = [(i, data) for i, data in pairs if table.rows[i].finished(data) or table.rows[i].failed(data)]
-    return csv_of([_line(table, index, data, columns, statistics) for index, data in known])
+    return [_line(table, index, data, columns, statistics) for index, data in known]
 
 
 def _line(
@@ -82,8 +89,9 @@ def _line(
         "seconds": mean_seconds(runs),
     }
     sizes = [path for _, path in SIZE_FIELDS.values() if path]
+    size = next((run.size for run in [*runs, *row.failed(data)] if run.size), None)
     for path in [f"{whose}{path}" for path in sizes for whose in ("", "dense.")]:
-        line[path.replace(".", "_")] = attrgetter(path)(runs[0].size) if runs else None
+        line[path.replace(".", "_")] = attrgetter(path)(size) if size else None
     for split, metric in dict.fromkeys((column.split, column.metric) for column in columns):
         name, column = f"{split}_{metric}", Column(data, split, metric)
         spread = row.spread(column)

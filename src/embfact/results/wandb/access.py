@@ -5,6 +5,7 @@ Light to import: no W&B.
 
 from __future__ import annotations
 
+import json
 import netrc
 import os
 from collections.abc import Iterable
@@ -18,6 +19,7 @@ from embfact.errors import ConfigError, ErrorDetail, UserError
 from embfact.system.disk import may_write
 
 PREFIX = "wandb:"
+SWEEP = ".tracked.json"  # beside the run directories: what is known of the W&B run that shows the sweep
 TIMEOUT = 30  # seconds to wait for an answer, unless WANDB_HTTP_TIMEOUT is set
 _FORBIDDEN = set("\\#?%:")  # in the name of a W&B project
 
@@ -60,6 +62,13 @@ def timeout() -> int:
 def home_of(run: Path) -> Path:
     """The parent of W&B's folder ``wandb``: WANDB_DIR, or else the run directory."""
     return Path(os.environ.get("WANDB_DIR") or run).expanduser()
+
+
+def sweep_state(folder: Path) -> dict[str, str]:
+    """The ``id`` of the run that shows the sweep in a folder, and a digest of its ``content``; empty without one."""
+    with suppress(OSError, ValueError):
+        return dict(json.loads((folder / SWEEP).read_bytes()))
+    return {}
 
 
 def check_home() -> None:

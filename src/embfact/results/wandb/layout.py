@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from embfact.errors import UserError
 from embfact.results.wandb.access import Project, refusal, require_key
-from embfact.results.wandb.values import SCORE
+from embfact.results.wandb.services import SCATTER
+from embfact.results.wandb.sweep import PICTURE, TABLE
+from embfact.results.wandb.values import PARAMETERS, RESULT, SCORE
 
 if TYPE_CHECKING:
     from wandb_workspaces.reports.v2 import Report
@@ -23,11 +25,14 @@ MOST = 100  # runs in a plot of curves
 WIDTH, HEIGHT = 12, 8  # of a panel, in a report of 24 columns
 COLUMNS = [
     "run:displayName",
-    *(f"config:{name}.value" for name in ("dataset", "backbone", "method", "rank", "storage", "comparable", "seed")),
+    *(f"config:{name}.value" for name in ("dataset", "backbone", "method", "rank", "storage", "learning_rate", "seed")),
+    "config:comparable.value",
     *(f"summary:{name}" for name in ("status", "params/embedding", "params/embedding_ratio", "bytes/embedding")),
     "summary:seconds/total",
     "summary:error",
 ]
+# The last one keeps apart what must not be averaged: runs with the same value differ only in their seed.
+GROUPS = ("dataset", "backbone", "method", "repeats")
 # Title of a scatter plot -> summary value on its horizontal axis.
 SIZES = {
     "embedding parameters": "params/embedding",
@@ -82,15 +87,20 @@ def _require_package() -> None:
 
 def _workspace(project: Project, metric: str) -> Workspace:
     import wandb_workspaces.workspaces as ws
+    from wandb_workspaces import expr
 
-    sections = {"Accuracy against size": _scatters(metric), "Factors": _factors(metric), "Learning curves": _curves()}
+    against_size = [*_results(), *_scatters(metric)]
+    sections = {"Accuracy against size": against_size, "Factors": _factors(metric), "Learning curves": _curves()}
     return ws.Workspace(
         entity=project.entity,
         project=project.name,
         name=NAME,
         sections=[ws.Section(name=name, panels=panels, is_open=True) for name, panels in sections.items()],
         settings=ws.WorkspaceSettings(x_axis=STEP, max_runs=MOST),
-        runset_settings=ws.RunsetSettings(pinned_columns=[*COLUMNS, f"summary:{metric}"]),
+        runset_settings=ws.RunsetSettings(
+            groupby=[expr.Config(name) for name in GROUPS], pinned_columns=[*COLUMNS, f"summary:{metric}"]
+        ),
+        auto_generate_panels=True,  # the pictures of sweeps with several backbones or data sets
     )
 
 
@@ -100,7 +110,7 @@ def _report(project: Project, metric: str, *, located: bool = False) -> Report:
     runs = wr.Runset(name="runs", visible_columns=[*COLUMNS, f"summary:{metric}"], lock_columns=True)
     if located:
         runs.entity, runs.project = project.entity, project.name
-    panels = [*_scatters(metric), *_factors(metric), *_curves()]
+    panels = [*_results(), *_scatters(metric), *_factors(metric), *_curves()]
     for number, panel in enumerate(panels):
         row, column = divmod(number, 2)
         panel.layout = wr.Layout(x=column * WIDTH, y=row * HEIGHT, w=WIDTH, h=HEIGHT)
@@ -121,6 +131,22 @@ def _report(project: Project, metric: str, *, located: bool = False) -> Report:
     )
 
 
+def _results() -> list[Any]:
+    """The lines that runs and sweeps log: a chart of every run, and picture and table of a sweep."""
+    import wandb_workspaces.reports.v2 as wr
+
+    return [
+        wr.CustomChart(
+            query={"summaryTable": {"tableKey": f"{RESULT}_table"}},
+            chart_name=SCATTER,
+            chart_fields={"x": PARAMETERS, "y": SCORE},
+            chart_strings={"title": f"{SCORE} against {PARAMETERS}"},
+        ),
+        wr.MediaBrowser(title="Pareto picture of the sweep", media_keys=[PICTURE]),
+        wr.WeavePanelSummaryTable(table_name=TABLE),
+    ]
+
+
 def _scatters(metric: str) -> list[Any]:
     import wandb_workspaces.reports.v2 as wr
 
@@ -138,10 +164,14 @@ def _scatters(metric: str) -> list[Any]:
 def _factors(metric: str) -> list[Any]:
     import wandb_workspaces.reports.v2 as wr
 
-    factors: list[Any] = [wr.Config(name) for name in ("dataset", "comparable", "method", "rank", "seed")]
+    names = ("dataset", "backbone", "comparable", "method", "rank", "learning_rate", "seed")
+    factors: list[Any] = [wr.Config(name) for name in names]
     figures = [wr.SummaryMetric(name) for name in ("params/embedding_ratio", metric)]
     columns = [wr.ParallelCoordinatesPlotColumn(metric=one) for one in [*factors, *figures]]
-    return [wr.ParallelCoordinatesPlot(title="method, rank and seed", columns=columns)]
+    return [
+        wr.ParallelCoordinatesPlot(title="method, rank, learning rate and seed", columns=columns),
+        wr.ParameterImportancePlot(with_respect_to=metric),
+    ]
 
 
 def _curves() -> list[Any]:

@@ -14,6 +14,7 @@ from typing import Any
 from embfact.errors import ModelError
 from embfact.results.collect import Collected, deduplicate
 from embfact.results.wandb.access import Project, project_of, refusal, require_key, timeout
+from embfact.results.wandb.sweep import KIND
 from embfact.results.wandb.values import RECORD
 from embfact.runs.record import RunRecord, parse
 
@@ -36,6 +37,8 @@ def collected(place: str) -> Collected:
     problems: list[str] = []
     without: dict[str, list[str]] = defaultdict(list)
     for run in _runs(project):
+        if KIND in run.config and "hash" not in run.config:
+            continue  # the table of a sweep
         text = run.config.get(RECORD)
         if not isinstance(text, str):
             without[_reason(run)].append(run.name or run.id)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 RECORD = "record"  # key of the whole record, as JSON
 SCORE = "score"  # key of the main metric of a data set, whatever it is
+RESULT = "result"  # key of a run's line of the table, and of the chart of these lines
+PARAMETERS = "embedding parameters"  # the column on the horizontal axis of that chart
 LONGEST_TAG = 64  # characters; W&B rejects a run with a longer tag
 
 
@@ -37,6 +39,7 @@ def settings(config: RunConfig, identity: Identity) -> dict[str, Any]:
             **config.plain(),
             "method": config.factorization.name,
             "rank": config.rank if config.factorization.uses_rank else None,
+            "learning_rate": config.optimizer.lr,
             "variant": "-".join(filter(None, [config.factorization.name, config.size])),
             "dataset": config.data.name,
             "backbone": config.model.label,
@@ -65,9 +68,38 @@ def summary(record: RunRecord) -> dict[str, Any]:
     }
     if record.selection:
         values |= {"selection/best": record.selection.value, "selection/best_epoch": record.selection.best_epoch}
-    if record.metrics and record.data.metrics:
-        values[SCORE] = next(iter(record.metrics.values())).get(record.data.metrics[0])
+    values[SCORE] = _score(record)[1]
     return {name: value for name, value in values.items() if value is not None}
+
+
+def row(record: RunRecord) -> dict[str, Any]:
+    """A run as a line of a table that has a line for every run; a metric is a fraction, and None without one."""
+    metric, score = _score(record)
+    size = record.size
+    return {
+        "data": record.data.name,
+        "backbone": record.model.name,
+        "method": record.method.name,
+        "rank": record.method.rank,
+        "storage": record.method.storage,
+        PARAMETERS: size and size.embedding.parameters,
+        "embedding bytes": size and size.embedding.bytes,
+        "model parameters": size and size.model.parameters,
+        "model bytes": size and size.model.bytes,
+        "metric": metric,
+        SCORE: score,
+        "learning rate": record.science.get("optimizer", {}).get("lr"),
+        "seed": record.seed,
+        "status": record.status,
+    }
+
+
+def _score(record: RunRecord) -> tuple[str | None, float | None]:
+    """Name and value of the first metric of the data set on its first reported split."""
+    if not (record.metrics and record.data.metrics):
+        return None, None
+    split, figures = next(iter(record.metrics.items()))
+    return f"{split}/{record.data.metrics[0]}", figures.get(record.data.metrics[0])
 
 
 def _sizes(record: RunRecord) -> dict[str, int | float]:
