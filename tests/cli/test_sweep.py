@@ -238,7 +238,8 @@ def test_a_run_that_fails_does_so_alone(train: Any, tiny: list[str], broken: Pat
     failed, finished = records["failed"], records["finished"]
     assert "broken.csv, line 22" in failed.error.message
     assert answer.err.startswith(f"failed: {failed.name}: {failed.error.message} (traceback in ")
-    assert f"[1/2] {failed.name}  FAILED: " in answer.out
+    assert f"[1/2] {failed.name}  FAILED" in answer.out
+    assert (answer.out + answer.err).count(failed.error.message) == 1
     assert f"[2/2] {finished.name}  accuracy " in answer.out
     assert "Traceback" not in answer.out + answer.err
     log = (broken.parent / "runs" / failed.name / "log.txt").read_text()

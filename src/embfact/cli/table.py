@@ -15,6 +15,7 @@ from pathlib import Path
 
 from embfact.cli.command_line import Parser, add_directories, complain
 from embfact.errors import UserError
+from embfact.log import as_called
 from embfact.results.collect import Collected, find_records
 from embfact.results.result_table import ResultTable, build_table
 from embfact.results.table.fields import FIGURE_FIELDS, MEAN, ROW_FIELDS, SIZE_FIELDS
@@ -22,6 +23,7 @@ from embfact.results.table.layouts import LAYOUTS
 from embfact.results.table.notes import sources, warnings
 from embfact.results.table.render import FORMATS, render
 from embfact.results.table.request import BOLD, STATS, TableRequest
+from embfact.results.table.terminal import terminal_width
 from embfact.system.atomic import write_text
 from embfact.system.remote import is_url
 
@@ -43,9 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             caption=options.caption,
             label=options.label,
         )
-        text = render(table, options.format, request)
+        text = render(table, options.format, request, width=None if options.output else terminal_width())
         if options.output is None:
-            sys.stdout.write(text)
+            sys.stdout.write(as_called(text) if options.format == "md" else text)
         else:
             _write(options.output, text)
     except UserError as error:

@@ -44,21 +44,26 @@ class Progress:
         self._all = tqdm(total=total, position=0, **options)
         self._lines = [tqdm(position=place + 1, **options) for place in range(places)]
         self._total, self._places, self._times = total, places, list[float]()
+        self._ended = 0
 
     def ended(self, seconds: float | None) -> None:
         """Note that a run has ended, and how long it took; None if that is no guide to the others."""
-        self._all.n += 1
+        self._ended += 1
         if seconds is not None:
             self._times.append(seconds)
+
+    def left(self, running: Sequence[float]) -> float | None:
+        """Seconds until the last run ends, given the seconds of those in progress; see `time_left`."""
+        waiting = self._total - self._ended - len(running)
+        return time_left(self._times, waiting, running, self._places) if waiting or running else None
 
     def show(self, running: Sequence[Running]) -> None:
         """Draw the bar and a line for each running run."""
         if self._all.disable:
             return
-        waiting = self._total - int(self._all.n) - len(running)
-        left = time_left(self._times, waiting, [one.seconds for one in running], self._places)
+        left = self.left([one.seconds for one in running])
         estimate = "" if left is None else f", about {duration(left)} left"
-        _draw(self._all, f"{self._all.n} of {self._total} runs{estimate}", self._all.n, self._total)
+        _draw(self._all, f"{self._ended} of {self._total} runs{estimate}", self._ended, self._total)
         for place, bar in enumerate(self._lines):
             if place < len(running):
                 _draw(bar, *line_of(running[place]))
