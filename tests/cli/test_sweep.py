@@ -265,18 +265,16 @@ def test_json_lines_that_no_column_can_hold_are_told_with_file_and_line(
     lines = answer.err.splitlines()
     assert len(lines) == len(odd)
     assert all(any(f"{name}.jsonl, line 5" in line for line in lines) for name in odd), answer.err
-    assert "Traceback" not in answer.out + answer.err
+    assert "Traceback (most" not in answer.out + answer.err
 
 
 def test_data_that_is_not_there_leaves_the_other_runs_alone(swept: Swept) -> None:
     answer = swept.command("data=sst2,vader", "factorization=svd", "rank=8", "seed=0", "-m")
     assert answer.code == 1
-    lines = answer.err.splitlines()
-    assert [line.split(":")[:2] for line in lines] == [
-        ["not run", " sst2 bert-scratch none s0"],
-        ["not run", " sst2 bert-scratch svd r8 s0"],
-    ]
-    assert all("EMBFACT_DATA_DIR" in line for line in lines)
+    (line,) = answer.err.splitlines()
+    assert line.startswith("2 runs cannot start: 2 x ")
+    assert line.endswith("(sst2 bert-scratch none s0, sst2 bert-scratch svd r8 s0)")
+    assert line.count("EMBFACT_DATA_DIR") == 1
     assert len(table_of(answer.out)) == 4
 
 

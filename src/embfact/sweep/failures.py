@@ -31,7 +31,7 @@ Trouble = tuple[PlannedRun, str]
 
 
 def unfinished(plan: Sequence[PlannedRun], outcomes: Mapping[str, Outcome]) -> list[str]:
-    """Lines on the runs that are not finished, by state: each reason with the number of its runs, and their names.
+    """A line for each reason why runs are not finished, by state, with the number and the names of its runs.
 
     Reasons that differ only in numbers, such as the step at which a loss became infinite, are counted as one.
     """
@@ -49,14 +49,14 @@ def _lines(state: str, reasons: Sequence[Sequence[Trouble]]) -> Iterator[str]:
     count = sum(map(len, reasons))
     if count == 1:
         ((run, reason),) = reasons[0]
-        yield f"{one}: {run.title}: {reason}{_traceback(state, [run])}"
+        yield f"{one}: {run.title}: {reason}" + "".join(f" ({place})" for place in _tracebacks(state, [run]))
     elif count:
         start = f"{count} runs {several}: "
         for runs in sorted(reasons, key=len, reverse=True):
             names = [run.title for run, _ in runs]
             more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
-            yield f"{start}{len(runs)} x {runs[0][1]}"
-            yield f"  {', '.join(names[:_MOST])}{more}{_traceback(state, [run for run, _ in runs])}"
+            named = [", ".join(names[:_MOST]) + more, *_tracebacks(state, [run for run, _ in runs])]
+            yield f"{start}{len(runs)} x {runs[0][1]} ({'; '.join(named)})"
             start = " " * len(start)
 
 
@@ -72,8 +72,8 @@ def _trouble(run: PlannedRun, outcome: Outcome | None) -> tuple[str, str]:
     return state, outcome.message
 
 
-def _traceback(state: str, runs: Sequence[PlannedRun]) -> str:
-    """Where the first traceback of some runs is; empty if there is none."""
+def _tracebacks(state: str, runs: Sequence[PlannedRun]) -> list[str]:
+    """Where the first traceback of some runs is, if there is one."""
     logs = [run.identity.directory / "log.txt" for run in runs if run.identity]
     there = [log for log in logs if state in ("failed", "diverged") and log.is_file()]
-    return f" (traceback in {there[0]})" if there else ""
+    return [f"traceback in {log}" for log in there[:1]]

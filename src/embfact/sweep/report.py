@@ -36,17 +36,18 @@ def report(plan: Sequence[PlannedRun], outcomes: Mapping[str, Outcome], multirun
 
         table = build_table(Collected(tuple(records)))
         folders = " ".join(sorted({quote(str(place.parent)) for place in places}))
-        if multirun:
-            say(f"\n{render(table, request=TableRequest(reasons=False), width=terminal_width())}")
-            say(f"wrote {folders}")
-            say(f"for table, tests, plots and dashboard in one folder: python scripts/report.py {folders}")
-        else:
+        if not multirun:
             if size := records[0].size:
                 say(f"embedding: {_sizes(size.embedding, size.dense.embedding)}")
                 say(f"model: {_sizes(size.model, size.dense.model)}")
             for remark in at_chance(table):
                 say(remark.text)
             say(f"wrote {places[0]}")
+        elif table.columns:
+            say(f"\n{render(table, request=TableRequest(reasons=False), width=terminal_width())}\nwrote {folders}")
+            say(f"for table, tests, plots and dashboard in one folder: python scripts/report.py {folders}")
+        else:  # all of them failed
+            say(f"wrote {folders}")
     if line := sync_line(run.identity.directory for run in plan if run.identity and run.config.logger.mode != "none"):
         say(f"to send the runs to W&B: {line}")
     lines = unfinished(plan, outcomes)

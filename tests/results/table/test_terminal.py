@@ -6,6 +6,7 @@ import pytest
 
 from embfact.results.collect import Collected
 from embfact.results.result_table import ResultTable, build_table
+from embfact.results.table.cells import UNDEFINED
 from embfact.results.table.render import render
 from embfact.results.table.terminal import terminal_width
 
@@ -33,7 +34,7 @@ def test_80_columns_have_method_rank_size_and_metric(make):
     assert max(map(len, text.splitlines())) <= 80
     ((header, _, dense, *_),) = rows(text)
     assert header == ["method", "rank", "emb. params", "emb. bytes", "accuracy"]
-    assert dense == ["none", "–", "11.7M (100.0%)", "46.9MB (100.0%)", "80.5 ± 0.7"]
+    assert dense == ["none", UNDEFINED, "11.7M (100.0%)", "46.9MB (100.0%)", "80.5 ± 0.7"]
     assert "movie_sentences: accuracy on test" in text, "the data set is named below the table"
     assert "No room for model params, model bytes, seconds" in " ".join(text.split())
     assert "of the model" not in " ".join(text.split()), "the legend explains what is shown"
@@ -52,7 +53,7 @@ def test_a_wide_terminal_and_a_file_have_the_same_table(make):
     assert max(map(len, render(table(make)).splitlines())) > 140, "a file takes lines of any length"
 
 
-@pytest.mark.parametrize("width", [40, 60, 80, 100, 120])
+@pytest.mark.parametrize("width", [60, 80, 100, 120])
 @pytest.mark.parametrize("tasks", [1, 9])
 def test_every_figure_is_there_at_any_width(make, width, tasks):
     found = table(make, [f"data_set_{number}" for number in range(tasks)])
@@ -60,7 +61,7 @@ def test_every_figure_is_there_at_any_width(make, width, tasks):
     assert max(map(len, text.splitlines())) <= width
     blocks = rows(text)
     assert {tuple(line[:2]) for block in blocks for line in block[2:]} == {
-        ("none", "–"),
+        ("none", UNDEFINED),
         ("svd", "64"),
         ("kronecker_svd", "128"),
     }
@@ -71,11 +72,8 @@ def test_every_figure_is_there_at_any_width(make, width, tasks):
 
 def test_long_options_continue_on_further_lines(make):
     options = [{"optimizer": {"lr": rate, "warmup_ratio": 0.06, "weight_decay": rate}} for rate in (1e-5, 2e-5)]
-    records = [
-        make(method, rank, options=one, metrics={"test": {"accuracy": 0.8}})
-        for one in options
-        for method, rank in METHODS
-    ]
+    scores = {"test": {"accuracy": 0.8}}
+    records = [make(method, rank, options=one, metrics=scores) for one in options for method, rank in METHODS]
     found = build_table(Collected(tuple(records)))
     text = render(found, width=60)
     assert max(map(len, text.splitlines())) <= 60
