@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from statistics import mean
 
 from tqdm import tqdm
 
 from embfact.formatting.numbers import duration
+from embfact.runs.pace import time_left
 from embfact.runs.planned import PlannedRun
 from embfact.runs.status import read_status
 
@@ -90,19 +90,6 @@ def line_of(running: Running) -> tuple[str, int, int | None]:
         return f"{running.run.title}  starting", 0, None
     steps = f" {status.step}/{status.steps}" if status.steps else ""
     return f"{running.run.title}  {status.phase or ''}{steps}", status.step, status.steps
-
-
-def time_left(ended: Sequence[float], waiting: int, running: Sequence[float], places: int) -> float | None:
-    """Seconds until the last run ends, if all take as long as those that have ended; None before the first has.
-
-    `ended` and `running` are the seconds of the runs that have ended and of those in progress.
-    """
-    if not ended:
-        return None
-    usual = mean(ended)
-    rest = [max(0.0, usual - seconds) for seconds in running]
-    # Never less than the running one that has longest to go.
-    return max([(waiting * usual + sum(rest)) / places, *rest])
 
 
 def _draw(bar: tqdm, text: str, done: int, of: int | None) -> None:
