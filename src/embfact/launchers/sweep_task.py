@@ -65,10 +65,10 @@ class SweepTask:
             say(line + rest + self._profile(number, outcome))
 
     def line(self, number: int, outcome: Outcome) -> str:
-        """The line for a run that has ended; empty if it did not run here. Why it failed is told at the end, once."""
-        if outcome.state in ("busy", "unstarted"):
-            return ""
+        """The line for a run that has ended; empty if it did not run here. Why it failed is told once, at the end."""
         total = len(self.runs)
+        if outcome.state in ("busy", "unstarted") or (total == 1 and outcome.state != "finished"):
+            return ""
         counter = f"[{number + 1:>{len(str(total))}}/{total}] " if total > 1 else ""
         return f"{counter}{line_of(self.runs[number], outcome)}"
 

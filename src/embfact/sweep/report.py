@@ -42,7 +42,8 @@ def report(plan: Sequence[PlannedRun], outcomes: Mapping[str, Outcome], multirun
                 say(f"model: {_sizes(size.model, size.dense.model)}")
             for remark in at_chance(table):
                 say(remark.text)
-            say(f"wrote {places[0]}")
+            if places[0].is_dir():
+                say(f"wrote {places[0]}")
         elif table.columns:
             say(f"\n{render(table, request=TableRequest(reasons=False), width=terminal_width())}\nwrote {folders}")
             say(f"for table, tests, plots and dashboard in one folder: python scripts/report.py {folders}")

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from embfact.results.result_table import Column, ResultTable, Row, methods_or_all
+from embfact.results.result_table import Column, ResultTable, Row, methods_or_all, row_label
 from embfact.results.table.cells import UNDEFINED, figure_cell, seconds_cell, size_cell
 from embfact.results.table.fields import MEAN, SHARES, SIZE_FIELDS
 from embfact.results.table.grid import Cell, Grid, Heading, Note, Place, Plan, SizeColumn
@@ -233,6 +233,18 @@ def _legend(table: ResultTable, plan: Plan, request: TableRequest, statistics: T
         )
 
 
+def _perfect(sheet: _Sheet) -> Iterator[str]:
+    """Comparisons whose interval has no width because nothing was predicted wrongly."""
+    named: dict[tuple[Column, int, str], list[str]] = defaultdict(list)
+    for (row, column), found in (sheet.statistics.comparisons if sheet.statistics else {}).items():
+        if found.perfect and sheet.statistics:
+            reference = sheet.statistics.against[row, column]
+            named[column, reference, found.note].append(row_label(sheet.table.rows[row], sheet.table))
+    for (column, reference, note), labels in named.items():
+        against = row_label(sheet.table.rows[reference], sheet.table)
+        yield f"{column.data.label} {column.metric} on {column.split}, {', '.join(labels)} against {against}: {note}."
+
+
 def _notes(sheet: _Sheet, legend: str) -> Iterator[Note]:
     """Legend, sources of the figures shown, what is missing, and what could not be tested."""
     table, plan, letters, statistics = sheet.table, sheet.plan, sheet.letters, sheet.statistics
@@ -256,4 +268,5 @@ def _notes(sheet: _Sheet, legend: str) -> Iterator[Note]:
         for (_, column), found in statistics.informative.items():
             if found.verdict is False and column.data in shown:
                 yield Note(f"{column.data.label} {column.metric} on {column.split} is {found.note}.")
+        yield from map(Note, _perfect(sheet))
         yield from (Note(f"Not computed: {problem}.") for problem in statistics.problems)
