@@ -8,7 +8,6 @@ Examples:
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +29,7 @@ from embfact.system.remote import is_url
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns 0, or 2 if the input or the output cannot be used."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         table = _table(options.directories, options.source)
         request = TableRequest(
@@ -61,35 +60,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser("table.py", description="Table of the runs below one or more directories.")
-    add_directories(parser, nargs="*")
-    parser.add_argument("--from", dest="source", metavar="wandb:ENTITY/PROJECT", help="take the runs of a W&B project")
+def parser() -> Parser:
+    """The arguments of the command."""
+    made = Parser("table.py", description="Table of the runs below one or more directories.")
+    add_directories(made, nargs="*")
+    made.add_argument("--from", dest="source", metavar="wandb:ENTITY/PROJECT", help="take the runs of a W&B project")
     fields = ", ".join([*ROW_FIELDS, *FIGURE_FIELDS])
-    parser.add_argument("--rows", type=_names, default=(), metavar="FIELDS", help=f"fields that define a row: {fields}")
+    made.add_argument("--rows", type=_names, default=(), metavar="FIELDS", help=f"fields that define a row: {fields}")
     sizes = ", ".join([*SIZE_FIELDS, MEAN])
-    parser.add_argument("--columns", type=_names, default=(), metavar="FIELDS", help=f"columns: the same, and {sizes}")
-    parser.add_argument(
-        "--layout", default="", metavar="NAME", help=f"layout of a published table: {', '.join(LAYOUTS)}"
-    )
-    parser.add_argument("--metric", type=_names, default=(), metavar="NAMES", help="show only these metrics")
-    parser.add_argument(
+    made.add_argument("--columns", type=_names, default=(), metavar="FIELDS", help=f"columns: the same, and {sizes}")
+    made.add_argument("--layout", default="", metavar="NAME", help=f"layout of a published table: {', '.join(LAYOUTS)}")
+    made.add_argument("--metric", type=_names, default=(), metavar="NAMES", help="show only these metrics")
+    made.add_argument(
         "--stat",
         type=lambda text: text.replace("+-", "±"),
         choices=STATS,
         default=STATS[0],
         help="what follows a mean",
     )
-    parser.add_argument("--bold", choices=BOLD, default="", help="best: also the best of the table; none: nothing")
-    parser.add_argument("--significance", action="store_true", help="mark significant differences from the reference")
-    parser.add_argument(
+    made.add_argument("--bold", choices=BOLD, default="", help="best: also the best of the table; none: nothing")
+    made.add_argument("--significance", action="store_true", help="mark significant differences from the reference")
+    made.add_argument(
         "--against", default="none", metavar="METHOD", help="the reference, e.g. svd-r64 (default: none, i.e. dense)"
     )
-    parser.add_argument("--format", choices=list(FORMATS), default="md", help="csv and json contain unrounded numbers")
-    parser.add_argument("--caption", default="", help="caption of the table (default: how to read it)")
-    parser.add_argument("--label", default="tab:embfact", help="LaTeX label (default: tab:embfact)")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="write to this file instead of the terminal")
-    return parser
+    made.add_argument("--format", choices=list(FORMATS), default="md", help="csv and json contain unrounded numbers")
+    made.add_argument("--caption", default="", help="caption of the table (default: how to read it)")
+    made.add_argument("--label", default="tab:embfact", help="LaTeX label (default: tab:embfact)")
+    made.add_argument("--output", type=Path, metavar="FILE", help="write to this file instead of the terminal")
+    return made
 
 
 def _names(text: str) -> tuple[str, ...]:
