@@ -8,6 +8,7 @@ from embfact.results.collect import Collected
 from embfact.results.result_table import ResultTable, build_table
 from embfact.results.table.cells import UNDEFINED
 from embfact.results.table.render import render
+from embfact.results.table.request import TableRequest
 from embfact.results.table.terminal import terminal_width
 
 METHODS = [("none", None), ("svd", 64), ("kronecker_svd", 128)]
@@ -90,6 +91,16 @@ def test_one_note_for_all_metrics_of_which_the_same_is_true(make):
     text = render(build_table(Collected((record,))))
     assert text.count("as if nothing was learned") == 1
     assert "accuracy on test and sst2 f1 on test are not clearly above" in text
+
+
+def test_why_runs_failed_is_left_to_the_command_that_counts_it(make):
+    records = [make("none", None), make("svd", 64), make("svd", 32, error="out of memory")]
+    found = build_table(Collected(tuple(records)))
+    assert "out of memory" in render(found)
+    text = render(found, request=TableRequest(reasons=False))
+    assert "out of memory" not in text
+    assert "failed" in text
+    assert "seed 0 missing for svd r=32" in text
 
 
 def test_the_width_is_that_of_the_terminal_or_of_columns(monkeypatch):

@@ -50,7 +50,7 @@ def remarks(table: ResultTable, *, reasons: bool = True) -> list[Remark]:
     """What is missing or not comparable, with the figures concerned.
 
     Missing seeds, runs at chance, different tuning, methods without a dense run of their conditions, undefined metrics,
-    failed runs (and `reasons`) and unreadable records.
+    failed runs with their `reasons`, and unreadable records.
     """
     return [
         *_missing_seeds(table),
@@ -58,7 +58,7 @@ def remarks(table: ResultTable, *, reasons: bool = True) -> list[Remark]:
         *_different_tuning(table),
         *_without_dense(table),
         *_undefined(table),
-        *_failed(table, reasons),
+        *(_failed(table) if reasons else []),
         *_unread(table),
     ]
 
@@ -118,14 +118,13 @@ def at_chance(table: ResultTable) -> Iterator[Remark]:
         yield Remark(text, frozenset((index, column) for index, _ in runs for column in columns))
 
 
-def _failed(table: ResultTable, reasons: bool) -> Iterator[Remark]:
+def _failed(table: ResultTable) -> Iterator[Remark]:
     for index, row in enumerate(table.rows):
         for run in row.runs:
             if run.status != "finished":
                 versions = [data for data in table.data if any(run is other for other in row.failed(data))]
                 cells = frozenset((index, column) for data in versions for column in _columns(table, data))
-                why = f": {_reason(run)}" if reasons else ""
-                yield Remark(f"{run.status.capitalize()}: {run.name}{why}", cells)
+                yield Remark(f"{run.status.capitalize()}: {run.name}: {_reason(run)}", cells)
 
 
 def _unread(table: ResultTable) -> Iterator[Remark]:
