@@ -13,9 +13,9 @@ from typing import Any
 
 from embfact.config.sections import ModelConfig
 from embfact.embeddings.layout import Size
-from embfact.models.backbones import TableShape, origin_of, read_config, table_shape
+from embfact.models.backbones import TableShape, cached, origin_of, read_config, table_shape
 from embfact.models.size import tensor_shapes
-from embfact.models.weight_files import weight_files
+from embfact.models.weight_files import WEIGHTS, weight_files
 
 # Their own classification heads: a dense H x H layer (or pooler) and a linear one, both with a bias; or a linear layer
 # alone, without one.
@@ -72,9 +72,11 @@ def _body(model: ModelConfig, config: Mapping[str, Any], shape: TableShape) -> i
     origin = origin_of(model)
     if origin is None:
         return _bert(config, shape) if config.get("model_type") == "bert" else None
-    if not isinstance(origin, Path):
-        return None
-    shapes = {name: one for file in weight_files(origin) for name, one in tensor_shapes(file).items()}
+    if isinstance(origin, Path):
+        files = weight_files(origin)
+    else:
+        files = list(filter(None, [cached(origin, WEIGHTS, model.revision)]))
+    shapes = {name: one for file in files for name, one in tensor_shapes(file).items()}
     table = next((name for name in shapes if name.split(".")[-2:-1] and name.split(".")[-2] in _TABLES), None)
     if table is None:
         return None
