@@ -103,6 +103,13 @@ def test_loss_and_time_left_are_told_with_the_steps(identity: Identity, monkeypa
     assert (Life(identity).status.loss, told(identity).loss) == (None, None), "of an earlier attempt"
 
 
+def test_the_last_loss_of_a_short_training_is_told_at_its_end(identity: Identity) -> None:
+    life = Life(identity)
+    life.step(3, 3, 0.25)
+    life.step(3, 3, now=True)
+    assert told(identity).loss == 0.25
+
+
 def test_a_loss_that_is_not_finite_leaves_a_status_that_can_be_read(identity: Identity) -> None:
     life = Life(identity)
     life.step(1, 40, float("nan"), now=True)

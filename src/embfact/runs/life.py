@@ -47,6 +47,7 @@ class Life:
         self._before = found.seconds
         self._start = self._written = time.monotonic()
         self._pace: tuple[float, int] | None = None  # when the first step of this attempt was done, and which
+        self._loss: SupportsFloat | None = None  # of the last step
         self.status = found.now(
             state="running",
             phase="loading",
@@ -84,10 +85,10 @@ class Life:
         # Part of whatever is written next, such as the phase of a checkpoint.
         self.status = self.status.model_copy(update={"step": step, "steps": steps})
         moment = time.monotonic()
-        if self._pace is None:
-            self._pace = moment, step
+        self._pace = self._pace or (moment, step)
+        self._loss = self._loss if loss is None else loss
         if now or moment - self._written >= EVERY:
-            value = math.nan if loss is None else float(loss)
+            value = math.nan if self._loss is None else float(self._loss)
             told = {"loss": value} if math.isfinite(value) else {}
             self._write(**told, seconds_left=self._left(moment, step, steps))
 
