@@ -40,6 +40,8 @@ def test_the_time_left_of_the_sweep_follows_from_its_finished_runs():
     found = progress([*ended, *running, *waiting])
     # 40 and 80 seconds for those that run, and twice 100 for those that wait, two at a time.
     assert (found["text"], found["done"], found["of"]) == ("2 of 6 runs have ended, about 3 min left", 2, 6)
+    slow = [state("c", "running", seconds=60.0, seconds_left=180.0)]
+    assert progress([*ended, *slow])["text"] == "2 of 3 runs have ended, about 3 min left", "it knows better"
     assert progress([*running, *waiting])["text"] == "0 of 4 runs have ended"
     assert progress([*ended, *waiting])["text"] == "2 of 4 runs have ended, none is running, 2 wait"
 

@@ -6,6 +6,7 @@ Light to import: the standard library only.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import mean
 from typing import Any
 
 from embfact.formatting.numbers import duration
@@ -25,11 +26,16 @@ def progress(states: Sequence[RunState]) -> dict[str, Any]:
     running = [state for state in states if state.state == "running"]
     ended = sum(state.state in _ENDED for state in states)
     waiting = len(states) - ended - len(running)
-    usual = [state.seconds for state in states if state.state == "finished" and state.seconds is not None]
-    left = time_left(usual, waiting, [state.seconds or 0.0 for state in running], max(1, len(running)))
+    ended_in = [state.seconds for state in states if state.state == "finished" and state.seconds is not None]
+    # A run that knows its own pace is as far as that pace says.
+    far = [
+        state.seconds or 0.0 if state.seconds_left is None else mean(ended_in or [0.0]) - state.seconds_left
+        for state in running
+    ]
+    left = time_left(ended_in, waiting, far, max(1, len(running)))
     told = [f"{ended:,} of {len(states):,} runs have ended"]
     if running:
-        told += [f"about {duration(left)} left"] if left is not None and usual else []
+        told += [f"about {duration(left)} left"] if left is not None else []
     elif waiting:
         told.append(f"none is running, {waiting:,} {'waits' if waiting == 1 else 'wait'}")
     return {
