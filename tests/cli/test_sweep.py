@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from embfact.runs.planned import Outcome
 from embfact.runs.record import RunRecord, read
+from embfact.system.signals import Interrupted
 
 SWEEP = ["factorization=svd,none", "rank=8", "seed=0,1", "-m"]
 ORDER = ["none-s0", "none-s1", "svd-r8-s0", "svd-r8-s1"]
@@ -284,3 +287,18 @@ def test_nothing_is_said_to_be_written_where_nothing_could_start(train: Any, tin
     assert "wrote" not in answer.out
     assert "EMBFACT_DATA_DIR" in answer.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_failed_before_a_sweep_was_interrupted_is_told(
+    train: Any, tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def launch(conf: Path, request: Any, sweep: Any) -> None:
+        sweep.report(0, Outcome("failed", "out of memory"))
+        raise Interrupted(signal.SIGTERM)
+
+    monkeypatch.setattr("embfact.cli.train.launch", launch)
+    answer = train(*tiny, "factorization=svd", "rank=8", "output_dir=runs", "-m", cwd=tmp_path)
+    assert answer.code == 143
+    assert "[1/2] vader-bert-scratch-none-s0-" in answer.out
+    assert (answer.out + answer.err).count("out of memory") == 1
+    assert "not run" not in answer.err, "the others are not failures"
