@@ -5,7 +5,7 @@ Light to import: no torch, no transformers, and no weights are read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from math import prod
 from pathlib import Path
@@ -63,8 +63,10 @@ def block_shrinkage(document: str, rank: int) -> int | None:
     if shape is None or config.get("model_type") not in _DENSE_HEAD:
         return None
     segments = config.get("type_vocab_size", 2 if config["model_type"] == "bert" else 0)
-    rows = config.get("max_position_embeddings", 512) + segments + 2  # LayerNorm: weight and bias
-    return int(rows * (shape.embedding_size - rank))
+    counts = config.get("max_position_embeddings", 512), segments
+    if not _are_counts(counts):
+        return None
+    return int((sum(counts) + 2) * (shape.embedding_size - rank))  # 2: weight and bias of the LayerNorm
 
 
 def _body(model: ModelConfig, config: Mapping[str, Any], shape: TableShape) -> int | None:
@@ -87,12 +89,20 @@ def _body(model: ModelConfig, config: Mapping[str, Any], shape: TableShape) -> i
     return sum(prod(shapes[".".join(names)]) for names in kept)
 
 
-def _bert(config: Mapping[str, Any], shape: TableShape) -> int:
+def _bert(config: Mapping[str, Any], shape: TableShape) -> int | None:
     """Parameters of a BERT of this architecture, with the defaults of transformers."""
-    width, inner = shape.hidden_size, config.get("intermediate_size", 3072)
-    rows = shape.vocab_size + config.get("max_position_embeddings", 512) + config.get("type_vocab_size", 2)
+    usual = {"intermediate_size": 3072, "max_position_embeddings": 512, "type_vocab_size": 2, "num_hidden_layers": 12}
+    counts = [config.get(name, value) for name, value in usual.items()]
+    if not _are_counts(counts):  # which the run itself will refuse
+        return None
+    (inner, positions, segments, layers), width = counts, shape.hidden_size
+    rows = shape.vocab_size + positions + segments
     layer = 4 * (width + 1) * width + (width + 1) * inner + (inner + 1) * width + 4 * width
-    return int(rows * width + 2 * width + config.get("num_hidden_layers", 12) * layer)
+    return int(rows * width + 2 * width + layers * layer)
+
+
+def _are_counts(values: Iterable[Any]) -> bool:
+    return all(isinstance(value, int) and value >= 0 for value in values)
 
 
 def _head(model_type: str, pooling: str | None, width: int, outputs: int) -> int | None:
