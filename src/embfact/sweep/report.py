@@ -35,7 +35,7 @@ def report(plan: Sequence[PlannedRun], outcomes: Mapping[str, Outcome], multirun
         from embfact.results.table.terminal import terminal_width
 
         table = build_table(Collected(tuple(records)))
-        folders = " ".join(sorted({quote(str(place.parent)) for place in places}))
+        folders = " ".join(sorted({str(place.parent) for place in places}))
         if not multirun:
             if size := records[0].size:
                 say(f"embedding: {_sizes(size.embedding, size.dense.embedding)}")
