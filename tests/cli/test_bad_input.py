@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+import embfact
 from tests.helpers.places import ROOT
 
 Real = Callable[[list[str], Path], tuple[int, str, str, set[str]]]
@@ -310,7 +311,14 @@ def test_labels_are_compared_before_a_training_is_thought_of(real: Real, folder:
     assert files_below(folder) == before
 
 
-@pytest.mark.parametrize(("words", "told"), [(["--help"], "factorization: albert"), (["--cfg", "job"], "lr: 0.0001")])
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--help"], "factorization: albert"),
+        (["--cfg", "job"], "lr: 0.0001"),
+        (["--version"], f"embfact {embfact.__version__}\n"),
+    ],
+)
 def test_help_and_configuration_are_answered_without_anything_heavy(
     words: list[str], told: str, real: Real, folder: Path, files_below: Any
 ) -> None:
@@ -320,6 +328,16 @@ def test_help_and_configuration_are_answered_without_anything_heavy(
     assert told in out
     assert imported & HEAVY == set()
     assert files_below(folder) == before
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="a folder in which nobody can create one")
+@pytest.mark.parametrize("words", [[], ["plan=true"], ["-m"]])
+def test_a_folder_that_cannot_be_created_is_refused(
+    words: list[str], train: Any, tiny: list[str], tmp_path: Path
+) -> None:
+    answer = train(*tiny, "output_dir=/proc/runs", *words, cwd=tmp_path)
+    assert (answer.code, answer.out) == (2, "")
+    assert "output_dir is not writable (found /proc/runs)" in answer.err
 
 
 def test_the_same_words_without_a_fault_are_accepted(train: Any, folder: Path) -> None:

@@ -21,10 +21,32 @@ from embfact.cli.main import COMMANDS, main
         (["train", "factorization=hybrid"], {"factorization=hybrid_svd"}),
         (["factorize", "trainer.epo"], {"trainer.epochs="}),
         (["table", "outputs"], set()),
+        (["--v"], {"--version"}),
+        (["completion", ""], {"bash", "zsh"}),
+        (["runs", "re"], {"retry"}),
+        (["runs", ""], {"list", "show", "retry", "prune", "caches"}),
+        (["runs", "retry", "--p"], {"--plan"}),
+        (["runs", "list", "outputs", "--sort", ""], {"name", "age", "duration"}),
+        (["table", "outputs", "--format", "la"], {"latex"}),
+        (["table", "outputs", "--format=la"], {"--format=latex"}),
+        (["table", "outputs", "--output", "no"], set()),
+        (["dashboard", "--wa"], {"--watch"}),
+        (["fetch-sentences", "--"], {"--help"}),
+        (["train", "--mu"], {"--multirun"}),
+        (["train", "--cfg", ""], {"job", "hydra", "all"}),
+        (["train", "--config-"], {"--config-dir"}),
+        (["train", "-m", "optimizer.lr"], {"optimizer.lr="}),
     ],
 )
 def test_what_a_word_may_become(words: list[str], expected: set[str]) -> None:
     assert set(complete(words, COMMANDS)) == expected
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_its_flags(command: str) -> None:
+    flags = complete([command, "--"], COMMANDS)
+    assert "--help" in flags
+    assert complete([command, "--hel"], COMMANDS) == ["--help"]
 
 
 def test_a_folder_that_cannot_be_used_completes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -279,8 +279,12 @@ def test_three_runs_that_end_badly_cost_only_themselves(
     with monkeypatch.context() as patch:
         patch.setattr(Random, "fit", fails)
         assert run_request(RunRequest(tuple(six), multirun=True), conf) == 1
-    ended = [line.split(":", 1)[0] for line in capsys.readouterr().err.splitlines() if "traceback in" in line]
-    assert sorted(ended) == ["diverged", "failed", "failed"]
+    printed = capsys.readouterr()
+    told = printed.err.splitlines()
+    assert [line.split(":")[0] for line in told if not line.startswith(" ")] == ["2 runs failed", "diverged"]
+    assert len([line for line in told if "traceback in" in line]) == 3
+    for reason in ("made to fail", "broken.csv, line 22", "the loss became"):
+        assert (printed.out + printed.err).count(reason) == 1, "told once"
     before = finished_at(tmp_path)
     assert len(before) == 3
     by_state = {(s := read_status(path)).state + s.name.split("-")[3]: s for path in tmp_path.glob("runs/*/")}

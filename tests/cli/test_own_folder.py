@@ -49,3 +49,20 @@ def test_a_file_that_would_be_hidden_is_refused(folder: Path, capsys: pytest.Cap
     (folder / "factorization" / "svd.yaml").write_text("center: true\n")
     assert main(CONF, [*PLAN, "--config-dir", "own"]) == 2
     assert "factorization/svd.yaml" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("word", ["factorization=mine", "factorisation=mine"])
+def test_a_folder_that_is_no_group_is_named_with_the_nearest_group(
+    word: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "factorization").rename(folder / "factorisation")
+    assert main(CONF, ["data=vader", "plan=true", word, "--config-dir", "own"]) == 2
+    told = capsys.readouterr().err
+    assert str(folder / "factorisation") in told
+    assert "did you mean 'factorization'?" in told
+
+
+def test_a_group_of_ones_own_can_be_added(folder: Path) -> None:
+    (folder / "shared").mkdir()
+    (folder / "shared" / "short.yaml").write_text("# @package _global_\nrank: 8\n")
+    assert main(CONF, [*PLAN, "+shared=short", "--config-dir", "own"]) == 0

@@ -63,7 +63,8 @@ def test_the_four_collections_are_runs_of_their_own(command: Any) -> None:
     names = "movie_sentences,tweets,product_sentences,editorial_sentences"
     answer = command(f"data={names}", "rank=8", "baseline=false", "-m", "plan=true")
     assert (answer.code, answer.err) == (0, "")
-    *runs, summary = answer.out.splitlines()
+    lines = answer.out.splitlines()
+    runs, summary = lines[: lines.index("")], lines[-1]
     assert len({re.search(r"-(\w{8}) +to do$", run)[1] for run in runs}) == 4
     assert summary.startswith("4 runs")
 

@@ -127,10 +127,16 @@ def test_imitating_float32_is_refused(train: Any, tiny: list[str], tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
+def runs_of(plan: str) -> list[str]:
+    """The lines of the runs of a plan, which come first."""
+    lines = plan.splitlines()
+    return lines[: lines.index("")]
+
+
 def test_the_baseline_of_a_sweep_is_dense_in_float32(train: Any, tiny: list[str], tmp_path: Path) -> None:
     answer = train(*tiny, "rank=8", "factorization=svd", "storage=float32,int8", "-m", "plan=true", cwd=tmp_path)
     assert answer.code == 0, answer
-    planned = [line.split()[0].removeprefix("vader-bert-scratch-") for line in answer.out.splitlines()[:-1]]
+    planned = [line.split()[0].removeprefix("vader-bert-scratch-") for line in runs_of(answer.out)]
     assert [name.rpartition("-")[0] for name in planned] == ["none-s0", "svd-r8-s0", "svd-r8-int8-g64-s0"]
 
 
@@ -140,7 +146,7 @@ def test_a_sweep_over_groups_has_a_run_for_each_where_they_are_of_effect(
     words = ["storage=float32,float16,int4", "storage_group=row,32", "quantization=post_training"]
     answer = train(*tiny, "rank=8", "factorization=svd", *words, "baseline=false", "-m", "plan=true", cwd=tmp_path)
     assert answer.code == 0, answer
-    planned = [line.split()[0].removeprefix("vader-bert-scratch-svd-r8-") for line in answer.out.splitlines()[:-1]]
+    planned = [line.split()[0].removeprefix("vader-bert-scratch-svd-r8-") for line in runs_of(answer.out)]
     assert [name.rpartition("s0-")[0] for name in planned] == ["", "float16-", "int4-row-", "int4-g32-"]
 
 

@@ -83,7 +83,7 @@ def test_a_run_from_an_empty_folder(command: Path, tmp_path: Path) -> None:
     done = run(command, tmp_path, "train", "factorization=svd", "rank=64", "data=vader", "debug=fast", "logger=none")
     assert done.returncode == 0, done.stderr
     (written,) = (tmp_path / "outputs" / "debug").iterdir()
-    *_, embedding, model, last = done.stdout.splitlines()
+    _, embedding, model, *_, last = done.stdout.splitlines()
     assert last == f"wrote {written.relative_to(tmp_path)}"
     assert embedding.startswith("embedding: 1.98M (16.9%) parameters, 7.91MB (16.9%)")
     assert model.startswith("model: 13.0M ")

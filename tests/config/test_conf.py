@@ -107,7 +107,8 @@ def test_each_experiment_plans_runs_that_can_all_start(experiment: str, train: A
         assert announced
         assert f"{announced[1]} runs wait for it" in answer.out
         return
-    *runs, summary = answer.out.splitlines()
+    lines = answer.out.splitlines()
+    runs, summary = lines[: lines.index("")], lines[-1]
     assert all(run.endswith("to do") for run in runs)
     assert summary.startswith(f"{len(runs)} runs, 0 finished, {len(runs)} to do")
     assert announced is None or int(announced[1]) == len(runs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -92,7 +93,10 @@ def test_every_run_is_done_in_order_whatever_becomes_of_another(tmp_path: Path, 
     assert not (directory(killed) / LOCK).exists()
     assert sweep.outcomes[1].message in (directory(killed) / "log.txt").read_text()
     assert "RuntimeError: ouch" in sweep.outcomes[2].message
-    assert "FAILED: its process was killed by signal 9" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"[2/7] {killed.title}  FAILED" in printed
+    assert "killed by signal" not in printed, "why is told once, at the end of the sweep"
+    assert re.search(r"^\[1/7\] .* about \d+ s left$", printed, re.M)
 
 
 def test_a_process_does_many_runs_and_keeps_its_threads_and_its_gpu(tmp_path: Path):

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from embfact.launchers.progress import Running, line_of, time_left
+from embfact.launchers.progress import Running, line_of
+from embfact.runs.pace import time_left
 from tests.helpers.places import ROOT
 from tests.helpers.stand_in import planned, tell
 

@@ -73,6 +73,49 @@ def test_steps_are_told_every_so_often(identity: Identity, monkeypatch: pytest.M
     assert told(identity).step == 40
 
 
+class Loss:
+    """A loss on a device that has to be waited for."""
+
+    read = 0
+
+    def __float__(self) -> float:
+        self.read += 1
+        return 0.5
+
+
+def test_loss_and_time_left_are_told_with_the_steps(identity: Identity, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, loss = Clock(), Loss()
+    monkeypatch.setattr("embfact.runs.life.time", clock)
+    life = Life(identity)
+    life.enter("training")
+    clock.now = 100.0  # the first step waits for the data
+    for step in range(1, 12):
+        life.step(step, 40, loss)
+        clock.now += 0.5
+    status = told(identity)
+    # Every two seconds, at half a second a step.
+    assert (status.step, status.loss, status.seconds_left) == (9, 0.5, 15.5)
+    assert loss.read == 3, "a device is not waited for at each step"
+    life.enter("checkpointing")
+    assert told(identity).seconds_left == 15.5
+    life.enter("evaluating")
+    assert (told(identity).loss, told(identity).seconds_left) == (0.5, None)
+    assert (Life(identity).status.loss, told(identity).loss) == (None, None), "of an earlier attempt"
+
+
+def test_the_last_loss_of_a_short_training_is_told_at_its_end(identity: Identity) -> None:
+    life = Life(identity)
+    life.step(3, 3, 0.25)
+    life.step(3, 3, now=True)
+    assert told(identity).loss == 0.25
+
+
+def test_a_loss_that_is_not_finite_leaves_a_status_that_can_be_read(identity: Identity) -> None:
+    life = Life(identity)
+    life.step(1, 40, float("nan"), now=True)
+    assert (told(identity).step, told(identity).loss) == (1, None)
+
+
 def test_attempts_and_seconds_add_up_and_what_was_chosen_once_stays(
     identity: Identity, monkeypatch: pytest.MonkeyPatch
 ) -> None:

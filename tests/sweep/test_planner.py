@@ -6,14 +6,19 @@ import pytest
 
 from embfact.config.compose import read_request
 from embfact.formatting.numbers import duration
+from embfact.runs.planned import PlannedRun
 from embfact.sweep.planner import make_plan, with_baselines
 from tests.helpers.places import CONF
 
 
-def names(*words: str, multirun: bool = True) -> list[str]:
+def planned_runs(*words: str, multirun: bool = True) -> list[PlannedRun]:
     common = ["model=bert_scratch", "data=vader", "output_dir=/nonexistent/runs"]
     configs = read_request(CONF, [*common, *words], multirun=multirun).configs
-    plan = make_plan(with_baselines(configs) if multirun else configs)
+    return make_plan(with_baselines(configs) if multirun else configs)
+
+
+def names(*words: str, multirun: bool = True) -> list[str]:
+    plan = planned_runs(*words, multirun=multirun)
     return [run.title.rpartition("-")[0].removeprefix("vader-bert-scratch-") for run in plan]
 
 

@@ -136,7 +136,8 @@ def test_a_sweep_over_it_trains_the_dense_model_once(train: Any, tiny: list[str]
     words = ["factorization=none,svd", "rank=8", "optimizer.embedding_lr=1,3,10", "-m"]
     planned = train(*tiny, *words, "plan=true", cwd=tmp_path)
     assert (planned.code, planned.err) == (0, "")
-    *runs, summary = planned.out.splitlines()
+    lines = planned.out.splitlines()
+    runs, summary = lines[: lines.index("")], lines[-1]
     assert [name.split("-")[3] for name in runs] == ["none", "svd", "svd", "svd"]
     assert summary.startswith("4 runs")
 

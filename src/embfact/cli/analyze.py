@@ -25,17 +25,22 @@ from embfact.config.places import CONF
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns 0, 1 if a method could not be analysed, or 2 if it was refused."""
-    parser = Parser("analyze.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
+    options = parser().parse_intermixed_args(arguments)
+    problems: list[str] = []
+    return answer("analyze.py", lambda: problems.extend(_analyse(options))) or int(bool(problems))
+
+
+def parser() -> Parser:
+    """The arguments of the command."""
+    made = Parser("analyze.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument(
         "subjects", nargs="+", metavar="RUN or KEY=VALUE", help="finished runs, or a model and methods as above"
     )
-    parser.add_argument(
+    made.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="folder to write; replaces an older analysis"
     )
-    parser.add_argument("--words", metavar="A,B,...", help="words whose neighbours and positions are shown")
-    options = parser.parse_intermixed_args(arguments)
-    problems: list[str] = []
-    return answer(parser.prog, lambda: problems.extend(_analyse(options))) or int(bool(problems))
+    made.add_argument("--words", metavar="A,B,...", help="words whose neighbours and positions are shown")
+    return made
 
 
 def _analyse(options: argparse.Namespace) -> Sequence[str]:

@@ -1,15 +1,19 @@
-"""Shell completion of ``embfact``: its commands, and the groups and options of those that take overrides."""
+"""Shell completion of ``embfact``: its commands and their flags, and the groups and options of overrides."""
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
 from embfact.config.places import CONF
 from embfact.errors import ConfigError
 
+# Flags of Hydra that `train` refuses, or that are for Hydra's own completion.
+REFUSED = ("config_path", "config_name", "experimental_rerun", "shell_completion")
 OVERRIDES = ("train", "factorize", "analyze", "evaluate")  # commands that take the overrides of train.py
 _SCRIPTS = {
     # Bash splits words at "=", so they are read from the line, and completed from the "=" on.
@@ -53,18 +57,56 @@ def complete(words: Sequence[str], commands: Iterable[str]) -> list[str]:
         commands: The commands there are.
 
     Returns:
-        Whole words: commands, ``group=option``, or ``key=`` where any value may follow.
+        Whole words: commands, flags and their choices, ``group=option``, or ``key=`` where any value may follow.
     """
+    commands = list(commands)
+    start = words[-1] if words else ""
     if len(words) < 2:
-        start = words[0] if words else ""
-        return [name for name in [*commands, "completion"] if name.startswith(start)]
-    if words[0] not in OVERRIDES:
+        return _starting(start, ["--help", "--version"] if start.startswith("-") else [*commands, "completion"])
+    command = words[0]
+    if command == "completion":
+        return _starting(start, _SCRIPTS)
+    if command not in commands:
         return []
+    parser = _parser(command)
+    below: dict[str, argparse.ArgumentParser] = {}
+    for word in [*words[1:-1], ""]:
+        below = next((dict(a.choices or {}) for a in parser._actions if isinstance(a, argparse._SubParsersAction)), {})
+        parser = below.get(word, parser)
+    flags = {flag: action for flag, action in parser._option_string_actions.items() if action.dest not in REFUSED}
+    asked = flags.get(words[-2])
+    if asked and asked.nargs != 0:
+        return _starting(start, map(str, asked.choices or ()))
+    flag, chosen, value = start.partition("=")
+    if start.startswith("-"):
+        if chosen:
+            choices = flags[flag].choices if flag in flags else None
+            return [f"{flag}={choice}" for choice in _starting(value, map(str, choices or ()))]
+        return _starting(start, [flag for flag in flags if flag.startswith("--")] or flags)
+    return _starting(start, below) if below else _overrides(start) if command in OVERRIDES else []
+
+
+def _starting(start: str, words: Iterable[str]) -> list[str]:
+    return [word for word in words if word.startswith(start)]
+
+
+def _parser(command: str) -> argparse.ArgumentParser:
+    """The flags of a command; those of ``train`` are Hydra's."""
+    if command == "train":
+        from embfact.config.hydra_bridge import argument_parser
+
+        return argument_parser()
+    made: argparse.ArgumentParser = import_module(f"embfact.cli.{command.replace('-', '_')}").parser()
+    return made
+
+
+def _overrides(word: str) -> list[str]:
+    """The groups, their options and the values that an override may name."""
     from hydra.core.global_hydra import GlobalHydra
 
     from embfact.config.compose import hydra_session
 
-    key, chosen, start = words[-1].partition("=")
+    key, chosen, start = word.partition("=")
     with suppress(ConfigError), hydra_session(CONF) as composer:
         loader = GlobalHydra.instance().config_loader()
         if chosen:

@@ -19,13 +19,18 @@ OUTPUT, PORT = Path("sweep.html"), 8000
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns 0, or 2 if the input or the output cannot be used."""
-    parser = Parser("dashboard.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_directories(parser)
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help=f"the page (default: {OUTPUT})")
-    parser.add_argument("--watch", action="store_true", help="serve the page on this machine and follow the sweep")
-    parser.add_argument("--port", type=_port, help=f"port of --watch (default: {PORT}); 0 for a free one")
-    options = parser.parse_args(arguments)
+    options = parser().parse_args(arguments)
     return answer("dashboard.py", lambda: _watch(options) if options.watch else _write(options))
+
+
+def parser() -> Parser:
+    """The arguments of the command."""
+    made = Parser("dashboard.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_directories(made)
+    made.add_argument("-o", "--output", type=Path, metavar="FILE", help=f"the page (default: {OUTPUT})")
+    made.add_argument("--watch", action="store_true", help="serve the page on this machine and follow the sweep")
+    made.add_argument("--port", type=_port, help=f"port of --watch (default: {PORT}); 0 for a free one")
+    return made
 
 
 def _write(options: argparse.Namespace) -> None:

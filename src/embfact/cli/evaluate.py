@@ -19,17 +19,22 @@ from embfact.runs.finished_run import open_run
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns 0, or 2 if the command was refused."""
-    parser = Parser("evaluate.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_run(parser)
-    parser.add_argument(
+    options = parser().parse_intermixed_args(arguments)
+    return answer("evaluate.py", lambda: _evaluate(options))
+
+
+def parser() -> Parser:
+    """The arguments of the command."""
+    made = Parser("evaluate.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_run(made)
+    made.add_argument(
         "overrides",
         nargs="*",
         metavar="KEY=VALUE",
         help="data=NAME, data.*, paths.* or trainer.eval_batch_size, as for train.py (default: the run's own data)",
     )
-    parser.add_argument("--output", type=Path, metavar="FILE.json", help="also write the figures to this file")
-    options = parser.parse_intermixed_args(arguments)
-    return answer(parser.prog, lambda: _evaluate(options))
+    made.add_argument("--output", type=Path, metavar="FILE.json", help="also write the figures to this file")
+    return made
 
 
 def _evaluate(options: argparse.Namespace) -> None:

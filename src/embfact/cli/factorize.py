@@ -33,13 +33,18 @@ from embfact.config.places import CONF
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns 0, 1 if a method could not be fitted, or 2 if it was refused."""
-    parser = Parser("factorize.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="see above")
-    parser.add_argument("-m", "--multirun", action="store_true", help="a row for each value in lists a,b,c")
-    parser.add_argument("--format", choices=list(FORMATS), default="md", help="format of the table: md, csv or json")
-    options = parser.parse_intermixed_args(arguments)
+    options = parser().parse_intermixed_args(arguments)
     problems: list[str] = []
-    return answer(parser.prog, lambda: problems.extend(_factorize(options))) or int(bool(problems))
+    return answer("factorize.py", lambda: problems.extend(_factorize(options))) or int(bool(problems))
+
+
+def parser() -> Parser:
+    """The arguments of the command."""
+    made = Parser("factorize.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="see above")
+    made.add_argument("-m", "--multirun", action="store_true", help="a row for each value in lists a,b,c")
+    made.add_argument("--format", choices=list(FORMATS), default="md", help="format of the table: md, csv or json")
+    return made
 
 
 def _factorize(options: argparse.Namespace) -> list[str]:

@@ -20,10 +20,15 @@ from embfact.config.places import CONF
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns 0, or 2 if they cannot be fetched."""
-    parser = Parser("fetch_sentences.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="paths.cache_dir=DIR, as for train.py")
-    options = parser.parse_intermixed_args(arguments)
-    return answer(parser.prog, lambda: _fetch(options.overrides))
+    options = parser().parse_intermixed_args(arguments)
+    return answer("fetch_sentences.py", lambda: _fetch(options.overrides))
+
+
+def parser() -> Parser:
+    """The arguments of the command."""
+    made = Parser("fetch_sentences.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="paths.cache_dir=DIR, as for train.py")
+    return made
 
 
 def _fetch(overrides: Sequence[str]) -> None:

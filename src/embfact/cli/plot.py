@@ -5,7 +5,6 @@ Example: ``python scripts/plot.py outputs/methods_sst2 --output sweep.svg``
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,7 +22,7 @@ FORMATS = (".svg", ".png", ".pdf")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns 0, or 2 if the input or the output cannot be used."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         table = _table(options.directories, options.output)
         _draw(table, PlotSpec(options.kind, options.data, options.metric, options.against), options.output)
@@ -37,20 +36,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser("plot.py", description="Plot the runs below one or more directories.")
-    add_directories(parser)
+def parser() -> Parser:
+    """The arguments of the command."""
+    made = Parser("plot.py", description="Plot the runs below one or more directories.")
+    add_directories(made)
     kinds = "; ".join(f"{kind}: {text}" for kind, text in KINDS.items())
-    parser.add_argument("--kind", choices=list(KINDS), default="pareto", help=kinds.replace("%", "%%"))
-    parser.add_argument("--output", type=Path, default=Path("sweep.svg"), metavar="FILE", help=", ".join(FORMATS))
-    parser.add_argument("--data", help="data set to plot, if there are several")
-    parser.add_argument("--metric", help="metric to plot, or a column of metrics.csv for curves (default: the first)")
-    parser.add_argument(
+    made.add_argument("--kind", choices=list(KINDS), default="pareto", help=kinds.replace("%", "%%"))
+    made.add_argument("--output", type=Path, default=Path("sweep.svg"), metavar="FILE", help=", ".join(FORMATS))
+    made.add_argument("--data", help="data set to plot, if there are several")
+    made.add_argument("--metric", help="metric to plot, or a column of metrics.csv for curves (default: the first)")
+    made.add_argument(
         "--against",
         choices=list(MEASURES),
         help="size to plot against (default: params, or bytes if some tables are quantized or coded)",
     )
-    return parser
+    return made
 
 
 def _table(directories: Sequence[str], output: Path) -> ResultTable:

@@ -21,37 +21,36 @@ OUTPUTS = (".csv", ".jsonl")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns 0, or 2 if the command was refused."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    made = parser()
+    options = made.parse_args(arguments)
     if options.pair and not options.text:
-        parser.error("--pair needs --text; give both")
+        made.error("--pair needs --text; give both")
     if options.text_column and not options.file:
-        parser.error("--text-column needs --file; give both")
-    return answer(parser.prog, lambda: _glue(options) if options.glue else _label(options))
+        made.error("--text-column needs --file; give both")
+    return answer(made.prog, lambda: _glue(options) if options.glue else _label(options))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser("predict.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_run(parser)
-    what = parser.add_mutually_exclusive_group(required=True)
+def parser() -> Parser:
+    """The arguments of the command."""
+    made = Parser("predict.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_run(made)
+    what = made.add_mutually_exclusive_group(required=True)
     what.add_argument("--text", action="append", metavar="TEXT", help="a text to label; can be repeated")
     what.add_argument("--file", type=Path, help="texts to label: .txt (one per line), .csv, .tsv, .jsonl or .parquet")
     what.add_argument("--glue", action="store_true", help="write the submission file of the run's GLUE task")
-    parser.add_argument(
-        "--pair", action="append", metavar="TEXT", help="the second text of a pair, one for each --text"
-    )
-    parser.add_argument(
+    made.add_argument("--pair", action="append", metavar="TEXT", help="the second text of a pair, one for each --text")
+    made.add_argument(
         "--text-column",
         action="append",
         metavar="COLUMN",
         help="text column of --file, given twice for pairs (default: as in training)",
     )
-    parser.add_argument(
+    made.add_argument(
         "--output",
         type=Path,
         help=".csv or .jsonl file for the labels; with --glue the folder (default: RUN/submission)",
     )
-    return parser
+    return made
 
 
 def _label(options: argparse.Namespace) -> None:

@@ -21,15 +21,20 @@ MARKER = "table.csv"  # identifies an older report
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns 0, or 2 if the input or the output cannot be used."""
-    parser = Parser("report.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_directories(parser)
-    parser.add_argument("--output", type=Path, metavar="DIR", help="folder to write; replaces an older report")
-    parser.add_argument(
+    options = parser().parse_args(arguments)
+    return answer("report.py", lambda: _report(options))
+
+
+def parser() -> Parser:
+    """The arguments of the command."""
+    made = Parser("report.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_directories(made)
+    made.add_argument("--output", type=Path, metavar="DIR", help="folder to write; replaces an older report")
+    made.add_argument(
         "--tolerance", type=_points, default=1.0, metavar="POINTS", help="tolerated loss against dense (default: 1)"
     )
-    parser.add_argument("--no-analysis", action="store_true", help="leave out the analysis of the trained tables")
-    options = parser.parse_args(arguments)
-    return answer("report.py", lambda: _report(options))
+    made.add_argument("--no-analysis", action="store_true", help="leave out the analysis of the trained tables")
+    return made
 
 
 def _report(options: argparse.Namespace) -> None:

@@ -35,14 +35,15 @@ _UNITS = {"min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns 0, 1 if a run failed or was left out, or 2 if the command was refused."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     codes: list[int] = []
     return answer("runs.py", lambda: codes.append(options.command(options))) or codes[0]
 
 
-def _parser() -> Parser:
-    parser = Parser("runs.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
+def parser() -> Parser:
+    """The arguments of the command."""
+    made = Parser("runs.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = made.add_subparsers(required=True, metavar="COMMAND", title="commands")
 
     listing = _command(commands, "list", "a line for each run, and how many are in each state", _list)
     _add_directories(listing)
@@ -79,7 +80,7 @@ def _parser() -> Parser:
         "--empty", nargs="*", metavar="NAME", help="empty these caches: tokens, evidence, ...; without a NAME, all"
     )
     caches.add_argument("--yes", action="store_true", help="do not ask")
-    return parser
+    return made
 
 
 def _command(commands: Any, name: str, help_text: str, work: Callable[[argparse.Namespace], int]) -> Parser:

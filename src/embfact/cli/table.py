@@ -8,13 +8,13 @@ Examples:
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from embfact.cli.command_line import Parser, add_directories, complain
 from embfact.errors import UserError
+from embfact.log import as_called
 from embfact.results.collect import Collected, find_records
 from embfact.results.result_table import ResultTable, build_table
 from embfact.results.table.fields import FIGURE_FIELDS, MEAN, ROW_FIELDS, SIZE_FIELDS
@@ -22,13 +22,14 @@ from embfact.results.table.layouts import LAYOUTS
 from embfact.results.table.notes import sources, warnings
 from embfact.results.table.render import FORMATS, render
 from embfact.results.table.request import BOLD, STATS, TableRequest
+from embfact.results.table.terminal import terminal_width
 from embfact.system.atomic import write_text
 from embfact.system.remote import is_url
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns 0, or 2 if the input or the output cannot be used."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         table = _table(options.directories, options.source)
         request = TableRequest(
@@ -43,9 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             caption=options.caption,
             label=options.label,
         )
-        text = render(table, options.format, request)
+        text = render(table, options.format, request, width=None if options.output else terminal_width())
         if options.output is None:
-            sys.stdout.write(text)
+            sys.stdout.write(as_called(text) if options.format == "md" else text)
         else:
             _write(options.output, text)
     except UserError as error:
@@ -59,35 +60,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser("table.py", description="Table of the runs below one or more directories.")
-    add_directories(parser, nargs="*")
-    parser.add_argument("--from", dest="source", metavar="wandb:ENTITY/PROJECT", help="take the runs of a W&B project")
+def parser() -> Parser:
+    """The arguments of the command."""
+    made = Parser("table.py", description="Table of the runs below one or more directories.")
+    add_directories(made, nargs="*")
+    made.add_argument("--from", dest="source", metavar="wandb:ENTITY/PROJECT", help="take the runs of a W&B project")
     fields = ", ".join([*ROW_FIELDS, *FIGURE_FIELDS])
-    parser.add_argument("--rows", type=_names, default=(), metavar="FIELDS", help=f"fields that define a row: {fields}")
+    made.add_argument("--rows", type=_names, default=(), metavar="FIELDS", help=f"fields that define a row: {fields}")
     sizes = ", ".join([*SIZE_FIELDS, MEAN])
-    parser.add_argument("--columns", type=_names, default=(), metavar="FIELDS", help=f"columns: the same, and {sizes}")
-    parser.add_argument(
-        "--layout", default="", metavar="NAME", help=f"layout of a published table: {', '.join(LAYOUTS)}"
-    )
-    parser.add_argument("--metric", type=_names, default=(), metavar="NAMES", help="show only these metrics")
-    parser.add_argument(
+    made.add_argument("--columns", type=_names, default=(), metavar="FIELDS", help=f"columns: the same, and {sizes}")
+    made.add_argument("--layout", default="", metavar="NAME", help=f"layout of a published table: {', '.join(LAYOUTS)}")
+    made.add_argument("--metric", type=_names, default=(), metavar="NAMES", help="show only these metrics")
+    made.add_argument(
         "--stat",
         type=lambda text: text.replace("+-", "±"),
         choices=STATS,
         default=STATS[0],
         help="what follows a mean",
     )
-    parser.add_argument("--bold", choices=BOLD, default="", help="best: also the best of the table; none: nothing")
-    parser.add_argument("--significance", action="store_true", help="mark significant differences from the reference")
-    parser.add_argument(
+    made.add_argument("--bold", choices=BOLD, default="", help="best: also the best of the table; none: nothing")
+    made.add_argument("--significance", action="store_true", help="mark significant differences from the reference")
+    made.add_argument(
         "--against", default="none", metavar="METHOD", help="the reference, e.g. svd-r64 (default: none, i.e. dense)"
     )
-    parser.add_argument("--format", choices=list(FORMATS), default="md", help="csv and json contain unrounded numbers")
-    parser.add_argument("--caption", default="", help="caption of the table (default: how to read it)")
-    parser.add_argument("--label", default="tab:embfact", help="LaTeX label (default: tab:embfact)")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="write to this file instead of the terminal")
-    return parser
+    made.add_argument("--format", choices=list(FORMATS), default="md", help="csv and json contain unrounded numbers")
+    made.add_argument("--caption", default="", help="caption of the table (default: how to read it)")
+    made.add_argument("--label", default="tab:embfact", help="LaTeX label (default: tab:embfact)")
+    made.add_argument("--output", type=Path, metavar="FILE", help="write to this file instead of the terminal")
+    return made
 
 
 def _names(text: str) -> tuple[str, ...]:

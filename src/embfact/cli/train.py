@@ -12,15 +12,17 @@ from embfact.config.compose import RunRequest, read_request
 from embfact.config.questions import ask, is_question, parse
 from embfact.errors import ConfigError, UserError
 from embfact.launchers.choice import check_launch, launch, trains_here
-from embfact.launchers.sweep_task import SweepTask
+from embfact.launchers.sweep_task import SweepTask, line_of
 from embfact.launchers.work import import_once
 from embfact.log import say, say_error
 from embfact.results.wandb.access import check_home
 from embfact.results.wandb.services import check_installed
 from embfact.runs.accelerators import check_accelerators
+from embfact.runs.planned import Outcome, PlannedRun
 from embfact.runs.preflight import check, check_downloads
 from embfact.search import check_search
 from embfact.sweep.changes import changes
+from embfact.sweep.failures import unfinished
 from embfact.sweep.planner import all_configs, describe, known_outcomes, plan_request, prepare
 from embfact.sweep.report import report, wait_for
 from embfact.system.signals import Interrupted, describe_signal, interruptible
@@ -66,35 +68,43 @@ def run_request(request: RunRequest, conf_dir: Path) -> int:
         Exit code: 0, 1 if a run is not finished, 130 or 143 if it was interrupted.
     """
     first = request.configs[0]
+    plan: list[PlannedRun] = []
+    outcomes: dict[str, Outcome] = {}
     try:
         with interruptible():
             plan = plan_request(request)
             if first.plan:
                 say("\n".join([*(describe(plan) if plan else []), *changes(plan)]))
                 return int(any(planned.problem for planned in plan))
-            outcomes = known_outcomes(plan)
+            outcomes |= known_outcomes(plan)
             if outcomes:
                 hint = "; add force=true to train and profile them again" if first.profile else ""
                 done = sum(one.state == "finished" for one in outcomes.values())
                 say(f"{done} of {len(plan)} runs are already finished{hint}")
+                if not request.multirun:
+                    say(line_of(plan[0], outcomes[plan[0].key]))
             for line in [*prepare(plan), *changes(plan)]:
                 say(line)
             pending = [planned for planned in plan if planned.pending]
             while pending:
                 sweep = SweepTask(pending, fail_fast=first.fail_fast)
-                if request.multirun:
-                    launch(conf_dir, request, sweep)
-                else:
-                    import_once()
-                    from embfact.training.run import run
+                try:
+                    if request.multirun:
+                        launch(conf_dir, request, sweep)
+                    else:
+                        import_once()
+                        from embfact.training.run import run
 
-                    sweep.report(0, run(pending[0]))
-                outcomes |= {planned.key: sweep.outcomes[number] for number, planned in enumerate(pending)}
+                        sweep.report(0, run(pending[0]))
+                finally:
+                    outcomes |= {pending[number].key: outcome for number, outcome in sweep.outcomes.items()}
                 if sweep.stopped:
                     break
                 pending = wait_for([one for one in pending if outcomes[one.key].state == "busy"], outcomes)
             return report(plan, outcomes, request.multirun)
     except Interrupted as interrupted:
+        for line in unfinished([run for run in plan if run.key in outcomes], outcomes):
+            say_error(line)
         again = "; with force=true it restarts from scratch" if first.force else ""
         say_error(f"embfact: {describe_signal(interrupted.signum)}{again}")
         return interrupted.exit_code

@@ -16,13 +16,7 @@ from embfact.results.wandb.values import SCORE
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns 0, or 2 if the command was refused."""
-    parser = Parser("wandb_workspace.py", description="Workspace and report of a W&B project.")
-    parser.add_argument("project", metavar="ENTITY/PROJECT", help="the W&B project, as in its URL")
-    parser.add_argument(
-        "--metric", default=SCORE, help="summary value to plot, e.g. validation/accuracy (default: each run's score)"
-    )
-    parser.add_argument("--dry-run", action="store_true", help="print the request as JSON; needs no network and no key")
-    options = parser.parse_args(arguments)
+    options = parser().parse_args(arguments)
 
     def work() -> None:
         project = project_of(options.project)
@@ -32,4 +26,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name, address in zip(("workspace", "report"), layout.save(project, options.metric), strict=True):
             print(f"{name}: {address}")
 
-    return answer(parser.prog, work)
+    return answer("wandb_workspace.py", work)
+
+
+def parser() -> Parser:
+    """The arguments of the command."""
+    made = Parser("wandb_workspace.py", description="Workspace and report of a W&B project.")
+    made.add_argument("project", metavar="ENTITY/PROJECT", help="the W&B project, as in its URL")
+    made.add_argument(
+        "--metric", default=SCORE, help="summary value to plot, e.g. validation/accuracy (default: each run's score)"
+    )
+    made.add_argument("--dry-run", action="store_true", help="print the request as JSON; needs no network and no key")
+    return made

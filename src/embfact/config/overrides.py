@@ -19,6 +19,7 @@ from hydra.core.override_parser.types import Glob, Override, OverrideType, Range
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from embfact.config.own_folder import groups, misplaced, own_folder
 from embfact.errors import ConfigError, ErrorDetail, nearest
 
 UNREADABLE = "write key=value, e.g. rank=64; quote special characters: 'key=\"a (1).csv\"'"
@@ -94,6 +95,9 @@ class Reader:
         errors = _hydras_errors(override) or _values_errors(override)
         if errors or override.type == OverrideType.DEL or not self._is_group(override):
             return errors
+        if override.type == OverrideType.CHANGE and key not in groups():
+            found = f"{own_folder()}/{key}"
+            return [ErrorDetail(f"{key} is a folder of yours, and not a group", found, nearest(key, groups()))]
         options = self._loader.get_group_options(key)
         # The values without quotation marks.
         values = [value for one in _alternatives(override) if not isinstance(value := one.value(), dict)]
@@ -106,7 +110,8 @@ class Reader:
         names = [name for value in values for name in (value if isinstance(value, list) else [value])]
         wrong = ["null" if name is None else str(name) for name in names if str(name) not in options]
         return lists + [
-            ErrorDetail(f"{key} has no option of this name", name, nearest(name, options)) for name in wrong
+            ErrorDetail(f"{key} has no option of this name", name, misplaced(name) or nearest(name, options))
+            for name in wrong
         ]
 
 

@@ -7,13 +7,16 @@ a sweep see the folder too.
 from __future__ import annotations
 
 import os
+from functools import cache
+from glob import escape
 from pathlib import Path
 
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
-from embfact.errors import ConfigError, ErrorDetail
+from embfact.config.places import CONF
+from embfact.errors import ConfigError, ErrorDetail, nearest
 
 VARIABLE = "EMBFACT_CONF"
 
@@ -44,6 +47,25 @@ def check_own_folder(conf_dir: Path) -> None:
     if hidden:
         remedy = "embfact has files of these names, which are found first; rename yours"
         raise ConfigError([ErrorDetail("configurations would be ignored", f"{folder}: {', '.join(hidden)}", remedy)])
+
+
+@cache
+def groups() -> list[str]:
+    """The groups of embfact: the folders below ``conf``, e.g. ``factorization`` and ``hydra/launcher``."""
+    return [path.relative_to(CONF).as_posix() for path in sorted(CONF.rglob("*")) if path.is_dir()]
+
+
+def misplaced(option: str) -> str:
+    """Where the user's folder has a file for an option in a folder that is not a group, and the nearest group."""
+    folder = own_folder()
+    name = f"{escape(option)}.yaml"
+    if folder is None:
+        return ""
+    for path in sorted([*folder.glob(f"*/{name}"), *folder.glob(f"*/*/{name}")]):
+        group = path.parent.relative_to(folder).as_posix()
+        if group not in groups():
+            return f"{path} is not found, since {group} is not a group: {nearest(group, groups())}"
+    return ""
 
 
 class _OwnFolder(SearchPathPlugin):

@@ -16,6 +16,7 @@ from typing import NoReturn
 
 from hydra.errors import HydraException
 
+from embfact import __version__
 from embfact.config.compose import check_question
 from embfact.config.hydra_bridge import answer, argument_parser
 from embfact.config.overrides import refusing
@@ -99,6 +100,9 @@ def ask(conf_dir: Path, flags: argparse.Namespace) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argument_parser()
+    for action in parser._actions:
+        if "--version" in action.option_strings:  # Hydra would print its own
+            action.version = f"embfact {__version__}"  # type: ignore[attr-defined]
 
     def refuse(message: str) -> NoReturn:
         raise ConfigError([ErrorDetail(message, "", f"overrides are written key=value, without dashes; {HELP}")])

@@ -23,6 +23,7 @@ class Albert(ModelAdapter):
     """
 
     name: ClassVar[str] = "albert"
+    replaces_block: ClassVar[bool] = True
 
     init: Literal["random", "svd"] = Field(
         default="random", description="random: learned from scratch, as in the paper; svd: from the pretrained block"

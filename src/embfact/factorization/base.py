@@ -50,7 +50,8 @@ class Method(BaseModel, ABC):
 
     Every method has one size, called ``rank`` whatever it counts; ``size_name`` says what. ``has_projection``: a part
     of the result maps to the width H and can be trained alone. ``refactorizable``: the result is the table projected on
-    r axes (a `LowRankEmbedding`), so training can project it repeatedly.
+    r axes (a `LowRankEmbedding`), so training can project it repeatedly. ``replaces_block``: positions and segments
+    get the smaller width too. ``size_is_bound``: the result may be smaller than `size`, depending on the data.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -61,6 +62,8 @@ class Method(BaseModel, ABC):
     knows_energy: ClassVar[bool] = False
     has_projection: ClassVar[bool] = True
     refactorizable: ClassVar[bool] = False
+    replaces_block: ClassVar[bool] = False
+    size_is_bound: ClassVar[bool] = False
     needs: ClassVar[frozenset[EvidenceKind]] = frozenset()
 
     refactorize_existing: bool = Field(

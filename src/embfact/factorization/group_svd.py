@@ -38,6 +38,7 @@ class GroupSVD(Factorization):
     """
 
     name: ClassVar[str] = "group_svd"
+    size_is_bound: ClassVar[bool] = True
     needs: ClassVar[frozenset[EvidenceKind]] = frozenset({"token_counts"})
 
     groups: int = Field(default=5, ge=2, description="number of groups; each is twice as large as the one before")

@@ -16,6 +16,7 @@ from embfact.errors import UserError
 from embfact.kernels.swap import for_inference
 from embfact.models import checkpoint
 from embfact.runs.finished_run import FinishedRun
+from embfact.system.terminal import progress
 
 
 class Scorer:
@@ -86,6 +87,7 @@ def predict(
     padding_side: str = "right",
     batch_size: int = 64,
     device: torch.device | str = "cpu",
+    title: str = "scoring",
 ) -> np.ndarray:
     """Logits of every row, in the order of the rows.
 
@@ -96,6 +98,7 @@ def predict(
         padding_side: ``"right"`` or ``"left"``.
         batch_size: Rows per batch; rows are sorted by length to reduce padding.
         device: Where to compute.
+        title: What a terminal shows beside the progress bar.
 
     Returns:
         Logits, shape ``(rows, outputs)``, float32.
@@ -103,7 +106,7 @@ def predict(
     model.to(device).eval()
     logits: np.ndarray | None = None
     with torch.inference_mode(), for_inference(model, torch.device(device)):
-        for indices in sorted_batches(rows.lengths, batch_size):
+        for indices in progress(sorted_batches(rows.lengths, batch_size), title):
             batch = collate(rows, indices, pad_token_id, padding_side)
             inputs = {k: v.to(device) for k, v in batch.items() if k != "labels"}
             scores = model(**inputs).logits.float().cpu().numpy()

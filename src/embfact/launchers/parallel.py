@@ -72,6 +72,7 @@ class Pool:
         self._dismissed: list[Worker] = []
         self._reason = ""  # why a worker could not start
         self._progress = Progress(len(sweep.runs), len(places))
+        sweep.time_left = self._time_left
 
     def run(self) -> None:
         """Run everything, and leave no process behind.
@@ -155,6 +156,10 @@ class Pool:
         self._progress.ended(seconds if outcome.state == "finished" else None)
         with self._progress.aside():
             self._sweep.report(number, outcome)
+
+    def _time_left(self) -> float | None:
+        now = time.monotonic()
+        return self._progress.left([now - worker.since for worker in self._workers if worker.number is not None])
 
     def _report_unstarted(self) -> None:
         """Report the remaining runs: the sweep was stopped, or no worker was left."""

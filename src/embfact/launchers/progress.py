@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from statistics import mean
 
 from tqdm import tqdm
 
 from embfact.formatting.numbers import duration
+from embfact.runs.pace import time_left
 from embfact.runs.planned import PlannedRun
 from embfact.runs.status import read_status
 
@@ -44,21 +44,26 @@ class Progress:
         self._all = tqdm(total=total, position=0, **options)
         self._lines = [tqdm(position=place + 1, **options) for place in range(places)]
         self._total, self._places, self._times = total, places, list[float]()
+        self._ended = 0
 
     def ended(self, seconds: float | None) -> None:
         """Note that a run has ended, and how long it took; None if that is no guide to the others."""
-        self._all.n += 1
+        self._ended += 1
         if seconds is not None:
             self._times.append(seconds)
+
+    def left(self, running: Sequence[float]) -> float | None:
+        """Seconds until the last run ends, given the seconds of those in progress; see `time_left`."""
+        waiting = self._total - self._ended - len(running)
+        return time_left(self._times, waiting, running, self._places) if waiting or running else None
 
     def show(self, running: Sequence[Running]) -> None:
         """Draw the bar and a line for each running run."""
         if self._all.disable:
             return
-        waiting = self._total - int(self._all.n) - len(running)
-        left = time_left(self._times, waiting, [one.seconds for one in running], self._places)
+        left = self.left([one.seconds for one in running])
         estimate = "" if left is None else f", about {duration(left)} left"
-        _draw(self._all, f"{self._all.n} of {self._total} runs{estimate}", self._all.n, self._total)
+        _draw(self._all, f"{self._ended} of {self._total} runs{estimate}", self._ended, self._total)
         for place, bar in enumerate(self._lines):
             if place < len(running):
                 _draw(bar, *line_of(running[place]))
@@ -85,19 +90,6 @@ def line_of(running: Running) -> tuple[str, int, int | None]:
         return f"{running.run.title}  starting", 0, None
     steps = f" {status.step}/{status.steps}" if status.steps else ""
     return f"{running.run.title}  {status.phase or ''}{steps}", status.step, status.steps
-
-
-def time_left(ended: Sequence[float], waiting: int, running: Sequence[float], places: int) -> float | None:
-    """Seconds until the last run ends, if all take as long as those that have ended; None before the first has.
-
-    `ended` and `running` are the seconds of the runs that have ended and of those in progress.
-    """
-    if not ended:
-        return None
-    usual = mean(ended)
-    rest = [max(0.0, usual - seconds) for seconds in running]
-    # Never less than the running one that has longest to go.
-    return max([(waiting * usual + sum(rest)) / places, *rest])
 
 
 def _draw(bar: tqdm, text: str, done: int, of: int | None) -> None:

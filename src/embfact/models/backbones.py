@@ -118,7 +118,7 @@ def read_config(model: ModelConfig) -> dict[str, Any] | None:
         return architecture | ({} if largest is None else {"vocab_size": largest + 1})
     if isinstance(origin, Path) and word_vectors.is_here(origin):
         return word_vectors.config(origin)
-    path = origin / "config.json" if isinstance(origin, Path) else _cached(origin, "config.json", model.revision)
+    path = origin / "config.json" if isinstance(origin, Path) else cached(origin, "config.json", model.revision)
     if path is None:
         return None
     return read_json(path, f"model {model.from_run or model.name_or_path}")
@@ -149,7 +149,7 @@ def largest_token_id(model: ModelConfig) -> int | None:
     if isinstance(origin, Path):
         return largest_id_in(origin)
     revision = model.revision if has_own_tokenizer(model) else None
-    return largest_id(lambda name: _cached(origin, name, revision))
+    return largest_id(lambda name: cached(origin, name, revision))
 
 
 def table_shape(model: ModelConfig) -> TableShape | None:
@@ -232,8 +232,8 @@ def hub_commit(repo: str, revision: str | None) -> str:
     try:
         commit = HfApi().model_info(repo, revision=revision, timeout=10).sha
     except Exception as error:  # network errors have many types, and the cache is the answer to all
-        cached = _cached(repo, "config.json", revision)
-        commit = cached.parent.name if cached else None
+        config = cached(repo, "config.json", revision)
+        commit = config.parent.name if config else None
         reason = f"{type(error).__name__}"
     else:
         reason = "no commit"
@@ -257,7 +257,8 @@ def _identity(origin: Path | str, revision: str | None, with_weights: bool) -> A
     return {path.name: file_digest(path) for path in files}
 
 
-def _cached(repo: str, filename: str, revision: str | None) -> Path | None:
+def cached(repo: str, filename: str, revision: str | None) -> Path | None:
+    """A file of a hub model in the local cache; None if it is not there."""
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(repo, filename, revision=revision)

@@ -61,6 +61,16 @@ def saved_bytes(path: str | Path, names: Iterable[str] | None = None) -> int:
     return sum(end - start for start, end in offsets)
 
 
+def tensor_shapes(path: str | Path) -> dict[str, tuple[int, ...]]:
+    """Shapes of the floating-point tensors in a safetensors file, read from its header.
+
+    Raises:
+        ModelError: If the file is not a complete safetensors file.
+    """
+    header = _header(Path(path))
+    return {name: tuple(entry["shape"]) for name, entry in header.items() if entry["dtype"].startswith(("F", "BF"))}
+
+
 def model_size(model: nn.Module, names: Iterable[str] | None = None) -> Size:
     """Parameters of a module, however they are stored, and their bytes when saved.
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import secrets
 import socket
 import time
 from pathlib import Path
+from typing import SupportsFloat
 
 from embfact.runs.identity import Identity
 from embfact.runs.status import Phase, State, Status, read_status, write_status
@@ -16,6 +18,9 @@ from embfact.system.ranks import rank
 log = logging.getLogger(__name__)
 
 EVERY = 2.0  # seconds between two reports of steps: often enough to watch, too rare to cost anything
+
+
+_WITHIN_TRAINING: tuple[Phase, ...] = ("training", "checkpointing")
 
 
 def pending(identity: Identity) -> Status:
@@ -41,6 +46,8 @@ class Life:
             found = pending(identity)
         self._before = found.seconds
         self._start = self._written = time.monotonic()
+        self._pace: tuple[float, int] | None = None  # when the first step of this attempt was done, and which
+        self._loss: SupportsFloat | None = None  # of the last step
         self.status = found.now(
             state="running",
             phase="loading",
@@ -48,6 +55,8 @@ class Life:
             host=socket.gethostname(),
             pid=os.getpid(),
             message=None,
+            loss=None,
+            seconds_left=None,
             published=None,  # the new result is not there yet
             # The same id in every attempt: W&B continues the curve.
             wandb_id=found.wandb_id or secrets.token_hex(4),
@@ -57,22 +66,42 @@ class Life:
     def enter(self, phase: Phase) -> None:
         """Start a phase."""
         log.info("%s", phase)
-        self._write(phase=phase)
+        known = self.status.seconds_left if phase in _WITHIN_TRAINING else None
+        self._write(phase=phase, seconds_left=known)
 
     def use(self, threads: int) -> None:
         """Note the number of threads, which later attempts keep."""
         self._write(threads=threads)
 
-    def step(self, step: int, steps: int | None, *, now: bool = False) -> None:
-        """Note how many of how many optimizer steps are done; written every `EVERY` seconds, or now."""
+    def step(self, step: int, steps: int | None, loss: SupportsFloat | None = None, *, now: bool = False) -> None:
+        """Note how many of how many optimizer steps are done; written every `EVERY` seconds, or now.
+
+        Args:
+            step: Steps done.
+            steps: Steps in all, if known.
+            loss: Of this step; read only if it is written, since a device has to be waited for. None keeps the last.
+            now: Write it now.
+        """
         # Part of whatever is written next, such as the phase of a checkpoint.
         self.status = self.status.model_copy(update={"step": step, "steps": steps})
-        if now or time.monotonic() - self._written >= EVERY:
-            self._write()
+        moment = time.monotonic()
+        self._pace = self._pace or (moment, step)
+        self._loss = self._loss if loss is None else loss
+        if now or moment - self._written >= EVERY:
+            value = math.nan if self._loss is None else float(self._loss)
+            told = {"loss": value} if math.isfinite(value) else {}
+            self._write(**told, seconds_left=self._left(moment, step, steps))
+
+    def _left(self, moment: float, step: int, steps: int | None) -> float | None:
+        """Seconds until the last step at the pace since the first step of this attempt; None if unknown."""
+        start, first = self._pace or (moment, step)
+        if steps is None or step <= first:
+            return None
+        return round((moment - start) / (step - first) * (steps - step), 1)
 
     def end(self, state: State, message: str | None = None) -> None:
         """Note how the attempt ended; if that cannot be written, the record and the released lock still tell."""
-        self._write(state=state, message=message)
+        self._write(state=state, message=message, seconds_left=None)
 
     def _write(self, **changes: object) -> None:
         self._written = time.monotonic()

@@ -33,6 +33,8 @@ class Status(BaseModel):
     phase: Phase | None = Field(None, description="what the run is doing, or was doing when it stopped")
     step: int = Field(0, description="optimizer steps done")
     steps: int | None = Field(None, description="optimizer steps in all; null before training")
+    loss: float | None = Field(None, description="training loss of the last step; null before training")
+    seconds_left: float | None = Field(None, description="of the training, at the pace of this attempt")
     attempt: int = Field(0, description="how often it was started; 0 while it is pending")
     created: AwareDatetime = Field(default_factory=lambda: datetime.now(UTC), description="when it was planned")
     updated: AwareDatetime = Field(default_factory=lambda: datetime.now(UTC), description="when this was written")

@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 
 from pydantic_core import from_json
 
+from embfact.formatting.numbers import duration
 from embfact.runs.record import FILE_NAME as RECORD
 from embfact.runs.record import SCHEMA_VERSION
 from embfact.runs.status import FILE_NAME as STATUS
@@ -40,6 +41,9 @@ class RunState:
         phase: What it is doing, or was doing when it stopped; None if unknown.
         step: Optimizer steps done.
         steps: Optimizer steps in all; None before training.
+        loss: Training loss of its last step; None before training.
+        seconds_left: Seconds until its training ends; None if unknown.
+        threads: CPU threads that it uses; None if unknown.
         attempt: How often it was started; 0 if never, or if unknown.
         seconds: Wall time so far; None if unknown.
         metric: Name of the first metric of the first reported split; empty if there is none.
@@ -55,6 +59,9 @@ class RunState:
     phase: str | None = None
     step: int = 0
     steps: int | None = None
+    loss: float | None = None
+    seconds_left: float | None = None
+    threads: int | None = None
     attempt: int = 0
     seconds: float | None = None
     metric: str = ""
@@ -67,10 +74,14 @@ class RunState:
 
     @property
     def progress(self) -> str:
-        """Where it is, or where it stopped: ``training, step 120 of 400``; empty if unknown."""
+        """Where it stopped, ``training, step 120 of 400``, or where it is: also loss and time left; may be empty."""
         if not self.phase or not self.step:
             return self.phase or ""
-        return f"{self.phase}, step {self.step}" + (f" of {self.steps}" if self.steps else "")
+        told = [self.phase, f"step {self.step}" + (f" of {self.steps}" if self.steps else "")]
+        if self.state == "running":
+            told += [f"loss {self.loss:.3f}"] if self.loss is not None else []
+            told += [f"about {duration(self.seconds_left)} left"] if self.seconds_left is not None else []
+        return ", ".join(told)
 
 
 class _UnreadableError(ValueError):
@@ -203,6 +214,7 @@ def _of_record(directory: str, record: Values, status: Values | None) -> RunStat
 
 def _progress_of(status: Values) -> dict[str, Any]:
     names = {"phase": None, "step": 0, "steps": None, "attempt": 0}
+    names |= dict.fromkeys(("loss", "seconds_left", "threads"))
     return {name: status.get(name, usual) for name, usual in names.items()}
 
 

@@ -28,6 +28,7 @@ from embfact.runs.record import FILE_NAME, RunRecord, read
 from embfact.runs.status import LOCK, RESUME, read_status, write_status
 from embfact.runs.tidy import tidy, tidy_caches
 from embfact.search.earlier_sweep import with_best
+from embfact.sweep.sizes import size_lines
 from embfact.system.lock import acquire, holder
 
 
@@ -105,7 +106,7 @@ def known_outcomes(plan: Sequence[PlannedRun]) -> dict[str, Outcome]:
 
 
 def describe(plan: Sequence[PlannedRun]) -> list[str]:
-    """A plan as lines: every run, whether it is finished, and how long the others will take."""
+    """A plan as lines: every run, whether it is finished, how large it is, and how long the others will take."""
     width = max((len(run.title) for run in plan), default=0)
     lines = [f"{run.title:<{width}}  {_state(run)}" for run in plan]
     pending = [run for run in plan if run.pending]
@@ -118,7 +119,8 @@ def describe(plan: Sequence[PlannedRun]) -> list[str]:
         *([f"{diverged} diverged"] if diverged else []),
         *([f"{stuck} cannot start"] if stuck else []),
     ]
-    return [*lines, f"{', '.join(counts)}, {len(pending)} to do: {estimate(pending)}"]
+    summary = f"{', '.join(counts)}, {len(pending)} to do: {estimate(pending)}"
+    return [*lines, "", *size_lines(plan), "", summary] if plan else [summary]
 
 
 def _state(run: PlannedRun) -> str:

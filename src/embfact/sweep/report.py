@@ -13,6 +13,7 @@ from embfact.results.wandb.access import home_of, sweep_state
 from embfact.runs.planned import Outcome, PlannedRun, ended_elsewhere
 from embfact.runs.record import Amount
 from embfact.runs.status import LOCK, read_status
+from embfact.sweep.failures import unfinished
 from embfact.system.lock import holder
 from embfact.system.signals import check
 
@@ -25,19 +26,29 @@ def report(plan: Sequence[PlannedRun], outcomes: Mapping[str, Outcome], multirun
     """Print the table, the paths and every unfinished run; returns exit code 1 if there is one, else 0."""
     records = [outcome.record for outcome in outcomes.values() if outcome.record]
     places = [run.identity.directory for run in plan if run.identity]
-    if records and multirun:
+    if records:
         from embfact.results.collect import Collected
         from embfact.results.result_table import build_table
+        from embfact.results.table.notes import at_chance
         from embfact.results.table.render import render
+        from embfact.results.table.request import TableRequest
+        from embfact.results.table.terminal import terminal_width
 
+        table = build_table(Collected(tuple(records)))
         folders = " ".join(sorted({str(place.parent) for place in places}))
-        say(f"\n{render(build_table(Collected(tuple(records))))}\nwrote {folders}")
-        say(f"for table, tests, plots and dashboard in one folder: python scripts/report.py {folders}")
-    elif records:
-        if size := records[0].size:
-            say(f"embedding: {_sizes(size.embedding, size.dense.embedding)}")
-            say(f"model: {_sizes(size.model, size.dense.model)}")
-        say(f"wrote {places[0]}")
+        if not multirun:
+            if size := records[0].size:
+                say(f"embedding: {_sizes(size.embedding, size.dense.embedding)}")
+                say(f"model: {_sizes(size.model, size.dense.model)}")
+            for remark in at_chance(table):
+                say(remark.text)
+            if places[0].is_dir():
+                say(f"wrote {places[0]}")
+        elif table.columns:
+            say(f"\n{render(table, request=TableRequest(reasons=False), width=terminal_width())}\nwrote {folders}")
+            say(f"for table, tests, plots and dashboard in one folder: python scripts/report.py {folders}")
+        else:  # all of them failed
+            say(f"wrote {folders}")
     if records and multirun:
         from embfact.results.wandb.sweep import write_sweep
 
@@ -47,30 +58,15 @@ def report(plan: Sequence[PlannedRun], outcomes: Mapping[str, Outcome], multirun
         say(f"to send the runs to W&B: {line}")
     for project in sorted({run.config.logger.project for run in plan if run.config.logger.used == "trackio"}):
         say(f"to see the runs: trackio show --project {quote(project)}")
-    unfinished = [line for run in plan if (line := _unfinished(run, outcomes.get(run.key)))]
-    for line in unfinished:
+    lines = unfinished(plan, outcomes)
+    for line in lines:
         say_error(line)
-    return 1 if unfinished else 0
+    return 1 if lines else 0
 
 
 def _sizes(size: Amount, dense: Amount) -> str:
     """Parameters and bytes as saved, each with its share of dense."""
     return f"{with_share(size.parameters, dense.parameters)} parameters, {with_share(size.bytes, dense.bytes, 'B')}"
-
-
-def _unfinished(run: PlannedRun, outcome: Outcome | None) -> str:
-    """Why a run is not finished; empty if it is."""
-    if run.problem or run.identity is None:
-        return f"not run: {run.title}: {run.problem}"
-    if outcome is None or outcome.state == "unstarted":
-        return f"not run: {run.title}: the sweep stopped before it (fail_fast=true)"
-    if outcome.state == "finished":
-        return f"{run.title}: {outcome.unpublished}" if outcome.unpublished else ""
-    if outcome.state == "busy":
-        return f"not run: {run.title}: another process is running it; rerun the same command to collect its result"
-    log = run.identity.directory / "log.txt"
-    where = f" (traceback in {log})" if outcome.state in ("failed", "diverged") and log.is_file() else ""
-    return f"{outcome.state}: {run.title}: {outcome.message}{where}"
 
 
 def sync_line(places: Iterable[Path]) -> str:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 
 def bytes_below(path: Path) -> int:
@@ -21,11 +22,19 @@ def bytes_below(path: Path) -> int:
 
 
 def may_write(folder: Path) -> bool:
-    """Whether this process can create files in a folder, or in its nearest existing parent."""
-    folder = folder.absolute()
+    """Whether this process can create files in a folder, or a folder in its nearest existing parent.
+
+    That is tried, since some file systems (/proc) refuse what the permissions allow.
+    """
+    there = folder.absolute()
     try:
-        while not folder.exists():
-            folder = folder.parent
-        return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+        while not there.exists():
+            there = there.parent
+        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+            return False
+        if there != folder.absolute():
+            with TemporaryDirectory(prefix=".embfact-", dir=there):
+                pass
+        return True
     except OSError:  # no permission to look into a folder, or a name that is too long
         return False

@@ -12,16 +12,18 @@ import os
 import signal
 import sys
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn, TypeVar, cast
 
 from embfact.system.signals import leave
 
 # Replacements for our own characters where an encoding lacks them; others become escapes such as \xe9.
 _PLAIN = {"±": "+-", "\u2013": "-", "…": "...", "†": "^+", "\xa0": " "}
 _HANDLER = "embfact.plain"
+BAR = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}]"  # of batches that are scored
+Item = TypeVar("Item")
 # Error handlers that the user must have chosen (PYTHONIOENCODING=ascii:replace).
 _ASKED_FOR = ("ignore", "replace", "namereplace", "xmlcharrefreplace")
 
@@ -110,6 +112,13 @@ def _stand_in(character: str) -> str:
     if kind == "<super>" and chr(int(code, 16)).isascii():  # a footnote mark
         return f"^{chr(int(code, 16))}"
     return _PLAIN.get(character) or character.encode("ascii", "backslashreplace").decode()
+
+
+def progress(batches: Sequence[Item], title: str) -> Iterable[Item]:
+    """The batches, with a bar on a terminal that disappears at the end; nothing is drawn in a file or a pipe."""
+    from tqdm import tqdm
+
+    return tqdm(batches, title, leave=False, disable=not sys.stderr.isatty(), dynamic_ncols=True, bar_format=BAR)
 
 
 def end_quietly() -> None:

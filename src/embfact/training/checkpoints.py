@@ -119,14 +119,14 @@ class Checkpoints(Callback):
             self._answer(trainer, batches=0)
             self._before_step = False
 
-    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
-        """Save if a state is due.
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, *args: Any) -> None:
+        """Report the step, and save if a state is due.
 
         Raises:
             Interrupted: After saving, if a signal asked to stop.
         """
         stepped, self._stepped = trainer.global_step > self._stepped, trainer.global_step
-        self._life.step(trainer.global_step, self._total)
+        self._life.step(trainer.global_step, self._total, outputs["logged"]["train/loss"])
         # Partially accumulated gradients and the end of an epoch cannot be resumed exactly.
         if stepped and not trainer.is_last_batch and not trainer.should_stop:
             self._answer(trainer, trainer.fit_loop.epoch_loop.batch_progress.current.ready)

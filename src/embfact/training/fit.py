@@ -23,6 +23,7 @@ from embfact.kernels.swap import for_training
 from embfact.models.trainable import freeze
 from embfact.system.resources import trim_memory
 from embfact.system.signals import held_back
+from embfact.system.terminal import BAR
 from embfact.tasks.sequence_classification import SELECTED_BY, BestWeights, SequenceClassification
 from embfact.training.checkpoints import Checkpoints, StateFiles
 from embfact.training.context import RunContext
@@ -235,8 +236,22 @@ class _Bar(TQDMProgressBar):
         return bar
 
     def init_validation_tqdm(self) -> Any:
-        """No bar: the held-out slice is short, and a second bar would leave an empty line."""
-        return Tqdm(disable=True)
+        """The bar of the held-out slice, drawn over that of the epoch: a second line would stay behind, empty."""
+        return Tqdm(
+            desc=f"{self._title} selection",
+            position=0,
+            leave=False,
+            dynamic_ncols=True,
+            file=sys.stdout,
+            bar_format=BAR,
+        )
+
+    def on_validation_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Start the bar; without Lightning's title, ``Validation DataLoader 0``."""
+        if self.has_dataloader_changed(dataloader_idx):
+            self.val_progress_bar.reset(int(self.total_val_batches_current_dataloader))
 
     def on_train_epoch_start(self, trainer: pl.Trainer, *args: Any) -> None:
         """Replace Lightning's title, ``Epoch 0``."""

@@ -54,6 +54,7 @@ def score_saved(context: RunContext, reports: Mapping[str, Tokenized], device: s
             padding_side=tokenizer.padding_side,
             batch_size=config.trainer.eval_batch_size,
             device=torch.device(device),
+            title=f"{context.identity.name} {split}",
         )
         if rows.labels is None:
             raise UserError(f"the split {split} of {config.data.name} has no labels; report on a split that has them")

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -114,3 +115,23 @@ def test_a_task_that_tells_nothing_is_marked(tmp_path):
     made.add(simulate(3, 200, generator), rank=16)
     text = render(made.table, request=TableRequest(significance=True))
     assert "- sst2 accuracy on validation is uninformative: " in text
+
+
+def test_an_interval_without_width_is_explained(tmp_path):
+    """Where every prediction is right, no resampling makes a difference."""
+    sweep = Sweep(tmp_path)
+    right = simulate(3, 40, np.random.default_rng(0), right=50.0)
+    assert (right.predictions == right.labels).all()
+    for method, rank in (("none", None), ("svd", 16), ("svd", 64)):
+        sweep.add(right, method=method, rank=rank)
+    for request in (TableRequest(significance=True), TableRequest(stat="ci")):
+        text = render(sweep.table, request=request)
+        (note,) = [line for line in text.splitlines() if "has no width" in line]
+        assert "svd r=16, svd r=64 against none" in note
+        assert "every prediction of both is right on these 40 examples" in note
+    almost = Sweep(tmp_path / "almost")
+    predictions = right.predictions.copy()
+    predictions[0, 0] = 1 - predictions[0, 0]
+    almost.add(right, method="none", rank=None)
+    almost.add(replace(right, predictions=predictions), method="svd", rank=16)
+    assert "has no width" not in render(almost.table, request=TableRequest(significance=True))

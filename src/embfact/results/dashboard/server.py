@@ -11,6 +11,7 @@ from typing import Any
 from embfact.errors import UserError
 from embfact.results.dashboard.html import as_json, page
 from embfact.results.dashboard.payload import payload
+from embfact.results.dashboard.progress import progress
 from embfact.results.dashboard.sweep import read_states, read_sweep
 
 LOOPBACK = "127.0.0.1"
@@ -39,6 +40,7 @@ class Watch:
             states = read_states(self._places)
             if states != self._seen:
                 self._data = payload(read_sweep(self._places, may_be_empty=True)) | {"follow": True}
+                self._data["progress"] = progress(states)
                 timeless = {name: value for name, value in self._data.items() if name != "made"}
                 self._tag = f'"{hashlib.sha256(as_json(timeless).encode()).hexdigest()[:16]}"'
                 self._seen = states

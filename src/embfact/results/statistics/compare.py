@@ -11,6 +11,7 @@ from embfact.results.statistics.resampling import Replicates, components_of
 
 LEVEL = 0.95  # confidence of intervals and bounds
 POWER = 0.8
+NO_WIDTH = "so the interval has no width; this does not show that they are equal on others"
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Comparison:
         level: Confidence of the interval.
         note: What the figures are based on, and how many seeds would be needed.
         components: Sources of the uncertainty.
+        perfect: Whether every prediction of both is right: the interval then has no width.
     """
 
     difference: float
@@ -38,6 +40,7 @@ class Comparison:
     level: float
     note: str
     components: Components
+    perfect: bool = False
 
     @property
     def loss_bound(self) -> float:
@@ -66,6 +69,7 @@ def compare(method: Replicates, reference: Replicates, level: float = LEVEL) -> 
         level=level,
         note="",
         components=parts,
+        perfect=method.metric in SHARES and method.mean == reference.mean == 1,
     )
     return replace(found, note=_note(found))
 
@@ -83,6 +87,8 @@ def interval(found: Replicates, level: float = LEVEL) -> tuple[float, float]:
 
 
 def _note(found: Comparison) -> str:
+    if found.perfect:
+        return f"every prediction of both is right on these {found.examples:,} examples, {NO_WIDTH}"
     examples, (own, other) = f"{found.examples:,} examples", found.seeds
     if found.p_value is None:
         single = "both" if own == other else "the method" if own == 1 else "the reference"

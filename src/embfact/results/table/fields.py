@@ -57,5 +57,6 @@ SIZE_FIELDS: dict[str, tuple[tuple[str, ...], str]] = {
     "model_bytes": (("model", "bytes"), "model.bytes"),
     "seconds": (("seconds",), ""),
 }
+SHARES = ", in brackets as a share of dense"  # in the legend
 MEAN = "glue"  # also a column: the mean over GLUE tasks
 SYNONYMS = {"data": "dataset"}

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from embfact.results.result_table import Column, ResultTable, Row, methods_or_all
+from embfact.results.result_table import Column, ResultTable, Row, methods_or_all, row_label
 from embfact.results.table.cells import UNDEFINED, figure_cell, seconds_cell, size_cell
-from embfact.results.table.fields import MEAN, SIZE_FIELDS
+from embfact.results.table.fields import MEAN, SHARES, SIZE_FIELDS
 from embfact.results.table.grid import Cell, Grid, Heading, Note, Place, Plan, SizeColumn
 from embfact.results.table.layouts import LAYOUTS
 from embfact.results.table.notes import Letters, sources
@@ -57,7 +57,7 @@ def fill(table: ResultTable, plan: Plan, request: TableRequest, statistics: Tabl
     cells = set(placed.values())
     usual = {column: _usual_seeds(table.rows, column) for column in {column for _, column in cells}}
     statistics = statistics.only(cells) if statistics else None
-    sheet = _Sheet(table, plan, request, placed, Letters.of(table, cells), usual, statistics)
+    sheet = _Sheet(table, plan, request, placed, Letters.of(table, cells, reasons=request.reasons), usual, statistics)
     lines = [_line(sheet, number) for number in range(len(plan.lines))]
     if request.marks_best:
         for line, place in _best(placed, lines, table, plan.across, len(plan.fields)):
@@ -215,8 +215,10 @@ def _legend(table: ResultTable, plan: Plan, request: TableRequest, statistics: T
     shown = {column.field for column in plan.columns if isinstance(column, SizeColumn)}
     if shown - set(SIZE_FIELDS):
         yield "Means are over the available tasks, whose number is in brackets; means over other tasks do not compare."
-    if shown & {name for name, (_, path) in SIZE_FIELDS.items() if path}:
-        yield "Sizes as saved, of the token embedding (emb.) and of the model, in brackets as a share of dense."
+    if sizes := shown & {name for name, (_, path) in SIZE_FIELDS.items() if path}:
+        parts = {"the token embedding (emb.)": {"params", "bytes"}, "the model": {"model_params", "model_bytes"}}
+        named = " and of ".join(part for part, fields in parts.items() if fields & sizes)
+        yield f"Sizes as saved, of {named}{SHARES}."
         if any(row.storage for row in table.rows):
             yield "Parameters of quantized tables are counted before quantization: compare their bytes."
     if "seconds" in shown:
@@ -229,6 +231,18 @@ def _legend(table: ResultTable, plan: Plan, request: TableRequest, statistics: T
             f"{WORSE} worse, {BETTER} better than {request.against}: test over seeds and examples, paired on examples, "
             f"p < {ALPHA} after Holm's correction for {tests} comparison{'s' * (tests != 1)}."
         )
+
+
+def _perfect(sheet: _Sheet) -> Iterator[str]:
+    """Comparisons whose interval has no width because nothing was predicted wrongly."""
+    named: dict[tuple[Column, int, str], list[str]] = defaultdict(list)
+    for (row, column), found in (sheet.statistics.comparisons if sheet.statistics else {}).items():
+        if found.perfect and sheet.statistics:
+            reference = sheet.statistics.against[row, column]
+            named[column, reference, found.note].append(row_label(sheet.table.rows[row], sheet.table))
+    for (column, reference, note), labels in named.items():
+        against = row_label(sheet.table.rows[reference], sheet.table)
+        yield f"{column.data.label} {column.metric} on {column.split}, {', '.join(labels)} against {against}: {note}."
 
 
 def _notes(sheet: _Sheet, legend: str) -> Iterator[Note]:
@@ -254,4 +268,5 @@ def _notes(sheet: _Sheet, legend: str) -> Iterator[Note]:
         for (_, column), found in statistics.informative.items():
             if found.verdict is False and column.data in shown:
                 yield Note(f"{column.data.label} {column.metric} on {column.split} is {found.note}.")
+        yield from map(Note, _perfect(sheet))
         yield from (Note(f"Not computed: {problem}.") for problem in statistics.problems)

@@ -48,19 +48,19 @@ def warnings(table: ResultTable) -> list[str]:
     return [remark.text for remark in remarks(table)]
 
 
-def remarks(table: ResultTable) -> list[Remark]:
+def remarks(table: ResultTable, *, reasons: bool = True) -> list[Remark]:
     """What is missing or not comparable, with the figures concerned.
 
     Missing seeds, runs at chance, different tuning, methods without a dense run of their conditions, undefined metrics,
-    failed runs and unreadable records.
+    failed runs with their `reasons`, and unreadable records.
     """
     return [
         *_missing_seeds(table),
-        *_at_chance(table),
+        *at_chance(table),
         *_different_tuning(table),
         *_without_dense(table),
         *_undefined(table),
-        *_failed(table),
+        *(_failed(table) if reasons else []),
         *_unread(table),
     ]
 
@@ -113,14 +113,20 @@ def _missing_seeds(table: ResultTable) -> Iterator[Remark]:
             yield Remark(f"{data.label}: {_seeds(seeds)} missing for {labels}.", cells)
 
 
-def _at_chance(table: ResultTable) -> Iterator[Remark]:
+def at_chance(table: ResultTable) -> Iterator[Remark]:
+    """The runs that did not learn; figures of which this is true alike share a remark."""
+    alike: dict[tuple[tuple[int, tuple[int, ...]], ...], list[Column]] = defaultdict(list)
     for column in table.columns:
-        found = {index: seeds for index, row in enumerate(table.rows) if (seeds := seeds_at_chance(row, column))}
-        if found:
-            named = [f"{row_label(table.rows[index], table)} ({_seeds(seeds)})" for index, seeds in found.items()]
-            figure = f"{column.data.label} {column.metric} on {column.split}"
-            text = f"{figure} is not clearly above the majority class, as if nothing was learned: {', '.join(named)}."
-            yield Remark(text, frozenset((index, column) for index in found))
+        found = ((index, tuple(seeds_at_chance(row, column))) for index, row in enumerate(table.rows))
+        if runs := tuple((index, seeds) for index, seeds in found if seeds):
+            alike[runs].append(column)
+    for runs, columns in alike.items():
+        named = [f"{row_label(table.rows[index], table)} ({_seeds(seeds)})" for index, seeds in runs]
+        figures = [f"{column.data.label} {column.metric} on {column.split}" for column in columns]
+        verb = "is" if len(figures) == 1 else "are"
+        what = f"{' and '.join(figures)} {verb} not clearly above the majority class"
+        text = f"{what}, as if nothing was learned: {', '.join(named)}."
+        yield Remark(text, frozenset((index, column) for index, _ in runs for column in columns))
 
 
 def _failed(table: ResultTable) -> Iterator[Remark]:
@@ -218,14 +224,14 @@ class Letters:
     data: Mapping[DataVersion, str]
 
     @classmethod
-    def of(cls, table: ResultTable, shown: Collection[tuple[int, Column]]) -> Letters:
-        """The letters of a table with some cells shown; remarks about other cells are omitted."""
+    def of(cls, table: ResultTable, shown: Collection[tuple[int, Column]], *, reasons: bool = True) -> Letters:
+        """The letters of a table with some cells shown; remarks about other cells, and reasons, may be omitted."""
         letters = _letters()
         versions = {column.data for _, column in shown}
         data = {version: next(letters) for version in table.data if version.difference and version in versions}
         by_cells: dict[frozenset[tuple[int, Column]], str] = {}
         kept = []
-        for remark in remarks(table):
+        for remark in remarks(table, reasons=reasons):
             about = remark.cells & frozenset(shown)
             if about:
                 by_cells.setdefault(about, next(letters) if about not in by_cells else "")

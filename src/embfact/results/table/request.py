@@ -33,6 +33,7 @@ class TableRequest:
         significance: Whether to mark significant differences from `against`.
         caption: For LaTeX and HTML; empty for the legend.
         label: For LaTeX.
+        reasons: Whether notes tell why runs failed.
     """
 
     rows: tuple[str, ...] = ()
@@ -45,6 +46,7 @@ class TableRequest:
     significance: bool = False
     caption: str = ""
     label: str = "tab:embfact"
+    reasons: bool = True
 
     @property
     def whole(self) -> bool:
