@@ -11,7 +11,7 @@ import torch
 
 from embfact.analysis.clusters import SEED, Clusters, agreement, cluster
 from embfact.analysis.figures import ClusterFigures, GroupFigures, TableFigures, TextFigures
-from embfact.analysis.frequency import UNSEEN, frequency_groups, relative_error
+from embfact.analysis.frequency import UNSEEN, frequency_groups, share_of, squares
 from embfact.analysis.spectrum import spectrum
 from embfact.analysis.texts import Texts, token_means
 from embfact.analysis.variants import Variant
@@ -67,7 +67,8 @@ class Measurement:
 
     def figures(self, variant: Variant) -> TableFigures:
         """All figures of one table."""
-        table, exact, before = variant.table, self.dense.table, self._before
+        table, before, whole = variant.table, self._before, self._whole
+        lost, words = squares(table, self.dense.table), self.counts * self.vocabulary.words
         found = before if variant is self.dense else self._structure(table, before.plane.scores)
         pairs = zip(before.neighbours, found.neighbours, strict=True)
         *kept, _ = [float(recall(*pair).mean()) if len(pair[0]) else 1.0 for pair in pairs]
@@ -78,12 +79,12 @@ class Measurement:
             bytes=variant.size.bytes,
             spectrum=spectrum(table),
             weighted_spectrum=spectrum(table, self.counts),
-            error=relative_error(exact, table),
-            weighted_error=relative_error(exact, table, self.counts),
-            word_error=relative_error(exact, table, self.counts * self.vocabulary.words),
+            error=share_of(lost, whole),
+            weighted_error=share_of(self.counts * lost, self.counts * whole),
+            word_error=share_of(words * lost, words * whole),
             recall=self._over_occurring(kept),
             groups=tuple(
-                GroupFigures(group.name, relative_error(exact[group.tokens], table[group.tokens]), share)
+                GroupFigures(group.name, share_of(lost[group.tokens], whole[group.tokens]), share)
                 for group, share in zip(self.groups, kept, strict=True)
             ),
             anisotropy=anisotropy(table[self.candidates]),
@@ -97,6 +98,10 @@ class Measurement:
             ),
             texts=self._texts(variant),
         )
+
+    @cached_property
+    def _whole(self) -> np.ndarray:
+        return squares(self.dense.table)
 
     @cached_property
     def _before(self) -> Structure:
