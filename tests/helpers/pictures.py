@@ -61,7 +61,7 @@ def covered(figure: Figure) -> list[tuple[str, str]]:
 def texts_of(figure: Figure) -> Iterator[Text]:
     """Every text of a figure that is seen."""
     yield from (text for text in (figure._suptitle, figure._supxlabel) if text is not None)
-    for axes in figure.axes:
+    for axes in [one for axes in figure.axes for one in (axes, *axes.child_axes)]:
         yield from axes.texts
         yield from (axes.title, axes._left_title, axes.xaxis.label, axes.yaxis.label)
         for axis in (axes.xaxis, axes.yaxis):

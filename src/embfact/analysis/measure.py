@@ -161,7 +161,7 @@ def _drawn(tokens: np.ndarray, most: int, draw: np.random.Generator) -> np.ndarr
 
 def unit_rows(vectors: np.ndarray) -> np.ndarray:
     """Rows normalized to unit length, float32; zero rows stay zero."""
-    lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
+    lengths = np.sqrt(squares(vectors))[:, None]
     return (vectors / np.where(lengths > 0, lengths, 1)).astype(np.float32)
 
 
@@ -177,8 +177,8 @@ def nearest(table: np.ndarray, queries: np.ndarray, candidates: np.ndarray, most
     Returns:
         Ids, nearest first, shape ``(q, k)``; k is `most`, or less if there are fewer candidates.
     """
-    rows = torch.from_numpy(unit_rows(table[candidates]))
-    asked = torch.from_numpy(unit_rows(table[queries]))
+    units = torch.from_numpy(unit_rows(table))
+    rows, asked = units[candidates], units[queries]
     places = torch.full((len(table),), -1)
     places[candidates] = torch.arange(len(candidates))
     found = []
@@ -208,13 +208,12 @@ def anisotropy(vectors: np.ndarray) -> float | None:
     Returns:
         The mean, from about 0 (no common direction) to 1; None if fewer than two vectors have a direction.
     """
-    rows = vectors.astype(np.float64)
-    lengths = np.linalg.norm(rows, axis=1)
-    rows = rows[lengths > 0] / lengths[lengths > 0, None]
-    count = len(rows)
+    lengths = np.sqrt(squares(vectors))
+    count = int(np.count_nonzero(lengths))
     if count < 2:
         return None
-    return float((np.square(rows.sum(axis=0)).sum() - count) / (count * (count - 1)))
+    total = np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0) @ vectors.astype(np.float64)
+    return float((total @ total - count) / (count * (count - 1)))
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from embfact.results.plots.style import DENSE, SMALL, STYLE, Look, heading, look
 _TOGETHER = 6  # tables that are distinguishable in one panel
 # Places of a word around its point: nearer rings first, distances in points; from the second one on, a thin line leads
 # to the point.
-_RINGS = (3, 12, 20, 29, 39, 50, 65)
+_RINGS = (4, 12, 20, 29, 39, 50, 65)
 _ANGLES = [2 * np.pi * (1 / 8 + number / 16) for number in (0, 4, 12, 8, 2, 6, 14, 10, 1, 3, 5, 7, 9, 11, 13, 15)]
 
 
@@ -194,7 +194,7 @@ def plane(analysis: Analysis) -> Figure:
         if table.plane:
             axes.plot(*zip(*table.plane.values(), strict=True), own.marker, markersize=3, color=own.color)
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # the labels are placed for the current panel positions
+    figure.set_layout_engine(None)  # the labels are placed for the current panel positions
     for axes, table in zip(grid, analysis.tables, strict=True):
         _name_points(axes, table.plane)
     return figure
@@ -204,7 +204,7 @@ def _name_points(axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
     """Write each word as near to its point as it fits without covering another point, a word or the frame."""
     dot = axes.get_figure(root=True).dpi / 72
     pixels = {word: axes.transData.transform(point) for word, point in points.items()}
-    taken = [Bbox.from_bounds(x - 2 * dot, y - 2 * dot, 4 * dot, 4 * dot) for x, y in pixels.values()]
+    taken = [Bbox.from_bounds(x - 3 * dot, y - 3 * dot, 6 * dot, 6 * dot) for x, y in pixels.values()]
     frame = axes.get_window_extent()
     style = {"textcoords": "offset points", "fontsize": SMALL, "ha": "center", "va": "center", "parse_math": False}
     for word, point in points.items():
@@ -219,7 +219,7 @@ def _name_points(axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
                 *(pixels[word] + (x - extent.width / 2, y - extent.height / 2)), extent.width, extent.height
             )
             outside = not (frame.x0 < box.x0 and box.x1 < frame.x1 and frame.y0 < box.y0 and box.y1 < frame.y1)
-            covered[x / dot, y / dot, ring] = sum(box.overlaps(other) for other in taken) + outside, box
+            covered[x / dot, y / dot, ring] = sum(box.padded(dot).overlaps(other) for other in taken) + outside, box
             if not covered[x / dot, y / dot, ring][0]:
                 break
         best = min(covered, key=lambda place: covered[place][0])
