@@ -45,6 +45,11 @@ def write_sweep(
 
 def covered(figure: Figure) -> list[tuple[str, str]]:
     """Pairs of words that lie on each other, or on the edge of the figure (then with an empty partner)."""
+    return [pair for dpi in (72, 150) for pair in _covered(figure, dpi)]  # as in SVG and PDF, and in PNG
+
+
+def _covered(figure: Figure, dpi: int) -> list[tuple[str, str]]:
+    figure.set_dpi(dpi)
     figure.draw_without_rendering()
     texts = [text for text in texts_of(figure) if text.get_visible() and text.get_text().strip()]
     boxes = [(text.get_text(), text.get_window_extent()) for text in texts]

@@ -21,6 +21,7 @@ from embfact.results.plots.names import SIZE, SMALLER, End, name_ends, room
 from embfact.results.plots.style import DENSE, SMALL, STYLE, Look, heading, look, panels
 
 _TOGETHER = 6  # tables that are distinguishable in one panel
+_SPAN = 20  # largest over smallest value from which an axis is logarithmic
 # Places of a word around its point: nearer rings first, distances in points; from the second one on, a thin line leads
 # to the point.
 _RINGS = (4, 12, 20, 29, 39, 50, 65)
@@ -103,6 +104,7 @@ def spectra(analysis: Analysis) -> Figure:
             found = np.array([value for value in values.values if value > 0]) / whole.values[0]
             axes.plot(np.arange(1, len(found) + 1), found, color=one.look.color, linestyle=one.look.dash)
             named.append(End(len(found), float(found[-1]), one.label, one.look))
+        axes.set_xscale("log")  # small ranks beside the whole width
         axes.set_yscale("log")
         axes.set_title(", ".join(filter(None, (title, kind))), parse_math=False)
         axes.set_xlabel("index of the singular value")
@@ -135,12 +137,17 @@ def by_frequency(analysis: Analysis, label: str, value: Callable[[GroupFigures],
             axes.plot(places[:seen], heights[:seen], color=own.color, linestyle=own.dash, marker=own.marker)
             axes.plot(places[seen:], heights[seen:], color=own.color, marker=own.marker, linestyle="none")
             named.append(End(places[-1], found[-1] or 0.0, one.label, own))
-        axes.set_ylim(bottom=0)
-        axes.set_xticks(places, [group.name for group in analysis.groups])
+        shown = slice(None) if len(groups) < 3 else slice(None, None, 2)  # of eleven names
+        axes.set_xticks(places[shown], [group.name for group in analysis.groups[shown]])
         axes.set_title(title, parse_math=False)
         axes.set_xlabel("decile of token frequency")
         axes.set_ylabel(label)
         ends.append((axes, named))
+    drawn = [one for table in analysis.tables[1:] for group in table.groups if (one := value(group)) is not None]
+    if min(drawn) > 0 and max(drawn) > _SPAN * min(drawn):
+        grid[0].set_yscale("log")
+    else:
+        grid[0].set_ylim(bottom=0)  # of all panels, once their lines are drawn
     heading(figure, f"Token frequency in {analysis.corpus}: 1 is the most frequent tenth of the words")
     name_ends(figure, ends, size)
     return figure
@@ -204,13 +211,15 @@ def _name_points(axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
     """Write each word as near to its point as it fits without covering another point, a word or the frame."""
     dot = axes.get_figure(root=True).dpi / 72
     pixels = {word: axes.transData.transform(point) for word, point in points.items()}
-    taken = [Bbox.from_bounds(x - 3 * dot, y - 3 * dot, 6 * dot, 6 * dot) for x, y in pixels.values()]
+    dots = {word: Bbox.from_bounds(x - 3 * dot, y - 3 * dot, 6 * dot, 6 * dot) for word, (x, y) in pixels.items()}
+    taken: list[Bbox] = []
     frame = axes.get_window_extent()
     style = {"textcoords": "offset points", "fontsize": SMALL, "ha": "center", "va": "center", "parse_math": False}
     for word, point in points.items():
         text = axes.annotate(word, point, xytext=(0, 0), **style)
         extent = text.get_window_extent()
         covered: dict[tuple[float, float, int], tuple[int, Bbox]] = {}
+        others = [*(box for other, box in dots.items() if other != word), *taken]
         for ring, angle in product(_RINGS, _ANGLES):
             # The near edge of the word lies on the ring.
             x = np.cos(angle) * ring * dot + np.sign(round(np.cos(angle), 6)) * extent.width / 2
@@ -219,7 +228,7 @@ def _name_points(axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
                 *(pixels[word] + (x - extent.width / 2, y - extent.height / 2)), extent.width, extent.height
             )
             outside = not (frame.x0 < box.x0 and box.x1 < frame.x1 and frame.y0 < box.y0 and box.y1 < frame.y1)
-            covered[x / dot, y / dot, ring] = sum(box.padded(dot).overlaps(other) for other in taken) + outside, box
+            covered[x / dot, y / dot, ring] = sum(box.padded(dot).overlaps(other) for other in others) + outside, box
             if not covered[x / dot, y / dot, ring][0]:
                 break
         best = min(covered, key=lambda place: covered[place][0])
