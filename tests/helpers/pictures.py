@@ -45,11 +45,7 @@ def write_sweep(
 
 def covered(figure: Figure) -> list[tuple[str, str]]:
     """Pairs of words that lie on each other, or on the edge of the figure (then with an empty partner)."""
-    return [pair for dpi in (72, 150) for pair in _covered(figure, dpi)]  # as in SVG and PDF, and in PNG
-
-
-def _covered(figure: Figure, dpi: int) -> list[tuple[str, str]]:
-    figure.set_dpi(dpi)
+    figure.set_dpi(150)  # as a PNG is saved
     figure.draw_without_rendering()
     texts = [text for text in texts_of(figure) if text.get_visible() and text.get_text().strip()]
     boxes = [(text.get_text(), text.get_window_extent()) for text in texts]
@@ -66,7 +62,7 @@ def _covered(figure: Figure, dpi: int) -> list[tuple[str, str]]:
 def texts_of(figure: Figure) -> Iterator[Text]:
     """Every text of a figure that is seen."""
     yield from (text for text in (figure._suptitle, figure._supxlabel) if text is not None)
-    for axes in [one for axes in figure.axes for one in (axes, *axes.child_axes)]:
+    for axes in [one for panel in figure.axes for one in (panel, *panel.child_axes)]:
         yield from axes.texts
         yield from (axes.title, axes._left_title, axes.xaxis.label, axes.yaxis.label)
         for axis in (axes.xaxis, axes.yaxis):

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Any, cast
 
 import matplotlib as mpl
 import numpy as np
@@ -92,15 +93,14 @@ def spectra(analysis: Analysis) -> Figure:
     dense, *compared = analysis.tables
     groups = by_method(compared)
     kinds = {"every row alike": False, "rows weighted by count": True}
-    cells = [(kind, title, [Drawn(dense, dense.name, DENSE), *group]) for kind in kinds for title, group in groups.items()]
+    first = Drawn(dense, dense.name, DENSE)
+    cells = [(kind, title, [first, *group]) for kind in kinds for title, group in groups.items()]
     figure, grid, size = _grid([group for _, _, group in cells], 4.6)
     ends = []
     for axes, (kind, title, group) in zip(grid, cells, strict=True):
         named = []
         for one in group:
-            values, whole = (
-                table.weighted_spectrum if kinds[kind] else table.spectrum for table in (one.table, dense)
-            )
+            values, whole = (table.weighted_spectrum if kinds[kind] else table.spectrum for table in (one.table, dense))
             found = np.array([value for value in values.values if value > 0]) / whole.values[0]
             axes.plot(np.arange(1, len(found) + 1), found, color=one.look.color, linestyle=one.look.dash)
             named.append(End(len(found), float(found[-1]), one.label, one.look))
@@ -143,8 +143,9 @@ def by_frequency(analysis: Analysis, label: str, value: Callable[[GroupFigures],
         axes.set_xlabel("decile of token frequency")
         axes.set_ylabel(label)
         ends.append((axes, named))
-    drawn = [one for table in analysis.tables[1:] for group in table.groups if (one := value(group)) is not None]
-    if min(drawn) > 0 and max(drawn) > _SPAN * min(drawn):
+    every = [value(group) for table in analysis.tables[1:] for group in table.groups]
+    drawn = [height for height in every if height is not None]
+    if drawn and 0 < min(drawn) < max(drawn) / _SPAN:
         grid[0].set_yscale("log")
     else:
         grid[0].set_ylim(bottom=0)  # of all panels, once their lines are drawn
@@ -209,12 +210,18 @@ def plane(analysis: Analysis) -> Figure:
 
 def _name_points(axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
     """Write each word as near to its point as it fits without covering another point, a word or the frame."""
-    dot = axes.get_figure(root=True).dpi / 72
+    dot = cast(Figure, axes.get_figure(root=True)).dpi / 72
     pixels = {word: axes.transData.transform(point) for word, point in points.items()}
     dots = {word: Bbox.from_bounds(x - 3 * dot, y - 3 * dot, 6 * dot, 6 * dot) for word, (x, y) in pixels.items()}
     taken: list[Bbox] = []
     frame = axes.get_window_extent()
-    style = {"textcoords": "offset points", "fontsize": SMALL, "ha": "center", "va": "center", "parse_math": False}
+    style: dict[str, Any] = {
+        "textcoords": "offset points",
+        "fontsize": SMALL,
+        "ha": "center",
+        "va": "center",
+        "parse_math": False,
+    }
     for word, point in points.items():
         text = axes.annotate(word, point, xytext=(0, 0), **style)
         extent = text.get_window_extent()
@@ -224,9 +231,8 @@ def _name_points(axes: Axes, points: Mapping[str, tuple[float, float]]) -> None:
             # The near edge of the word lies on the ring.
             x = np.cos(angle) * ring * dot + np.sign(round(np.cos(angle), 6)) * extent.width / 2
             y = np.sin(angle) * ring * dot + np.sign(round(np.sin(angle), 6)) * extent.height / 2
-            box = Bbox.from_bounds(
-                *(pixels[word] + (x - extent.width / 2, y - extent.height / 2)), extent.width, extent.height
-            )
+            left, low = pixels[word] + (x - extent.width / 2, y - extent.height / 2)
+            box = Bbox.from_bounds(left, low, extent.width, extent.height)
             outside = not (frame.x0 < box.x0 and box.x1 < frame.x1 and frame.y0 < box.y0 and box.y1 < frame.y1)
             covered[x / dot, y / dot, ring] = sum(box.padded(dot).overlaps(other) for other in others) + outside, box
             if not covered[x / dot, y / dot, ring][0]:

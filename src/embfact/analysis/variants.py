@@ -26,7 +26,8 @@ from embfact.models.size import model_size
 from embfact.results.options import VaryingOptions
 
 DENSE = "dense"
-MOVED = 1e-3  # squared change in training over the squared norm, the last decimal of the errors: below, no start is shown
+# Squared change in training over the squared norm: the last decimal of the errors. Below it, no start is shown.
+MOVED = 1e-3
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,8 @@ class Steps:
 
     def __init__(self) -> None:
         # disable=None: no bar if standard error is not a terminal.
-        self._bar = tqdm(
-            total=0, disable=None, leave=False, dynamic_ncols=True, bar_format="{desc} |{bar}| {elapsed}", file=sys.stderr
-        )
+        options = {"disable": None, "leave": False, "dynamic_ncols": True, "file": sys.stderr}
+        self._bar = tqdm(total=0, bar_format="{desc} |{bar}| {elapsed}", **options)
 
     def expect(self, steps: int) -> None:
         """Add steps to come; a negative number takes back those that were not needed."""

@@ -129,9 +129,7 @@ def _plots(
     return drawn, problems
 
 
-def _analyses(
-    table: ResultTable, folder: Path, conf_dir: Path, steps: Steps
-) -> tuple[list[str], list[str]]:
+def _analyses(table: ResultTable, folder: Path, conf_dir: Path, steps: Steps) -> tuple[list[str], list[str]]:
     """Write an analysis per backbone and data set, of one run per row; returns names and reasons for missing ones."""
     from embfact.analysis.analyse import analyse
 

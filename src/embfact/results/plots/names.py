@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.transforms import offset_copy
 from scipy.optimize import isotonic_regression
 
-from embfact.results.plots.style import Look, text_width, wrapped
+from embfact.results.plots.style import Look, cell_of, text_width, wrapped
 
 SIZE, SMALLER = 8, 7  # font size with one panel and with several, in points
 _WIDTH = 0.2  # inches per line of a label, times its font size
@@ -40,9 +40,8 @@ def room(names: Iterable[str], size: float = SIZE) -> float:
 
 def inner_width(axes: Axes, names: Iterable[str], size: float = SIZE) -> float:
     """About the width that is left of a panel between its vertical axis and the labels of its lines, in inches."""
-    figure = axes.get_figure(root=True)
     longest = max((text_width(line, size) for name in names for line in _lines(name, size).splitlines()), default=0.0)
-    return figure.get_figwidth() / axes.get_gridspec().ncols - longest - (_REACH + _GAP) / 72 - 0.8
+    return cell_of(axes)[0] - longest - (_REACH + _GAP) / 72 - 0.8
 
 
 def name_ends(figure: Figure, ends: Sequence[tuple[Axes, Sequence[End]]], size: float = SIZE) -> None:

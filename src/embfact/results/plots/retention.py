@@ -62,7 +62,7 @@ def _line(axes: Axes, line: Line, dense: Line, column: Column, shift: float) -> 
     whole = dense.points[0].mean
     points = line.points[::-1]
     ratios = [point.ratio for point in points]
-    means, errors = ([100 * value / whole for value in values] for values in zip(*((p.mean, p.std) for p in points)))
+    means, errors = [100 * point.mean / whole for point in points], [100 * point.std / whole for point in points]
     draw_line(axes, replace(line, points=points), column, (ratios, means, errors), shift)
     return End(ratios[-1], means[-1], line.name, look(line.number, line.variant))
 

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil, floor, log
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.gridspec import GridSpec
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.textpath import TextToPath
 from matplotlib.ticker import EngFormatter, MaxNLocator, NullLocator
@@ -109,12 +110,12 @@ def remark(figure: Figure, texts: Iterable[str]) -> None:
 
 def title(axes: Axes, text: str) -> None:
     """Write a title above a panel, no wider than the panel with its labels."""
-    axes.set_title(wrapped(text, _cell(axes)[0] - 0.8, STYLE["axes.titlesize"]), parse_math=False)
+    axes.set_title(wrapped(text, cell_of(axes)[0] - 0.8, STYLE["axes.titlesize"]), parse_math=False)
 
 
 def ylabel(axes: Axes, text: str) -> None:
     """Write the label of the vertical axis, no longer than the panel is high."""
-    axes.set_ylabel(wrapped(text, _cell(axes)[1] - 0.9, STYLE["font.size"]), parse_math=False)
+    axes.set_ylabel(wrapped(text, cell_of(axes)[1] - 0.9, STYLE["font.size"]), parse_math=False)
 
 
 def wrapped(text: str, width: float, size: float) -> str:
@@ -137,7 +138,7 @@ def wrapped(text: str, width: float, size: float) -> str:
 
 @lru_cache(maxsize=4096)
 def text_width(text: str, size: float) -> float:
-    """Width of one line of text in inches at a font size in points; pixels make it up to 3 % wider than its outlines."""
+    """Width of one line of text in inches at a font size in points; in pixels it is up to 3 % wider than outlined."""
     return 1.03 * float(TextToPath().get_text_width_height_descent(text, FontProperties(size=size), False)[0]) / 72
 
 
@@ -158,12 +159,12 @@ def size_axis(axes: Axes, unit: str, low: float, high: float, width: float, base
     words = EngFormatter(unit, sep="")
     scale = width / np.log(high * margin * margin / low)
     ticks: dict[float, str] = {}
+    halves: dict[float, float] = {}  # of the widths of their names, with a gap
     for figure in (low, high, *_round_figures(low, high, base)):
         name = words(float(f"{figure:.3g}"))
         room = text_width(f"{name}  ", STYLE["font.size"]) / 2
-        places = ((np.log(other) * scale, text_width(f"{beside}  ", STYLE["font.size"]) / 2) for other, beside in ticks.items())
-        if all(abs(np.log(figure) * scale - place) > room + half for place, half in places):
-            ticks[figure] = name
+        if all(abs(np.log(figure / other)) * scale > room + half for other, half in halves.items()):
+            ticks[figure], halves[figure] = name, room
     axes.set_xticks(sorted(ticks), [ticks[figure] for figure in sorted(ticks)])
     axes.xaxis.set_minor_locator(NullLocator())
 
@@ -193,11 +194,11 @@ def save(figure: Figure, path: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _cell(axes: Axes) -> tuple[float, float]:
+def cell_of(axes: Axes) -> tuple[float, float]:
     """Width and height of a panel with its labels, in inches."""
-    figure, spec = axes.get_figure(root=True), axes.get_gridspec()
+    figure, spec = cast(Figure, axes.get_figure(root=True)), cast(GridSpec, axes.get_gridspec())
     width, height = figure.get_size_inches()
-    return width / spec.ncols, height / spec.nrows
+    return float(width / spec.ncols), float(height / spec.nrows)
 
 
 def _round_figures(low: float, high: float, base: int) -> list[float]:
