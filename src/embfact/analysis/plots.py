@@ -146,9 +146,10 @@ def by_frequency(analysis: Analysis, label: str, value: Callable[[GroupFigures],
     every = [value(group) for table in analysis.tables[1:] for group in table.groups]
     drawn = [height for height in every if height is not None]
     if drawn and 0 < min(drawn) < max(drawn) / _SPAN:
-        grid[0].set_yscale("log")
+        grid[0].set_yscale("log")  # shared by all panels, as are the limits
+        grid[0].set_ylim(min(drawn) / 1.3, max(drawn) * 1.3)
     else:
-        grid[0].set_ylim(bottom=0)  # of all panels, once their lines are drawn
+        grid[0].set_ylim(0, 1.05 * max(drawn, default=1.0) or 1.0)
     heading(figure, f"Token frequency in {analysis.corpus}: 1 is the most frequent tenth of the words")
     name_ends(figure, ends, size)
     return figure
