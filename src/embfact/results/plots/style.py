@@ -153,7 +153,8 @@ def size_axis(axes: Axes, unit: str, low: float, high: float, width: float, base
         width: Width of the axis in inches, which decides how many numbers fit.
         base: 10, or 2 for halvings.
     """
-    margin = max(1.15, (high / low) ** 0.06)
+    room = 0.2 / max(width - 0.4, 0.6)  # a fifth of an inch at both ends, where points may be moved apart
+    margin = max(1.15, (high / low) ** room)
     axes.set_xscale("log", base=base)
     axes.set_xlim(low / margin, high * margin)
     words = EngFormatter(unit, sep="")
@@ -162,9 +163,9 @@ def size_axis(axes: Axes, unit: str, low: float, high: float, width: float, base
     halves: dict[float, float] = {}  # of the widths of their names, with a gap
     for figure in (low, high, *_round_figures(low, high, base)):
         name = words(float(f"{figure:.3g}"))
-        room = text_width(f"{name}  ", STYLE["font.size"]) / 2
-        if all(abs(np.log(figure / other)) * scale > room + half for other, half in halves.items()):
-            ticks[figure], halves[figure] = name, room
+        half = text_width(f"{name}  ", STYLE["font.size"]) / 2
+        if all(abs(np.log(figure / other)) * scale > half + own for other, own in halves.items()):
+            ticks[figure], halves[figure] = name, half
     axes.set_xticks(sorted(ticks), [ticks[figure] for figure in sorted(ticks)])
     axes.xaxis.set_minor_locator(NullLocator())
 
