@@ -19,6 +19,7 @@ from transformers import AutoTokenizer, BertConfig, BertModel
 V, H = 3000, 16
 ROW = "embeddings.word_embeddings"
 WORDS = "good,man,two"
+MOVING = "optimizer.lr=0.01"  # high enough for a table to differ from its start
 
 
 @pytest.fixture(scope="session")
@@ -92,7 +93,7 @@ def test_the_same_command_gives_the_same_bytes(analyze: Any, tmp_path: Path) -> 
 
 
 def test_a_run_is_compared_with_where_it_started(run: Any, trained: Any, backbone: Path, tmp_path: Path) -> None:
-    directory, output = trained(), tmp_path / "out"
+    directory, output = trained(MOVING), tmp_path / "out"
     done = run("analyze.py", directory, "--output", output)
     assert done.code == 0, done.err
     found = figures(output)
@@ -106,11 +107,23 @@ def test_a_run_is_compared_with_where_it_started(run: Any, trained: Any, backbon
 
 
 def test_several_runs_share_a_page(run: Any, trained: Any, tmp_path: Path) -> None:
-    directories = [trained(), trained("seed=1"), trained("factorization=none")]
+    directories = [trained(MOVING), trained(MOVING, "seed=1"), trained(MOVING, "factorization=none")]
     done = run("analyze.py", *directories, "--output", tmp_path / "out")
     assert done.code == 0, done.err
     names = ["dense", "svd r8 at start", "svd r8 trained s0", "svd r8 trained s1", "dense trained s0"]
     assert list(figures(tmp_path / "out")) == names
+
+
+def test_names_hold_the_options_that_differ_and_a_start_is_shown_where_training_moved_the_table(
+    run: Any, trained: Any, tmp_path: Path
+) -> None:
+    directories = [trained("optimizer.lr=1e-9"), trained(MOVING)]
+    done = run("analyze.py", *directories, "--output", tmp_path / "out")
+    assert done.code == 0, done.err
+    names = ["dense", "svd r8 trained s0 (lr=1e-09)", "svd r8 at start", "svd r8 trained s0 (lr=0.01)"]
+    assert list(figures(tmp_path / "out")) == names
+    assert "Not shown at start" in done.out
+    assert "svd r8 trained s0 (lr=1e-09)." in done.out
 
 
 def test_what_does_not_fit_is_named_and_the_rest_is_analysed(analyze: Any, tmp_path: Path) -> None:

@@ -45,6 +45,7 @@ def write_sweep(
 
 def covered(figure: Figure) -> list[tuple[str, str]]:
     """Pairs of words that lie on each other, or on the edge of the figure (then with an empty partner)."""
+    figure.set_dpi(150)  # as a PNG is saved
     figure.draw_without_rendering()
     texts = [text for text in texts_of(figure) if text.get_visible() and text.get_text().strip()]
     boxes = [(text.get_text(), text.get_window_extent()) for text in texts]
@@ -61,7 +62,7 @@ def covered(figure: Figure) -> list[tuple[str, str]]:
 def texts_of(figure: Figure) -> Iterator[Text]:
     """Every text of a figure that is seen."""
     yield from (text for text in (figure._suptitle, figure._supxlabel) if text is not None)
-    for axes in figure.axes:
+    for axes in [one for panel in figure.axes for one in (panel, *panel.child_axes)]:
         yield from axes.texts
         yield from (axes.title, axes._left_title, axes.xaxis.label, axes.yaxis.label)
         for axis in (axes.xaxis, axes.yaxis):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 
@@ -26,6 +27,20 @@ def test_one_command_writes_all_of_it(sweep: Sweep) -> None:
     assert "analysis" in page[page.index("## Left out") :]
     for name in plots:
         assert not name.endswith(".svg") or f"({name})" in page
+
+
+def test_progress_is_lines_in_a_pipe_and_a_bar_on_a_terminal(
+    sweep: Sweep, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert report([str(sweep.root), "--no-analysis"]) == 0
+    assert capsys.readouterr().err.splitlines()[:3] == ["tables and statistics", "plots", "dashboard"]
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stderr", terminal)
+    assert report([str(sweep.root), "--no-analysis"]) == 0
+    bars = [part for part in terminal.getvalue().split("\r") if "|" in part]
+    assert "plots" in " ".join(bars)
+    assert "#####" in bars[-1].replace("\u2588", "#")
 
 
 def test_data_sets_of_like_names_keep_their_own_plots(tmp_path: Path) -> None:

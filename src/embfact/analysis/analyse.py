@@ -49,6 +49,7 @@ class Analysis:
         classes: Number of their classes; None if the labels are numbers.
         tables: The dense table first.
         problems: What could not be analysed, and why.
+        unmoved: Trained tables that are all but equal to those at their start, which are not shown.
     """
 
     model: str
@@ -65,6 +66,7 @@ class Analysis:
     groups: tuple[GroupLimits, ...]
     tables: tuple[TableFigures, ...]
     problems: tuple[str, ...]
+    unmoved: tuple[str, ...] = ()
 
     @property
     def occurring(self) -> int:
@@ -114,4 +116,5 @@ def analyse(request: AnalysisRequest, say: Callable[[str], None]) -> Analysis:
         groups=tuple(GroupLimits(g.name, len(g.tokens), g.most, g.least, g.share) for g in measurement.groups),
         tables=tuple(tables),
         problems=tuple(problems),
+        unmoved=tuple(variants.unmoved),
     )

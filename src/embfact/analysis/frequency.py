@@ -61,8 +61,19 @@ def relative_error(table: np.ndarray, approximation: np.ndarray, weights: np.nda
     Returns:
         The error, 0 if exact; None if the denominator is zero.
     """
-    exact = table.astype(np.float64)
-    lost, whole = np.square(approximation - exact).sum(axis=1), np.square(exact).sum(axis=1)
-    weighted = np.ones(len(exact)) if weights is None else weights
-    norm = float(weighted @ whole)
-    return float(weighted @ lost) / norm if norm > 0 else None
+    weighted = np.ones(len(table)) if weights is None else weights
+    return share_of(weighted * squares(approximation, table), weighted * squares(table))
+
+
+def squares(table: np.ndarray, other: np.ndarray | None = None) -> np.ndarray:
+    """The squared norm of each row, or of its difference from another table's, in float64, shape ``(n,)``."""
+    rows = table.astype(np.float64)
+    if other is not None:
+        rows -= other
+    return np.einsum("vh,vh->v", rows, rows)
+
+
+def share_of(lost: np.ndarray, whole: np.ndarray) -> float | None:
+    """The sum of squared errors over the sum of squared norms; None if that is zero."""
+    norm = float(whole.sum())
+    return float(lost.sum()) / norm if norm > 0 else None

@@ -11,7 +11,7 @@ import torch
 
 from embfact.analysis.clusters import SEED, Clusters, agreement, cluster
 from embfact.analysis.figures import ClusterFigures, GroupFigures, TableFigures, TextFigures
-from embfact.analysis.frequency import UNSEEN, frequency_groups, relative_error
+from embfact.analysis.frequency import UNSEEN, frequency_groups, share_of, squares
 from embfact.analysis.spectrum import spectrum
 from embfact.analysis.texts import Texts, token_means
 from embfact.analysis.variants import Variant
@@ -75,7 +75,8 @@ class Measurement:
 
     def figures(self, variant: Variant) -> TableFigures:
         """All figures of one table."""
-        table, exact, before = variant.table, self.dense.table, self._before
+        table, before, whole = variant.table, self._before, self._whole
+        lost, words = squares(table, self.dense.table), self.weights * self.vocabulary.words
         found = before if variant is self.dense else self._structure(table, before.plane.scores)
         pairs = zip(before.neighbours, found.neighbours, strict=True)
         *kept, _ = [float(recall(*pair).mean()) if len(pair[0]) else 1.0 for pair in pairs]
@@ -86,12 +87,12 @@ class Measurement:
             bytes=variant.size.bytes,
             spectrum=spectrum(table),
             weighted_spectrum=spectrum(table, self.counts),
-            error=relative_error(exact, table),
-            weighted_error=relative_error(exact, table, self.weights),
-            word_error=relative_error(exact, table, self.weights * self.vocabulary.words),
+            error=share_of(lost, whole),
+            weighted_error=share_of(self.weights * lost, self.weights * whole),
+            word_error=share_of(words * lost, words * whole),
             recall=self._over_occurring(kept),
             groups=tuple(
-                GroupFigures(group.name, relative_error(exact[group.tokens], table[group.tokens]), share)
+                GroupFigures(group.name, share_of(lost[group.tokens], whole[group.tokens]), share)
                 for group, share in zip(self.groups, kept, strict=True)
             ),
             anisotropy=anisotropy(table[self.candidates]),
@@ -105,6 +106,10 @@ class Measurement:
             ),
             texts=self._texts(variant),
         )
+
+    @cached_property
+    def _whole(self) -> np.ndarray:
+        return squares(self.dense.table)
 
     @cached_property
     def _before(self) -> Structure:
@@ -164,7 +169,7 @@ def _drawn(tokens: np.ndarray, most: int, draw: np.random.Generator) -> np.ndarr
 
 def unit_rows(vectors: np.ndarray) -> np.ndarray:
     """Rows normalized to unit length, float32; zero rows stay zero."""
-    lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
+    lengths = np.sqrt(squares(vectors))[:, None]
     return (vectors / np.where(lengths > 0, lengths, 1)).astype(np.float32)
 
 
@@ -180,8 +185,8 @@ def nearest(table: np.ndarray, queries: np.ndarray, candidates: np.ndarray, most
     Returns:
         Ids, nearest first, shape ``(q, k)``; k is `most`, or less if there are fewer candidates.
     """
-    rows = torch.from_numpy(unit_rows(table[candidates]))
-    asked = torch.from_numpy(unit_rows(table[queries]))
+    units = torch.from_numpy(unit_rows(table))
+    rows, asked = units[candidates], units[queries]
     places = torch.full((len(table),), -1)
     places[candidates] = torch.arange(len(candidates))
     found = []
@@ -211,13 +216,12 @@ def anisotropy(vectors: np.ndarray) -> float | None:
     Returns:
         The mean, from about 0 (no common direction) to 1; None if fewer than two vectors have a direction.
     """
-    rows = vectors.astype(np.float64)
-    lengths = np.linalg.norm(rows, axis=1)
-    rows = rows[lengths > 0] / lengths[lengths > 0, None]
-    count = len(rows)
+    lengths = np.sqrt(squares(vectors))
+    count = int(np.count_nonzero(lengths))
     if count < 2:
         return None
-    return float((np.square(rows.sum(axis=0)).sum() - count) / (count * (count - 1)))
+    total = np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0) @ vectors.astype(np.float64)
+    return float((total @ total - count) / (count * (count - 1)))
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from embfact.analysis.analyse import Analysis
 from embfact.analysis.clusters import CLUSTERS
 from embfact.analysis.figures import GroupFigures
 from embfact.analysis.measure import QUERIES
+from embfact.analysis.variants import MOVED
 from embfact.formatting.markdown import markdown_grid
 from embfact.formatting.numbers import short
 from embfact.results.table.cells import UNDEFINED
@@ -59,8 +60,16 @@ def notes(analysis: Analysis) -> list[str]:
         f"{CLUSTERS} clusters of the words that occur and those of the dense table. For the dense table: with its own "
         "clusters at another seed, the most that can be expected.",
         _note_of_texts(analysis),
+        *_unmoved(analysis.unmoved),
         *(f"Left out: {problem}" for problem in analysis.problems),
     ]
+
+
+def _unmoved(names: Sequence[str]) -> list[str]:
+    if not names:
+        return []
+    change = f"by less than {MOVED:g} of its squared norm"
+    return [f"Not shown at start, since training changed the table {change}: {', '.join(names)}."]
 
 
 def _note_of_texts(analysis: Analysis) -> str:

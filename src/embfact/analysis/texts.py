@@ -13,6 +13,7 @@ from embfact.config.data_config import DataConfig
 from embfact.data.batches import collate, sorted_batches
 from embfact.data.text import TextData
 from embfact.data.tokenized import Tokenized, tokenize
+from embfact.kernels.swap import for_inference
 
 MOST_TEXTS = 1000
 _BATCH_SIZE = 64
@@ -76,7 +77,7 @@ def hidden_means(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, row
         return None
     backbone: Any = model.base_model.eval()
     means: list[tuple[list[int], np.ndarray]] = []
-    with torch.inference_mode():
+    with torch.inference_mode(), for_inference(backbone, backbone.device):
         for indices in sorted_batches(rows.lengths, _BATCH_SIZE):
             batch = collate(rows, indices, tokenizer.pad_token_id or 0, tokenizer.padding_side)
             batch.pop("labels", None)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from embfact.analysis.frequency import relative_error
 from embfact.analysis.request import AnalysisRequest, TrainedRun
 from embfact.analysis.texts import Texts, hidden_means
 from embfact.compression.factorize import Workbench
@@ -22,8 +23,11 @@ from embfact.formatting.typed import typed
 from embfact.models import checkpoint
 from embfact.models.compress import embedding_tensors
 from embfact.models.size import model_size
+from embfact.results.options import VaryingOptions
 
 DENSE = "dense"
+# Squared change in training over the squared norm: the last decimal of the errors. Below it, no start is shown.
+MOVED = 1e-3
 
 
 @dataclass(frozen=True)
@@ -46,16 +50,20 @@ class Variant:
 
 
 class Variants:
-    """Creates the tables of a command one at a time, so that only two are in memory.
+    """Creates the tables of a command one at a time, so that only three are in memory.
 
     Args:
         bench: Backbone, table and evidence.
         texts: The texts for the hidden states.
+
+    Attributes:
+        unmoved: Names of the tables that training changed so little that their start is not shown.
     """
 
     def __init__(self, bench: Workbench, texts: Texts):
         self.bench = bench
         self.texts = texts
+        self.unmoved: list[str] = []
 
     def dense(self) -> Variant:
         """The pretrained table, the reference for all others."""
@@ -67,30 +75,31 @@ class Variants:
         problems = {id(job.config): job.problem for job in request.jobs}
         for config, name in zip(configs, names_of(configs), strict=True):
             problem = problems[id(config)]
-            yield f"{name} does not fit: {problem}" if problem else self._fitted(config, name)
+            made = f"{name} does not fit: {problem}" if problem else self._fitted(config, name)
+            if made is not None:
+                yield made
         if request.runs:
             yield from self._of_runs(request.runs)
 
     def _of_runs(self, runs: Sequence[TrainedRun]) -> Iterator[Variant | str]:
-        """For each method and size the table before training, and for each run the table after it."""
-        names = names_of([one.config for one in runs])
-        started: set[str] = set()
-        for one, name in zip(runs, names, strict=True):
+        """For each run the table after training, and before it the one at its start, once, where the two differ."""
+        starts = names_of([one.config for one in runs])
+        shown: set[str] = set()
+        for one, start, name in zip(runs, starts, trained_names(runs), strict=True):
+            trained = self._trained(one, name)
             # With a refactorization schedule, training starts from the dense table.
-            if (
-                one.config.factorization.name != "none"
-                and one.config.refactorize.every == "never"
-                and name not in started
-            ):
-                started.add(name)
-                yield self._fitted(one.config, f"{name} at start")
-            ended = f"{name} trained s{one.config.seed}"
-            alike = sum(
-                (other, two.config.seed) == (name, one.config.seed) for other, two in zip(names, runs, strict=True)
-            )
-            yield self._trained(one, ended if alike == 1 else f"{ended} {one.run.record.hash[:8]}")
+            factorized = one.config.factorization.name != "none" and one.config.refactorize.every == "never"
+            if factorized and start not in shown:
+                before = self._fitted(one.config, f"{start} at start", like=trained.table)
+                if before is None:
+                    self.unmoved.append(name)
+                else:
+                    shown.add(start)
+                    yield before
+            yield trained
 
-    def _fitted(self, config: RunConfig, name: str) -> Variant | str:
+    def _fitted(self, config: RunConfig, name: str, like: np.ndarray | None = None) -> Variant | str | None:
+        """The table that a method makes, or why it cannot; None if it is all but equal to a given one."""
         if not isinstance(config.factorization, Factorization):
             return f"{name} learns its block from scratch: before it is trained there is no table to compare"
         try:
@@ -99,9 +108,12 @@ class Variants:
             reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
             return f"{name} failed: {' '.join(reason.split())}"
         table = small.dense()
+        numbers = _numbers(table)
+        if like is not None and (relative_error(like, numbers) or 0.0) < MOVED:
+            return None
         with _swapped(self.bench.embedding, table):
             hidden = self._hidden(self.bench.model)
-        return Variant(name, rank, size, _numbers(table), hidden)
+        return Variant(name, rank, size, numbers, hidden)
 
     def _trained(self, one: TrainedRun, name: str) -> Variant:
         model, _ = checkpoint.load(one.run.checkpoint)
@@ -130,6 +142,23 @@ def names_of(configs: Sequence[RunConfig]) -> list[str]:
             ]
         )
         for config, (name, own) in zip(configs, options, strict=True)
+    ]
+
+
+def trained_names(runs: Sequence[TrainedRun]) -> list[str]:
+    """A name per run: method, storage and size, seed, and the options that vary, as in tables of results."""
+    varying = VaryingOptions([one.run.record for one in runs])
+    names = []
+    for one in runs:
+        method = one.config.factorization.name
+        size = " ".join(filter(None, [DENSE if method == "none" else method, one.config.size]))
+        found = varying.found([one.run.record])
+        setting = ", ".join(filter(None, [varying.options(one.run.record), found]))
+        names.append(f"{size} trained s{one.config.seed}" + (f" ({setting})" if setting else ""))
+    # What no option tells apart: runs of different searches, for example.
+    return [
+        name if names.count(name) == 1 else f"{name} {one.run.record.hash[:8]}"
+        for name, one in zip(names, runs, strict=True)
     ]
 
 

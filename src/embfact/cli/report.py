@@ -6,8 +6,8 @@ Example: ``python scripts/report.py outputs/methods_sst2`` writes ``outputs/meth
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 from embfact.cli.command_line import Parser, add_directories, answer, complain
@@ -41,16 +41,13 @@ def _report(options: argparse.Namespace) -> None:
     output = options.output or Path(options.directories[0]) / "report"
     sweep = _check(options.directories, output)
     # Takes half a second to import, so only for a valid command line.
+    from embfact.report.steps import Steps
     from embfact.report.write import write_report
 
-    problems = write_report(
-        sweep,
-        output,
-        CONF,
-        lambda line: print(line, file=sys.stderr, flush=True),
-        tolerance=options.tolerance / 100,
-        analysis=not options.no_analysis,
-    )
+    with closing(Steps()) as steps:
+        problems = write_report(
+            sweep, output, CONF, steps, tolerance=options.tolerance / 100, analysis=not options.no_analysis
+        )
     for problem in [*sweep.table.problems, *problems]:
         complain("report.py", problem)
     print(f"wrote {output}: start with README.md")

@@ -31,7 +31,6 @@ from embfact.models.loading import load_backbone
 from embfact.models.pooled import count_tokens
 from embfact.system.lock import built_once
 from embfact.system.tensor_files import read_tensors, write_tensors
-from embfact.tasks.sequence_classification import SequenceClassification
 
 FORMAT = 2  # part of the file names: raise it when the moments are taken differently
 
@@ -128,6 +127,9 @@ def _measure(config: RunConfig, calibration: Calibration, outputs: int, seed: in
     pooling = config.task.pooling
     own, _ = load_backbone(config.model, num_labels=outputs, label_names=None, dropout=None, seed=seed, pooling=pooling)
     count_tokens(own, train)
+    # Lightning takes a second to import, and only gradients need it.
+    from embfact.tasks.sequence_classification import SequenceClassification
+
     task = SequenceClassification(own, config.optimizer, config.data.metrics, config.task.label_smoothing)
     # A GPU if the training uses one.
     on_gpu = config.trainer.accelerator in ("auto", "gpu") and torch.cuda.is_available()

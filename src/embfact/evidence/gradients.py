@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import count, islice
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,7 +16,9 @@ from transformers import PreTrainedModel
 from embfact.data.batches import LengthGroupedBatches, collate, sorted_batches
 from embfact.data.tokenized import Tokenized
 from embfact.errors import ModelError
-from embfact.tasks.sequence_classification import SequenceClassification
+
+if TYPE_CHECKING:
+    from embfact.tasks.sequence_classification import SequenceClassification
 
 # Fixed, so that runs of any seed and batch size share the moments.
 SEED = 0  # of the head, of the drawn rows, and of their order

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, count
 from pathlib import Path
 from statistics import fmean
@@ -13,6 +13,7 @@ from embfact.config.sections import slug
 from embfact.errors import UserError
 from embfact.formatting.markdown import escape, markdown_grid
 from embfact.formatting.numbers import short
+from embfact.report.steps import Steps
 from embfact.results.dashboard.html import page as dashboard
 from embfact.results.dashboard.payload import payload
 from embfact.results.dashboard.sweep import Sweep
@@ -40,7 +41,7 @@ def write_report(
     sweep: Sweep,
     output: Path,
     conf_dir: Path,
-    say: Callable[[str], None],
+    steps: Steps,
     *,
     tolerance: float = TOLERANCE,
     analysis: bool = True,
@@ -51,7 +52,7 @@ def write_report(
         sweep: The sweep.
         output: The folder; an existing report is replaced.
         conf_dir: The folder with ``train.yaml``.
-        say: Gets progress messages.
+        steps: Shows the progress.
         tolerance: The tolerated loss against dense, as a fraction.
         analysis: Whether to analyse the trained tables, which takes longest.
 
@@ -63,19 +64,21 @@ def write_report(
     """
     table = sweep.table
     with replacing(output.absolute()) as folder:
-        say("tables and statistics")
+        steps.expect(1 + len(kinds := _kinds(table)) + 1)
+        steps.begin("tables and statistics")
         statistics = table_statistics(table)
         request = TableRequest(significance=any(row.dense for row in table.rows))  # without dense there is no test
         for form, ending in TABLES.items():
             text = render(table, form, request, statistics)
             (folder / f"table.{ending}").write_text(text, encoding="utf-8")
-        say("plots")
-        drawn, problems = _plots(table, folder)
-        say("dashboard")
+        steps.done("plots")
+        drawn, problems = _plots(table, kinds, folder, steps)
+        steps.begin("dashboard")
         (folder / "dashboard.html").write_text(dashboard(payload(sweep)), encoding="utf-8")
+        steps.done()
         analysed: list[str] = []
         if analysis:
-            analysed, more = _analyses(table, folder, conf_dir, say)
+            analysed, more = _analyses(table, folder, conf_dir, steps)
             problems += more
         shown = (folder / "table.md").read_text(encoding="utf-8")
         lines = [*_front(table, shown, drawn, analysed), *findings(table, statistics, tolerance)]
@@ -96,28 +99,37 @@ def _front(table: ResultTable, shown: str, drawn: Sequence[str], analysed: Seque
     return [f"# {escape(names)}", "", *text, *plots, "## Against the dense model", ""]
 
 
-def _plots(table: ResultTable, folder: Path) -> tuple[list[str], list[str]]:
-    """Save every kind of plot for every data set; returns their names, and why others are missing."""
-    drawn, problems = [], []
+def _kinds(table: ResultTable) -> dict[str, PlotSpec]:
+    """The plots of a report by file name: every kind for every data set."""
+    specs = {}
     several = len(table.data) > 1
     slugs = _slugs([data.label for data in table.data])
     for kind in KINDS:
+        if kind in ALL_DATA and len(table.columns) < 2:
+            continue  # it would equal the first plot
         for data in [None] if kind in ALL_DATA or not several else [data.label for data in table.data]:
-            if kind in ALL_DATA and len(table.columns) < 2:
-                continue  # it would equal the first plot
-            name = f"{kind}-{slugs[data]}" if data else kind
-            try:
-                for form in FORMATS:
-                    save(draw(table, PlotSpec(kind, data)), folder / f"{name}.{form}")
-                drawn.append(name)
-            except UserError as error:
-                problems += [f"{name}: {line}" for line in str(error).splitlines()]
+            specs[f"{kind}-{slugs[data]}" if data else kind] = PlotSpec(kind, data)
+    return specs
+
+
+def _plots(
+    table: ResultTable, kinds: Mapping[str, PlotSpec], folder: Path, steps: Steps
+) -> tuple[list[str], list[str]]:
+    """Save plots in every format; returns the names of those that were drawn, and why others are missing."""
+    drawn, problems = [], []
+    for name, spec in kinds.items():
+        try:
+            figure = draw(table, spec)
+            for form in FORMATS:
+                save(figure, folder / f"{name}.{form}")
+            drawn.append(name)
+        except UserError as error:
+            problems += [f"{name}: {line}" for line in str(error).splitlines()]
+        steps.done()
     return drawn, problems
 
 
-def _analyses(
-    table: ResultTable, folder: Path, conf_dir: Path, say: Callable[[str], None]
-) -> tuple[list[str], list[str]]:
+def _analyses(table: ResultTable, folder: Path, conf_dir: Path, steps: Steps) -> tuple[list[str], list[str]]:
     """Write an analysis per backbone and data set, of one run per row; returns names and reasons for missing ones."""
     from embfact.analysis.analyse import analyse
 
@@ -132,9 +144,13 @@ def _analyses(
             problems += [f"{name}: {line}" for line in why]
             if not runs:
                 continue
-            request = read_analysis_request(conf_dir, runs, folder / name, None)
-            found = analyse(request, say)
+            steps.expect(most := 2 * len(runs) + 1)
+            steps.begin(name)
+            found = analyse(read_analysis_request(conf_dir, runs, folder / name, None), steps.done)
+            steps.begin(f"plots of {name}")
             write_analysis(found, folder / name)
+            steps.done()
+            steps.expect(len(found.tables) - most)  # not every table is shown at its start
             done.append(name)
             problems += [f"{name}: {problem}" for problem in found.problems]
     return done, problems

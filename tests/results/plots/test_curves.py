@@ -1,5 +1,7 @@
 """Learning curves are means of the files that runs left."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -84,3 +86,38 @@ def test_a_panel_shows_the_dense_runs_of_its_own_options_and_none_is_lost(tmp_pa
         "dense (lr=0.001)": ["dense (lr=0.001)"],
     }
     assert covered(figure) == []
+
+
+def test_a_run_with_one_value_is_told_in_words_beside_the_curves(tmp_path):
+    write_run(tmp_path, ["0,10,0.5,,", "0,20,0.4,,"], method="none", rank=None)
+    write_run(tmp_path, ["0,10,0.6,,"], rank=64)
+    table = build_table(find_records([tmp_path]))
+    figure = draw(table, table.data[0], "train/loss")
+    assert [text.get_text() for text in figure.axes[0].texts] == ["dense"]
+    assert "one value only, which is no curve: svd r=64" in figure._supxlabel.get_text()
+
+
+def test_the_steps_of_the_ends_are_on_the_axis(sweep):
+    table = sweep(("svd",), (64,))
+    ticks = draw(table, table.data[0], "train/loss").axes[0].get_xticks()
+    assert (ticks[0], ticks[-1]) == (10, 30)
+
+
+def test_curves_of_accuracy_show_what_a_model_has_to_beat(tmp_path):
+    run = write_run(tmp_path, ["0,10,,0.5,", "0,20,,0.6,"])
+    record = json.loads((run / "record.json").read_text())
+    record["baselines"] = {"validation": {"majority": {"accuracy": 0.509}, "bag_of_tokens": {"accuracy": 0.795}}}
+    (run / "record.json").write_text(json.dumps(record))
+    table = build_table(find_records([tmp_path]))
+    words = [text.get_text() for text in draw(table, table.data[0], "selection/accuracy").axes[0].texts]
+    shown = " ".join(words).replace("\n", " ")
+    assert "the majority class on validation 50.9" in shown
+    assert "a bag of tokens on validation 79.5" in shown
+
+
+def test_long_names_are_not_cut_off(tmp_path):
+    for number in range(8):
+        options = {"optimizer": {"lr": 10.0**-number}, "trainer": {"epochs": number, "warmup": f"a word of {number}"}}
+        write_run(tmp_path, ["0,10,0.5,,", "0,20,0.4,,"], method="projective_clustering", rank=64, options=options)
+    table = build_table(find_records([tmp_path]))
+    assert covered(draw(table, table.data[0], "train/loss")) == []

@@ -37,13 +37,15 @@ def test_words_of_a_single_run_do_not_cover_each_other(sweep, kind):
 
 @given(st.floats(3, 9), st.floats(1.05, 1000), st.sampled_from([2, 10]))
 @settings(max_examples=40, deadline=None)
-def test_figures_below_an_axis_of_sizes_keep_apart(power, span, base):
+def test_figures_below_an_axis_of_sizes_keep_apart_and_stand_at_the_ends_of_the_data(power, span, base):
     low = 1.0 if base == 2 else 10**power
     figure, (axes,) = panels(1, 4.4, 2.6)
-    axes.set_xlim(low, low * span)
-    size_axis(axes, "B", base)
+    size_axis(axes, "B", low, low * span, 3.5, base)
     assert covered(figure) == []
-    assert base == 2 or len(axes.get_xticks()) >= 2
+    ticks = list(axes.get_xticks())
+    assert ticks[0] == low
+    assert ticks[-1] == low * span or span < 1.5
+    assert ticks[-1] <= low * span
 
 
 def test_methods_and_their_variants_look_different_also_in_grey():

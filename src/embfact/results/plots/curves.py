@@ -11,9 +11,10 @@ from matplotlib.figure import Figure
 
 from embfact.results.looks import looks_of
 from embfact.results.plots.names import SIZE, SMALLER, End, name_ends, room
+from embfact.results.plots.pareto import draw_baseline, labelled_baselines
 from embfact.results.plots.points import line_looks, line_name
-from embfact.results.plots.seeds import describe_seeds, seed_note
-from embfact.results.plots.style import STYLE, Look, heading, look, panels, remark
+from embfact.results.plots.seeds import describe_seeds, names_of, seed_note
+from embfact.results.plots.style import STYLE, Look, heading, look, panels, remark, step_axis, title, ylabel
 from embfact.results.result_table import DataVersion, ResultTable, Row, row_label
 from embfact.runs.curve import Curve, read_curves
 
@@ -30,26 +31,35 @@ def draw(table: ResultTable, data: DataVersion, figure_name: str) -> Figure:
         data: The data set.
         figure_name: Name of the curve: ``train/loss``, ``selection/accuracy``.
     """
-    curves = [(row, found) for row in table.rows if (found := row_curves(table, row, data, figure_name))]
+    every = [(row, found) for row in table.rows if (found := row_curves(table, row, data, figure_name))]
+    curves = [(row, found) for row, found in every if shortest(found) > 1]
+    single = [row_label(row, table) for row, found in every if shortest(found) <= 1]
     groups = _groups(curves, table)
-    width, height, size = (7.2, 4.2, SIZE) if len(groups) == 1 else (3.9, 2.6, SMALLER)
-    tallest = max(room((name for name, _, _ in group), size) for group in groups.values())
-    figure, grid = panels(len(groups), width, max(height, tallest), alike=True)
     factor = 1 if figure_name.endswith("/loss") else 100
     source, name = figure_name.split("/", 1)
+    known = _beaten(table, data, name) if source == "selection" else {}
+    width, height, size = (7.2, 4.2, SIZE) if len(groups) == 1 else (3.9, 2.6, SMALLER)
+    tallest = max(room([*known, *(name for name, _, _ in group)], size) for group in groups.values())
+    figure, grid = panels(len(groups), width, max(height, tallest), alike=True)
     ends, bins = [], 1
-    for axes, (title, group) in zip(grid, groups.items(), strict=True):
+    first = min(float(averaged(found)[0][0]) for _, found in curves)
+    for axes, (panel, group) in zip(grid, groups.items(), strict=True):
         named = [_curve(axes, *one, factor) for one in group]
-        ends.append((axes, [end for end, _ in named]))
         bins = max(bins, *(width for _, width in named))
-        axes.set_title(title, parse_math=False)
+        last = max(end.x for end, _ in named)
+        baselines = [draw_baseline(axes, last, [factor * value], words) for words, value in known.items()]
+        ends.append((axes, [*(end for end, _ in named), *baselines]))
+        title(axes, panel)
         axes.set_xlabel("optimizer steps")
-        axes.set_ylabel(name + ("" if factor == 1 else " (%)"), parse_math=False)
+        ylabel(axes, name + ("" if factor == 1 else " (%)"))
+    for axes in grid:
+        step_axis(axes, first, max(end.x for _, named in ends for end in named))
     counts = {id(row): len(found) for row, found in curves}
     described = "training loss" if source == "train" else f"{name} on the held-out slice"
-    title = f"{described} of {data.label}: {describe_seeds(counts.values())}"
-    heading(figure, title + (f"; a point is the mean of up to {bins} logged values" if bins > 1 else ""))
-    remark(figure, [seed_note(table, data, lambda row: counts.get(id(row), 0))])
+    words = f"{described} of {data.label}: {describe_seeds(counts.values())}"
+    heading(figure, words + (f"; a point is the mean of up to {bins} logged values" if bins > 1 else ""))
+    alone = f"one value only, which is no curve: {names_of(single)}" if single else ""
+    remark(figure, [seed_note(table, data, lambda row: counts.get(id(row), 0)), alone])
     name_ends(figure, ends, size)
     return figure
 
@@ -58,6 +68,11 @@ def row_curves(table: ResultTable, row: Row, data: DataVersion, figure_name: str
     """The curve of every finished run of a row on a data set that has it."""
     places = [table.places[run.hash] for run in row.finished(data) if run.hash in table.places]
     return [found[figure_name] for place in places if figure_name in (found := read_curves(place))]
+
+
+def shortest(curves: Sequence[Curve]) -> int:
+    """Number of values that the curves of all seeds have."""
+    return min(len(steps) for steps, _ in curves)
 
 
 def averaged(curves: Sequence[Curve]) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
@@ -69,7 +84,7 @@ def averaged(curves: Sequence[Curve]) -> tuple[np.ndarray, np.ndarray, np.ndarra
         Steps, means and sample standard deviations (0 for one seed), each of shape (points,); and how many consecutive
         values were averaged per point.
     """
-    length = min(len(steps) for steps, _ in curves)
+    length = shortest(curves)
     width = -(-length // _SHOWN)
     # Parts of nearly equal width: single values beside means would look as if the training became unstable.
     parts = np.array_split(np.arange(length), length // width)
@@ -100,6 +115,14 @@ def _groups(
         groups.setdefault(line_name(row), beside).append((_size(row), found, look(number, sizes.index(_size(row)))))
     alone = [(row, found) for row, found in dense if not any(row.comparable(other) for other, _ in others)]
     return groups | {line_name(row): [(line_name(row), found, look(None))] for row, found in alone}
+
+
+def _beaten(table: ResultTable, data: DataVersion, metric: str) -> dict[str, float]:
+    """What a model has to beat, measured on the first reported split that has the metric."""
+    column = next((one for one in table.columns if (one.data, one.metric) == (data, metric)), None)
+    if column is None:
+        return {}
+    return {f"{name} on {column.split}": value for name, value in labelled_baselines(table, column).items()}
 
 
 def _curve(axes: Axes, name: str, curves: Sequence[Curve], own: Look, factor: int) -> tuple[End, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -15,10 +14,10 @@ from matplotlib.lines import Line2D
 from matplotlib.transforms import offset_copy
 from scipy.optimize import isotonic_regression
 
-from embfact.results.plots.style import Look
+from embfact.results.plots.style import Look, cell_of, text_width, wrapped
 
 SIZE, SMALLER = 8, 7  # font size with one panel and with several, in points
-_LETTERS = 26  # characters per line of a label
+_WIDTH = 0.2  # inches per line of a label, times its font size
 _REACH = 16  # points from the frame to the marker of a label
 _GAP = 7  # points from the marker to the label
 _LINE = 1.35  # line height in font sizes
@@ -36,7 +35,13 @@ class End:
 
 def room(names: Iterable[str], size: float = SIZE) -> float:
     """Height that a panel needs for the labels of its lines, in inches, including title and axis labels."""
-    return 1.0 + _LINE * size / 72 * sum(len(_wrapped(name).splitlines()) for name in names)
+    return 1.0 + _LINE * size / 72 * sum(len(_lines(name, size).splitlines()) for name in names)
+
+
+def inner_width(axes: Axes, names: Iterable[str], size: float = SIZE) -> float:
+    """About the width that is left of a panel between its vertical axis and the labels of its lines, in inches."""
+    longest = max((text_width(line, size) for name in names for line in _lines(name, size).splitlines()), default=0.0)
+    return cell_of(axes)[0] - longest - (_REACH + _GAP) / 72 - 0.8
 
 
 def name_ends(figure: Figure, ends: Sequence[tuple[Axes, Sequence[End]]], size: float = SIZE) -> None:
@@ -52,11 +57,11 @@ def name_ends(figure: Figure, ends: Sequence[tuple[Axes, Sequence[End]]], size: 
     style: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "center_baseline"}
     style |= {"linespacing": 1.0, "fontsize": size, "annotation_clip": False, "parse_math": False}
     texts = [
-        [axes.annotate(_wrapped(end.name), (1, 0.5), xytext=(_REACH + _GAP, 0), **style) for end in found]
+        [axes.annotate(_lines(end.name, size), (1, 0.5), xytext=(_REACH + _GAP, 0), **style) for end in found]
         for axes, found in ends
     ]
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # the labels are placed for the current layout
+    figure.set_layout_engine(None)  # the labels are placed for the current layout
     for (axes, found), written in zip(ends, texts, strict=True):
         box = axes.get_window_extent()
         fractions = [axes.transAxes.inverted().transform(axes.transData.transform((end.x, end.y))) for end in found]
@@ -103,5 +108,5 @@ def _lead(axes: Axes, look: Look, height: float, place: float) -> None:
     axes.add_artist(Line2D([away], [place], color=look.color, marker=look.marker, markersize=5, **style))
 
 
-def _wrapped(name: str) -> str:
-    return "\n".join(textwrap.wrap(name, _LETTERS))
+def _lines(name: str, size: float) -> str:
+    return wrapped(name, _WIDTH * size, size)

@@ -37,19 +37,19 @@ def seed_note(table: ResultTable, data: DataVersion, seeds_of: Callable[[Row], i
         E.g. ``sst2: 3 seeds each, but 2 of svd r=64; failed: 1 run of svd r=64``.
     """
     fewer: dict[int, list[str]] = defaultdict(list)
-    failed: dict[int, list[str]] = defaultdict(list)
+    ended: dict[str, dict[int, list[str]]] = {"failed": defaultdict(list), "diverged": defaultdict(list)}
     usual = max(map(seeds_of, methods_or_all(table.rows, data)), default=0)
     for row in table.rows:
         name = "dense" if row.dense and not row.setting else row_label(row, table)
         if 0 < seeds_of(row) < usual:
             fewer[seeds_of(row)].append(name)
-        if row.failed(data):
-            failed[len(row.failed(data))].append(name)
+        for status, rows in ended.items():
+            if count := sum(run.status == status for run in row.failed(data)):
+                rows[count].append(name)
     parts = []
     if fewer:
         parts.append(f"{counted([usual])} each, but {_groups(fewer)}")
-    if failed:
-        parts.append(f"failed: {_groups(failed, ' run', ' runs')}")
+    parts += [f"{status}: {_groups(rows, ' run', ' runs')}" for status, rows in ended.items() if rows]
     return f"{data.label}: {'; '.join(parts)}" if parts else ""
 
 
@@ -60,10 +60,11 @@ def column_note(table: ResultTable, column: Column) -> str:
 
 def _groups(groups: Mapping[int, list[str]], one: str = "", several: str = "") -> str:
     return ", ".join(
-        f"{count}{one if count == 1 else several} of {_names(names)}" for count, names in sorted(groups.items())
+        f"{count}{one if count == 1 else several} of {names_of(names)}" for count, names in sorted(groups.items())
     )
 
 
-def _names(names: list[str]) -> str:
+def names_of(names: list[str]) -> str:
+    """A list of names that stays readable."""
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return ", ".join(names[:_NAMED]) + more

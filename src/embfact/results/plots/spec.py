@@ -125,13 +125,18 @@ def _curve(table: ResultTable, columns: list[Column], spec: PlotSpec, errors: li
             f"no learning curve found: none of these runs has its {FILE_NAME} on this machine; give the directories "
             "that the runs were written to"
         )
+    longest = {name: max(len(curve[name][0]) for curve in curves if name in curve) for name in names}
     # The metric is more informative than the loss, but after one epoch it is a single point.
     first = f"selection/{columns[0].metric}"
-    usual = first if any(len(curve.get(first, ([], []))[0]) > 1 for curve in curves) else LOSS
+    usual = first if longest.get(first, 0) > 1 or LOSS not in names else LOSS
     asked = [spec.metric, f"train/{spec.metric}", f"selection/{spec.metric}"] if spec.metric else [usual]
     known = [name for name in asked if name in names]
     if names and not known:
         errors.append(f"no curve called {asked[0]}; {nearest(asked[0], names)}")
+    if known and longest[known[0]] < 2:
+        curves_left = [name for name, values in longest.items() if values > 1]
+        others = f", or choose another --metric ({', '.join(curves_left)})" if curves_left else ""
+        errors.append(f"{known[0]} has one value per run, which is no curve; train more epochs{others}")
     return Chosen(tuple(columns[:1]), "params", known[0] if known else usual)
 
 
