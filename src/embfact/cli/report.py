@@ -34,6 +34,7 @@ def parser() -> Parser:
         "--tolerance", type=_points, default=1.0, metavar="POINTS", help="tolerated loss against dense (default: 1)"
     )
     made.add_argument("--no-analysis", action="store_true", help="leave out the analysis of the trained tables")
+    made.add_argument("--svg-only", action="store_true", help="leave out the PNG and PDF copies of the plots")
     return made
 
 
@@ -42,11 +43,17 @@ def _report(options: argparse.Namespace) -> None:
     sweep = _check(options.directories, output)
     # Takes half a second to import, so only for a valid command line.
     from embfact.report.steps import Steps
-    from embfact.report.write import write_report
+    from embfact.report.write import FORMATS, write_report
 
     with closing(Steps()) as steps:
         problems = write_report(
-            sweep, output, CONF, steps, tolerance=options.tolerance / 100, analysis=not options.no_analysis
+            sweep,
+            output,
+            CONF,
+            steps,
+            tolerance=options.tolerance / 100,
+            analysis=not options.no_analysis,
+            formats=FORMATS[:1] if options.svg_only else FORMATS,
         )
     for problem in [*sweep.table.problems, *problems]:
         complain("report.py", problem)

@@ -32,7 +32,7 @@ from embfact.system.atomic import replacing
 
 TOLERANCE = 0.01  # one point
 
-FORMATS = ("svg", "png", "pdf")
+FORMATS = ("svg", "png", "pdf")  # of plots; the page shows the first
 TABLES = {"md": "md", "latex": "tex", "csv": "csv"}
 ALL_DATA = {"tasks"}  # plots of all data sets
 
@@ -45,6 +45,7 @@ def write_report(
     *,
     tolerance: float = TOLERANCE,
     analysis: bool = True,
+    formats: Sequence[str] = FORMATS,
 ) -> list[str]:
     """Write tables, statistics, plots, dashboard and analysis of a sweep.
 
@@ -55,6 +56,7 @@ def write_report(
         steps: Shows the progress.
         tolerance: The tolerated loss against dense, as a fraction.
         analysis: Whether to analyse the trained tables, which takes longest.
+        formats: Formats of the plots, ``svg`` among them.
 
     Returns:
         What the report could not show, and why.
@@ -72,7 +74,7 @@ def write_report(
             text = render(table, form, request, statistics)
             (folder / f"table.{ending}").write_text(text, encoding="utf-8")
         steps.done("plots")
-        drawn, problems = _plots(table, kinds, folder, steps)
+        drawn, problems = _plots(table, kinds, folder, steps, formats)
         steps.begin("dashboard")
         (folder / "dashboard.html").write_text(dashboard(payload(sweep)), encoding="utf-8")
         steps.done()
@@ -113,14 +115,14 @@ def _kinds(table: ResultTable) -> dict[str, PlotSpec]:
 
 
 def _plots(
-    table: ResultTable, kinds: Mapping[str, PlotSpec], folder: Path, steps: Steps
+    table: ResultTable, kinds: Mapping[str, PlotSpec], folder: Path, steps: Steps, formats: Sequence[str]
 ) -> tuple[list[str], list[str]]:
     """Save plots in every format; returns the names of those that were drawn, and why others are missing."""
     drawn, problems = [], []
     for name, spec in kinds.items():
         try:
             figure = draw(table, spec)
-            for form in FORMATS:
+            for form in formats:
                 save(figure, folder / f"{name}.{form}")
             drawn.append(name)
         except UserError as error:
