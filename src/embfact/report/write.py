@@ -72,7 +72,7 @@ def write_report(
         say("plots")
         drawn, problems = _plots(table, folder)
         say("dashboard")
-        (folder / "dashboard.html").write_text(dashboard(payload(sweep)), encoding="utf-8")
+        (folder / "dashboard.html").write_text(dashboard(payload(sweep, statistics)), encoding="utf-8")
         analysed: list[str] = []
         if analysis:
             analysed, more = _analyses(table, folder, conf_dir, say)
