@@ -123,16 +123,31 @@ function valueRange(found, lines) {
   return [low - room, high + room];
 }
 
-/** Names of lines, on the left, away from the dense points; a line below the plot is named at its edge. */
-function lineNames(lines, [low, high]) {
-  const below = lines.filter(({ y }) => y < low);
-  const inside = lines.filter(({ y }) => y >= low && y <= high);
+/** Names of lines where they cover the fewest points; lines below the plot are named at its edge. */
+function lineNames(lines, range, found, places) {
+  const [low, high] = range;
+  const [left, right] = sizeRange(found).map(Math.log);
+  const [width, height] = [Math.max(byId("scatter").clientWidth - 110, 200), 270]; // pixels, about
+  const dots = found.map((item) => ({
+    x: (width * (Math.log(places.get(item.key)) - left)) / (right - left),
+    y: (height * (100 * figureOf(item).mean - low)) / (high - low),
+  }));
   const font = { size: 11, color: color("soft") };
   const name = (text, more) => ({ text: plain(cut(text, 60)), xref: "paper", xanchor: "left", showarrow: false, font, ...more });
-  const named = inside.map(({ text, y }, place) => {
-    const yanchor = place || inside.length === 1 ? "bottom" : "top";
-    return name(text, { x: place % 2 ? 0.4 : 0, y, yanchor });
+  const named = lines.filter(({ y }) => y >= low && y <= high).map(({ text, y }) => {
+    const base = (height * (y - low)) / (high - low);
+    const long = 6 * text.length;
+    const covered = ({ x, up }) =>
+      dots.filter((dot) => dot.x > x - 8 && dot.x < x + long + 8 && Math.abs(dot.y - base - (up ? 10 : -10)) < 16).length;
+    // Inside the plot: the ranks stand above it.
+    const sides = [true, false].filter((up) => (up ? base + 18 < height : base > 18));
+    const options = [0, 0.2, 0.4, 0.6].flatMap((share) => sides.map((up) => ({ x: share * width, share, up })));
+    const fitting = options.filter(({ x }) => x === 0 || x + long < width);
+    const best = fitting.reduce((one, other) => (covered(other) < covered(one) ? other : one));
+    for (let x = best.x; x < best.x + long; x += 16) dots.push({ x, y: base + (best.up ? 10 : -10) }); // it is taken now
+    return name(text, { x: best.share, y, yanchor: best.up ? "bottom" : "top" });
   });
+  const below = lines.filter(({ y }) => y < low);
   if (!below.length) return named;
   const text = `below: ${below.map((line) => line.text).join(", ")}`;
   return [...named, name(text, { x: 0, y: 0, yref: "paper", yanchor: "bottom" })];

@@ -32,7 +32,7 @@ function drawCurves() {
   const text = found.length ? "" : empty;
   byId("curves-empty").textContent = text;
   byId("curves-empty").hidden = !text;
-  byId("curves").hidden = Boolean(text);
+  byId("curves").hidden = byId("curves-legend").hidden = Boolean(text);
   const drawn = found.slice(0, MOST_CURVES);
   byId("curves-hint").textContent = text ? "" : curvesHint(drawn, found.length);
   if (text) return;
@@ -40,18 +40,16 @@ function drawCurves() {
     xaxis: { title: { text: "optimizer step", standoff: 6 } },
     yaxis: { title: { text: plain(cut(app.curve, 50)) } },
     hovermode: "closest",
-    showlegend: true,
-    margin: { l: 55, r: 20, t: 10, b: 40 },
-    legend: { itemclick: false, itemdoubleclick: false, orientation: "h", y: -0.2, yanchor: "top", font: { size: 11 } },
   });
   const seen = new Map(); // of curves that look alike, the dashes differ
-  const traces = drawn.flatMap((runs) => {
+  const looks = drawn.map((runs) => {
     const look = lookOf(runs[0]);
     const kind = look.color + look.symbol;
     seen.set(kind, (seen.get(kind) ?? -1) + 1);
-    return curveTraces(runs, { ...look, dash: DASHES[seen.get(kind) % DASHES.length] });
+    return { ...look, label: curveName(runs), dash: DASHES[seen.get(kind) % DASHES.length] };
   });
-  Plotly.react("curves", traces, settings, CONFIG);
+  Plotly.react("curves", drawn.flatMap((runs, place) => curveTraces(runs, looks[place])), settings, CONFIG);
+  drawLegend("curves-legend", looks);
 }
 
 function curvesHint(drawn, all) {
@@ -61,17 +59,19 @@ function curvesHint(drawn, all) {
   return `${app.chosen ? "" : "The Pareto front. "}${what}${plural(drawn.length, "curve")}${first}; at most 100 points each.`;
 }
 
+function curveName(runs) {
+  const seed = runs.length === 1 && runs[0].seed != null ? `seed ${runs[0].seed}` : "";
+  return [nameOf(runs[0]), seed].filter(Boolean).join(" ");
+}
+
 /** A line, and the band of its deviations if there are several runs. */
-function curveTraces(runs, { color: shade, symbol, dash }) {
+function curveTraces(runs, { label, color: shade, symbol, dash }) {
   const { x, mean, std } = averaged(runs.map((run) => run.curves[app.curve]));
   const y = smoothed(mean);
-  const seed = runs.length === 1 && runs[0].seed != null ? `seed ${runs[0].seed}` : "";
-  const name = [nameOf(runs[0]), seed].filter(Boolean).join(" ");
-  const hover = plain(cut(name, 100)).replaceAll("%", "&#37;"); // a percent sign would start a variable
+  const hover = plain(cut(label, 100)).replaceAll("%", "&#37;"); // a percent sign would start a variable
   const line = {
     type: "scatter",
     mode: "lines+markers",
-    name: plain(cut(name, 40)),
     x,
     y,
     // A few markers identify the method in greyscale; one per point would hide the line.
@@ -81,7 +81,7 @@ function curveTraces(runs, { color: shade, symbol, dash }) {
   };
   if (runs.length === 1) return [line];
   const half = smoothed(std);
-  const edge = { type: "scatter", mode: "lines", x, line: { width: 0 }, hoverinfo: "skip", showlegend: false };
+  const edge = { type: "scatter", mode: "lines", x, line: { width: 0 }, hoverinfo: "skip" };
   const low = { ...edge, y: y.map((value, place) => value - half[place]) };
   const high = { ...edge, y: y.map((value, place) => value + half[place]), fill: "tonexty", fillcolor: faint(shade, 0.15) };
   return [low, high, line];

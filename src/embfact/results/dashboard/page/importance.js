@@ -21,7 +21,7 @@ function drawImportance() {
   const rows = options.slice(0, MOST_OPTIONS).map(([name, mean, std]) => {
     const bar = el("span", { class: "bar-of" });
     bar.style.width = `${Math.max(0, (100 * mean) / most)}%`;
-    const value = el("td", { class: "number" }, `${mean.toFixed(2)} ± ${std.toFixed(2)}`);
+    const value = el("td", { class: "number" }, `${mean.toFixed(2).replace(/^-(0\.00)$/, "$1")} ± ${std.toFixed(2)}`);
     return el("tr", {}, el("th", { scope: "row" }, name), el("td", { class: "bars" }, bar), value);
   });
   byId("importance").replaceChildren(el("table", {}, el("tbody", {}, ...rows)));

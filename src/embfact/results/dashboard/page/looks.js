@@ -17,7 +17,7 @@ function styleOf(label) {
 /** The look of a run, and the label that it has in a legend. The marker is always that of the method. */
 function lookOf(run) {
   const own = styleOf(methodOf(run));
-  if (app.color === "method") return { ...own, label: methodOf(run) };
+  if (app.color === "method") return { ...own, label: labelOf(run) };
   const label = textOf(run, app.color);
   return { symbol: own.symbol, color: app.palette.get(label), label };
 }
@@ -55,7 +55,7 @@ function layout(changes) {
     margin: { l: 55, r: 45, t: 25, b: 45 },
     hoverlabel: { bgcolor: color("panel"), bordercolor: color("line"), font: { color: ink }, align: "left" },
     modebar: { orientation: "v", bgcolor: "rgba(0,0,0,0)", color: color("soft"), activecolor: color("mark") },
-    legend: { itemclick: false, itemdoubleclick: false, orientation: "h", y: 1.02, yanchor: "bottom" },
+    showlegend: false, // the legends of the page wrap, and leave the plot its height
     ...changes,
     xaxis: { ...axis, ...changes.xaxis },
     yaxis: { ...axis, ...changes.yaxis },

@@ -20,9 +20,9 @@ function drawSelection({ find = true } = {}) {
   drawTable({ find });
   drawCurves();
   drawDetails();
-  drawParallel();
-  listenToParallel();
   keepAddress();
+  clearTimeout(app.later);
+  app.later = setTimeout(() => (drawParallel(), listenToParallel())); // it is below the rest
 }
 
 function drawChoices() {

@@ -65,6 +65,7 @@ function drawParallel() {
   const chosen = app.chosen && app.selected.size > 0;
   const groups = Map.groupBy(app.items, (item) => JSON.stringify([chosen && isSelected(item), lookOf(item.first).label]));
   const ordered = [...groups.values()].sort(([one], [other]) => isSelected(one) - isSelected(other)); // selected ones above
+  byId("parallel").style.minWidth = `${96 * axes.length}px`; // a narrow screen scrolls
   const traces = ordered.map((items) => {
     const strong = !chosen || isSelected(items[0]);
     const line = { color: lookOf(items[0].first).color, width: chosen && strong ? 2.5 : 1.2 };
@@ -78,7 +79,7 @@ function drawParallel() {
   const ink = { size: 11, color: color("ink") };
   const halo = { bgcolor: faintPaper(), borderpad: 1 };
   const annotations = axes.flatMap(({ label, ticks }, place) => [
-    { x: place, y: 1.1, text: plain(cut(label.split(".").at(-1), 16)), hovertext: plain(label), showarrow: false, font: { ...ink, size: 12 } },
+    { x: place, y: 1.1, text: plain(cut(label.split(".").at(-1), 15)), hovertext: plain(label), showarrow: false, font: { ...ink, size: 12 } },
     ...ticks.map(([y, word]) => ({ x: place, y, text: plain(cut(word, 14)), showarrow: false, font: ink, ...halo })),
   ]);
   const shapes = axes.map((_, x) => ({ type: "line", x0: x, x1: x, y0: 0, y1: 1, line: { color: color("line"), width: 1 }, layer: "below" }));
@@ -89,7 +90,6 @@ function drawParallel() {
     margin: { l: 5, r: 5, t: 5, b: 5 },
     hovermode: "closest",
     dragmode: false,
-    showlegend: false,
     shapes,
     annotations,
   });

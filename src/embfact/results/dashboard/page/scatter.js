@@ -9,12 +9,12 @@ function drawScatter() {
   const text = emptyText(found);
   byId("scatter-empty").hidden = !text;
   byId("scatter-empty").textContent = text;
-  byId("scatter").hidden = byId("scatter-hint").hidden = Boolean(text);
+  byId("scatter").hidden = byId("scatter-legend").hidden = byId("scatter-hint").hidden = Boolean(text);
   if (text) return;
   const places = placesOf(found);
   const byLabel = [...Map.groupBy(found, (item) => lookOf(item.first).label)];
   byLabel.sort(([one], [other]) => collator.compare(one, other));
-  const traces = byLabel.map(([label, items]) => labelTrace(label, items, places));
+  const traces = byLabel.map(([, items]) => labelTrace(items, places));
   const lines = [...denseLines(found), ...baselineLines()];
   const range = valueRange(found, lines);
   const title = `${figureName(app.figure)} on ${app.dataset} (%)`;
@@ -23,15 +23,14 @@ function drawScatter() {
     yaxis: { title: { text: plain(cut(title, 50)) }, range },
     hovermode: "closest",
     dragmode: "select",
-    margin: { l: 55, r: 45, t: 40, b: 45 },
     shapes: lines.map(({ y, style }) => ({ type: "line", xref: "paper", x0: 0, x1: 1, y0: y, y1: y, line: style })),
-    annotations: [...lineNames(lines, range), ...rankNames(found)],
-    legend: { itemclick: false, itemdoubleclick: false, orientation: "h", y: 1.07, yanchor: "bottom" },
-    showlegend: true,
+    annotations: [...lineNames(lines, range, found, places), ...rankNames(found)],
     uirevision: [app.dataset, app.figure, app.axis].join(" "),
     selections: [],
   });
   Plotly.react("scatter", [frontTrace(found), ...traces, chosenTrace(found, places)], settings, CONFIG);
+  const front = { label: "Pareto front", color: color("soft"), dash: "dot" };
+  drawLegend("scatter-legend", [...byLabel.map(([, items]) => lookOf(items[0].first)), front]);
   const apart = found.some((item) => places.get(item.key) !== item.sizes[app.axis]);
   const chance = found.some((item) => item.chance.has(app.figure));
   byId("scatter-notes").textContent = [
@@ -49,7 +48,7 @@ function emptyText(found) {
 }
 
 /** Points of one label, those of the same method and options joined by size; pale beside a selection. */
-function labelTrace(label, items, places) {
+function labelTrace(items, places) {
   const marker = { size: 9, color: lookOf(items[0].first).color, line: { width: 1, color: color("paper") } };
   const lines = Map.groupBy(items, ({ first }) => JSON.stringify([first.model, methodOf(first), first.setting, first.data]));
   const ordered = [...lines.values()].flatMap((line) => [
@@ -62,7 +61,6 @@ function labelTrace(label, items, places) {
     ...trace,
     mode: joined ? `lines+${trace.mode}` : trace.mode,
     line: { color: marker.color, width: 1.2 },
-    name: plain(cut(label, 40)),
     opacity: app.chosen && app.selected.size ? 0.35 : 1,
   };
 }
@@ -71,17 +69,18 @@ function labelTrace(label, items, places) {
 function chosenTrace(found, places) {
   const items = found.filter(isSelected);
   const marker = { size: 13, line: { width: 2, color: color("ink") }, color: items.map(({ first }) => lookOf(first).color) };
-  return { ...pointsTrace(items, marker, places), mode: "markers", showlegend: false };
+  return { ...pointsTrace(items, marker, places), mode: "markers" };
 }
 
 function pointsTrace(items, marker, places) {
   const deviations = items.map((item) => item && 100 * (figureOf(item).std ?? 0));
   const ranks = items.length <= MOST_RANKS ? ranksToName(items.filter(Boolean)) : new Set();
   const symbols = items.map((item) => item && lookOf(item.first).symbol + (item.chance.has(app.figure) ? "-open" : ""));
+  const widths = items.map((item) => (item?.chance.has(app.figure) ? 2 : marker.line.width));
   return {
     type: "scatter",
     mode: ranks.size ? "markers+text" : "markers",
-    marker: { ...marker, symbol: symbols },
+    marker: { ...marker, symbol: symbols, line: { ...marker.line, width: widths } },
     x: items.map((item) => item && places.get(item.key)),
     y: items.map((item) => item && 100 * figureOf(item).mean),
     error_y: { type: "data", array: deviations, visible: app.mode === "means", thickness: 1.6, width: 4 },
@@ -101,7 +100,7 @@ function hoverText(item) {
   const size = /^\d/.test(first.size) ? `rank ${first.size}` : first.size;
   const asked = item.rank !== null && !/^\d/.test(first.size) && first.size ? `rank ${item.rank}` : "";
   const lines = [
-    [methodOf(first), size, asked, first.setting].filter(Boolean).join(", "),
+    [labelOf(first), size, asked, first.setting].filter(Boolean).join(", "),
     app.color === "method" ? "" : `${keyOf(app.color).label} ${textOf(first, app.color)}`,
     `${figureName(app.figure)} ${percent(figureOf(item))}${item.chance.has(app.figure) ? " (chance)" : ""}`,
     differenceText(item) && `${differenceText(item)} against dense`,
@@ -117,7 +116,6 @@ function frontTrace(found) {
   return {
     type: "scatter",
     mode: "lines",
-    name: "Pareto front",
     x: best.map((item) => item.sizes[app.axis]),
     y: best.map((item) => 100 * figureOf(item).mean),
     line: { shape: "hv", color: color("soft"), width: 1.5, dash: "dot" },

@@ -44,6 +44,8 @@ const app = {
   sort: { key: "rank", down: false },
   page: 0,
   items: [], // rows of the table and points of the plot: see items.js
+  palette: new Map(), // value of the chosen key -> colour
+  later: 0, // timer of what is drawn last
 };
 
 /** Load new data, keeping choices that still exist. */
@@ -114,9 +116,14 @@ function methodOf(run) {
   return run.storage === "float32" || !run.storage ? run.method : `${run.method} ${run.storage}`;
 }
 
+/** The method in running text and legends. */
+function labelOf(run) {
+  return run.dense ? "dense" : methodOf(run);
+}
+
 /** A row in running text: its method, rank and options. */
 function nameOf(run) {
-  return [methodOf(run), /^\d/.test(run.size) ? `r=${run.size}` : run.size, run.setting && `(${run.setting})`]
+  return [labelOf(run), /^\d/.test(run.size) ? `r=${run.size}` : run.size, run.setting && `(${run.setting})`]
     .filter(Boolean)
     .join(" ");
 }
