@@ -84,6 +84,24 @@ def write_medium(folder: Path) -> Path:
     return folder
 
 
+def write_budget(folder: Path) -> Path:
+    """Write two methods that have other ranks at the same size, and dense."""
+    write_run(folder, make_values("none", None))
+    for method, rank in (("svd", 64), ("tensor_train", 60)):
+        values = make_values(method, rank, asked="b0.1")
+        values["size"] = make_values("svd", 64)["size"]
+        write_run(folder, values)
+    return folder
+
+
+def write_noisy(folder: Path) -> Path:
+    """Write one run whose loss goes up and down."""
+    directory = write_run(folder, make_values("svd", 64))
+    lines = [f"0,{10 * step},{0.5 + 0.2 * (-1) ** step}," for step in range(1, 81)]
+    (directory / "metrics.csv").write_text("\n".join(["epoch,step,train/loss,selection/accuracy", *lines]) + "\n")
+    return folder
+
+
 def write_hostile(folder: Path) -> Path:
     """Write runs whose every text is markup."""
     markup = {"name": HOSTILE, "experiment": HOSTILE, "tags": [HOSTILE], "versions": {HOSTILE: HOSTILE}}

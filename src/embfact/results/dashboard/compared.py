@@ -25,7 +25,8 @@ def computed(table: ResultTable, statistics: TableStatistics | None) -> Computed
     No statistics if no run on this machine has predictions. Both are kept for the last records: a page that follows a
     sweep is made every few seconds, mostly of the same records.
     """
-    records = tuple((run.hash, run.started, run.status) for row in table.rows for run in row.runs)
+    runs = [run for row in table.rows for run in row.runs]
+    records = tuple((run.hash, run.started, run.status, table.places.get(run.hash)) for run in runs)
     if records not in _last:
         if statistics is None and any((place / PREDICTIONS).is_file() for place in table.places.values()):
             from embfact.results.statistics.table_statistics import table_statistics
@@ -63,7 +64,9 @@ def comparisons(
             if tested and statistics:
                 sign = sign_of(statistics, (place, column))
                 values |= {"low": tested.low, "high": tested.high, "sign": sign}
-            found.append({name: round(value, 6) if isinstance(value, float) else value for name, value in values.items()})
+            found.append(
+                {name: round(value, 6) if isinstance(value, float) else value for name, value in values.items()}
+            )
     return found
 
 

@@ -11,7 +11,20 @@ from importlib import resources
 from typing import Any
 
 # In dependency order.
-SCRIPTS = ["format", "state", "keys", "looks", "legend", "items", "columns", "picker", "ranges", "filters", "axes", "scatter"]
+SCRIPTS = [
+    "format",
+    "state",
+    "keys",
+    "looks",
+    "legend",
+    "items",
+    "columns",
+    "picker",
+    "ranges",
+    "filters",
+    "axes",
+    "scatter",
+]
 SCRIPTS += ["curves", "table", "importance", "parallel", "details", "copy", "address", "follow", "main"]
 # In JSON these occur only in strings; escaped, no text can end the element around it or start another.
 _ESCAPED = {character: f"\\u{ord(character):04x}" for character in "<>&"}

@@ -21,7 +21,9 @@ Values = dict[str, Any]
 FEWEST_RUNS = 8  # fewer cannot teach a forest anything
 MOST_RUNS = 300  # more make the page slow to write, not the answer better
 _FOLDS, _TREES, _REPEATS = 4, 25, 3
-_APART = frozenset({"data", "data_fingerprint", "model_fingerprint"})  # equal for all runs of a figure, or the backbone's
+_APART = frozenset(
+    {"data", "data_fingerprint", "model_fingerprint"}
+)  # equal for all runs of a figure, or the backbone's
 
 
 def importances(table: ResultTable) -> list[Values]:
@@ -55,9 +57,7 @@ def importance(runs: Sequence[RunRecord], column: Column) -> Values | None:
     for known, unseen in KFold(_FOLDS).split(features):
         forest = RandomForestRegressor(_TREES, random_state=0).fit(features[known], target[known])
         scores.append(forest.score(features[unseen], target[unseen]))
-        drop = permutation_importance(
-            forest, features[unseen], target[unseen], n_repeats=_REPEATS, random_state=0
-        )
+        drop = permutation_importance(forest, features[unseen], target[unseen], n_repeats=_REPEATS, random_state=0)
         drops.append(drop.importances_mean)
     score, means, deviations = float(np.mean(scores)), np.mean(drops, axis=0), np.std(drops, axis=0, ddof=1)
     ranked = sorted(zip(options, means, deviations, strict=True), key=lambda one: -one[1])
@@ -78,7 +78,7 @@ def _options(run: RunRecord) -> Values:
 
 
 def _varying(known: Sequence[Values]) -> dict[str, list[float]]:
-    """The options that differ between runs, as numbers for a forest; of those that always change together, the first."""
+    """The options that differ between runs, as numbers for a forest; of those that change together, the first."""
     found: dict[str, list[float]] = {}
     seen: set[tuple[int, ...]] = set()
     for name in dict.fromkeys(name for options in known for name in options):

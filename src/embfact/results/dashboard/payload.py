@@ -50,9 +50,9 @@ def payload(sweep: Sweep, statistics: TableStatistics | None = None) -> Values:
         statistics: Those of its table against dense; computed if they are not given and there are predictions.
 
     Returns:
-        ``figures`` (split and metric), ``datasets``, ``groups`` (runs to average), ``compared`` (groups with their dense
-        rows), ``baselines``, ``importance``, ``dense`` (sizes of dense models), ``runs``, the shared ``facts`` and
-        ``steps`` of curves, and the notes. A run refers to its group, its figures, the sizes of its dense model and the
+        ``figures`` (split and metric), ``datasets``, ``groups`` (runs to average), ``compared`` (groups with their
+        dense rows), ``baselines``, ``importance``, ``dense`` (sizes of dense models), ``runs``, the shared ``facts``
+        and ``steps`` of curves, and the notes. A run refers to its group, its figures, the sizes of its dense model and the
         steps of its curves by index in these lists.
     """
     table = sweep.table
@@ -92,7 +92,10 @@ def payload(sweep: Sweep, statistics: TableStatistics | None = None) -> Values:
         "runs": runs,
         "looks": look_numbers(group["method"] for group in groups),
         "sources": sources(table) if table.rows else [],
-        "warnings": [*warnings(table), *(f"Not computed: {one}." for one in (statistics.problems if statistics else ()))],
+        "warnings": [
+            *warnings(table),
+            *(f"Not computed: {one}." for one in (statistics.problems if statistics else ())),
+        ],
     }
 
 

@@ -1,6 +1,5 @@
 // Legends below the plots, which wrap on any screen: a line, its marker and its name.
 
-const SVG = "http://www.w3.org/2000/svg";
 const MOST_ENTRIES = 60;
 // The markers of the plotting library, around the origin.
 const MARKERS = {
@@ -31,7 +30,7 @@ function sample({ color: shade, symbol, dash = "solid" }) {
 }
 
 function draw(tag, attributes) {
-  const made = document.createElementNS(SVG, tag);
+  const made = document.createElementNS(byId("drawing").namespaceURI, tag);
   for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
   return made;
 }

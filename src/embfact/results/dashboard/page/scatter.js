@@ -69,7 +69,7 @@ function labelTrace(items, places) {
 function chosenTrace(found, places) {
   const items = found.filter(isSelected);
   const marker = { size: 13, line: { width: 2, color: color("ink") }, color: items.map(({ first }) => lookOf(first).color) };
-  return { ...pointsTrace(items, marker, places), mode: "markers" };
+  return { ...pointsTrace(items, marker, places), mode: "markers", error_y: { visible: false } };
 }
 
 function pointsTrace(items, marker, places) {

@@ -16,7 +16,7 @@ function drawTable({ find = false } = {}) {
     ...groupHead(item, shown[place - 1], columns),
     row(item, columns),
   ]));
-  const start = table.querySelector('[aria-selected="true"]') || table.tBodies[0].querySelector("[data-key]");
+  const start = (app.chosen && table.querySelector('[aria-selected="true"]')) || table.tBodies[0].querySelector("[data-key]");
   if (start) start.tabIndex = 0;
   if (find && first >= 0) showRow(start);
   byId("table-empty").hidden = items.length > 0;
