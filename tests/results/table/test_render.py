@@ -218,7 +218,7 @@ def test_csv_gives_every_number_back_unrounded(sweep):
     [
         TableRequest(),
         TableRequest(rows=("method", "rank", "setting"), columns=("dataset",)),
-        TableRequest(rows=("method",), columns=("asked", "rank")),
+        TableRequest(rows=("method",), columns=("dataset", "rank")),
         TableRequest(layout="albert_table3"),
     ],
 )

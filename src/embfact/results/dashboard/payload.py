@@ -52,8 +52,8 @@ def payload(sweep: Sweep, statistics: TableStatistics | None = None) -> Values:
     Returns:
         ``figures`` (split and metric), ``datasets``, ``groups`` (runs to average), ``compared`` (groups with their
         dense rows), ``baselines``, ``importance``, ``dense`` (sizes of dense models), ``runs``, the shared ``facts``
-        and ``steps`` of curves, and the notes. A run refers to its group, its figures, the sizes of its dense model and the
-        steps of its curves by index in these lists.
+        and ``steps`` of curves, and the notes. A run refers to its group, its figures, the sizes of its dense model
+        and the steps of its curves by index in these lists.
     """
     table = sweep.table
     figures = list(dict.fromkeys((column.split, column.metric) for column in table.columns))
