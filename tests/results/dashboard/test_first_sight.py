@@ -157,6 +157,9 @@ def test_points_of_a_budget_say_their_own_rank(open_page):
     shown = open_page("budget")
     texts = shown.run(f"return {SCATTER}.data.slice(1, -1).flatMap((one) => one.texttemplate).filter(Boolean)")
     assert sorted(texts, key=int) == ["60", "64"]
+    small = sorted(x for x, _ in shown.points())[:2]
+    assert small[1] / small[0] > 1.02
+    assert "side by side" in shown.texts("#scatter-notes")[0]
 
 
 def test_statistics_given_are_those_shown(sweep):

@@ -10,7 +10,7 @@ function keepAddress() {
   if (app.dataset !== (datasets()[0] ?? null)) say("data", app.dataset ?? ALL);
   if (app.figure !== null && app.figure !== figures()[0]) say("metric", app.data.figures[app.figure].join("/"));
   if (app.axis) say("against", app.axis);
-  say("show", app.mode);
+  if (app.modeChosen) say("show", app.mode);
   if (app.color !== "method") say("color", app.color);
   if (app.group) say("group", app.group);
   if (app.text.trim()) say("search", app.text.trim());
@@ -42,6 +42,7 @@ function readAddress() {
   app.figure = figure ?? figures()[0] ?? null;
   app.axis = Number(one("against", (axis) => axis in AXES, 0));
   app.mode = one("show", (mode) => ["means", "runs"].includes(mode), app.mode);
+  app.modeChosen = said.has("show");
   app.color = one("color", isKey, "method");
   app.group = one("group", isKey, "");
   app.text = said.get("search") ?? "";

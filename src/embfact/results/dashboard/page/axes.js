@@ -42,7 +42,7 @@ function apart(sizes, found, pixels) {
   return kept;
 }
 
-/** Where points are drawn: at their size; means of equal size side by side, so that their error bars are legible. */
+/** Where points are drawn: at their size; those of equal size side by side if they have error bars or ranks to name. */
 function placesOf(found) {
   const columns = Map.groupBy(found, (item) => item.sizes[app.axis]);
   const sizes = [...columns.keys()].sort((one, other) => one - other);
@@ -51,8 +51,10 @@ function placesOf(found) {
   sizes.forEach((size, number) => {
     const items = columns.get(size).sort((one, other) => collator.compare(nameOf(one.first), nameOf(other.first)));
     const gaps = [sizes[number - 1], sizes[number + 1]].filter(Boolean).map((other) => Math.abs(Math.log(other / size)));
-    const width = Math.min(0.4 * Math.min(...gaps, high - low), 0.011 * (high - low) * items.length);
-    const moved = app.mode === "means" && items.length > 1 && items.some((item) => figureOf(item).std !== null);
+    const named = differsInRank(items) && found.length <= MOST_RANKS;
+    const width = Math.min(0.4 * Math.min(...gaps, high - low), (named ? 0.03 : 0.011) * (high - low) * items.length);
+    const barred = app.mode === "means" && items.some((item) => figureOf(item).std !== null);
+    const moved = items.length > 1 && (barred || named);
     items.forEach((item, place) => {
       const shift = moved ? width * ((place + 0.5) / items.length - 0.5) : 0;
       places.set(item.key, size * Math.exp(shift));

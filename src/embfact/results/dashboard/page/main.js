@@ -62,7 +62,7 @@ function listen() {
   const on = (id, change) => byId(id).addEventListener("change", (event) => (change(event.target.value), drawAll()));
   on("figure", (value) => (app.figure = Number(value)));
   on("axis", (value) => (app.axis = Number(value)));
-  on("mode", (value) => (app.mode = value));
+  on("mode", (value) => ([app.mode, app.modeChosen] = [value, true]));
   on("curve", (value) => (app.curve = value));
   on("color", (value) => (app.color = value));
   on("group", (value) => ([app.group, app.page] = [value, 0]));

@@ -28,6 +28,7 @@ const app = {
   figure: null, // index in data.figures
   axis: 0,
   mode: "means",
+  modeChosen: false, // otherwise means as soon as there are several seeds
   color: "method", // a key
   group: "", // a key, or nothing
   curve: null,
@@ -50,7 +51,6 @@ const app = {
 
 /** Load new data, keeping choices that still exist. */
 function load(data) {
-  const first = app.data === null;
   app.data = data;
   app.runs = data.runs.map((run) => ({ ...data.groups[run.group], ...run }));
   app.runs.sort((one, other) => one.group - other.group || one.seed - other.seed);
@@ -70,7 +70,7 @@ function load(data) {
   // A live sweep has no data set before its first run has finished.
   if (app.dataset === null || (app.dataset !== ALL && !labels.includes(app.dataset))) app.dataset = labels[0] ?? null;
   chooseFigure();
-  if (first) app.mode = new Set(app.runs.map((run) => run.seed)).size > 1 ? "means" : "runs";
+  if (!app.modeChosen) app.mode = new Set(app.runs.map((run) => run.seed)).size > 1 ? "means" : "runs";
 }
 
 /** The row of the table in which a run is averaged. */
