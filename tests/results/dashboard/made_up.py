@@ -105,18 +105,18 @@ def write_noisy(folder: Path) -> Path:
 def write_hostile(folder: Path) -> Path:
     """Write runs whose every text is markup."""
     markup = {"name": HOSTILE, "experiment": HOSTILE, "tags": [HOSTILE], "versions": {HOSTILE: HOSTILE}}
-    markup |= {
-        "config": {HOSTILE: {HOSTILE: f"</script><script>alert(1)</script>{HOSTILE}\u2028"}, "__proto__": [HOSTILE]}
-    }
+    text = f"</script><script>alert(1)</script>{HOSTILE}\u2028"
     figures = {f"{HOSTILE}": {f"{HOSTILE} a": 0.9, "<b>bold</b>": 0.8}}
     given = {"data": HOSTILE, "note": HOSTILE, "origin": HOSTILE}
-    for values in (
+    runs = (
         make_values("none", None, metrics=figures, **given),
         make_values(HOSTILE, 64, metrics=figures, size_name=HOSTILE, options={HOSTILE: HOSTILE}, **given),
         make_values(HOSTILE, 32, metrics=figures, options={HOSTILE: "%{x}"}, **given),
         make_values(HOSTILE, 16, error=f"{HOSTILE}</script><script>alert(1)</script>", **given),
-    ):
-        write_run(folder, values | markup, points=3)
+    )
+    for place, values in enumerate(runs):
+        config = {HOSTILE: {HOSTILE: f"{text}{place}"}, "__proto__": [HOSTILE]}
+        write_run(folder, values | markup | {"config": config}, points=3)
     return folder
 
 

@@ -260,11 +260,20 @@ def test_hostile_names_are_text(open_page):
         shown.click(ROWS, place)
         shown.run("document.querySelectorAll('details').forEach((one) => (one.open = true))")
         shown.run("Plotly.Fx.hover('scatter', [{curveNumber: 1, pointNumber: 0}])")
+    shown.click(ROWS, 1)
+    key = f"config.{HOSTILE}.{HOSTILE}"
+    for menu in ("#color", "#group"):
+        shown.choose(menu, key)
+    shown.click("#columns input:last-of-type", -1 % len(shown.texts("#columns input")))
+    for plot in ("scatter", "parallel"):
+        shown.run(f"Plotly.Fx.hover('{plot}', [{{curveNumber: 1, pointNumber: 0}}])")
     time.sleep(0.3)
+    assert any(HOSTILE in text for text in shown.texts("#table tr.group"))
+    assert any(HOSTILE in text for text in shown.texts("#table thead th"))
     assert shown.run("return document.images.length + document.querySelectorAll('image').length") == 0
     assert shown.run("return document.querySelectorAll('script').length") == 3
     assert shown.texts("#details h3") == [HOSTILE]
-    assert any(HOSTILE in text for text in shown.texts("#scatter-legend li"))
+    assert any("<script>alert(1)" in text for text in shown.texts("#scatter-legend li"))
     assert any(HOSTILE in text for text in shown.texts("#scatter .hoverlayer text"))
     assert any("</script><script>alert(1)</script>" in text for text in shown.texts("#failures p"))
     assert "alert" not in json.dumps(shown.errors())

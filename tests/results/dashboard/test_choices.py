@@ -218,5 +218,8 @@ def test_missing_values_are_empty_in_csv(open_page):
 def test_all_data_sets_are_a_table_without_a_plot(open_page):
     shown = open_page("large")
     shown.choose("#dataset", "")
-    assert "Choose a data set" in shown.texts("#scatter-empty")[0]
+    shown.wait("document.getElementById('parallel').hidden")
+    for part in ("scatter", "parallel"):
+        assert "Choose a data set" in shown.texts(f"#{part}-empty")[0]
+    assert "Choose a data set" in shown.texts("#importance")[0]
     assert len(shown.texts(ROWS)) == 100

@@ -32,7 +32,7 @@ function drawImportance() {
 }
 
 function noImportance(found) {
-  if (!app.items.length) return emptyText([]);
+  if (emptyText(app.items)) return emptyText(app.items);
   if (found) return "A random forest cannot predict this metric from the options of these runs.";
   return "Too few finished runs, or only one option that varies: a random forest needs 8 runs and two options.";
 }

@@ -57,7 +57,8 @@ function spanAxis(label, of, format, log) {
 
 function drawParallel() {
   const axes = app.items.length ? parallelAxes() : [];
-  const text = app.items.length > 1 && axes.length > 1 ? "" : emptyText(points()) || "There is nothing to compare yet.";
+  const enough = app.items.length > 1 && axes.length > 1;
+  const text = emptyText(app.items) || (enough ? "" : "There is nothing to compare yet.");
   byId("parallel-empty").textContent = text;
   byId("parallel-empty").hidden = !text;
   byId("parallel").hidden = byId("parallel-hint").hidden = Boolean(text);

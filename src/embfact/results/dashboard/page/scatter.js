@@ -43,7 +43,7 @@ function emptyText(found) {
   if (!app.runs.length) return "There are no runs yet.";
   if (!app.items.length) return "No run matches the filters; clear some of them.";
   const several = app.dataset === ALL && datasets().length > 1;
-  if (several) return "Choose a data set to plot it: figures of several data sets have no common axis.";
+  if (several) return "Choose a data set: figures of several data sets have no common axis.";
   return found.length ? "" : "None of these runs has finished with this metric.";
 }
 
