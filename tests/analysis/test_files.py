@@ -16,6 +16,9 @@ from embfact.analysis import files
 from embfact.analysis.analyse import Analysis
 from embfact.analysis.files import write_analysis
 from embfact.analysis.summary import figure, markdown
+from tests.helpers.browsers import browser, fits, screen
+
+__all__ = ["browser"]
 
 
 class Reader(HTMLParser):
@@ -115,3 +118,13 @@ def test_an_older_analysis_is_replaced_and_kept_if_the_new_one_fails(
     write_analysis(analysis, output)
     assert (output / "analysis.html").is_file()
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (1400, "dark"), (400, "light"), (400, "dark")])
+def test_the_page_is_legible_in_the_dark_and_on_a_phone(browser, folder: Path, width: int, scheme: str) -> None:
+    with screen(browser, width, scheme):
+        browser.get((folder / "analysis.html").as_uri())
+        assert fits(browser)
+        dark = browser.execute_script("return getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
+    assert dark == (scheme == "dark")

@@ -14,20 +14,31 @@ from embfact.analysis.summary import Grid, grids, markdown, notes
 from embfact.results.plots.style import save
 from embfact.system.atomic import replacing
 
+# Plots keep the white paper that they are drawn on: their colours are those of every other picture.
 _STYLE = """
-:root { color-scheme: light; }
-body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; }
+:root {
+  color-scheme: light dark;
+  --paper: #fff; --ink: #222; --soft: #555; --rule: #999; --hover: #f3f6f9; --kept: #0072b2;
+}
+@media (prefers-color-scheme: dark) {
+  :root { --paper: #14181d; --ink: #e6e9ed; --soft: #a3adb8; --rule: #5b6470; --hover: #1c2229; --kept: #56b4e9; }
+}
+body {
+  font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
+  max-width: 72rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: anywhere;
+}
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.5rem; }
 p { max-width: 46rem; }
-svg { max-width: 100%; height: auto; }
-.wide { overflow-x: auto; }
+svg { max-width: 100%; height: auto; background: #fff; border-radius: 4px; }
+.wide, details { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 0.85rem; font-variant-numeric: tabular-nums; }
-th, td { padding: 0.2rem 0.6rem; text-align: right; vertical-align: top; }
-th { border-bottom: 1px solid #999; } tr:hover td { background: #f3f6f9; }
+th, td { padding: 0.2rem 0.6rem; text-align: right; vertical-align: top; overflow-wrap: normal; }
+th { border-bottom: 1px solid var(--rule); } tr:hover td { background: var(--hover); }
 .word { text-align: left; } .prose td { line-height: 1.4; }
-.kept { color: #0072B2; font-weight: 600; }
-.notes { color: #555; font-size: 0.85rem; max-width: 60rem; }
+.kept { color: var(--kept); font-weight: 600; }
+.notes { color: var(--soft); font-size: 0.85rem; max-width: 60rem; padding-left: 1.2rem; }
 summary { cursor: pointer; font-weight: 600; }
+@media (max-width: 40rem) { body { margin: 1rem auto; } .wide svg { max-width: none; width: 44rem; } }
 """
 _PLOTS = {
     "spectrum": (
@@ -83,7 +94,8 @@ def page(analysis: Analysis, drawn: Mapping[str, str]) -> str:
         _neighbours(analysis),
         *_clusters(analysis),
     ]
-    head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style>'
+    screen = '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    head = f'<meta charset="utf-8">{screen}<title>{escape(title)}</title><style>{_STYLE}</style>'
     # No script runs and nothing is fetched, whatever a name contains.
     policy = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
     return (
@@ -94,7 +106,7 @@ def page(analysis: Analysis, drawn: Mapping[str, str]) -> str:
 def _plot(name: str, svg: str) -> str:
     title, text = _PLOTS[name]
     # Without the XML prologue, which is invalid inside HTML.
-    return f"<h2>{escape(title)}</h2><p>{escape(text)}</p>{svg[svg.index('<svg') :]}"
+    return f'<h2>{escape(title)}</h2><p>{escape(text)}</p><div class="wide">{svg[svg.index("<svg") :]}</div>'
 
 
 def _grid(grid: Grid) -> str:

@@ -76,7 +76,7 @@ def write_report(
         steps.done("plots")
         drawn, problems = _plots(table, kinds, folder, steps, formats)
         steps.begin("dashboard")
-        (folder / "dashboard.html").write_text(dashboard(payload(sweep)), encoding="utf-8")
+        (folder / "dashboard.html").write_text(dashboard(payload(sweep, statistics)), encoding="utf-8")
         steps.done()
         analysed: list[str] = []
         if analysis:

@@ -9,7 +9,14 @@ import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from embfact.results.statistics.metrics import plain_metric
+from embfact.runs.record import PREDICTIONS
 from tests.helpers.records import make_values
+from tests.helpers.sweeps import SPLIT, simulate
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 METHODS = ("evd", "fisher_svd", "group_svd", "hashed", "hybrid_svd", "kronecker_svd", "random", "svd", "tt_svd")
@@ -52,21 +59,64 @@ def write_rates(folder: Path) -> Path:
     return folder
 
 
+def write_medium(folder: Path) -> Path:
+    """Write 30 runs with predictions and curves: dense, two methods and one that learns nothing, at three ranks.
+
+    Three seeds each. ``weighted_svd`` is trained with another learning rate of its table.
+    """
+    skills = {"none": 1.3, "svd": 1.0, "weighted_svd": 1.25, "random": -10.0}
+    generator = np.random.default_rng(0)
+    for method, skill in skills.items():
+        for rank in (None,) if method == "none" else (16, 64, 128):
+            right = skill - (4 / rank if rank else 0)
+            found = simulate(3, 872, generator, right=right, seed_sd=0.03)
+            rate = 3.0 if method == "weighted_svd" else 1.0
+            for seed, predictions in enumerate(found.predictions if method != "random" else np.zeros((3, 872), int)):
+                figures = {SPLIT: {"accuracy": plain_metric("accuracy", found.labels, predictions)}}
+                options = {"optimizer": {"lr": 2e-5, "embedding_lr": rate}}
+                values = make_values(method, rank, seed, metrics=figures, options=options)
+                values["config"] = {**options, "rank": rank, "seed": seed, "factorization": {"center": method == "svd"}}
+                values["baselines"] = {SPLIT: {"majority": {"accuracy": 0.5}, "bag_of_tokens": {"accuracy": 0.7}}}
+                directory = write_run(folder, values | {"experiment": "methods"}, points=40 + 5 * seed)
+                columns = {"split": [SPLIT] * 872, "id": found.ids, "label": found.labels}
+                logits = np.eye(2, dtype=np.float32)[predictions].tolist()
+                pq.write_table(pa.table(columns | {"logits": logits}), directory / PREDICTIONS)
+    return folder
+
+
+def write_budget(folder: Path) -> Path:
+    """Write two methods that have other ranks at the same size, and dense."""
+    write_run(folder, make_values("none", None))
+    for method, rank in (("svd", 64), ("tensor_train", 60)):
+        values = make_values(method, rank, asked="b0.1")
+        values["size"] = make_values("svd", 64)["size"]
+        write_run(folder, values)
+    return folder
+
+
+def write_noisy(folder: Path) -> Path:
+    """Write one run whose loss goes up and down."""
+    directory = write_run(folder, make_values("svd", 64))
+    lines = [f"0,{10 * step},{0.5 + 0.2 * (-1) ** step}," for step in range(1, 81)]
+    (directory / "metrics.csv").write_text("\n".join(["epoch,step,train/loss,selection/accuracy", *lines]) + "\n")
+    return folder
+
+
 def write_hostile(folder: Path) -> Path:
     """Write runs whose every text is markup."""
     markup = {"name": HOSTILE, "experiment": HOSTILE, "tags": [HOSTILE], "versions": {HOSTILE: HOSTILE}}
-    markup |= {
-        "config": {HOSTILE: {HOSTILE: f"</script><script>alert(1)</script>{HOSTILE}\u2028"}, "__proto__": [HOSTILE]}
-    }
+    text = f"</script><script>alert(1)</script>{HOSTILE}\u2028"
     figures = {f"{HOSTILE}": {f"{HOSTILE} a": 0.9, "<b>bold</b>": 0.8}}
     given = {"data": HOSTILE, "note": HOSTILE, "origin": HOSTILE}
-    for values in (
+    runs = (
         make_values("none", None, metrics=figures, **given),
         make_values(HOSTILE, 64, metrics=figures, size_name=HOSTILE, options={HOSTILE: HOSTILE}, **given),
         make_values(HOSTILE, 32, metrics=figures, options={HOSTILE: "%{x}"}, **given),
         make_values(HOSTILE, 16, error=f"{HOSTILE}</script><script>alert(1)</script>", **given),
-    ):
-        write_run(folder, values | markup, points=3)
+    )
+    for place, values in enumerate(runs):
+        config = {HOSTILE: {HOSTILE: f"{text}{place}"}, "__proto__": [HOSTILE]}
+        write_run(folder, values | markup | {"config": config}, points=3)
     return folder
 
 

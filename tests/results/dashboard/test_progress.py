@@ -14,9 +14,8 @@ from embfact.results.dashboard.server import LOOPBACK, make_server
 from embfact.runs.status import LOCK
 from embfact.runs.survey import RunState, survey
 from tests.helpers.run_directories import held_elsewhere, write_record, write_state
-from tests.results.dashboard.test_browser import Page, browser
+from tests.results.dashboard.browser import Page
 
-__all__ = ["browser"]
 TRAINING = {"phase": "training", "step": 120, "steps": 400, "loss": 0.3125, "seconds_left": 75.0, "threads": 2}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,7 +13,10 @@ from embfact.results.result_table import build_table
 from embfact.results.table.render import render
 from embfact.results.table.request import TableRequest
 from embfact.runs.record import RunRecord
+from tests.helpers.browsers import browser, fits, screen
 from tests.helpers.records import make_values
+
+__all__ = ["browser"]
 
 
 class Page(HTMLParser):
@@ -63,3 +67,19 @@ def test_every_line_fills_every_column():
 
 def test_it_loads_nothing():
     assert not {"link", "script", "img", "iframe"} & set(page().tags)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (1400, "dark"), (400, "light"), (400, "dark")])
+def test_it_is_legible_in_the_dark_and_on_a_phone(browser, tmp_path, width, scheme):
+    runs = [
+        make_values("none", None),
+        *(make_values("svd", rank, data=data) for rank in (8, 64) for data in ("a", "b")),
+    ]
+    table = build_table(Collected(tuple(map(RunRecord.model_validate, runs))))
+    (tmp_path / "table.html").write_text(render(table, "html", TableRequest()))
+    with screen(browser, width, scheme):
+        browser.get((tmp_path / "table.html").as_uri())
+        assert fits(browser)
+        dark = browser.execute_script("return getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
+    assert dark == (scheme == "dark")

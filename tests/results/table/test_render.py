@@ -213,6 +213,22 @@ def test_csv_gives_every_number_back_unrounded(sweep):
         assert int(line["dense_model_parameters"]) == row.runs[0].size.dense.model.parameters
 
 
+@pytest.mark.parametrize(
+    "request_",
+    [
+        TableRequest(),
+        TableRequest(rows=("method", "rank", "setting"), columns=("dataset",)),
+        TableRequest(rows=("method",), columns=("dataset", "rank")),
+        TableRequest(layout="albert_table3"),
+    ],
+)
+def test_csv_has_empty_cells_where_print_has_dashes(make, request_):
+    table = build_table(Collected((make("none", None), make("svd", 64), make("svd", 64, data="cola"))))
+    assert UNDEFINED in render(table, "md", request_) or not request_.rows
+    for line in csv.DictReader(io.StringIO(render(table, "csv", request_))):
+        assert UNDEFINED not in line.values()
+
+
 def test_csv_marks_missing_seeds_and_failures(make):
     records = (make("none", None, 0), make("none", None, 1), make("svd", 64, 0), make("svd", 64, 1, error="no"))
     lines = list(csv.DictReader(io.StringIO(render(build_table(Collected(records)), "csv"))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 import re
@@ -10,8 +11,21 @@ from importlib import resources
 from typing import Any
 
 # In dependency order.
-SCRIPTS = ["format", "state", "items", "columns", "filters"]
-SCRIPTS += ["scatter", "curves", "table", "details", "copy", "follow", "main"]
+SCRIPTS = [
+    "format",
+    "state",
+    "keys",
+    "looks",
+    "legend",
+    "items",
+    "columns",
+    "picker",
+    "ranges",
+    "filters",
+    "axes",
+    "scatter",
+]
+SCRIPTS += ["curves", "table", "importance", "parallel", "details", "copy", "address", "follow", "main"]
 # In JSON these occur only in strings; escaped, no text can end the element around it or start another.
 _ESCAPED = {character: f"\\u{ord(character):04x}" for character in "<>&"}
 
@@ -41,7 +55,8 @@ def page(data: Any, *, follow: bool = False) -> str:
         "policy": "; ".join(policy),
         "style": _asset("style.css"),
         "data": as_json({**data, "follow": follow}),
-        "plotly": plotly,
+        # A third of its size; no date is kept, so that the same runs give the same page.
+        "plotly": base64.b64encode(gzip.compress(plotly.encode(), mtime=0)).decode(),
         "script": script,
     }
     # In one pass, so that the inserted parts are not searched.

@@ -5,15 +5,15 @@ Runs that are averaged share a group and a data set; see `embfact.results.result
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from embfact.formatting.typed import typed
+from embfact.results.chance import at_chance
+from embfact.results.dashboard.compared import baseline_lines, comparisons, computed
+from embfact.results.dashboard.facts import flat, share
 from embfact.results.dashboard.sweep import Sweep
 from embfact.results.dashboard.unrecorded import without_record
 from embfact.results.looks import look_numbers
@@ -24,7 +24,9 @@ from embfact.runs.listing import reason
 from embfact.runs.record import RunRecord, Sizes
 from embfact.runs.survey import RunState
 
-Leaf = tuple[Any, ...]  # (value,), or () if a run has no such key: null is a value too
+if TYPE_CHECKING:
+    from embfact.results.statistics.table_statistics import TableStatistics
+
 Values = dict[str, Any]
 
 MOST_POINTS = 100  # per curve
@@ -36,45 +38,81 @@ _LEFT_OUT: Any = {
     "hash": True,
     "config": {"paths", "output_dir", "output_url"},
 }
+_UNNAMED = "default"  # the experiment of runs that were given no name
 _UNDER_WAY = ("pending", "running", "interrupted")
 
 
-def payload(sweep: Sweep) -> Values:
+def payload(sweep: Sweep, statistics: TableStatistics | None = None) -> Values:
     """The data of the page.
 
+    Args:
+        sweep: The sweep.
+        statistics: Those of its table against dense; computed if they are not given and there are predictions.
+
     Returns:
-        ``figures`` (split and metric), ``datasets``, ``groups`` (runs to average), ``dense`` (sizes of dense models),
-        ``runs``, the shared ``facts`` and the notes. A run refers to its group, its figures and the sizes of its dense
-        model by index in these lists.
+        ``figures`` (split and metric), ``datasets``, ``groups`` (runs to average), ``compared`` (groups with their
+        dense rows), ``baselines``, ``importance``, ``dense`` (sizes of dense models), ``runs``, the shared ``facts``
+        and ``steps`` of curves, and the notes. A run refers to its group, its figures, the sizes of its dense model
+        and the steps of its curves by index in these lists.
     """
     table = sweep.table
     figures = list(dict.fromkeys((column.split, column.metric) for column in table.columns))
+    statistics, importance = computed(table, statistics)
     groups = [_group(row) for row in table.rows]
     states = {state.hash: state for state in sweep.states}
     recorded = list(_recorded(table))
     dense = list(dict.fromkeys(tuple(_sizes(run.size.dense)) for run, _, _ in recorded if run.size))
     runs = [_run(run, place, label, figures, dense, states.get(run.hash)) for run, place, label in recorded]
+    _mark_chance(table, figures, {entry["id"]: entry for entry in runs})
     runs += without_record(sweep, {run.hash for run, _, _ in recorded}, groups)
+    steps: dict[tuple[int, ...], int] = {}
     for entry in runs:
         directory = entry.pop("place", None) or table.places.get(entry["id"])
         if directory and (curves := curves_of(Path(directory))):
-            entry["curves"] = curves
+            # Most runs log at the same steps.
+            entry["curves"] = {
+                name: (steps.setdefault(tuple(at), len(steps)), values) for name, (at, values) in curves.items()
+            }
     facts = share([_document(run) for run, _, _ in recorded])
     for entry, own in zip(runs, facts.own, strict=False):
         entry["facts"] = own
     return {
         "made": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "name": _name(sweep),
         "places": list(sweep.places),
         "figures": figures,
         "datasets": [{"label": data.label, "difference": data.difference} for data in table.data],
         "groups": groups,
+        "compared": comparisons(table, figures, statistics),
+        "baselines": baseline_lines(table, figures),
+        "importance": importance,
         "dense": dense,
         "facts": {"keys": facts.keys, "usual": facts.usual},
+        "steps": list(steps),
         "runs": runs,
         "looks": look_numbers(group["method"] for group in groups),
         "sources": sources(table) if table.rows else [],
-        "warnings": warnings(table),
+        "warnings": [
+            *warnings(table),
+            *(f"Not computed: {one}." for one in (statistics.problems if statistics else ())),
+        ],
     }
+
+
+def _name(sweep: Sweep) -> str:
+    """The names of the experiments; of runs without one, the names of their folders."""
+    names = dict.fromkeys(run.experiment for row in sweep.table.rows for run in row.runs)
+    given = [name for name in names if name != _UNNAMED]
+    return ", ".join(given or [place.rstrip("/").rpartition("/")[2] or place for place in sweep.places])
+
+
+def _mark_chance(table: ResultTable, figures: list[tuple[str, str]], entries: dict[str, Values]) -> None:
+    """Add to each run the figures in which it is not above the majority class, if any."""
+    for place, figure in enumerate(figures):
+        for column in (column for column in table.columns if (column.split, column.metric) == figure):
+            for run in (run for row in table.rows for run in row.finished(column.data)):
+                if at_chance(run, column):
+                    entries[run.hash].setdefault("chance", []).append(place)
 
 
 def _document(run: RunRecord) -> Values:
@@ -138,42 +176,3 @@ def curves_of(directory: Path) -> dict[str, Curve]:
     """The learning curves of a run directory: at most `MOST_POINTS` points each, with four significant digits."""
     curves = read_curves(directory, MOST_POINTS)
     return {name: (steps, [float(f"{value:.4g}") for value in values]) for name, (steps, values) in curves.items()}
-
-
-@dataclass(frozen=True)
-class Facts:
-    """Documents as differences from the most common values.
-
-    Attributes:
-        keys: Dotted names.
-        usual: The most common value of each key in a one-element list; an empty list if most documents lack the key.
-        own: For each document the differing values, by index in `keys`.
-    """
-
-    keys: tuple[str, ...]
-    usual: tuple[list[Any], ...]
-    own: tuple[dict[int, list[Any]], ...]
-
-
-def share(documents: Sequence[Mapping[str, Any]]) -> Facts:
-    """Factor the common values out of nested JSON documents."""
-    flats = [flat(document) for document in documents]
-    keys = tuple(dict.fromkeys(key for known in flats for key in known))
-    usual, own = [], tuple[dict[int, list[Any]], ...]({} for _ in flats)
-    for place, key in enumerate(keys):
-        leaves: list[Leaf] = [(known[key],) if key in known else () for known in flats]
-        texts = [json.dumps(leaf, sort_keys=True) for leaf in leaves]
-        commonest = Counter(texts).most_common(1)[0][0]
-        usual.append(json.loads(commonest))
-        for kept, text, leaf in zip(own, texts, leaves, strict=True):
-            if text != commonest:
-                kept[place] = list(leaf)
-    return Facts(keys, tuple(usual), own)
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Leaves of a nested mapping by dotted name; lists and empty mappings are leaves."""
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        found |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) and value else {prefix + name: value}
-    return found

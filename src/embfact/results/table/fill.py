@@ -116,7 +116,7 @@ def _figure(sheet: _Sheet, number: int, place: int) -> Cell:
             comparison = found.comparisons[cell]
             tested |= {"difference": comparison.difference, "p": comparison.p_value, "p_holm": found.adjusted[cell]}
     filled = figure_cell(row, column, sheet.usual[column], sheet.request.stat, interval)
-    significant = _sign(found, cell) if found and sheet.request.significance else ""
+    significant = sign_of(found, cell) if found and sheet.request.significance else ""
     return replace(filled, sign=significant, marks=sheet.letters.of_cell(cell), raw={**filled.raw, **tested})
 
 
@@ -195,7 +195,7 @@ def _best(
             yield from (where for value, where in figures if value == top)
 
 
-def _sign(statistics: TableStatistics, cell: tuple[int, Column]) -> str:
+def sign_of(statistics: TableStatistics, cell: tuple[int, Column]) -> str:
     """The sign of a cell that is significantly worse or better than its reference; empty otherwise."""
     p_value = statistics.adjusted.get(cell)
     if p_value is None or p_value >= ALPHA:

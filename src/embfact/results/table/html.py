@@ -11,18 +11,26 @@ from html import escape
 from embfact.results.table.grid import Cell, Grid, Heading
 
 _STYLE = """\
-body { font: 15px/1.45 system-ui, sans-serif; color: #111; background: #fff; margin: 2rem; }
+:root { color-scheme: light dark; --ink: #111; --paper: #fff; --rule: #999; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ed; --paper: #14181d; --rule: #5b6470; } }
+body { font: 15px/1.45 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 2rem; }
+.wide { overflow-x: auto; }
 table { border-collapse: collapse; border-top: 2px solid; border-bottom: 2px solid; }
-caption { text-align: left; padding-bottom: .6rem; max-width: 60rem; }
+caption { text-align: left; padding-bottom: .6rem; max-width: min(60rem, calc(100vw - 4rem)); overflow-wrap: anywhere; }
 td { font-variant-numeric: tabular-nums; }
 th, td { padding: .2rem .7rem; text-align: right; white-space: nowrap; }
 th { font-weight: 600; }
 thead th[colspan] { text-align: center; }
 .words { text-align: left; }
 thead tr:last-child th { border-bottom: 1px solid; }
-tr.start td { border-top: 1px solid #999; }
+tr.start td { border-top: 1px solid var(--rule); }
 .notes { list-style: none; padding: 0; font-size: 13px; max-width: 60rem; overflow-wrap: anywhere; }
 sup { line-height: 0; }
+@media (max-width: 40rem) {
+  body { margin: .7rem; font-size: 14px; }
+  th, td { padding: .15rem .4rem; }
+  caption { max-width: calc(100vw - 1.4rem); }
+}
 """
 
 
@@ -33,9 +41,10 @@ def html(grid: Grid) -> str:
         "<!doctype html>",
         '<html lang="en">',
         '<meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>{escape(grid.caption[:80])}</title>",
         f"<style>\n{_STYLE}</style>",
-        f'<table id="{escape(grid.label)}">',
+        f'<div class="wide"><table id="{escape(grid.label)}">',
         f"<caption>{escape(grid.caption)}</caption>",
         "<thead>",
         *_header(grid),
@@ -43,7 +52,7 @@ def html(grid: Grid) -> str:
         "<tbody>",
         *_body(grid),
         "</tbody>",
-        "</table>",
+        "</table></div>",
         '<ul class="notes">',
         *(f"<li>{_raised(note.mark)}{escape(note.text)}</li>" for note in notes),
         "</ul>",

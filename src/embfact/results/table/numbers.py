@@ -14,7 +14,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from embfact.results.result_table import Column, DataVersion, ResultTable
-from embfact.results.table.cells import mean_seconds, rank_range
+from embfact.results.table.cells import UNDEFINED, mean_seconds, rank_range
 from embfact.results.table.fields import SIZE_FIELDS
 from embfact.results.table.grid import Cell, Grid
 
@@ -38,12 +38,12 @@ def json_table(grid: Grid) -> str:
 
 
 def csv_grid(grid: Grid) -> str:
-    """The lines of a table, with separate columns for each number of a figure and for its notes."""
+    """The lines of a table, with separate columns for each number of a figure and for its notes; no dashes."""
     lines = []
     for cells in grid.lines:
         line: dict[str, Number] = {}
         for heading, cell in zip(grid.headings, cells, strict=True):
-            line |= {heading.text: cell.main} if not cell.raw else {}
+            line |= {heading.text: "" if cell.main == UNDEFINED else cell.main} if not cell.raw else {}
             line |= {f"{heading.text} {name}": _plain(value) for name, value in cell.raw.items()}
             if marks := set(filter(None, f"{heading.marks},{cell.marks}".split(","))):
                 line[f"{heading.text} notes"] = " ".join(note.text for note in grid.notes if note.mark in marks)

@@ -1,32 +1,41 @@
-// The details of a run from its record; unfinished runs and their reasons; the notes of the table.
+// The details of a run from its record, or of two side by side; unfinished runs and their reasons; the notes.
 
-const MOST_BUTTONS = 30;
 const MOST_LISTED = 200;
 
 function drawDetails() {
-  const chosen = selectedRuns();
   const run = app.byId.get(app.shown);
+  byId("details-hint").hidden = !run;
   if (!run) {
-    byId("details").replaceChildren(el("p", { class: "empty" }, "Select a run to see its configuration and figures."));
+    const text = app.items.length ? "Select a run to see its configuration and figures." : emptyText([]);
+    byId("details").replaceChildren(el("p", { class: "empty" }, text));
     return;
   }
-  byId("details").replaceChildren(drawSiblings(chosen), el("h3", {}, run.name), ...drawState(run), ...drawFacts(run));
+  const other = app.byId.get(app.beside);
+  const content = other ? drawBeside(run, other) : [el("h3", {}, run.name), ...drawState(run), ...drawFacts(run)];
+  byId("details").replaceChildren(drawSiblings(run, other), ...content);
+  byId("details-hint").textContent = other
+    ? "Only what differs."
+    : "Bold: differs from most runs on this page. Select two rows, or choose another run, to see what differs.";
 }
 
-/** Buttons for the selected runs, one of which is shown. */
-function drawSiblings(chosen) {
-  const buttons = chosen.slice(0, MOST_BUTTONS).map((run) => {
-    const show = () => {
-      app.shown = run.id;
+/** Menus of the selected runs: the one that is shown, and one beside it. */
+function drawSiblings(run, other) {
+  const chosen = selectedRuns().slice(0, MOST_LISTED);
+  for (const one of [run, other]) if (one && !chosen.includes(one)) chosen.push(one);
+  const label = (one) => [nameOf(one), one.seed == null ? "" : `seed ${one.seed}`].filter(Boolean).join(", ");
+  const menu = (id, word, value, none) => {
+    const options = chosen.map((one) => el("option", { value: one.id }, label(one)));
+    const change = (event) => {
+      app[id] = event.target.value || null;
       drawDetails();
-      document.querySelector('#details [aria-pressed="true"]').focus();
+      keepAddress();
+      byId(id).focus();
     };
-    const text = [methodOf(run), run.size, run.seed == null ? "" : `s${run.seed}`].filter(Boolean).join(" ");
-    const pressed = String(run.id === app.shown);
-    return el("button", { type: "button", "aria-pressed": pressed, title: run.name, click: show }, text);
-  });
-  const more = chosen.length > MOST_BUTTONS ? [`and ${chosen.length - MOST_BUTTONS} more`] : [];
-  return el("div", { class: "runs", hidden: chosen.length < 2 }, ...buttons, ...more);
+    const made = el("select", { id, change }, ...(none ? [el("option", { value: "" }, none)] : []), ...options);
+    made.value = value?.id ?? "";
+    return el("label", {}, `${word} `, made);
+  };
+  return el("p", { class: "bar", hidden: chosen.length < 2 }, menu("shown", "run", run), menu("beside", "beside", other, "nothing"));
 }
 
 function drawState(run) {
@@ -51,20 +60,37 @@ function drawFacts(run) {
   });
 }
 
+/** Two runs side by side: the facts in which they differ. */
+function drawBeside(run, other) {
+  const [one, another] = [run, other].map((known) => new Map(factsOf(known).map(([key, value]) => [key, readable(value)])));
+  const keys = [...new Set([...one.keys(), ...another.keys()])].filter((key) => one.get(key) !== another.get(key));
+  const order = ["metrics", "config", "method", "size"];
+  const place = (key) => (order.indexOf(key.split(".")[0]) + order.length + 1) % (order.length + 1);
+  keys.sort((a, b) => place(a) - place(b));
+  const lines = keys.map((key) => {
+    const cells = [one, another].map((facts) => el("td", {}, facts.get(key) ?? UNDEFINED));
+    return el("tr", {}, el("th", { scope: "row" }, key), ...cells);
+  });
+  const head = el("tr", {}, el("th", {}), ...[run, other].map(({ name }) => el("th", { scope: "col" }, name)));
+  const table = el("table", { class: "beside" }, el("thead", {}, head), el("tbody", {}, ...lines));
+  return [...drawState(run), ...drawState(other), table];
+}
+
 function drawUnfinished() {
-  const found = app.runs.filter((run) => run.status !== "finished");
+  const found = app.items.flatMap((item) => item.runs).filter((run) => run.status !== "finished");
   found.sort((one, other) => STATES.indexOf(one.status) - STATES.indexOf(other.status));
   const lines = found.slice(0, MOST_LISTED).map((run) => {
     const show = () => {
       app.selected = new Set([run.id]);
-      app.shown = run.id;
+      app.chosen = true;
+      [app.shown, app.beside] = [run.id, null];
       drawSelection();
     };
     const name = el("button", { type: "button", click: show }, run.name);
     return el("li", {}, el("b", {}, run.status), " ", name, el("p", {}, run.message));
   });
   const more = found.length > MOST_LISTED ? el("p", {}, `and ${found.length - MOST_LISTED} more: see the table.`) : "";
-  const none = app.runs.length ? "All runs have finished." : "There are no runs yet.";
+  const none = app.items.length ? "All runs have finished." : emptyText([]);
   byId("failures").replaceChildren(found.length ? el("ul", {}, ...lines) : el("p", { class: "empty" }, none), more);
 }
 

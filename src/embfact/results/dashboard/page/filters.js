@@ -1,11 +1,11 @@
-// Menus that filter the runs: one data set, and any values of the other properties.
+// Menus that filter the runs: one data set, and any values of the other properties; and the search.
 
 function drawFilters() {
   const open = document.querySelector("#filters details[open]")?.dataset.key;
-  const menus = FILTERS.map(drawFilter).filter(Boolean);
-  const clear = el("button", { type: "button", click: clearFilters }, "clear filters");
-  byId("filters").replaceChildren(drawDatasets(), ...menus, clear);
+  const menus = [...FILTERS.map(drawFilter).filter(Boolean), drawRanges()];
+  byId("menus").replaceChildren(drawDatasets(), ...menus);
   menus.forEach((menu) => (menu.open = menu.dataset.key === open));
+  if (byId("search").value !== app.text) byId("search").value = app.text;
 }
 
 function drawDatasets() {
@@ -29,7 +29,7 @@ function chooseDataset(label) {
 function drawFilter({ key, label }) {
   const counts = new Map();
   for (const run of app.runs) {
-    if (ofData(run)) counts.set(optionOf(run, key), (counts.get(optionOf(run, key)) || 0) + 1);
+    if (ofData(run)) counts.set(textOf(run, key), (counts.get(textOf(run, key)) || 0) + 1);
   }
   const hidden = app.hidden.get(key);
   if (counts.size < 2 && !hidden.size) return null;
@@ -48,7 +48,8 @@ function drawFilter({ key, label }) {
   const both = el("p", {}, every("all", true), every("none", false));
   const text = active ? `${label}: ${shown} of ${values.length}` : label;
   const summary = el("summary", { class: active && "active" }, text);
-  return el("details", { name: "filter", "data-key": key }, summary, el("div", { class: "options" }, both, ...boxes));
+  const options = el("div", { class: "options" }, both, ...boxes);
+  return el("details", { name: "menu", class: "menu", "data-key": key }, summary, options);
 }
 
 function toggle(key, value, checked, draw = true) {
@@ -66,12 +67,14 @@ function filtered(key, value) {
 
 function clearFilters() {
   app.hidden.forEach((values) => values.clear());
+  app.ranges.clear();
+  app.text = "";
   drawAll();
 }
 
 /** Close the open menu on a click elsewhere or on Escape. */
 function closeMenus(event) {
-  const open = document.querySelector("#filters details[open]");
+  const open = document.querySelector("details.menu[open]");
   if (!open || (event.type === "click" && event.composedPath().includes(open))) return;
   if (event.type === "keydown" && event.key !== "Escape") return;
   open.open = false;

@@ -5,11 +5,17 @@ function makeItems() {
   const groups = new Map();
   for (const run of app.runs) {
     if (!visible(run)) continue;
-    const key = app.mode === "runs" ? run.id : `${run.group} ${run.data}`;
+    const key = app.mode === "runs" ? run.id : rowOf(run);
     if (!groups.has(key)) groups.set(key, []);
     groups.get(key).push(run);
   }
-  app.items = [...groups].map(([key, runs]) => makeItem(key, runs));
+  // Ranges choose among means, not among the runs behind them, which would bias the means.
+  app.items = [...groups].map(([key, runs]) => makeItem(key, runs)).filter(rangeTest());
+  makePalette();
+  if (!app.chosen) selectFront();
+  const shown = new Set(app.items.flatMap((item) => item.runs.map((run) => run.id)));
+  if (!shown.has(app.shown)) app.shown = null;
+  if (!shown.has(app.beside)) app.beside = null;
 }
 
 function makeItem(key, runs) {
@@ -23,12 +29,17 @@ function makeItem(key, runs) {
   }
   const sized = finished.filter((run) => run.sizes);
   const states = new Set(runs.map((run) => run.status));
+  const whole = finished.length === app.finished.get(rowOf(runs[0]));
+  const atChance = (place) => finished.every((run) => !(place in run.values) || run.chance?.includes(place));
   return {
     key,
     runs,
     first: runs[0],
     finished: finished.length,
     spreads: new Map([...values].map(([place, list]) => [place, spreadOf(list)])),
+    // A comparison is of all seeds of a row.
+    compared: (whole && app.compared.get(rowOf(runs[0]))) || new Map(),
+    chance: new Set([...values.keys()].filter(atChance)),
     sizes: sized.length ? AXES.map((_, axis) => spreadOf(sized.map((run) => run.sizes[axis])).mean) : null,
     denseSizes: sized.length ? app.data.dense[sized[0].dense_sizes] : null,
     rank: spreadOf(runs.map((run) => run.rank))?.mean ?? null,
@@ -63,13 +74,31 @@ function paretoFront(found) {
   });
 }
 
+/** Until the reader selects, the runs of the Pareto front are selected, and the details are of its best method. */
+function selectFront() {
+  const front = app.dataset === ALL ? [] : paretoFront(points());
+  app.selected = new Set(front.flatMap((item) => item.runs.map((run) => run.id)));
+  const best = front.findLast((item) => !item.first.dense) ?? front.at(-1);
+  [app.shown, app.beside] = [best?.first.id ?? null, null];
+}
+
 /** Select the runs of items, replacing or extending the selection. */
 function select(items, { add = false } = {}) {
   const ids = items.flatMap((item) => item.runs.map((run) => run.id));
-  if (!add) app.selected = new Set(ids);
+  if (!add || !app.chosen) app.selected = new Set(ids);
   // Selecting a single selected item again deselects it.
   else if (items.length === 1 && isSelected(items[0])) ids.forEach((id) => app.selected.delete(id));
   else ids.forEach((id) => app.selected.add(id));
-  app.shown = ids.find((id) => app.selected.has(id)) ?? [...app.selected][0] ?? null;
+  app.chosen = true;
+  showSelected(ids.find((id) => app.selected.has(id)) ?? [...app.selected][0]);
   drawSelection();
+}
+
+/** Show the details of a selected run; of two selected items, those of both. */
+function showSelected(id) {
+  const items = app.items.filter(isSelected);
+  const other = items.length === 2 ? items.find((item) => item.runs.every((run) => run.id !== id)) : null;
+  const seed = app.byId.get(id)?.seed;
+  app.shown = id ?? null;
+  app.beside = (other?.runs.find((run) => run.seed === seed) ?? other?.first)?.id ?? null;
 }
