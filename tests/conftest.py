@@ -33,6 +33,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ |= {"PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull}
 for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS"):
     os.environ.pop(name, None)
+# Parallel tests set it; where a test says nothing else, output is a pipe's and takes any width.
+os.environ.pop("COLUMNS", None)
 # Where the caches are when no test is running.
 CACHE = default_cache_dir()
 # How long an example takes says how busy the machine is, and nothing of the code.

@@ -24,7 +24,7 @@ from embfact.cli.main import COMMANDS, main
         (["--v"], {"--version"}),
         (["completion", ""], {"bash", "zsh"}),
         (["runs", "re"], {"retry"}),
-        (["runs", ""], {"list", "show", "retry", "prune", "caches"}),
+        (["runs", ""], {"list", "show", "retry", "export", "prune", "caches"}),
         (["runs", "retry", "--p"], {"--plan"}),
         (["runs", "list", "outputs", "--sort", ""], {"name", "age", "duration"}),
         (["table", "outputs", "--format", "la"], {"latex"}),

@@ -93,7 +93,10 @@ def test_another_corpus_is_counted_and_known_by_its_content(command):
         (("factorization=weighted_svd", "evidence.source=absent.txt"), "not a readable file.*absent.txt"),
         (("factorization=svd", "evidence.source=absent.csv"), "not a readable file.*absent.csv"),
         (("factorization=weighted_svd", "evidence.source=folder.txt"), "not a readable file.*folder.txt"),
-        (("factorization=weighted_svd", "evidence.source=trainng"), r"must be training, or a file that ends in \.txt"),
+        (
+            ("factorization=weighted_svd", "evidence.source=trainng"),
+            r"must be training, train_all, or a file .* \.txt",
+        ),
         (("factorization=fisher_svd", "evidence.rows=0"), "evidence.rows.*greater than or equal to 1"),
         (("factorization=fisher_svd", "evidence.warmup_steps=-1"), "evidence.warmup_steps.*greater than or equal to 0"),
     ],

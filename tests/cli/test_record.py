@@ -259,9 +259,9 @@ def test_the_best_epoch_of_the_held_out_rows_is_reported(classified: Run) -> Non
     selection = classified.record.selection
     assert selection.rows == 32
     assert [entry["epoch"] for entry in selection.history] == list(range(6))
-    values = [entry["accuracy"] for entry in selection.history]
-    assert selection.value == max(values)
-    assert selection.best_epoch == values.index(max(values))
+    values = [entry["loss"] for entry in selection.history]
+    assert (selection.metric, selection.value) == ("loss", min(values))
+    assert selection.best_epoch == values.index(min(values))
 
 
 def test_without_held_out_rows_nothing_is_selected(regressed: Run) -> None:

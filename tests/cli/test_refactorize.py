@@ -48,7 +48,7 @@ def test_the_record_says_when_the_table_had_which_rank(run: Callable[..., tuple[
     assert [entry["epoch"] for entry in record.selection.history] == [0, 1, 2, 3]
     with_factors = [entry for entry in record.selection.history if entry["epoch"] >= 1]
     assert record.selection.best_epoch >= 1
-    assert record.selection.value == max(entry["accuracy"] for entry in with_factors)
+    assert record.selection.value == min(entry["loss"] for entry in with_factors)
 
 
 def test_factors_are_trained_as_they_will_be_stored(run: Callable[..., tuple[RunRecord, Path]]) -> None:

@@ -168,9 +168,9 @@ def test_learning_curves_are_those_of_the_run_directory(logged: Logged) -> None:
     assert run.axes["*"] == "trainer/global_step"
     with (logged.folder / "my runs" / record.name / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    (row,) = [row for row in rows if row["selection/accuracy"]]
-    assert float(row["selection/accuracy"]) == pytest.approx(record.selection.value)
-    ((step, value),) = run.curve("selection/accuracy")
+    (row,) = [row for row in rows if row["selection/loss"]]
+    assert float(row["selection/loss"]) == pytest.approx(record.selection.value)
+    ((step, value),) = run.curve("selection/loss")
     # W&B counts steps from 0.
     assert (step + 1, value) == (record.training.steps, pytest.approx(record.selection.value))
     for name in ("train/loss", "optimizer/lr", "optimizer/embedding_lr"):

@@ -14,7 +14,6 @@ from embfact.models.compress import compress
 from embfact.models.loading import load_backbone
 from embfact.models.planned_size import block_shrinkage, dense_size
 from embfact.models.size import model_size
-from tests.models.conftest import ENCODERS
 
 NAMES = {"bert": "Bert", "roberta": "Roberta", "distilbert": "DistilBert", "mpnet": "MPNet", "electra": "Electra"}
 NAMES |= {"albert": "Albert"}
@@ -30,7 +29,7 @@ def agree(model: ModelConfig, outputs: int, pooling: Any = None) -> int:
     return planned.parameters
 
 
-@pytest.mark.parametrize("kind", ENCODERS)
+@pytest.mark.parametrize("kind", NAMES)
 @pytest.mark.parametrize("head", ["Model", "ForMaskedLM", "ForSequenceClassification"])
 def test_a_checkpoint_has_the_size_of_its_classifier(kind, head, make_model, make_tokenizer, tmp_path: Path) -> None:
     config = make_model(kind).config

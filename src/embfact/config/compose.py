@@ -216,7 +216,7 @@ class Composer:
         try:
             with refusing("a value cannot be resolved", "", ""):
                 # The link, not its value: runs whose rows follow the seed are repetitions.
-                if OmegaConf.is_interpolation(config.data, "split_seed") and config.data.split_seed == config.seed:
+                if _follows_seed(config):
                     config.data.split_seed = "seed"
                 values: Any = OmegaConf.to_container(config, resolve=True)
         except ConfigError as error:
@@ -236,6 +236,11 @@ class Composer:
         if isinstance(base, ConfigError):
             raise base
         return base
+
+
+def _follows_seed(config: DictConfig) -> bool:
+    data = config.get("data")
+    return bool(data) and OmegaConf.is_interpolation(data, "split_seed") and data.split_seed == config.get("seed")
 
 
 def _compose(choices: Sequence[str]) -> _Base:

@@ -218,7 +218,7 @@ class SearchConfig(Section):
     checks: Whole = Field(description="held-out scores per trial; a hopeless trial is stopped at one of them")
     startup: int = Field(ge=0, description="first trials, drawn at random and never stopped early")
     seed: int = Field(ge=0, lt=2**32, description="seed of the drawn options, and of the first training of a trial")
-    seeds: Whole = Field(description="trainings of each trial, with the seeds from search.seed on")
+    seeds: Whole = Field(1, description="trainings of each trial, with the seeds from search.seed on")
     sweep: UserPath | None = Field(
         None, description="folder of an earlier sweep; take its best options for each method"
     )
