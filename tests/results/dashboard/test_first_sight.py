@@ -111,6 +111,7 @@ def test_who_is_at_chance_is_marked_in_plot_and_table(open_page):
         method for method, text in zip(*map(shown.column, ("method", "accuracy")), strict=True) if "(chance)" in text
     }
     assert chance == {"random"}
+    assert "random" not in " ".join(shown.texts(SELECTED)), "it is not on the front, although it is the smallest"
     symbols = shown.run(f"return {SCATTER}.data.flatMap((one) => one.marker?.symbol ?? []).filter(Boolean)")
     assert {symbol for symbol in symbols if symbol.endswith("-open")} == {"triangle-down-open"}
     assert "majority class" in shown.texts("#scatter-notes")[0]
@@ -129,7 +130,7 @@ def test_points_of_equal_size_say_their_rank_and_ranks_of_a_method_are_joined(op
     names = shown.run(
         f"return {SCATTER}.layout.annotations.filter((one) => one.yref === 'paper').map((one) => one.text)"
     )
-    assert names == ["rank 16", "64", "128"]
+    assert names == ["rank 8", "16", "64", "128"]
     traces = shown.run(f"return {SCATTER}.data.map((one) => [one.mode, one.x.filter((x) => x !== null).length])")
     assert sorted(traces[1:-1]) == [["lines+markers", 1], *[["lines+markers", 3]] * 3]
 

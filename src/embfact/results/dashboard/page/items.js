@@ -61,11 +61,12 @@ function points() {
   return app.items.filter((item) => item.sizes && figureOf(item)?.mean != null);
 }
 
-/** The points that no smaller or equally small point matches, by ascending size. */
+/** The points that no smaller or equally small point matches, by ascending size; one at chance is no choice. */
 function paretoFront(found) {
+  const learned = found.filter((item) => !item.chance.has(app.figure));
   const size = (item) => item.sizes[app.axis];
   const value = (item) => figureOf(item).mean;
-  const ordered = [...found].sort((one, other) => size(one) - size(other) || value(other) - value(one));
+  const ordered = (learned.length ? learned : [...found]).sort((one, other) => size(one) - size(other) || value(other) - value(one));
   let best = -Infinity;
   return ordered.filter((item) => {
     const better = value(item) > best;
