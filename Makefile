@@ -38,7 +38,7 @@ report: $(INSTALLED)  ## table, statistics, plots, dashboard and analysis of a s
 
 results: $(INSTALLED)  ## the reports in docs/results again, from the predictions in docs/results/runs; needs no data
 	@for runs in docs/results/runs/*/; do \
-		$(BIN)/python scripts/report.py $$runs --output docs/results/$$(basename $$runs) --no-analysis --svg-only || exit; \
+		$(BIN)/python scripts/report.py $$runs --output docs/results/$$(basename $$runs) --light || exit; \
 	done
 
 test: $(INSTALLED)  ## run the tests

@@ -29,6 +29,17 @@ def test_one_command_writes_all_of_it(sweep: Sweep) -> None:
         assert not name.endswith(".svg") or f"({name})" in page
 
 
+def test_a_light_report_has_what_a_repository_needs(sweep: Sweep) -> None:
+    assert report([str(sweep.root), "--light"]) == 0
+    folder = sweep.root / "report"
+    names = {path.name for path in folder.iterdir()}
+    assert {"README.md", "table.md", "table.tex", "table.csv", "pareto.svg"} <= names
+    assert not {name for name in names if name.endswith((".png", ".pdf", ".html"))}
+    links = re.findall(r"\]\(([^)]+)\)", (folder / "README.md").read_text())
+    assert links
+    assert all((folder / link).exists() for link in links)
+
+
 def test_progress_is_lines_in_a_pipe_and_a_bar_on_a_terminal(
     sweep: Sweep, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,7 +34,9 @@ def parser() -> Parser:
         "--tolerance", type=_points, default=1.0, metavar="POINTS", help="tolerated loss against dense (default: 1)"
     )
     made.add_argument("--no-analysis", action="store_true", help="leave out the analysis of the trained tables")
-    made.add_argument("--svg-only", action="store_true", help="leave out the PNG and PDF copies of the plots")
+    made.add_argument(
+        "--light", action="store_true", help="for a repository: no dashboard, no analysis, plots as SVG alone"
+    )
     return made
 
 
@@ -43,7 +45,7 @@ def _report(options: argparse.Namespace) -> None:
     sweep = _check(options.directories, output)
     # Takes half a second to import, so only for a valid command line.
     from embfact.report.steps import Steps
-    from embfact.report.write import FORMATS, write_report
+    from embfact.report.write import write_report
 
     with closing(Steps()) as steps:
         problems = write_report(
@@ -52,8 +54,8 @@ def _report(options: argparse.Namespace) -> None:
             CONF,
             steps,
             tolerance=options.tolerance / 100,
-            analysis=not options.no_analysis,
-            formats=FORMATS[:1] if options.svg_only else FORMATS,
+            analysis=not (options.no_analysis or options.light),
+            light=options.light,
         )
     for problem in [*sweep.table.problems, *problems]:
         complain("report.py", problem)

@@ -33,6 +33,7 @@ from embfact.system.atomic import replacing
 TOLERANCE = 0.01  # one point
 
 FORMATS = ("svg", "png", "pdf")  # of plots; the page shows the first
+DASHBOARD = "dashboard.html"
 TABLES = {"md": "md", "latex": "tex", "csv": "csv"}
 ALL_DATA = {"tasks"}  # plots of all data sets
 
@@ -45,7 +46,7 @@ def write_report(
     *,
     tolerance: float = TOLERANCE,
     analysis: bool = True,
-    formats: Sequence[str] = FORMATS,
+    light: bool = False,
 ) -> list[str]:
     """Write tables, statistics, plots, dashboard and analysis of a sweep.
 
@@ -56,7 +57,7 @@ def write_report(
         steps: Shows the progress.
         tolerance: The tolerated loss against dense, as a fraction.
         analysis: Whether to analyse the trained tables, which takes longest.
-        formats: Formats of the plots, ``svg`` among them.
+        light: Leave out the dashboard and all copies of a plot but the SVG.
 
     Returns:
         What the report could not show, and why.
@@ -74,27 +75,29 @@ def write_report(
             text = render(table, form, request, statistics)
             (folder / f"table.{ending}").write_text(text, encoding="utf-8")
         steps.done("plots")
-        drawn, problems = _plots(table, kinds, folder, steps, formats)
-        steps.begin("dashboard")
-        (folder / "dashboard.html").write_text(dashboard(payload(sweep, statistics)), encoding="utf-8")
+        drawn, problems = _plots(table, kinds, folder, steps, FORMATS[:1] if light else FORMATS)
+        if not light:
+            steps.begin("dashboard")
+            (folder / DASHBOARD).write_text(dashboard(payload(sweep, statistics)), encoding="utf-8")
         steps.done()
         analysed: list[str] = []
         if analysis:
             analysed, more = _analyses(table, folder, conf_dir, steps)
             problems += more
         shown = (folder / "table.md").read_text(encoding="utf-8")
-        lines = [*_front(table, shown, drawn, analysed), *findings(table, statistics, tolerance)]
+        lines = [*_front(table, shown, drawn, analysed, light), *findings(table, statistics, tolerance)]
         if problems:
             lines += ["## Left out", "", *(f"- {escape(problem)}" for problem in problems)]
         (folder / "README.md").write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
     return problems
 
 
-def _front(table: ResultTable, shown: str, drawn: Sequence[str], analysed: Sequence[str]) -> list[str]:
+def _front(table: ResultTable, shown: str, drawn: Sequence[str], analysed: Sequence[str], light: bool) -> list[str]:
     """The first part of the page: the table, links to the other files, and the plots."""
     names = ", ".join(dict.fromkeys(run.experiment for row in table.rows for run in row.runs))
     files = ["[table.tex](table.tex), [table.csv](table.csv): the table for a paper and for a spreadsheet"]
-    files += ["[dashboard.html](dashboard.html): an interactive page of all runs (download and open it)"]
+    if not light:
+        files += [f"[{DASHBOARD}]({DASHBOARD}): an interactive page of all runs (download and open it)"]
     files += [f"[{name}]({name}/{PAGE}): analysis of the trained tables" for name in analysed]
     plots = [line for name in drawn for line in (f"![{name}]({name}.svg)", "")]
     text = (shown, "", *(f"- {line}" for line in files), "")
