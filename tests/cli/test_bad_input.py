@@ -105,6 +105,8 @@ BAD = {
     "empty batches": bad("trainer.batch_size=0", "trainer.batch_size", "greater than or equal to 1"),
     "dropout above 1": bad("task.dropout=1.5", "task.dropout", "less than 1"),
     "moments above 1": bad("optimizer.betas=[0.9,2]", "optimizer.betas", "less than 1"),
+    "a seed of rows that is a word": bad("data.split_seed=foo", "data.split_seed", "or seed"),
+    "a seed of rows below 0": bad("data.split_seed=-1", "data.split_seed", "or seed"),
     "held-out share above 1": bad("data.selection_size=1.5", "data.selection_size", "share below 1"),
     "switch in words": bad("force=perhaps", "force", "boolean"),
     # Choices

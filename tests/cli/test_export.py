@@ -49,6 +49,14 @@ def test_further_runs_are_added_and_old_copies_renewed(run: Any, tmp_path: Path)
     assert len(list((tmp_path / "runs").iterdir())) == 2
 
 
+def test_a_run_is_never_replaced_by_its_copy(published: Path, run: Any, files_below: Any) -> None:
+    before = files_below(published / "sweep")
+    done = run("runs.py", "export", published / "sweep", "--output", published / "sweep")
+    assert done.code == 2
+    assert "--output" in done.err
+    assert files_below(published / "sweep") == before
+
+
 def test_nothing_to_copy_is_refused(run: Any, tmp_path: Path) -> None:
     write_state(tmp_path / "sweep" / "vader-svd-s2", "interrupted")
     done = run("runs.py", "export", tmp_path / "sweep", "--output", tmp_path / "runs")

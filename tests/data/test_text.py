@@ -261,6 +261,9 @@ def test_rows_follow_the_seed_of_the_run_if_asked(files: Any) -> None:
         for name, data in (("fixed", fixed), ("following", following))
     }
     assert texts["fixed"][0] == texts["fixed"][1] == texts["following"][0] != texts["following"][1]
+    # All runs are scored on the same rows, or they could not be compared example by example.
+    first, second = (ids(load_text(following, None, seed=seed).reports["validation"]) for seed in (1, 2))
+    assert first == second
 
 
 def test_texts_that_are_reported_are_left_out_if_asked(files: Any) -> None:

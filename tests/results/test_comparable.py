@@ -11,7 +11,7 @@ import pytest
 from embfact.config.run_config import RunConfig
 from embfact.factorization.registry import methods
 from embfact.results.collect import Collected
-from embfact.results.comparable import OWN, group_of, terms
+from embfact.results.comparable import OWN, group_of, seeds_of, terms
 from embfact.results.result_table import Column, ResultTable, Row, build_table
 from embfact.results.table.notes import sources, warnings
 from embfact.runs.identity import science
@@ -248,3 +248,17 @@ def test_runs_are_compared_by_their_data_where_they_differ_in_how_much_of_it_the
     few_column, all_column = sorted(table.columns, key=lambda column: column.data.example.data.rows["train"])
     assert dense_of(table, svd, few_column) == table.rows[0]
     assert not svd.spread(all_column).values
+
+
+def test_runs_whose_rows_follow_the_seed_are_repetitions(configured: Callable[..., RunConfig]) -> None:
+    def repeated(*words: str) -> str:
+        return seeds_of(science(configured("factorization=svd", *words), "d", "m"))
+
+    followed = {
+        repeated(f"seed={seed}", word)
+        for seed in (0, 3)
+        for word in ("data.split_seed=seed", "data.split_seed=${seed}")
+    }
+    assert len(followed) == 1
+    assert repeated("seed=0", "data.split_seed=0") not in followed
+    assert repeated("seed=3", "data.split_seed=3") != repeated("seed=0", "data.split_seed=0")

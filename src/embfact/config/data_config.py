@@ -6,7 +6,7 @@ Light to import: no torch, no Hydra. `conf/data/` holds the values.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -42,7 +42,7 @@ class DataConfig(Section):
     selection_groups: Literal["containing_sentence"] | None = Field(
         None, description="hold out selection_size whole sentences with their phrases; select on the sentences"
     )
-    split_seed: Annotated[int, Field(ge=0)] | Literal["seed"] = Field(
+    split_seed: int | Literal["seed"] = Field(
         0, description="seed of the held-out slice and of the drawn rows; seed: that of the run, other rows each time"
     )
     drop_reported: bool = Field(False, description="leave out training rows whose text is also in a reported split")
@@ -55,9 +55,21 @@ class DataConfig(Section):
     submission: dict[str, str] | None = Field(None, description="GLUE submission file of each hidden test split")
     note: str | None = Field(None, description="what a reader of the results must know about this data set")
 
+    @field_validator("split_seed", mode="before")
+    @classmethod
+    def _split_seed_is_a_seed(cls, value: Any) -> Any:
+        if value != "seed" and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
+            raise ValueError("must be a whole number (0 or more), or seed")
+        return value
+
     def split_seed_of(self, seed: int) -> int:
-        """The seed of the held-out slice and of the drawn rows, in a run with this seed."""
+        """The seed of the held-out slice and of the drawn training rows, in a run with this seed."""
         return seed if self.split_seed == "seed" else self.split_seed
+
+    @property
+    def report_seed(self) -> int:
+        """The seed of the drawn reported rows, which are the same in every run: tests compare runs on the same rows."""
+        return 0 if self.split_seed == "seed" else self.split_seed
 
     @field_validator("text", mode="before")
     @classmethod

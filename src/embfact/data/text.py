@@ -86,7 +86,7 @@ def load_text(data: DataConfig, data_dir: str | None, cache_dir: str | None = No
         words=f"{source.name} (less {held_out.sum()} held out)",
     )
     reports = {
-        split: draw(found, data.eval_size, draws, option="data.eval_size", split=split)
+        split: draw(found, data.eval_size, data.report_seed, option="data.eval_size", split=split)
         for split, found in published.items()
     }
     selection = rows.filter(pa.array(selected)) if selected.any() else None

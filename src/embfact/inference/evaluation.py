@@ -133,7 +133,7 @@ def scored_rows(
         rows = load_split(data, data_dir, split, names, cache_dir=cache_dir)
     except UnknownLabelError as error:
         raise DataError(f"{error.what}; {_remedy(run, data, error)}") from None
-    rows = draw(rows, data.eval_size, data.split_seed_of(run.record.seed), option="data.eval_size", split=split)
+    rows = draw(rows, data.eval_size, data.report_seed, option="data.eval_size", split=split)
     labels = rows.column("label")
     if labels.null_count:
         raise DataError(

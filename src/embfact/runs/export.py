@@ -10,8 +10,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from embfact.errors import UserError
 from embfact.runs import curve
-from embfact.runs.record import PREDICTIONS, read, write
+from embfact.runs.record import FILE_NAME, PREDICTIONS, read, write
 from embfact.system.atomic import replacing
 
 
@@ -27,11 +28,15 @@ def export(directory: Path, output: Path) -> Path:
 
     Raises:
         ModelError: If the record cannot be read.
+        UserError: If a folder of that name holds anything else than a copy, such as the run itself with its weights.
         OSError: If the copy cannot be written; an earlier one is then untouched.
     """
     record = read(directory)
     output.mkdir(parents=True, exist_ok=True)
     copy = output / record.name
+    files = {FILE_NAME, PREDICTIONS, curve.FILE_NAME}
+    if copy.is_dir() and (other := sorted({path.name for path in copy.iterdir()} - files)):
+        raise UserError(f"{copy} is a run, not a copy of one (it holds {other[0]}); name another folder in --output")
     with replacing(copy) as folder:
         config = {name: value for name, value in record.config.items() if name not in ("paths", "output_dir")}
         write(record.model_copy(update={"config": _without_folders(config)}), folder)
