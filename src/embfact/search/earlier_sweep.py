@@ -55,7 +55,9 @@ def _with_best(config: RunConfig) -> RunConfig:
     name = config.factorization.name
     if not folder.is_dir():
         raise UserError("there is no such folder")
-    alike = [run for run in _records(folder) if _terms(run.science, run.model.fingerprint) == _terms_of(config)]
+    identity = identify(config)
+    wanted = _terms(identity.science, identity.model_fingerprint)
+    alike = [run for run in _records(folder) if _terms(run.science, run.model.fingerprint) == wanted]
     if not alike:
         raise UserError(f"it has no run of {name} with the data, backbone and other options of this command")
     values = [_values(run) for run in alike]
@@ -93,11 +95,6 @@ def _loss(run: RunRecord) -> float | None:
 
 def _values(run: RunRecord) -> dict[str, Any]:
     return {EMBEDDING_LR: 1.0, **flat(run.science)}
-
-
-def _terms_of(config: RunConfig) -> str:
-    identity = identify(config)
-    return _terms(identity.science, identity.model_fingerprint)
 
 
 def _terms(science: Mapping[str, Any], model_fingerprint: str | None) -> str:
