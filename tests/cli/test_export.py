@@ -42,11 +42,14 @@ def test_neither_texts_nor_weights_nor_folders_are_in_it(published: Path) -> Non
 
 def test_further_runs_are_added_and_old_copies_renewed(run: Any, tmp_path: Path) -> None:
     write_record(tmp_path / "one" / "vader-svd-s0", seed=0)
-    write_record(tmp_path / "two" / "vader-svd-s1", "failed", "out of memory", seed=1)
+    write_record(tmp_path / "two" / "vader-svd-s1", "failed", f"no space in {tmp_path}/two now", seed=1)
     write_state(tmp_path / "two" / "vader-svd-s2", "interrupted")
     for folder in ("one", "two", "two"):
         assert run("runs.py", "export", tmp_path / folder, "--output", tmp_path / "runs").code == 0
-    assert len(list((tmp_path / "runs").iterdir())) == 2
+    copies = [path.read_text() for path in (tmp_path / "runs").glob("*/record.json")]
+    assert len(copies) == 2
+    assert not [text for text in copies if str(tmp_path) in text]
+    assert [text for text in copies if "no space in two now" in text]
 
 
 def test_a_run_is_never_replaced_by_its_copy(published: Path, run: Any, files_below: Any) -> None:

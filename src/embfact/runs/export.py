@@ -39,7 +39,11 @@ def export(directory: Path, output: Path) -> Path:
         raise UserError(f"{copy} is a run, not a copy of one (it holds {other[0]}); name another folder in --output")
     with replacing(copy) as folder:
         config = {name: value for name, value in record.config.items() if name not in ("paths", "output_dir")}
-        write(record.model_copy(update={"config": _without_folders(config)}), folder)
+        changes: dict[str, Any] = {"config": _without_folders(config)}
+        if record.error:
+            words = " ".join(_without_folders(record.error.message.split(" ")))
+            changes["error"] = record.error.model_copy(update={"message": words})
+        write(record.model_copy(update=changes), folder)
         for name in (PREDICTIONS, curve.FILE_NAME):
             if (directory / name).is_file():
                 shutil.copyfile(directory / name, folder / name)

@@ -13,6 +13,7 @@ from matplotlib.transforms import Transform, offset_copy
 from embfact.results.plots.points import Line
 from embfact.results.plots.style import SMALL, text_width
 from embfact.results.result_table import Row
+from embfact.results.table.cells import rank_range
 
 _ALIKE = log(1.03)  # sizes closer than that are drawn as equal
 _APART, _MOST = 4.5, 26.0  # points between two neighbours, and between the first and the last
@@ -78,8 +79,8 @@ def _meet(one: Line, other: Line) -> bool:
 def _rank(row: Row) -> str:
     if not row.ranks:
         return ""
-    ends = " to ".join(map(str, dict.fromkeys([row.ranks[0], row.ranks[-1]])))
-    return f"r={ends}" if row.size_name == "rank" else f"{ends} {row.size_name}"
+    ranks = rank_range(row.ranks)
+    return f"r={ranks}" if row.size_name == "rank" else f"{ranks} {row.size_name}"
 
 
 def _name(ranks: Iterable[str]) -> str:

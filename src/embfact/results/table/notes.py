@@ -79,11 +79,11 @@ def _source(table: ResultTable, data: DataVersion) -> str:
     held_out = f", {_rows(rows, 'selection')} of train held out for selection" if rows.get("selection") else ""
     apart = f" Differs from other versions of the data: {data.difference}." if data.difference else ""
     note = f" {data.example.data.note}" if data.example.data.note else ""
-    trained = f"trained on {drawn}{_rows(rows, 'train')}{held_out}{_draw(options)}"
+    trained = f"trained on {drawn}{_rows(rows, 'train')}{held_out}{_how_drawn(options)}"
     return f"{data.label}: {figures}; {trained}; {_seeds(seeds)}.{apart}{note}"
 
 
-def _draw(options: Mapping[str, Any]) -> str:
+def _how_drawn(options: Mapping[str, Any]) -> str:
     """Whether every seed saw the same rows: then intervals are about one draw of them."""
     if not (options.get("train_size") or options.get("selection_size")):
         return ""
