@@ -108,7 +108,7 @@ BAD = {
     "a seed of rows that is a word": bad("data.split_seed=foo", "data.split_seed", "or seed"),
     "a seed of rows below 0": bad("data.split_seed=-1", "data.split_seed", "or seed"),
     "held-out share above 1": bad("data.selection_size=1.5", "data.selection_size", "share below 1"),
-    "switch in words": bad("force=perhaps", "force", "boolean"),
+    "switch in words": bad("force=perhaps", "force", "true or false"),
     # Choices
     "unknown batching": bad("trainer.batching=words", "trainer.batching", "rows", "tokens"),
     "flash attention in 32 bits": bad(
@@ -156,7 +156,7 @@ BAD = {
     "ALBERT's table": bad(f"{MINILM}{{tmp}}/albert", "30000 x 128", "factorization=none", "refactorize_existing=true"),
     "ELECTRA's table": bad(f"{MINILM}{{tmp}}/electra", "30522 x 128", "factorization=none"),
     "folder below a file": bad("output_dir={tmp}/train.csv/runs", "output_dir", "writable folder"),
-    "empty folder name": bad("output_dir=", "output_dir", "at least 1 character"),
+    "empty folder name": bad("output_dir=", "output_dir", "empty"),
 }
 # Twenty of them, with some of each stage that can refuse, through a process of their own.
 REAL = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ def published(train: Any, tiny: list[str], run: Any, tmp_path: Path) -> Path:
     assert train(*tiny, *words, "-m", cwd=tmp_path).code == 0
     done = run("runs.py", "export", tmp_path / "sweep", "--output", tmp_path / "paper" / "runs")
     assert (done.code, done.err) == (0, "")
-    assert done.out.startswith("copied 4 runs: 4 finished")
+    assert done.out.startswith("copied 4 runs to ")
     return tmp_path
 
 
@@ -60,9 +61,26 @@ def test_a_run_is_never_replaced_by_its_copy(published: Path, run: Any, files_be
     assert files_below(published / "sweep") == before
 
 
+def test_runs_of_two_sweeps_are_not_mixed(published: Path, run: Any, files_below: Any) -> None:
+    before = files_below(published / "paper")
+    for path in (published / "sweep").glob("*/record.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"experiment": "other"}))
+    done = run("runs.py", "export", published / "sweep", "--output", published / "paper" / "runs")
+    assert done.code == 2
+    assert "other" in done.err
+    assert files_below(published / "paper") == before
+
+
+def test_a_file_in_place_of_the_folder_is_refused(published: Path, run: Any) -> None:
+    (published / "file").write_text("mine")
+    done = run("runs.py", "export", published / "sweep", "--output", published / "file")
+    assert (done.code, (published / "file").read_text()) == (2, "mine")
+    assert "--output" in done.err
+
+
 def test_nothing_to_copy_is_refused(run: Any, tmp_path: Path) -> None:
     write_state(tmp_path / "sweep" / "vader-svd-s2", "interrupted")
     done = run("runs.py", "export", tmp_path / "sweep", "--output", tmp_path / "runs")
     assert done.code == 2
-    assert "no run has ended" in done.err
+    assert "has ended" in done.err
     assert not (tmp_path / "runs").exists()

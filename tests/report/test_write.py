@@ -74,10 +74,27 @@ def test_data_sets_of_like_names_keep_their_own_plots(tmp_path: Path) -> None:
 def test_an_older_report_is_replaced_whole(sweep: Sweep, tmp_path: Path) -> None:
     words = [str(sweep.root), "--no-analysis", "--output", str(tmp_path / "paper")]
     assert report(words) == 0
-    (tmp_path / "paper" / "old.svg").write_text("of an earlier sweep")
+    (tmp_path / "paper" / "pareto-old.svg").write_text("of an earlier sweep")
     assert report(words) == 0
-    assert not (tmp_path / "paper" / "old.svg").exists()
+    assert not (tmp_path / "paper" / "pareto-old.svg").exists()
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_files_of_the_user_in_an_older_report_are_never_deleted(
+    sweep: Sweep, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert report([str(sweep.root)]) == 0
+    folder = sweep.root / "report"
+    for name in ("notes.txt", "my page.html", "analysis/notes.txt", "sub/a.md"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("mine")
+        assert report([str(sweep.root)]) == 2
+        assert name.split("/")[0] in capsys.readouterr().err
+        assert (folder / name).read_text() == "mine"
+        (folder / name).unlink()
+        if (folder / name).parent != folder:
+            (folder / name).parent.rmdir()
+    assert report([str(sweep.root)]) == 0
 
 
 def test_an_older_report_stays_when_the_new_one_cannot_be_written(

@@ -42,6 +42,8 @@ def _write(options: argparse.Namespace) -> None:
         raise UserError("--port needs --watch; leave it out, or add --watch")
     path = options.output or OUTPUT
     check_output(path)
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"--output must end in .html (found {path}); other files are not replaced by a page")
     write_output(path, page(payload(read_sweep(options.directories))))
 
 

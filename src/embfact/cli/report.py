@@ -6,6 +6,7 @@ Example: ``python scripts/report.py outputs/methods_sst2`` writes ``outputs/meth
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -14,9 +15,12 @@ from embfact.cli.command_line import Parser, add_directories, answer, complain
 from embfact.config.places import CONF
 from embfact.errors import ConfigError, ErrorDetail
 from embfact.results.dashboard.sweep import Sweep, read_sweep
+from embfact.results.plots.spec import KINDS
 from embfact.system.remote import is_url
 
 MARKER = "table.csv"  # identifies an older report
+NAMES = re.compile(rf"README\.md|table\.(md|tex|csv)|dashboard\.html|({'|'.join(KINDS)})(-.+)?\.(svg|png|pdf)")
+ANALYSIS = re.compile(r"analysis(-[^/]+)?(/[^/]+\.(html|md|json|svg|png|pdf))?")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,8 +45,7 @@ def parser() -> Parser:
 
 
 def _report(options: argparse.Namespace) -> None:
-    output = options.output or Path(options.directories[0]) / "report"
-    sweep = _check(options.directories, output)
+    sweep, output = _check(options.directories, options.output)
     # Takes half a second to import, so only for a valid command line.
     from embfact.report.steps import Steps
     from embfact.report.write import write_report
@@ -62,7 +65,7 @@ def _report(options: argparse.Namespace) -> None:
     print(f"wrote {output}: start with README.md")
 
 
-def _check(directories: Sequence[str], output: Path) -> Sweep:
+def _check(directories: Sequence[str], asked: Path | None) -> tuple[Sweep, Path]:
     errors = [
         ErrorDetail("not a directory", directory, "give the output directory of a run or a sweep")
         for directory in directories
@@ -71,16 +74,20 @@ def _check(directories: Sequence[str], output: Path) -> Sweep:
     sweep = read_sweep([] if errors else directories, may_be_empty=True)
     if not errors and not any(row.finished() for row in sweep.table.rows):
         errors.append(ErrorDetail("no finished runs", ", ".join(directories), "run train.py first"))
-    foreign = output.is_dir() and any(output.iterdir()) and not (output / MARKER).is_file()
-    if output.exists() and (foreign or not output.is_dir()):
+    output = asked or Path(directories[0]) / "report"
+    older = sorted(path.relative_to(output).as_posix() for path in output.rglob("*")) if output.is_dir() else []
+    if output.exists() and (not output.is_dir() or (older and MARKER not in older)):
         errors.append(ErrorDetail("--output exists and is not a report", str(output), "name a new folder"))
-    if not output.absolute().parent.is_dir():
+    elif own := [name for name in older if not NAMES.fullmatch(name) and not ANALYSIS.fullmatch(name)]:
+        what = f"the older report, which would be replaced, holds {own[0]}, which is not of a report"
+        errors.append(ErrorDetail(what, str(output), "move it, or name a new folder"))
+    if asked and not output.absolute().parent.is_dir():
         errors.append(
             ErrorDetail("the folder of --output does not exist", str(output), "create it, or name another one")
         )
     if errors:
         raise ConfigError(errors)
-    return sweep
+    return sweep, output
 
 
 def _points(text: str) -> float:

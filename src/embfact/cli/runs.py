@@ -180,10 +180,10 @@ def _export(options: argparse.Namespace) -> int:
 
     runs = [run for run in _found(options.directories) if run.state in ("finished", "failed", "diverged")]
     if not runs:
-        raise UserError(f"no run has ended below {', '.join(map(str, options.directories))}; run train.py first")
+        raise UserError(f"no run below {', '.join(map(str, options.directories))} has ended; finish one first")
     for run in runs:
         export(run.directory, options.output)
-    print(f"copied {counts(runs)} to {options.output}")
+    print(f"copied {len(runs)} run{'s' if len(runs) > 1 else ''} to {options.output}")
     return 0
 
 

@@ -38,6 +38,10 @@ def _detail(finding: Any, model: type[BaseModel], prefix: str) -> ErrorDetail:
     if kind == "literal_error":
         allowed = [name.strip("'") for name in finding["ctx"]["expected"].replace(" or ", ", ").split(", ")]
         return ErrorDetail(f"{key} has no such choice", found, nearest(str(value), allowed))
+    if kind in ("bool_parsing", "bool_type"):
+        return ErrorDetail(f"{key} must be true or false", found, _describe(model, location))
+    if kind == "string_too_short":
+        return ErrorDetail(f"{key} must not be empty", found, _describe(model, location))
     text = message[0].lower() + message[1:]
     return ErrorDetail(f"{key}: {text.removeprefix('input ')}", found, _describe(model, location))
 

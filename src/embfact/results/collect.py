@@ -72,15 +72,15 @@ def deduplicate(found: Iterable[RunRecord]) -> tuple[dict[str, RunRecord], list[
 def _on_disk(paths: Iterable[Path]) -> tuple[list[tuple[RunRecord, Path]], list[str]]:
     """All records below directories with their run directories, and messages for those that cannot be read."""
     files = {
-        file.resolve()
+        file.resolve(): file
         for path in paths
         for file in path.rglob(FILE_NAME)
         if not any(part.startswith(".") for part in file.relative_to(path).parts)
     }
     records, problems = [], []
-    for file in sorted(files):
+    for file, named in sorted(files.items()):
         try:
-            records.append((read(file.parent), file.parent))
+            records.append((read(named.parent), file.parent))  # messages name it as the user did
         except ModelError as error:
             problems.append(str(error))
     return records, problems

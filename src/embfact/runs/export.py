@@ -28,15 +28,23 @@ def export(directory: Path, output: Path) -> Path:
 
     Raises:
         ModelError: If the record cannot be read.
-        UserError: If a folder of that name holds anything else than a copy, such as the run itself with its weights.
+        UserError: If a folder of that name holds anything else than a copy of this run: the run itself with its
+            weights, or the copy of a run of another sweep.
         OSError: If the copy cannot be written; an earlier one is then untouched.
     """
     record = read(directory)
+    if output.exists() and not output.is_dir():
+        raise UserError(f"{output} is a file; name a folder in --output")
     output.mkdir(parents=True, exist_ok=True)
     copy = output / record.name
     files = {FILE_NAME, PREDICTIONS, curve.FILE_NAME}
     if copy.is_dir() and (other := sorted({path.name for path in copy.iterdir()} - files)):
         raise UserError(f"{copy} is a run, not a copy of one (it holds {other[0]}); name another folder in --output")
+    if (copy / FILE_NAME).is_file() and (before := read(copy).experiment) != record.experiment:
+        raise UserError(
+            f"{copy} is the copy of a run of {before}, and this one is of {record.experiment}; name another folder in "
+            "--output for each sweep"
+        )
     with replacing(copy) as folder:
         config = {name: value for name, value in record.config.items() if name not in ("paths", "output_dir")}
         changes: dict[str, Any] = {"config": _without_folders(config)}

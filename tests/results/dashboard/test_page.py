@@ -176,6 +176,7 @@ class TestCommand:
             ([tmp_path / "empty"], "no readable run records below"),
             ([small, "-o", tmp_path / "missing" / "page.html"], "in an existing folder"),
             ([small, "-o", tmp_path], "in an existing folder"),
+            ([small, "-o", small / "record.json"], "must end in .html"),
             ([small, "--port", "80"], "--port needs --watch"),
             ([small, "--watch", "-o", output], "leave out --output"),
             ([small, "--watch", "--port", "99999"], "not a port"),
