@@ -3,8 +3,10 @@
 import sys
 from pathlib import Path
 
-from embfact.cli.train import main
-from embfact.system.terminal import as_command
+from embfact.system.terminal import as_command, end_at_once
 
 if __name__ == "__main__":
+    end_at_once()
+    from embfact.cli.train import main
+
     as_command(lambda: main(Path(__file__).resolve().parent / "conf", sys.argv[1:]))

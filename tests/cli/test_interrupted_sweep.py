@@ -16,6 +16,8 @@ import pytest
 
 from embfact.runs.life import Life
 from embfact.runs.record import read
+from tests.helpers.commands import environment
+from tests.helpers.places import ROOT
 
 PAUSED = Path(__file__).with_name("paused.py")
 PHASES = ("loading", "caching", "factorizing", "training", "checkpointing", "evaluating", "recording")
@@ -285,3 +287,18 @@ def test_a_damaged_checkpoint_is_told_and_the_run_starts_again(
     assert answer.code == 0
     assert "the checkpoint of the interrupted training is damaged; training restarts from scratch" in answer.err
     assert read(next(tmp_path.glob("runs/*/"))).status == "finished"
+
+
+def test_ctrl_c_while_the_command_is_imported_is_no_traceback(tmp_path: Path) -> None:
+    words = [sys.executable, "-X", "importtime", str(ROOT / "train.py"), "factorization=svd", "rank=4"]
+    process = subprocess.Popen(words, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    said = []
+    for line in process.stderr:
+        if not line.startswith("import time:"):
+            said.append(line)
+        elif line.split()[-1] == "omegaconf":
+            process.send_signal(signal.SIGINT)
+    assert process.wait() == 130
+    assert [line for line in said if line.strip()] == ["embfact: interrupted before anything was started\n"]
+    assert not list(tmp_path.iterdir())

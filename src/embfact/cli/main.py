@@ -13,7 +13,7 @@ from embfact import __version__
 from embfact.cli.completion import complete, script
 from embfact.config.places import CONF
 from embfact.errors import nearest
-from embfact.system.terminal import as_command, end_quietly, watches
+from embfact.system.terminal import as_command, end_at_once, end_quietly, watches
 
 COMMANDS = {
     "train": "fine-tune one model, or a sweep of them (-m), and record accuracy against size",
@@ -58,6 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def entry() -> None:
     """The entry point of the installed command."""
+    if sys.argv[1:2] == ["train"]:
+        end_at_once()
     as_command(main)
 
 

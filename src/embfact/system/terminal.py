@@ -128,6 +128,21 @@ def end_quietly() -> None:
             signal.signal(number, _leave)
 
 
+def end_at_once() -> None:
+    """Until `interruptible` takes over, SIGINT ends this process at once with exit code 130: nothing has begun.
+
+    A `KeyboardInterrupt` would end an import with a traceback, and a library may take it for an error of its own.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _end_at_once)
+
+
+def _end_at_once(*_: Any) -> NoReturn:
+    with suppress(OSError):
+        os.write(2, b"embfact: interrupted before anything was started\n")
+    os._exit(130)
+
+
 def watches(arguments: list[str]) -> bool:
     """Whether the arguments of ``dashboard`` contain ``--watch``, possibly abbreviated."""
     return any(len(argument) > 2 and "--watch".startswith(argument) for argument in arguments)

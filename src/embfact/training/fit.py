@@ -259,6 +259,12 @@ class _Bar(TQDMProgressBar):
         epochs = f" {trainer.current_epoch + 1}/{trainer.max_epochs}" if (trainer.max_epochs or 1) > 1 else ""
         self.train_progress_bar.set_description(self._title + epochs)
 
+    def on_exception(self, *_: Any) -> None:
+        """Remove the bars, so that the reason does not stand behind one."""
+        for bar in (self._val_progress_bar, self._train_progress_bar):
+            if bar is not None:
+                bar.close()
+
     def get_metrics(self, *args: Any) -> dict[str, Any]:
         """The loss, without Lightning's version number."""
         metrics = super().get_metrics(*args)
