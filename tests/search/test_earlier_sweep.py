@@ -93,9 +93,17 @@ def test_a_setting_that_diverged_once_is_not_chosen(configs: Any, swept: Callabl
     ("trained", "asked", "reason"),
     [
         (["factorization=svd", "seed=7"], ["factorization=random"], "no run of random"),
-        (["factorization=svd", "seed=7"], ["factorization=svd", "trainer.max_steps=2"], "no run of svd"),
-        (["factorization=svd", "seed=7"], ["factorization=svd", "data.train_size=50"], "no run of svd"),
-        ([], ["factorization=svd"], "no such folder"),
+        (
+            ["factorization=svd", "seed=7"],
+            ["factorization=svd", "trainer.max_steps=2"],
+            "only with another trainer.max_steps",
+        ),
+        (
+            ["factorization=svd", "seed=7"],
+            ["factorization=svd", "data.train_size=50"],
+            "only with another data.train_size",
+        ),
+        ([], ["factorization=svd"], "not a folder"),
     ],
 )
 def test_a_sweep_that_cannot_tell_is_refused(

@@ -6,10 +6,10 @@ seeds of another one. Light to import: no torch.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from operator import attrgetter
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -18,10 +18,10 @@ from embfact.config.run_config import RunConfig
 from embfact.config.sections import TUNABLE
 from embfact.errors import ConfigError, ErrorDetail, UserError
 from embfact.results.collect import find_records
-from embfact.results.differences import flat
+from embfact.results.differences import differing, flat
 from embfact.runs.identity import identify
 from embfact.runs.record import RunRecord
-from embfact.search.plan import with_options
+from embfact.search.plan import describe_options, with_options
 
 EMBEDDING_LR = "optimizer.embedding_lr"  # left out of a run's science where it is 1
 # The sweep may have been made at one size, and in one format, for all.
@@ -54,12 +54,16 @@ def _with_best(config: RunConfig) -> RunConfig:
     folder = Path(str(config.search.sweep))
     name = config.factorization.name
     if not folder.is_dir():
-        raise UserError("there is no such folder")
+        raise UserError("search.sweep is not a folder")
     identity = identify(config)
     wanted = _terms(identity.science, identity.model_fingerprint)
-    alike = [run for run in _records(folder) if _terms(run.science, run.model.fingerprint) == wanted]
+    terms = [(run, _terms(run.science, run.model.fingerprint)) for run in _records(folder) if run.method.name == name]
+    if not terms:
+        raise UserError(f"the sweep has no run of {name}")
+    alike = [run for run, found in terms if found == wanted]
     if not alike:
-        raise UserError(f"it has no run of {name} with the data, backbone and other options of this command")
+        nearest = min((differing([found, wanted]) for _, found in terms), key=len)
+        raise UserError(f"the sweep has {name} only with another {' and '.join(sorted(nearest))} than this command")
     values = [_values(run) for run in alike]
     tuned = sorted(name for name in TUNABLE if len({one.get(name) for one in values}) > 1)
     settings: dict[Setting, dict[int, float | None]] = defaultdict(dict)
@@ -81,6 +85,21 @@ def _with_best(config: RunConfig) -> RunConfig:
     return with_options(config, dict(best)).model_copy(update={"search": search})
 
 
+def describe_best(configs: Sequence[RunConfig]) -> list[str]:
+    """A line for each method whose options are those of an earlier sweep."""
+    lines = (
+        f"{config.factorization.name}: {describe_options(_chosen(config)) or 'one setting alone was tried'}, "
+        f"as found in {config.search.sweep}"
+        for config in configs
+        if config.search.sweep
+    )
+    return list(dict.fromkeys(lines))
+
+
+def _chosen(config: RunConfig) -> dict[str, float]:
+    return {name: attrgetter(name)(config) for name in config.search.grid}
+
+
 @lru_cache(maxsize=1)
 def _records(folder: Path) -> tuple[RunRecord, ...]:
     return find_records([folder]).records
@@ -97,8 +116,7 @@ def _values(run: RunRecord) -> dict[str, Any]:
     return {EMBEDDING_LR: 1.0, **flat(run.science)}
 
 
-def _terms(science: Mapping[str, Any], model_fingerprint: str | None) -> str:
+def _terms(science: Mapping[str, Any], model_fingerprint: str | None) -> dict[str, Any]:
     """Everything that decides a result except seed, size, storage and what can be tuned."""
     options = flat({name: value for name, value in science.items() if name not in FREE})
-    fixed = {name: value for name, value in options.items() if name not in TUNABLE}
-    return json.dumps([fixed, model_fingerprint], sort_keys=True)
+    return {name: value for name, value in options.items() if name not in TUNABLE} | {"model": model_fingerprint}

@@ -27,7 +27,7 @@ from embfact.runs.publish import send, with_published
 from embfact.runs.record import FILE_NAME, RunRecord, read
 from embfact.runs.status import LOCK, RESUME, read_status, write_status
 from embfact.runs.tidy import tidy, tidy_caches
-from embfact.search.earlier_sweep import with_best
+from embfact.search.earlier_sweep import describe_best, with_best
 from embfact.sweep.sizes import size_lines
 from embfact.system.lock import acquire, holder
 
@@ -42,6 +42,8 @@ def plan_request(request: RunRequest) -> list[PlannedRun]:
         UserError: If something that all runs share cannot be used: the URL, the study.
     """
     configs = all_configs(request)
+    for line in describe_best(configs):
+        say(line)
     if not any(config.search.trials for config in configs):
         return with_published(make_plan(configs))
     from embfact import search
