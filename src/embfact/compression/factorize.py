@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from time import perf_counter
@@ -33,12 +33,33 @@ from embfact.factorization.weighted_svd import WeightedSVD
 from embfact.formatting.typed import typed
 from embfact.models import checkpoint
 from embfact.models.backbones import TOKENIZER, fingerprint, hub_commit, origin_of, refuse_compressed, resolve
-from embfact.models.compress import compress, embedding_tensors
+from embfact.models.compress import compress, embedding_modules, embedding_tensors
 from embfact.models.loading import load_backbone, load_tokenizer, quiet
-from embfact.models.size import model_size
+from embfact.models.shipped import memory_bytes, zstd_bytes
+from embfact.models.size import model_size, unique_tensors
 from embfact.models.storage import store
 from embfact.models.table import dense_table
 from embfact.models.token_ids import check_ids
+from embfact.profiling.lookup import lookup_microseconds
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A factorized table.
+
+    Attributes:
+        embedding: The smaller embedding, stored as asked.
+        modules: All modules that replace the table: the embedding, and for a narrower block its projection.
+        size: Their size as saved.
+        rank: The rank; None for a method without one.
+        seconds: Wall time of the fit.
+    """
+
+    embedding: TokenEmbedding
+    modules: Sequence[nn.Module]
+    size: Size
+    rank: int | None
+    seconds: float
 
 
 class Workbench:
@@ -105,15 +126,12 @@ class Workbench:
         )
         return model
 
-    def fit(self, config: RunConfig, *, in_place: bool = False) -> tuple[TokenEmbedding, Size, int | None, float]:
+    def fit(self, config: RunConfig, *, in_place: bool = False) -> Fitted:
         """Factorize the table.
 
         Args:
             config: Method, size, storage and seed.
             in_place: Put the result into the model itself, so that it can be saved.
-
-        Returns:
-            The smaller embedding, its size as saved, its rank and the seconds of the fit.
 
         Raises:
             ValueError: If the method cannot handle this table or this size.
@@ -133,12 +151,12 @@ class Workbench:
             small = method.fit(self.table, rank, evidence=evidence, padding_idx=padding, seed=config.seed)
             seconds = perf_counter() - start
             small.store_tables(config.kept)
-            return small, model_size(small), rank, seconds
+            return Fitted(small, [small], model_size(small), rank, seconds)
         compress(model, method, rank, evidence=evidence, seed=config.seed, storage=config.kept)
         seconds = perf_counter() - start
         store(model, config.kept)
         small = cast(TokenEmbedding, model.get_input_embeddings())
-        return small, model_size(model, embedding_tensors(model)), rank, seconds
+        return Fitted(small, embedding_modules(model), model_size(model, embedding_tensors(model)), rank, seconds)
 
     def row(self, job: Job, setting: str, *, in_place: bool = False) -> MethodRow:
         """The figures of one method; an error becomes the row's problem."""
@@ -148,21 +166,25 @@ class Workbench:
         if job.problem:
             return replace(row, problem=f"does not fit: {job.problem}")
         try:
-            small, size, rank, seconds = self.fit(config, in_place=in_place)
+            found = self.fit(config, in_place=in_place)
             # An adapter's block is random, so there is nothing to compare before it is trained.
             known = isinstance(method, Factorization)
-            plain, weighted = squared_errors(self.table, small, self.weights) if known else (None, None)
+            plain, weighted = squared_errors(self.table, found.embedding, self.weights) if known else (None, None)
+            lookup = lookup_microseconds(found.embedding, len(self.table), self.table.device)
         except Exception as error:  # one method must not stop the others
             reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
             return replace(row, problem=f"failed: {' '.join(reason.split())}")
         return replace(
             row,
-            rank=rank,
-            parameters=size.parameters,
-            bytes=size.bytes,
+            rank=found.rank,
+            parameters=found.size.parameters,
+            bytes=found.size.bytes,
+            zstd_bytes=zstd_bytes(unique_tensors(nn.ModuleList(found.modules)).values()),
+            memory_bytes=memory_bytes(found.modules),
+            lookup_microseconds=lookup,
             error=plain,
             weighted_error=weighted,
-            seconds=seconds,
+            seconds=found.seconds,
         )
 
 

@@ -20,6 +20,7 @@ from embfact.config.own_folder import own_folder
 from embfact.config.run_config import RunConfig
 from embfact.config.sections import TRAINING
 from embfact.errors import ConfigError, ErrorDetail, ModelError
+from embfact.factorization.base import TokenizerMethod
 from embfact.factorization.registry import method_class
 from embfact.models.backbones import origin_of, read_config, table_shape
 from embfact.models.size import saved_bytes
@@ -27,6 +28,7 @@ from embfact.models.weight_files import weight_files
 from embfact.runs.preflight import run_errors
 
 ALL = "factorization=all"
+TRIM = "use scripts/trim.py"
 PLACES = ("output", "table")
 SECTIONS = ("data", "model", "factorization", "task", "trainer", "evidence", "paths")
 VALUES = ("rank", "budget", "budget_unit", "energy", "storage", "storage_group", "seed")
@@ -88,6 +90,10 @@ def read_factorize_request(conf_dir: Path, arguments: Sequence[str], multirun: b
         errors += error.errors
     with hydra_session(conf_dir) as composer:
         known = [o for o in composer.read(arguments)[0] if o.input_line not in {detail.found for detail in errors}]
+    for config in configs:
+        if isinstance(config.factorization, TokenizerMethod):
+            name = config.factorization.name
+            errors.append(ErrorDetail(f"{name} changes the tokenizer too", f"factorization={name}", TRIM))
     # Jobs that differ only in options without effect, such as the group size of unquantized storage, are one row.
     distinct = {(repr(one.factorization), str(one.target), one.kept): one for one in configs}.values()
     jobs = [Job(config, _size_problem(config)) for config in distinct]
@@ -105,16 +111,23 @@ def _all_methods(conf_dir: Path, given: Mapping[str, str]) -> tuple[list[str], t
     known: list[str] = []
     sized: list[str] = []
     labelled: list[str] = []
+    tokenizing: list[str] = []
     folders = [conf_dir, *filter(None, [own_folder()])]
     for path in sorted(path for folder in folders for path in (folder / "factorization").glob("*.yaml")):
         method = method_class(OmegaConf.select(OmegaConf.load(path), "_target_"))
-        if with_energy and method.uses_rank and not method.knows_energy:
+        if issubclass(method, TokenizerMethod):
+            tokenizing.append(path.stem)
+        elif with_energy and method.uses_rank and not method.knows_energy:
             sized.append(path.stem)
         elif other_texts and method.needs - {"token_counts"}:
             labelled.append(path.stem)
         else:
             known.append(path.stem)
-    reasons = {"energy= cannot set their size": sized, "they need gradients, and so texts with labels": labelled}
+    reasons = {
+        "energy= cannot set their size": sized,
+        "they need gradients, and so texts with labels": labelled,
+        f"the tokenizer changes ({TRIM})": tokenizing,
+    }
     return known, tuple(f"left out, since {why}: {', '.join(names)}" for why, names in reasons.items() if names)
 
 
@@ -154,10 +167,10 @@ def _disk_errors(jobs: Sequence[Job]) -> list[ErrorDetail]:
     sizes = {job.problem for job in jobs if job.problem}
     hopeless = all(job.problem for job in jobs if job.config.target)
     errors = [detail for detail in found if hopeless or detail.what not in sizes]
-    return [*errors, *_checkpoint_errors(jobs[0].config)]
+    return [*errors, *checkpoint_errors(jobs[0].config)]
 
 
-def _checkpoint_errors(config: RunConfig) -> list[ErrorDetail]:
+def checkpoint_errors(config: RunConfig) -> list[ErrorDetail]:
     """Errors of the files of the backbone, found before they are loaded."""
     name, origin = config.model.label, origin_of(config.model)
     if origin is None:

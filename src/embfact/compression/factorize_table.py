@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 
 from embfact.embeddings.layout import Size
 from embfact.formatting.markdown import markdown_grid
-from embfact.formatting.numbers import with_share
+from embfact.formatting.numbers import short, with_share
+from embfact.profiling.report import LOOKUP_TOKENS
 from embfact.results.table.cells import UNDEFINED
 from embfact.results.table.numbers import csv_of
 
@@ -25,6 +26,9 @@ class MethodRow:
         rank: The resulting size; None for a method without one, or a row with a problem.
         parameters: Parameters of the embedding.
         bytes: Bytes of its tensors as saved.
+        zstd_bytes: The same after compression by zstd.
+        memory_bytes: Bytes of all its tensors in memory after a lookup, what was decoded included.
+        lookup_microseconds: Microseconds in which it looks up `LOOKUP_TOKENS` tokens on this machine.
         error: Squared error of the table over its squared norm; None if there is nothing to compare.
         weighted_error: The same with each row weighted by its count in held-out texts; also None if all weighted rows
             are zero.
@@ -39,6 +43,9 @@ class MethodRow:
     rank: int | None = None
     parameters: int | None = None
     bytes: int | None = None
+    zstd_bytes: int | None = None
+    memory_bytes: int | None = None
+    lookup_microseconds: float | None = None
     error: float | None = None
     weighted_error: float | None = None
     seconds: float | None = None
@@ -79,9 +86,10 @@ class MethodTable:
     rows: tuple[MethodRow, ...]
 
 
-def _markdown(table: MethodTable) -> str:
+def _markdown(table: MethodTable, shipped: bool) -> str:
     labels = ["method", *(["setting"] if any(row.setting for row in table.rows) else []), "size"]
-    header = [*labels, "parameters", "bytes", "error", "weighted error", "seconds"]
+    costs = ["zstd", "vs. float32", "vs. float16", "memory", "lookup"] if shipped else []
+    header = [*labels, "parameters", "bytes", *costs, "error", "weighted error", "seconds"]
     lines = [
         [
             row.label,
@@ -89,22 +97,41 @@ def _markdown(table: MethodTable) -> str:
             _size(row),
             with_share(row.parameters, table.dense.parameters),
             with_share(row.bytes, table.dense.bytes, "B"),
+            *(_costs(row, table.dense) if shipped else []),
             _error(row.error),
             _error(row.weighted_error),
             "" if row.seconds is None else f"{row.seconds:.2f}",
         ]
         for row in table.rows
     ]
+    explained = (
+        "zstd: bytes after compression. vs.: how many times smaller than dense would be in this format. Memory: of all "
+        f"tensors, after a lookup. Lookup: of a text of {LOOKUP_TOKENS} tokens, the fastest of some. "
+    )
     problems = [f"- {row.label} {row.problem}" for row in table.rows if row.problem]
     threads = f"{table.threads} CPU thread{'s' if table.threads > 1 else ''}"
     legend = (
         f"- Token table of {table.model}, {table.vocab_size:,} x {table.width}. Sizes as saved, in brackets as a share "
         f"of dense. Methods count the tokens of {table.corpus} ({table.counted:,} tokens, {table.occurring:,} "
-        "distinct). Error: squared error of the stored table over its squared norm; weighted: each row by its count in "
+        f"distinct). {explained if shipped else ''}Error: squared error of the stored table over its squared norm; "
+        "weighted: each row by its count in "
         f"{table.held_out or 'the same texts, so too good for other texts'}. Seconds: the fit, without "
         f"reading or counting, on {threads}; further sizes of a method reuse what it computed for the first one."
     )
     return "\n".join([*markdown_grid(header, lines, len(labels)), "", legend, *problems]) + "\n"
+
+
+def _costs(row: MethodRow, dense: Size) -> list[str]:
+    """The cells of `shipped`; empty for a row with a problem."""
+    if row.bytes is None or row.zstd_bytes is None or row.memory_bytes is None or row.lookup_microseconds is None:
+        return [""] * 5
+    times = (number * dense.parameters / row.bytes for number in (4, 2))
+    return [
+        f"{short(row.zstd_bytes)}B",
+        *(f"{value:.1f}x" if value >= 1 else f"{value:.2f}x" for value in times),
+        f"{short(row.memory_bytes)}B",
+        f"{row.lookup_microseconds:,.0f} μs",
+    ]
 
 
 def _size(row: MethodRow) -> str:
@@ -136,13 +163,16 @@ def _numbers(table: MethodTable) -> list[dict[str, object]]:
         | {
             "parameters_share": share(row.parameters, table.dense.parameters),
             "bytes_share": share(row.bytes, table.dense.bytes),
+            "vs_float32": None if row.bytes is None else 4 * table.dense.parameters / row.bytes,
+            "vs_float16": None if row.bytes is None else 2 * table.dense.parameters / row.bytes,
         }
         for row in table.rows
     ]
 
 
-FORMATS: Mapping[str, Callable[[MethodTable], str]] = {
+FORMATS: Mapping[str, Callable[[MethodTable, bool], str]] = {
     "md": _markdown,
-    "csv": lambda table: csv_of(_numbers(table)),
-    "json": _json,
+    "csv": lambda table, _: csv_of(_numbers(table)),
+    "json": lambda table, _: _json(table),
 }
+"""Formats of a table, and whether Markdown adds what the embedding costs where it is used: others always do."""
