@@ -21,7 +21,7 @@ from tests.helpers.zoo import Specimen, V
 
 RANK = 5
 COUNTS = Evidence(token_counts=torch.arange(1.0, V + 1, dtype=torch.float64))
-SMALLER = [[], ["storage=int8"], ["storage=int4", "quantization=aware"], ["storage=float16"]]
+SMALLER = [[], ["storage=int8"], ["storage=int4", "quantization=aware"], ["storage=int3"], ["storage=float16"]]
 
 
 def diverged(model: PreTrainedModel) -> PreTrainedModel:

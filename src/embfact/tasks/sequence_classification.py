@@ -14,8 +14,10 @@ from torch.nn import functional as F  # noqa: N812 (torch's own name for it)
 from embfact.config.sections import OptimizerConfig
 from embfact.errors import DivergedError
 from embfact.models.trainable import replacement
+from embfact.tasks.distillation import Distillation
 from embfact.tasks.metrics import score
 
+NOT_INPUTS = ("labels", "weight", "teacher")  # of a batch, what is not for the model
 SELECTED_BY = "loss"
 """The held-out value that selects, the lowest: unlike accuracy it sees every change of a logit."""
 
@@ -35,6 +37,7 @@ class SequenceClassification(pl.LightningModule):
         optimizer: Learning rate, decay and warm-up.
         metrics: Names of the metrics to score the held-out slice with.
         label_smoothing: Share of the target spread over all classes.
+        distillation: What the training learns from another model; None to learn from labels alone.
         fused: Take a step with one kernel, which unscales 16-bit gradients within the step, too late for clipping.
     """
 
@@ -44,6 +47,7 @@ class SequenceClassification(pl.LightningModule):
         optimizer: OptimizerConfig,
         metrics: Sequence[str],
         label_smoothing: float = 0.0,
+        distillation: Distillation | None = None,
         fused: bool = True,
     ) -> None:
         super().__init__()
@@ -51,13 +55,14 @@ class SequenceClassification(pl.LightningModule):
         self.options = optimizer
         self.metrics = metrics
         self.label_smoothing = label_smoothing
+        self.distillation = distillation
         self.fused = fused
         self.history: list[dict[str, Any]] = []
         self._held_out: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def logits(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """Scores ``(batch, classes)``, or ``(batch, 1)`` for regression."""
-        inputs = {key: value for key, value in batch.items() if key not in ("labels", "weight")}
+        inputs = {key: value for key, value in batch.items() if key not in NOT_INPUTS}
         return self.model(**inputs).logits
 
     def loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -72,13 +77,25 @@ class SequenceClassification(pl.LightningModule):
             which Lightning averages. ``logged``: the mean loss over the rows of the whole batch, equal on every device,
             so that all stop if it is not a number; and the learning rates of the step.
         """
-        loss = self.loss(self.logits(batch), batch["labels"]) * batch["weight"]
+        loss = self._loss(batch) * batch["weight"]
         parts = torch.stack([loss.detach(), batch["weight"]])
         total, weight = self.trainer.strategy.reduce(parts, reduce_op="mean")
         row_loss, rates = total / weight, self._rates()
         self.log("train/loss", row_loss, batch_size=len(batch["labels"]), prog_bar=True)
         self.log_dict(rates, batch_size=len(batch["labels"]))
         return {"loss": loss, "logged": {"train/loss": row_loss, **rates}}
+
+    def _loss(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        if self.distillation is None:
+            return self.loss(self.logits(batch), batch["labels"])
+        self.distillation.watch(self.model)
+        logits = self.logits(batch)
+        return self.distillation.loss(self.loss(logits, batch["labels"]), logits, batch)
+
+    def on_train_end(self) -> None:
+        """Leave the model as it is for others."""
+        if self.distillation:
+            self.distillation.release()
 
     def _rates(self) -> dict[str, float]:
         """The current learning rates; that of the weights that replaced the table, if there are any."""

@@ -24,11 +24,14 @@ from embfact.models.trainable import freeze
 from embfact.system.resources import trim_memory
 from embfact.system.signals import held_back
 from embfact.system.terminal import BAR
+from embfact.tasks.distillation import Distillation
 from embfact.tasks.sequence_classification import SELECTED_BY, BestWeights, SequenceClassification
 from embfact.training.checkpoints import Checkpoints, StateFiles
 from embfact.training.context import RunContext
 from embfact.training.learning_curve import Divergence, LearningCurve
 from embfact.training.refactorization import Refactorization
+from embfact.training.teacher import Teacher
+from embfact.training.thaw import Thaw
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ def fit(
     context: RunContext,
     refactorization: Refactorization | None = None,
     watching: Sequence[Callback] = (),
+    teacher: Teacher | None = None,
 ) -> Fitted:
     """Fine-tune a model in place; with ``checkpoint=best`` it ends with the weights of its best epoch.
 
@@ -73,6 +77,7 @@ def fit(
         context: The run; its attempt saves the training state, and has that of an earlier attempt.
         refactorization: Replaces the dense table with factors during training; None if the model has them already.
         watching: Further callbacks.
+        teacher: What the model also learns from; `data` has its logits.
 
     Raises:
         DivergedError: If the loss is not finite.
@@ -83,18 +88,20 @@ def fit(
     if refactorization and state:
         refactorization.catch_up(torch.load(state, map_location="cpu", mmap=True, weights_only=True))
     freeze(model, config.trainable)
+    thaw = [Thaw(model, config.trainer.factor_epochs)] if config.trainer.factor_epochs else []
     module = SequenceClassification(
         model,
         config.optimizer,
         config.data.metrics,
         config.task.label_smoothing,
+        Distillation(config.task, teacher.table) if teacher else None,
         fused=config.trainer.precision == "32-true" or config.trainer.gradient_clip is None,
     )
     best, callbacks = _callbacks(config, refactorization)
     # In a file or a pipe, a progress bar would be thousands of lines.
     if sys.stderr.isatty():
         callbacks.append(_Bar(context.identity.name))
-    callbacks += [LearningCurve(context.directory), Divergence(config.optimizer.lr), *watching]
+    callbacks += [*thaw, LearningCurve(context.directory), Divergence(config.optimizer.lr), *watching]
     if profile:
         profile.count(model, data.train.row(0))
         callbacks.append(profile.throughput)
@@ -141,7 +148,9 @@ def _callbacks(config: RunConfig, refactorization: Refactorization | None) -> tu
         return refactorization is None or not refactorization.dense
 
     best = BestWeights(may_win) if config.checkpoint == "best" else None
-    patience = _Patience(config.trainer.patience, may_win) if config.trainer.patience else None
+    patience = None
+    if config.trainer.patience:
+        patience = _Patience(config.trainer.patience, may_win, config.trainer.factor_epochs)
     watching = (_LastStep(), _Trim(), refactorization, best, patience)
     return best, [callback for callback in watching if callback]
 
@@ -209,15 +218,16 @@ class _Trim(Callback):
 
 
 class _Patience(EarlyStopping):
-    """Stops a training that no longer improves, judged by the epochs that count."""
+    """Stops a training that no longer improves, judged by the epochs that count; the first ones do not."""
 
-    def __init__(self, patience: int, counts: Callable[[], bool]) -> None:
+    def __init__(self, patience: int, counts: Callable[[], bool], first: int) -> None:
         super().__init__(f"selection/{SELECTED_BY}", patience=patience, mode="min", check_on_train_epoch_end=True)
         self._counts = counts
+        self._first = first
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Ignore epochs with a dense table, which say nothing about its factors."""
-        if self._counts():
+        """Ignore epochs with a dense table, which say nothing about its factors, and those before the rest thaws."""
+        if self._counts() and trainer.current_epoch >= self._first:
             super().on_train_epoch_end(trainer, pl_module)
 
 

@@ -41,7 +41,7 @@ from embfact.tasks.reference import baselines
 from embfact.tasks.sequence_classification import SELECTED_BY
 from embfact.training.context import RunContext
 from embfact.training.distributed import other_ranks
-from embfact.training.factorize import factorize
+from embfact.training.factorize import as_saved, factorize
 from embfact.training.fit import Fitted, fit
 from embfact.training.score import saved_sizes, score_saved
 from embfact.training.sizes import unsaved_sizes
@@ -156,22 +156,25 @@ def _train_and_score(context: RunContext, attempt: Attempt, facts: RunFacts, kno
     threads = use_threads(config, attempt)
     pl.seed_everything(config.seed, workers=True, verbose=False)
     start = load(context)
+    splits = start.splits  # as the backbone encodes them, whatever the method makes of the tokenizer
     # Noted by an attempt that was interrupted after it had saved the weights.
     saved_earlier = attempt.trained()
     if saved_earlier:
         trained = _TRAINED.validate_python(saved_earlier)
+        start = as_saved(start, context)
     else:
         dense = {"embedding": model_size(start.model, embedding_tensors(start.model)), "model": model_size(start.model)}
-        rank, refactorization = factorize(start, context)
+        start, rank, refactorization = factorize(start, context)
         known["method"] = facts.method.model_copy(update={"rank": rank})
         with context.phase("training", "training"):
             data = data_module(start, config)
-            fit_there = partial(fit, start.model, data, replace(context, loggers=[], profile=None))
+            quiet = replace(context, loggers=[], profile=None)
+            fit_there = partial(fit, start.model, data, quiet, teacher=start.teacher)
             try:
                 with other_ranks(
                     fit_there, devices=config.trainer.devices, directory=context.directory, seed=config.seed
                 ):
-                    fitted = fit(start.model, data, context, refactorization)
+                    fitted = fit(start.model, data, context, refactorization, teacher=start.teacher)
             except DivergedError:
                 known["size"] = unsaved_sizes(start.model, config, rank, dense)
                 raise
@@ -179,11 +182,11 @@ def _train_and_score(context: RunContext, attempt: Attempt, facts: RunFacts, kno
             _save(start, context)
             trained = Trained(rank, dense, threads, fitted)
             attempt.note_trained(asdict(trained))
-    text, splits, fitted = start.text, start.splits, trained.fitted
+    text, reports, fitted = start.text, start.splits.reports, trained.fitted
     del start  # frees the model, which is loaded again from its files
     with context.phase("evaluating", "evaluation"):
         try:
-            scored = score_saved(context, splits.reports, fitted.device)
+            scored = score_saved(context, reports, fitted.device)
         except DivergedError:
             known["size"] = {**dict(saved_sizes(context)), "dense": trained.dense}
             raise

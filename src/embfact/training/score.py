@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from safetensors import safe_open
+from torch import nn
 from transformers import PreTrainedModel
 
 from embfact.data.tokenized import Tokenized
 from embfact.errors import UserError
 from embfact.inference.scoring import predict
 from embfact.models import checkpoint
-from embfact.models.compress import embedding_tensors
+from embfact.models.compress import embedding_modules, embedding_tensors
+from embfact.models.shipped import memory_bytes, zstd_bytes
 from embfact.models.size import model_size, saved_bytes
+from embfact.models.table import token_embedding
 from embfact.models.weight_files import WEIGHTS
 from embfact.runs.record import PREDICTIONS, Amount, Sizes
 from embfact.tasks.metrics import score
@@ -59,6 +63,9 @@ def score_saved(context: RunContext, reports: Mapping[str, Tokenized], device: s
         if rows.labels is None:
             raise UserError(f"the split {split} of {config.data.name} has no labels; report on a split that has them")
         metrics[split] = score(config.data.metrics, logits[split], rows.labels)
+    if context.profile:
+        embedding = token_embedding(model)
+        context.profile.look_up(embedding, embedding.num_embeddings, torch.device(device))
     path = context.directory / PREDICTIONS
     temporary = path.with_suffix(".tmp")
     try:
@@ -89,8 +96,16 @@ def _predictions(split: str, rows: Tokenized, logits: np.ndarray) -> pa.Table:
 
 def _sizes(model: PreTrainedModel, context: RunContext) -> Sizes:
     weights = context.weights / WEIGHTS
+    own = embedding_tensors(model)
+    with safe_open(weights, "pt") as file:
+        zstd = {name: zstd_bytes([file.get_tensor(name)]) for name in file.keys()}  # noqa: SIM118
 
-    def amount(names: list[str] | None = None) -> Amount:
-        return Amount(parameters=model_size(model, names).parameters, bytes=saved_bytes(weights, names))
+    def amount(names: list[str] | None, modules: Iterable[nn.Module]) -> Amount:
+        return Amount(
+            parameters=model_size(model, names).parameters,
+            bytes=saved_bytes(weights, names),
+            zstd_bytes=sum(zstd.values() if names is None else (zstd[name] for name in names)),
+            memory_bytes=memory_bytes(modules),
+        )
 
-    return Sizes(embedding=amount(embedding_tensors(model)), model=amount())
+    return Sizes(embedding=amount(own, embedding_modules(model)), model=amount(None, [model]))

@@ -23,6 +23,7 @@ from embfact.runs.preflight import length_error
 from embfact.system.resources import trim_memory
 from embfact.tasks.metrics import check_metrics
 from embfact.training.context import RunContext
+from embfact.training.teacher import Teacher, teacher_for
 
 log = logging.getLogger(__name__)
 
@@ -47,12 +48,13 @@ class Splits:
 
 @dataclass(frozen=True)
 class Start:
-    """The rows, and the backbone with its dense table."""
+    """The rows, the backbone with its dense table, and what it learns from besides labels."""
 
     text: TextData
     splits: Splits
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
+    teacher: Teacher | None = None
 
 
 def use_threads(config: RunConfig, attempt: Attempt) -> int:
@@ -70,11 +72,11 @@ def use_threads(config: RunConfig, attempt: Attempt) -> int:
 
 
 def load(context: RunContext) -> Start:
-    """Load and tokenise the rows, and load the backbone.
+    """Load and tokenise the rows, load the backbone, and ask the run to learn from, if there is one.
 
     Raises:
         DataError: If the rows cannot be used, or have changed since the run was planned.
-        ModelError: If the backbone cannot be used.
+        ModelError: If the backbone, or the run to learn from, cannot be used.
     """
     config = context.config
     with context.phase("loading", "data"):
@@ -84,9 +86,10 @@ def load(context: RunContext) -> Start:
             raise DataError(f"{config.data.name} changed while the sweep was running; start the sweep again")
         model, tokenizer = _backbone(text, config)
     with context.phase("caching", "data"):
-        splits = _tokenize(text, tokenizer, config)
+        splits = tokenized(text, tokenizer, config)
         count_tokens(model, splits.train)
-        return Start(text, splits, model, tokenizer)
+    with context.phase("caching", "evidence"):
+        return Start(text, splits, model, tokenizer, teacher_for(context, model, tokenizer, splits.train))
 
 
 def data_module(start: Start, config: RunConfig) -> TextDataModule:
@@ -100,6 +103,7 @@ def data_module(start: Start, config: RunConfig) -> TextDataModule:
         seed=config.seed,
         pad_token_id=cast(int, start.tokenizer.pad_token_id),
         padding_side=start.tokenizer.padding_side,
+        teacher=start.teacher.logits if start.teacher else None,
     )
 
 
@@ -124,7 +128,9 @@ def _backbone(text: TextData, config: RunConfig) -> tuple[PreTrainedModel, PreTr
     return model, tokenizer
 
 
-def _tokenize(text: TextData, tokenizer: PreTrainedTokenizerBase, config: RunConfig) -> Splits:
+def tokenized(text: TextData, tokenizer: PreTrainedTokenizerBase, config: RunConfig) -> Splits:
+    """The rows of a run as token ids."""
+
     def tokens(table: pa.Table) -> Tokenized:
         return tokenize(table, tokenizer, config.data.max_length, config.paths.cache_dir)
 
