@@ -63,9 +63,9 @@ def compress(
         token_counts: Occurrences of each token in your text, V numbers: a list, a numpy array or a tensor.
         row_gradients: For each token the sum of squared norms of the loss gradient at its row, V numbers.
         gradient_metric: Mean of g gᵀ, g the loss gradient at the embedding output, H x H numbers.
-        storage: How the embedding is stored: ``float32`` (the dtype of the model), ``float16``, ``int8`` or ``int4``;
-            the last three are not trained any more.
-        storage_group: Numbers of a row that share a scale in ``int8`` and ``int4``: 32, 64, 128, or ``row`` for all.
+        storage: How the embedding is stored: ``float32`` (the dtype of the model), ``float16``, ``int8``, ``int6``,
+            ``int4``, ``int3`` or ``int2``; all but the first are not trained any more.
+        storage_group: Numbers of a row that share a scale in ``int8`` to ``int2``: 32, 64, 128, or ``row`` for all.
         seed: Seed of methods that draw random numbers.
         **options: Options of the method, e.g. ``smoothing=1.0``; see conf/factorization/NAME.yaml.
 

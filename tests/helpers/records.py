@@ -32,7 +32,7 @@ def make_values(
     """
     dense = VOCAB * HIDDEN
     small = dense if rank is None else rank * (VOCAB + HIDDEN)
-    item = {"float32": 4, "float16": 2, "int8": 1, "int4": 0.5}[storage]
+    item = {"float32": 4, "float16": 2}.get(storage) or int(storage.removeprefix("int")) / 8
     asked = asked or (None if rank is None else f"r{rank}")
     kept = None if storage == "float32" else storage
     quantization = kept and quantization

@@ -17,6 +17,7 @@ from embfact.errors import ModelError
 from embfact.factorization.base import Evidence, Method
 from embfact.factorization.group_svd import GroupSVD
 from embfact.factorization.none import Dense
+from embfact.factorization.residual_quantization import ResidualQuantization
 from embfact.factorization.svd import SVD
 from embfact.models.checkpoint import load_model, save
 from embfact.models.compress import compress, embedding_tensors
@@ -25,7 +26,11 @@ from embfact.models.size import model_size, saved_bytes
 from tests.helpers.zoo import DECODERS, IDS, SEQ2SEQ, SPECIMENS, H, Specimen, V, loss, output
 
 EVIDENCE = Evidence(token_counts=torch.arange(1.0, V + 1, dtype=torch.float64))
-METHODS = {"svd": SVD(refactorize_existing=True), "group_svd": GroupSVD(groups=2, refactorize_existing=True)}
+METHODS = {
+    "svd": SVD(refactorize_existing=True),
+    "group_svd": GroupSVD(groups=2, refactorize_existing=True),
+    "residual_quantization": ResidualQuantization(centroids=8, stages=3, refactorize_existing=True),
+}
 RANK = 3
 each_specimen = pytest.mark.parametrize("specimen", SPECIMENS, ids=str)
 WITH_HEADS = [specimen for specimen in SPECIMENS if specimen.tied]

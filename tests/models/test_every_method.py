@@ -17,7 +17,7 @@ from embfact.models.compress import compress, embedding_tensors
 from embfact.models.own_save import own_save
 from embfact.models.size import model_size, saved_bytes
 from embfact.models.storage import store
-from tests.helpers.methods import AT_MOST, METHODS
+from tests.helpers.methods import AT_MOST, METHODS, MODEL_METHODS
 from tests.helpers.storages import QUANTIZED, STORAGES
 from tests.helpers.zoo import Specimen, loss, output
 
@@ -27,7 +27,7 @@ ARCHITECTURES = {
     "decoder": (Specimen("llama", "LlamaForCausalLM", tied=True), {"hidden_size": H, "tie_word_embeddings": True}),
     "both": (Specimen("bart-scaled", "BartForConditionalGeneration", tied=True), {"d_model": H}),
 }
-TABLES = [name for name, method in METHODS.items() if not isinstance(method, ModelAdapter)]
+TABLES = [name for name, method in MODEL_METHODS.items() if not isinstance(method, ModelAdapter)]
 COUNTS = torch.arange(V, 0, -1, dtype=torch.float64).square()
 
 
@@ -58,7 +58,7 @@ def compressed(name: str, architecture: str, storage: Storage = FLOAT32) -> PreT
 
 def pairs() -> list[Any]:
     """Methods and what they work on: an adapter replaces the embedding block of an encoder."""
-    return [(name, kind) for name in METHODS for kind in ARCHITECTURES if name in TABLES or kind == "encoder"]
+    return [(name, kind) for name in MODEL_METHODS for kind in ARCHITECTURES if name in TABLES or kind == "encoder"]
 
 
 def test_all_methods_are_here(conf: Path) -> None:
@@ -83,7 +83,7 @@ def test_it_runs_trains_and_comes_back_from_the_files(name: str, architecture: s
     torch.testing.assert_close(output(load_model(tmp_path / "saved")), after, atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", MODEL_METHODS)
 def test_transformers_alone_gives_the_same_model_or_names_the_command(name: str, tmp_path: Path) -> None:
     model = compressed(name, "decoder" if name in TABLES else "encoder")
     own_save(model)
@@ -99,7 +99,7 @@ def test_transformers_alone_gives_the_same_model_or_names_the_command(name: str,
 
 
 @pytest.mark.parametrize("storage", STORAGES, ids=str)
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", MODEL_METHODS)
 def test_what_is_saved_has_the_size_of_the_formula(name: str, storage: Storage, tmp_path: Path) -> None:
     model = compressed(name, "encoder", storage)
     names, size = embedding_tensors(model), METHODS[name].size(V, H, rank_of(name), storage)
@@ -131,10 +131,19 @@ def test_a_stored_embedding_stays_tied(name: str, storage: Storage, tmp_path: Pa
 
 
 @pytest.mark.parametrize("architecture", ["decoder", "both"])
-@pytest.mark.parametrize("name", sorted(METHODS.keys() - set(TABLES)))
+@pytest.mark.parametrize("name", sorted(MODEL_METHODS.keys() - set(TABLES)))
 def test_an_adapter_of_encoders_is_refused_elsewhere_in_words(name: str, architecture: str) -> None:
     model = build(architecture)
     before = output(model)
     with pytest.raises(ModelError, match="tied"):
         compress(model, METHODS[name], rank_of(name), evidence=evidence())
+    assert torch.equal(output(model), before)
+
+
+@pytest.mark.parametrize("name", sorted(METHODS.keys() - MODEL_METHODS.keys()))
+def test_a_method_that_changes_the_tokenizer_is_refused_and_leaves_the_model_as_it_was(name: str) -> None:
+    model = build("encoder")
+    before = output(model)
+    with pytest.raises(ModelError, match="the tokenizer has to change too; use embfact trim"):
+        compress(model, METHODS[name], 300, evidence=evidence())
     assert torch.equal(output(model), before)

@@ -49,7 +49,14 @@ def test_the_size_in_memory_is_the_size_once_saved(dense_kind, make_model, make_
 
 
 @pytest.mark.parametrize(
-    ("storage", "row"), [(Storage("float16"), 14), (Storage("int8"), 7 + 2 + 1), (Storage("int4"), 4 + 2 + 1)], ids=str
+    ("storage", "row"),
+    [
+        (Storage("float16"), 14),
+        (Storage("int8"), 7 + 2 + 1),
+        (Storage("int4"), 4 + 2 + 1),
+        (Storage("int3"), 3 + 2 + 1),
+    ],
+    ids=str,
 )
 def test_quantized_rows_count_as_the_weights_they_stand_for(storage, row):
     rows = Rows.of(torch.randn(5, 7))

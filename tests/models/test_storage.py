@@ -249,9 +249,9 @@ def test_a_damaged_storage_in_the_blueprint_is_refused_in_words(
     store(model, Storage("int8"))
     save(model, make_tokenizer(), tmp_path / "saved")
     path = tmp_path / "saved" / "config.json"
-    path.write_text(path.read_text().replace('"storage": "int8"', '"storage": "int3"'))
-    with pytest.raises(ModelError, match=r"blueprint in config.json is damaged .*int3"):
+    path.write_text(path.read_text().replace('"storage": "int8"', '"storage": "int5"'))
+    with pytest.raises(ModelError, match=r"blueprint in config.json is damaged .*int5"):
         load(tmp_path / "saved")
-    path.write_text(path.read_text().replace('"storage": "int3"', '"storage": "int8"').replace(": 64", ": 63"))
+    path.write_text(path.read_text().replace('"storage": "int5"', '"storage": "int8"').replace(": 64", ": 63"))
     with pytest.raises(ModelError, match=r"blueprint in config.json is damaged .*63"):
         load(tmp_path / "saved")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -125,7 +125,7 @@ def test_what_is_the_methods_own_parts_no_method_from_dense(make: Make, name: st
     """Also what no run has yet: a factor on the rate of what replaced the table, the scales of its groups."""
     section, _, option = name.partition(".")
     values = [{section: {option or "some": value}} for value in (1, 2)]
-    plain: dict[str, Any] = {"optimizer": {"lr": 2e-5}} if section == "optimizer" else {}
+    plain: dict[str, Any] = {"optimizer": {"lr": 2e-5}, "trainer": {"epochs": 3}}
     own = [{key: {**plain.get(key, {}), **known} for key, known in one.items()} for one in values]
     table = table_of(make("none", None, options=plain), *(make("svd", 64, options=one) for one in own))
     dense, *methods = table.rows
@@ -262,3 +262,43 @@ def test_runs_whose_rows_follow_the_seed_are_repetitions(configured: Callable[..
     assert len(followed) == 1
     assert repeated("seed=0", "data.split_seed=0") not in followed
     assert repeated("seed=3", "data.split_seed=3") != repeated("seed=0", "data.split_seed=0")
+
+
+class TestDistilledRuns:
+    """Rows of runs that learned from others; a dense run that did so is no baseline."""
+
+    TASK: ClassVar = {"distill": "ab12cd34", "distill_weight": 0.5, "distill_embedding": 1.0}
+
+    def test_are_compared_with_the_dense_run_and_told_apart(self, make: Make) -> None:
+        other = {**self.TASK, "distill_weight": 0.9}
+        runs = [make("svd", 64, options={"task": task}) for task in ({}, self.TASK, other)]
+        for task in ({}, self.TASK):
+            runs.append(make("none", None, options={"task": task}))
+        table = table_of(*runs)
+        dense, born, *methods = table.rows
+        assert (dense.setting, born.setting) == ("", "distill=ab12cd34")
+        assert [row.setting for row in methods] == [
+            "",
+            "distill=ab12cd34, distill_weight=0.5",
+            "distill=ab12cd34, distill_weight=0.9",
+        ]
+        assert [dense_of(table, row) for row in methods] == [dense] * 3
+        assert not born.comparable(dense)
+
+    def test_show_how_they_learned_only_where_that_differs(self, make: Make) -> None:
+        table = table_of(*(make("svd", 64, options={"task": task}) for task in ({}, self.TASK)))
+        assert [row.setting for row in table.rows] == ["", "distill=ab12cd34"]
+
+    def test_of_several_seeds_are_repetitions_whatever_the_weights_of_their_teachers(self, make: Make) -> None:
+        options = [{"task": self.TASK, "teacher_fingerprint": digit * 64} for digit in "12"]
+        runs = [make("svd", 64, seed=seed, options=one) for seed, one in enumerate(options)]
+        assert len(table_of(*runs).rows) == 1
+        assert len({seeds_of(run.science) for run in runs}) == 1
+
+    def test_are_told_below_the_table(self, make: Make) -> None:
+        learned = [
+            make("svd", rank, options={"task": self.TASK}).model_copy(update={"teacher": "none-s0"})
+            for rank in (32, 64)
+        ]
+        assert "Distilled from none-s0: all but dense." in sources(table_of(make("none", None), *learned))
+        assert "Distilled from none-s0: svd r=32, svd r=64." in sources(table_of(make("albert", 8), *learned))

@@ -99,7 +99,7 @@ def test_what_a_method_needs_as_evidence_is_no_difference(make):
 
 
 def test_storages_are_rows_of_their_own_named_in_the_method(make):
-    kept = ("int4", "float32", "int8", "float16")
+    kept = ("int4", "float32", "int2", "int6", "int8", "int3", "float16")
     runs = [make("svd", rank, storage=storage) for storage in kept for rank in (64, 32)]
     aware = make("svd", 32, storage="int8", quantization="aware")
     table = table_of(*runs, aware, make("none", None, storage="int8"), make("none", None))
@@ -108,7 +108,7 @@ def test_storages_are_rows_of_their_own_named_in_the_method(make):
         ("none int8", ()),
         *((label, (rank,)) for label in ("svd", "svd float16", "svd int8") for rank in (32, 64)),
         ("svd int8 QAT", (32,)),
-        *(("svd int4", (rank,)) for rank in (32, 64)),
+        *((f"svd int{bits}", (rank,)) for bits in (6, 4, 3, 2) for rank in (32, 64)),
     ]
     assert {row.setting for row in table.rows} == {""}
     assert [row.label for row in table.rows if row.dense] == ["none"]

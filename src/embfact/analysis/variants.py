@@ -103,7 +103,8 @@ class Variants:
         if not isinstance(config.factorization, Factorization):
             return f"{name} learns its block from scratch: before it is trained there is no table to compare"
         try:
-            small, size, rank, _ = self.bench.fit(config)
+            found = self.bench.fit(config)
+            small, size, rank = found.embedding, found.size, found.rank
         except Exception as error:  # one method must not stop the others
             reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
             return f"{name} failed: {' '.join(reason.split())}"

@@ -9,8 +9,8 @@ Takes these overrides of train.py:
   model=NAME, model.name_or_path=ID_OR_DIRECTORY   the model, which keeps its architecture
   factorization=NAME, factorization.OPTION=VALUE   the method (conf/factorization/), or all
   rank=, budget= (with budget_unit=), energy=      the size of the result: one of them
-  storage=float32|float16|int8|int4                storage format of the tables
-  storage_group=32|64|128|row                      numbers that share a scale in int8 and int4
+  storage=float32|float16|int8|int6|int4|int3|int2 storage format of the tables
+  storage_group=32|64|128|row                      numbers that share a scale in int8 to int2
   data=NAME, evidence.source=FILE                  texts whose tokens are counted, for methods and the weighted error
   evidence.rows=, evidence.warmup_steps=, seed=, trainer.threads=, paths.*, task.*
 and two more:
@@ -44,6 +44,10 @@ def parser() -> Parser:
     made.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="see above")
     made.add_argument("-m", "--multirun", action="store_true", help="a row for each value in lists a,b,c")
     made.add_argument("--format", choices=list(FORMATS), default="md", help="format of the table: md, csv or json")
+    what = (
+        "also bytes after zstd, ratios to float32 and float16, memory and the time of a lookup; csv and json have them"
+    )
+    made.add_argument("--shipped", action="store_true", help=what)
     return made
 
 
@@ -59,7 +63,7 @@ def _factorize(options: argparse.Namespace) -> list[str]:
     from embfact.system.atomic import write_text
 
     comparison = factorize(request, _say)
-    text = FORMATS[options.format](comparison)
+    text = FORMATS[options.format](comparison, options.shipped)
     sys.stdout.write(text)
     if request.table:
         write_text(request.table, text)

@@ -24,6 +24,7 @@ COMMANDS = {
     "report": "table, statistics, plots, dashboard and analysis of a sweep in one folder",
     "analyze": "what a token table holds, and what factorizing or training leaves of it",
     "factorize": "make the table of a pretrained model smaller without training",
+    "trim": "drop tokens from a pretrained model and its tokenizer",
     "evaluate": "score a finished run on its own data set, or on another",
     "predict": "label new text with a finished run",
     "fetch-sentences": "fetch the sentences of data=movie_sentences now, not on first use",

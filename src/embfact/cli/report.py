@@ -39,7 +39,7 @@ def parser() -> Parser:
     )
     made.add_argument("--no-analysis", action="store_true", help="leave out the analysis of the trained tables")
     made.add_argument(
-        "--light", action="store_true", help="for a repository: no dashboard, no analysis, plots as SVG alone"
+        "--light", action="store_true", help="for a repository: no dashboard, analysis or curves, plots as SVG alone"
     )
     return made
 

@@ -31,7 +31,7 @@ from embfact.config.sections import (
 from embfact.config.validation import errors_of
 from embfact.embeddings.layout import DEFAULT_GROUP, FLOAT32, Storage, StorageFormat, StorageGroup
 from embfact.errors import ConfigError, ErrorDetail
-from embfact.factorization.base import BudgetUnit, Factorization, Method
+from embfact.factorization.base import BudgetUnit, Factorization, Method, TokenizerMethod
 from embfact.factorization.none import Dense
 from embfact.factorization.registry import build_method, method_class
 from embfact.factorization.target import SizeTarget
@@ -57,7 +57,7 @@ class RunConfig(Section):
     energy: float | None = Field(None, gt=0, le=1, description="share of the (weighted) squared norm to retain")
     storage: StorageFormat = Field(description="how the embedding is stored after training")
     storage_group: StorageGroup = Field(
-        DEFAULT_GROUP, description="numbers of a row that share a scale in int8 and int4: 32, 64, 128, or row for all"
+        DEFAULT_GROUP, description="numbers of a row that share a scale in int8 to int2: 32, 64, 128, or row for all"
     )
     quantization: Literal["post_training", "aware"] = Field(description="aware: training imitates the storage")
     trainable: Trainable = Field(
@@ -101,7 +101,7 @@ class RunConfig(Section):
                 f"evidence.source={self.evidence.source}; set evidence.source={TRAINING}"
             )
         if self.quantization == "aware" and self.storage == "float32":
-            raise ValueError("quantization=aware needs storage=int8, int4 or float16")
+            raise ValueError("quantization=aware needs storage=int8, int6, int4, int3, int2 or float16")
         self._check_what_is_trained()
         data = self.data
         if data.train_split in data.report_splits:
@@ -116,6 +116,13 @@ class RunConfig(Section):
 
     def _check_what_is_trained(self) -> None:
         method, refactorize = self.factorization, self.refactorize
+        if self.trainer.factor_epochs:
+            self._check_factor_epochs()
+        if self.task.distill is not None and self.task.distill_weight == 0 and not self.imitates_table:
+            raise ValueError(
+                f"factorization={method.name} with trainable={self.trainable} can learn only logits from "
+                "task.distill (found task.distill_weight=0); set task.distill_weight above 0"
+            )
         if self.trainable == "projection" and not method.has_projection:
             raise ValueError(
                 f"factorization={method.name} has no projection to the width of the encoder to train alone; "
@@ -135,11 +142,28 @@ class RunConfig(Section):
                 "use trainable=all or trainable=factors"
             )
 
+    def _check_factor_epochs(self) -> None:
+        found = f"trainer.factor_epochs={self.trainer.factor_epochs}"
+        if isinstance(self.factorization, Dense):
+            raise ValueError(
+                f"{found} trains what replaced the table, which factorization=none leaves as it is; leave it out (a "
+                "sweep adds the dense run by itself)"
+            )
+        if self.trainable != "all":
+            raise ValueError(f"{found} needs a training that ends with all weights; use trainable=all")
+        if self.refactorize.every != "never":
+            raise ValueError(
+                f"{found} needs factors from the start, and {self.refactorize.choice} trains the dense table first; "
+                "use refactorize=never"
+            )
+
     def dense(self) -> RunConfig:
-        """The run of the whole table, stored in float32, that a sweep compares this one with."""
+        """The run of the whole table, stored in float32 and trained on the labels alone, to compare this one with."""
         changes: dict[str, Any] = {"factorization": Dense(), "storage": "float32", "quantization": "post_training"}
         changes["refactorize"] = self.refactorize.model_copy(update={"every": "never", "steps": None})
         changes["optimizer"] = self.optimizer.model_copy(update={"embedding_lr": 1.0})
+        changes["trainer"] = self.trainer.model_copy(update={"factor_epochs": 0})
+        changes["task"] = self.task.model_copy(update={"distill": None})
         if self.trainable == "projection":  # a whole table has none
             changes["trainable"] = "all"
         return self.model_copy(update=changes)
@@ -149,7 +173,14 @@ class RunConfig(Section):
         """Whether any weight that replaced the table is trained, so that ``optimizer.embedding_lr`` has an effect."""
         # A method that rebuilds the whole embedding block replaces more than the token embedding.
         frozen = self.trainable == "backbone" and isinstance(self.factorization, Factorization)
-        return not frozen and not isinstance(self.factorization, Dense)
+        return not frozen and not isinstance(self.factorization, Dense | TokenizerMethod)
+
+    @property
+    def imitates_table(self) -> bool:
+        """Whether the output of the embedding is compared with that of the table of the distilled run."""
+        # A method that rebuilds the whole embedding block looks tokens up in a table of another width.
+        able = isinstance(self.factorization, Factorization) and self.trainable != "backbone"
+        return able and self.task.distill is not None and self.task.distill_embedding > 0
 
     @property
     def target(self) -> SizeTarget | None:

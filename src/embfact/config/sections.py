@@ -103,12 +103,33 @@ class TaskConfig(Section):
     dropout: float | None = Field(None, ge=0, lt=1, description="dropout of the whole model; null: the backbone's own")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of the target spread over all classes")
     pooling: Pooling | None = Field(None, description="how tokens become one vector; null: the backbone's own head")
+    distill: UserPath | None = Field(
+        None, description="finished dense run to learn from, or a sweep with one of the same seed; null: none"
+    )
+    distill_weight: float = Field(
+        0.5, ge=0, le=1, description="share of the loss that is the distance from its logits, in place of the labels"
+    )
+    distill_temperature: float = Field(2.0, gt=0, description="what both logits are divided by for that distance")
+    distill_embedding: float = Field(
+        1.0, ge=0, description="weight of the squared distance from the output of its token table"
+    )
+
+    @model_validator(mode="after")
+    def _something_is_learned(self) -> TaskConfig:
+        if self.distill is not None and self.distill_weight == self.distill_embedding == 0:
+            raise ValueError(
+                "task.distill has no effect with task.distill_weight=0 and task.distill_embedding=0; raise one of them"
+            )
+        return self
 
 
 class TrainerConfig(Section):
     """How long to train, and on what hardware."""
 
     epochs: Whole = Field(description="passes over the training rows")
+    factor_epochs: int = Field(
+        0, ge=0, description="first of these epochs, which train only what replaced the table, and the head"
+    )
     max_steps: Whole | None = Field(None, description="stop after this many optimizer steps")
     batch_size: Whole = Field(description="rows of one step over all devices, before accumulation")
     batching: Literal["tokens", "rows"] = Field(
@@ -130,6 +151,15 @@ class TrainerConfig(Section):
     strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true"] = Field(
         "auto", description="how several devices train together"
     )
+
+    @model_validator(mode="after")
+    def _the_rest_thaws(self) -> TrainerConfig:
+        if self.factor_epochs >= self.epochs:
+            raise ValueError(
+                f"trainer.factor_epochs={self.factor_epochs} leaves none of trainer.epochs={self.epochs} to train the "
+                "rest; use fewer, or trainable=factors to train nothing else"
+            )
+        return self
 
     @model_validator(mode="after")
     def _flash_attention_has_what_it_needs(self) -> TrainerConfig:

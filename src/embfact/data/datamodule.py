@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -34,6 +35,8 @@ class TextDataModule(pl.LightningDataModule):
         seed: Seed of the order of the training rows.
         pad_token_id: The tokenizer's padding token.
         padding_side: The tokenizer's padding side.
+        teacher: Logits of another model for the training rows, shape ``(n, outputs)``, which their batches then hold
+            as ``teacher``.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class TextDataModule(pl.LightningDataModule):
         pad_token_id: int,
         padding_side: str = "right",
         batching: Literal["rows", "tokens"] = "rows",
+        teacher: np.ndarray | None = None,
     ):
         super().__init__()
         self.train = train
@@ -57,13 +61,14 @@ class TextDataModule(pl.LightningDataModule):
         self.seed = seed
         self.pad_token_id = pad_token_id
         self.padding_side = padding_side
+        self.teacher = teacher
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Batches of similar length, in a new order in each epoch."""
         batches = LengthGroupedBatches(self.train.lengths, self.batch_size, self.seed, self.batching)
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         share = partial(share_of, rank=rank, world=world, mean_rows=len(self.train) / len(batches))
-        return self._loader(self.train, batches, share)
+        return self._loader(_PaddedBatches(self.train, self._padded, share, self.teacher), batches)
 
     def batch_rows(self) -> dict[str, float]:
         """Fewest, mean and most rows of a batch, over the first epoch."""
@@ -77,22 +82,30 @@ class TextDataModule(pl.LightningDataModule):
 
     def eval_dataloader(self, rows: Tokenized) -> DataLoader[Batch]:
         """Any rows, each once, longest first."""
-        return self._loader(rows, sorted_batches(rows.lengths, self.eval_batch_size))
+        return self._loader(_PaddedBatches(rows, self._padded), sorted_batches(rows.lengths, self.eval_batch_size))
 
-    def _loader(
-        self, rows: Tokenized, batches: LengthGroupedBatches | list[list[int]], share: Share | None = None
-    ) -> DataLoader[Batch]:
-        padded = partial(collate, pad_token_id=self.pad_token_id, padding_side=self.padding_side)
+    @property
+    def _padded(self) -> Callable[[Tokenized, list[int]], Batch]:
+        return partial(collate, pad_token_id=self.pad_token_id, padding_side=self.padding_side)
+
+    @staticmethod
+    def _loader(rows: _PaddedBatches, batches: LengthGroupedBatches | list[list[int]]) -> DataLoader[Batch]:
         # As `sampler`, not `batch_sampler`: Lightning calls `set_epoch` of a sampler before each epoch.
         pin = torch.cuda.is_available()
-        return DataLoader(_PaddedBatches(rows, padded, share), batch_size=None, sampler=batches, pin_memory=pin)
+        return DataLoader(rows, batch_size=None, sampler=batches, pin_memory=pin)
 
 
 class _PaddedBatches(Dataset[Batch]):
     """Indexed by the positions of a whole batch; returns a share of it with its weight, or all of it."""
 
-    def __init__(self, rows: Tokenized, padded: Callable[[Tokenized, list[int]], Batch], share: Share | None):
-        self.rows, self.padded, self.share = rows, padded, share
+    def __init__(
+        self,
+        rows: Tokenized,
+        padded: Callable[[Tokenized, list[int]], Batch],
+        share: Share | None = None,
+        teacher: np.ndarray | None = None,
+    ):
+        self.rows, self.padded, self.share, self.teacher = rows, padded, share, teacher
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -101,4 +114,5 @@ class _PaddedBatches(Dataset[Batch]):
         if self.share is None:
             return self.padded(self.rows, indices)
         rows, weight = self.share(indices)
-        return {**self.padded(self.rows, rows), "weight": torch.tensor(weight)}
+        batch = {**self.padded(self.rows, rows), "weight": torch.tensor(weight)}
+        return batch if self.teacher is None else {**batch, "teacher": torch.from_numpy(self.teacher[rows])}

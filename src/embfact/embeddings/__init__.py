@@ -15,6 +15,7 @@ __all__ = [
     "projected_block",
     "pruned",
     "quantization",
+    "residual_quantized",
     "rows",
     "tensor_train",
 ]

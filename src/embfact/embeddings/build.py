@@ -18,7 +18,9 @@ from embfact.embeddings.layout import Storage
 from embfact.embeddings.low_rank import LowRankEmbedding
 from embfact.embeddings.product_quantized import ProductQuantizedEmbedding
 from embfact.embeddings.pruned import PrunedEmbedding
+from embfact.embeddings.residual_quantized import ResidualQuantizedEmbedding
 from embfact.embeddings.tensor_train import TensorTrainEmbedding
+from embfact.embeddings.transform_coded import TransformCodedEmbedding
 from embfact.errors import nearest
 
 # Saved checkpoints hold these names: a class may be renamed, its name here may not.
@@ -29,10 +31,12 @@ CLASSES: dict[str, type[TokenEmbedding]] = {
     "grouped": GroupedEmbedding,
     "tensor_train": TensorTrainEmbedding,
     "product_quantized": ProductQuantizedEmbedding,
+    "residual_quantized": ResidualQuantizedEmbedding,
     "clustered": ClusteredEmbedding,
     "pruned": PrunedEmbedding,
     "hashed": HashedEmbedding,
     "decoder": DecoderEmbedding,
+    "transform_coded": TransformCodedEmbedding,
 }
 
 

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any, Literal, get_args
 
-StorageFormat = Literal["float32", "float16", "int8", "int4"]
+StorageFormat = Literal["float32", "float16", "int8", "int6", "int4", "int3", "int2"]
 StorageGroup = Literal["row", 32, 64, 128]
 Kind = Literal["rows", "plain", "index"]
 
-BITS: dict[str, int] = {"int8": 8, "int4": 4}
+BITS: dict[str, int] = {"int8": 8, "int6": 6, "int4": 4, "int3": 3, "int2": 2}
 """Bits of a code in each quantized format."""
 SCALE_BYTES = 2  # the scale of a group is a float16
+LEAST_ZERO_BITS = 4  # fewer cost more error than they save bytes: docs/results/storage.md
 DEFAULT_GROUP: StorageGroup = 64  # the least error at equal bytes: docs/results/storage.md
 
 
@@ -55,6 +56,19 @@ class Storage:
         return BITS[self.format]
 
     @property
+    def zero_bits(self) -> int:
+        """Bits of a zero point: those of a code, but at least four.
+
+        With int2 and int3 a zero point may lie between two codes: it counts quarters and halves of a step.
+        """
+        return max(self.bits, LEAST_ZERO_BITS)
+
+    @property
+    def zero_step(self) -> float:
+        """What a zero point counts, in steps between neighbouring codes: 1/4 in int2, 1/2 in int3, otherwise 1."""
+        return float(2 ** (self.bits - self.zero_bits))
+
+    @property
     def range(self) -> tuple[float, float]:
         """The smallest and the largest magnitude that the largest number of a table may have.
 
@@ -75,11 +89,11 @@ class Storage:
         return -(-columns // self.group_size(columns))
 
     def row_bytes(self, columns: int) -> int:
-        """Bytes of a row; codes and zero points start at a byte each, so an odd row leaves bits unused."""
+        """Bytes of a row; codes and zero points start at a byte each, so a row may leave bits unused."""
         if not self.quantized:
             return columns * (4 if self.format == "float32" else 2)
         groups = self.groups(columns)
-        return packed_bytes(columns, self.bits) + SCALE_BYTES * groups + packed_bytes(groups, self.bits)
+        return packed_bytes(columns, self.bits) + SCALE_BYTES * groups + packed_bytes(groups, self.zero_bits)
 
     def as_json(self) -> dict[str, Any]:
         """As in a blueprint and a record."""
@@ -93,16 +107,24 @@ class Storage:
             ValueError: If there is no such storage.
         """
         name, group = values.get("storage", "float32"), values.get("storage_group")
-        if name not in get_args(StorageFormat) or group not in (None, *get_args(StorageGroup)):
+        groups = get_args(StorageGroup) if name in ("int6", "int3", "int2") else (None, *get_args(StorageGroup))
+        if name not in get_args(StorageFormat) or group not in groups:
             raise ValueError(f"storage {name}, storage_group {group}")
         return cls(name, group)
 
 
 FLOAT32 = Storage()
 
+# Of transform-coded tables: most bits of a number, levels of 1 to so many bits (twice as many as these tell apart),
+# bits of a tier's number, and bytes around the codes (one before them and two after, so that every read lies inside).
+MOST_BITS = 8
+LEVELS = sum(2 ** (bits + 1) for bits in range(1, MOST_BITS + 1))
+TIER_BITS = 3
+PAD_BYTES = 3
+
 
 def packed_bytes(codes: int, bits: int) -> int:
-    """Bytes of a number of packed codes."""
+    """Bytes of a number of packed codes; one of three or six bits may lie across two bytes."""
     return -(-codes * bits // 8)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from embfact.embeddings.base import TokenEmbedding
+    from embfact.trimming.selection import Criteria
 
 EvidenceKind = Literal["token_counts", "row_gradients", "gradient_metric"]
 BudgetUnit = Literal["bytes", "params"]
@@ -282,4 +283,21 @@ class ModelAdapter(Method):
 
         Raises:
             ValueError: If the model lacks a part that the method replaces; the model is then unchanged.
+        """
+
+
+class TokenizerMethod(Method):
+    """A method that drops tokens from the tokenizer too: what is left is a dense table with fewer rows.
+
+    It needs the tokenizer beside the model, and texts are encoded again, so only a run can use it.
+    """
+
+    needs: ClassVar[frozenset[EvidenceKind]] = frozenset({"token_counts"})
+
+    @abstractmethod
+    def criteria(self, rank: int) -> Criteria:
+        """Which tokens to keep.
+
+        Args:
+            rank: Their number.
         """

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
+from math import ceil
 from typing import TYPE_CHECKING, ClassVar, get_args
 
 from pydantic import Field
 
-from embfact.embeddings.layout import BITS, Part, StorageGroup
+from embfact.embeddings.layout import FLOAT32, LEAST_ZERO_BITS, Part, Size, Storage, StorageGroup, packed_bytes
 from embfact.factorization.base import Evidence, EvidenceKind, Factorization
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 # Gains below this share of the whole error are rounding: exchanging tokens for them would never end.
 LEAST_GAIN = 1e-12
 # A length of one more than a multiple of this wastes the most, in the last group of codes and of zero points and in
-# their last bytes, whatever the storage.
-_WASTE = max(8 // bits for bits in BITS.values()) * max(group for group in get_args(StorageGroup) if group != "row")
+# their last bytes, whatever the storage, if no code lies across two bytes.
+_WASTE = 8 // LEAST_ZERO_BITS * max(group for group in get_args(StorageGroup) if group != "row")
 
 
 class GroupSVD(Factorization):
@@ -68,6 +69,16 @@ class GroupSVD(Factorization):
         lengths = Part(longer, length + _WASTE), Part(1, length + rest), Part(vocab_size - longer - 1, length)
         return Part(projections, hidden_size), *lengths, index
 
+    def size(
+        self, vocab_size: int, hidden_size: int, rank: int | None, storage: Storage = FLOAT32, weight_bytes: int = 4
+    ) -> Size:
+        """Parameters and bytes of the replacement, or more."""
+        size = super().size(vocab_size, hidden_size, rank, storage, weight_bytes)
+        if not storage.quantized:
+            return size
+        across = _across(storage.bits, hidden_size) + _across(storage.zero_bits, storage.groups(hidden_size))
+        return replace(size, bytes=size.bytes + ceil(vocab_size * across))
+
     def smallest_rank(self, vocab_size: int, hidden_size: int) -> int:
         """Rank 1 in each group takes V + G H numbers, and the map as many as V."""
         return -(-(2 * vocab_size + self.groups * hidden_size) // (vocab_size + hidden_size))
@@ -102,6 +113,11 @@ class GroupSVD(Factorization):
         ]
         factors, projections = [part.factors.weight for part in parts], [part.projection.weight for part in parts]
         return GroupedEmbedding.from_groups(groups.group, factors, projections, padding_idx)
+
+
+def _across(bits: int, most: int) -> float:
+    """The most bytes that up to `most` codes take beyond one code and the bits of the others."""
+    return max(packed_bytes(1 + more, bits) - packed_bytes(1, bits) - more * bits / 8 for more in range(min(most, 8)))
 
 
 def doubling_sizes(vocab_size: int, groups: int) -> list[int]:

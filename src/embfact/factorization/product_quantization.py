@@ -111,7 +111,7 @@ def fit_codebooks(
     # One thread: several would add up sums in the order in which they finish, which changes the last bits.
     with threadpool_limits(limits=1, user_api="openmp"):
         codebooks = [
-            _centroids(part, weights.numpy(), candidates, centroids, iterations, state)
+            weighted_k_means(part, weights.numpy(), candidates, centroids, iterations, state)
             for part, state in zip(parts, seeds, strict=True)
         ]
     # So few rows at a time that the distances stay in the processor's cache.
@@ -122,10 +122,22 @@ def fit_codebooks(
     return torch.stack(codes, dim=1).to(table.device), [codebook.to(table.device) for codebook in codebooks]
 
 
-def _centroids(
+def weighted_k_means(
     part: torch.Tensor, weights: np.ndarray, candidates: np.ndarray, count: int, iterations: int, seed: int
 ) -> torch.Tensor:
-    """Weighted k-means of a part of the columns, from rows that k-means++ chooses among the candidates."""
+    """Weighted k-means of a part of the columns, from rows that k-means++ chooses among the candidates.
+
+    Args:
+        part: Rows, shape ``(V, width)``, any floating dtype.
+        weights: Weight of each row, above 0, shape ``(V,)``.
+        candidates: Numbers of rows.
+        count: K, at most the number of candidates.
+        iterations: Largest number of steps of Lloyd's algorithm.
+        seed: Of k-means++.
+
+    Returns:
+        Centroids, shape ``(K, width)``, in the dtype of the rows: all distinct rows, repeated, if there are no more.
+    """
     import numpy as np
     import torch
     from sklearn.cluster import KMeans, kmeans_plusplus

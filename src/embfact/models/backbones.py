@@ -30,7 +30,7 @@ TOKENIZER = "model.tokenizer"
 
 _HIDDEN_SIZE = ("hidden_size", "dim", "d_model", "n_embd")
 _EMBEDDING_SIZE = ("embedding_size", "input_embedding_size", "word_embed_proj_dim")
-_OFFSET_POSITIONS = {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "roberta-prelayernorm", "mpnet"}
+OFFSET_POSITIONS = {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "roberta-prelayernorm", "mpnet"}
 # Letters, digits and single separators, as the hub itself checks it.
 _HUB_ID = re.compile(r"(?!.*(--|\.\.))\w[\w.-]{0,95}(/\w[\w.-]{0,95})?(?<![.-])")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -191,7 +191,7 @@ def usable_positions(config: Mapping[str, Any]) -> int | None:
     if not isinstance(positions, int) or positions <= 0:
         return None
     # These models start positions after the padding id: a table of 514 rows takes 512 tokens.
-    offset = config.get("pad_token_id", 1) + 1 if config.get("model_type") in _OFFSET_POSITIONS else 0
+    offset = config.get("pad_token_id", 1) + 1 if config.get("model_type") in OFFSET_POSITIONS else 0
     return positions - offset
 
 

@@ -50,7 +50,7 @@ def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, dire
             f"{files.detail}, so this one could not be loaded again; save a part that is a model of transformers, or "
             "the model as it was before it was quantized, pruned or given adapters (adapters can be merged)"
         )
-    with _replacing(directory) as temporary, quiet():
+    with replacing_directory(directory) as temporary, quiet():
         files.write(temporary)
         if tokenizer is not None:
             tokenizer.save_pretrained(temporary)
@@ -156,7 +156,7 @@ def _reading(directory: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _replacing(directory: Path) -> Iterator[Path]:
+def replacing_directory(directory: Path) -> Iterator[Path]:
     """A new directory that replaces `directory` once it is complete."""
     with ExitStack() as stack:
         try:

@@ -11,7 +11,7 @@ from embfact.embeddings.build import build_embedding, describe_embedding
 from embfact.embeddings.layout import FLOAT32, Storage
 from embfact.embeddings.projected_block import ProjectedBlock
 from embfact.errors import ModelError
-from embfact.factorization.base import Evidence, Factorization, Method, ModelAdapter
+from embfact.factorization.base import Evidence, Factorization, Method, ModelAdapter, TokenizerMethod
 from embfact.factorization.registry import build_method
 from embfact.models.sharing import Places, find_places, note, put, settle
 from embfact.models.size import memory_key, unique_tensors
@@ -63,8 +63,10 @@ def compress(
                 structure = _replace_table(model, table, places, method, rank, evidence, seed)
             elif isinstance(method, ModelAdapter):
                 structure = _adapt(model, places, method, rank, seed)
+            elif isinstance(method, TokenizerMethod):
+                raise ValueError("the tokenizer has to change too; use embfact trim, or train a run with it")
             else:
-                raise TypeError(f"{type(method).__name__} is neither a Factorization nor a ModelAdapter")
+                raise TypeError(f"{type(method).__name__} is none of Factorization, ModelAdapter, TokenizerMethod")
             head = {"version": BLUEPRINT_VERSION, "method": method.name, "rank": rank}
             note(model, {**head, **places.as_json(), **structure})
     except ModelError:
@@ -118,10 +120,16 @@ def embedding_tensors(model: PreTrainedModel) -> list[str]:
         ModelError: If the model has no token embedding, or was quantized after it was built.
     """
     tensors = unique_tensors(model)
-    blocks = [module.projection for module in model.modules() if isinstance(module, ProjectedBlock)]
-    parts = [token_embedding(model), *blocks]
-    own = {memory_key(tensor) for part in parts for tensor in part.state_dict(keep_vars=True).values()}
+    own = {
+        memory_key(tensor) for part in embedding_modules(model) for tensor in part.state_dict(keep_vars=True).values()
+    }
     return [name for name, tensor in tensors.items() if memory_key(tensor) in own]
+
+
+def embedding_modules(model: PreTrainedModel) -> list[nn.Module]:
+    """The modules that hold the `embedding_tensors` of a model."""
+    blocks = [module.projection for module in model.modules() if isinstance(module, ProjectedBlock)]
+    return [token_embedding(model), *blocks]
 
 
 def _replace_table(

@@ -86,7 +86,7 @@ def _check_weight(weight: torch.Tensor, kind: str) -> None:
     if not plain or not weight.is_floating_point() or weight.element_size() == 1:
         raise ModelError(
             f"the table of this {kind} is quantized or split (a {type(weight).__name__} of {weight.dtype}); load the "
-            "model without quantization_config, and choose storage=int8 or int4 here"
+            "model without quantization_config, and choose storage=int8 or another format here"
         )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from embfact.errors import ModelError
 from embfact.models.json_file import read_json
+from embfact.trimming.tokenizer import around
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -42,7 +43,7 @@ def largest_id(find: Callable[[str], Path | None]) -> int | None:
         content = read_json(whole, "the tokenizer")
         ids += _vocabulary(whole, content)
         ids += [token.get("id") for token in content.get("added_tokens") or () if isinstance(token, dict)]
-        ids += _around(content.get("post_processor"))
+        ids += around(content.get("post_processor"))
     elif lines is not None:
         ids.append(len(lines.read_bytes().splitlines()) - 1)
     elif words is not None:
@@ -55,6 +56,27 @@ def largest_id(find: Callable[[str], Path | None]) -> int | None:
 def largest_id_in(directory: Path) -> int | None:
     """The largest token id of the tokenizer in a directory; see `largest_id`."""
     return largest_id(lambda name: directory / name if (directory / name).is_file() else None)
+
+
+def words_in(directory: Path) -> dict[str, int] | None:
+    """The id of each word of the tokenizer in a directory; None if its files do not tell.
+
+    Raises:
+        ModelError: If a file is damaged.
+    """
+    whole, lines, added = (directory / name for name in ("tokenizer.json", "vocab.txt", "added_tokens.json"))
+    if whole.is_file():
+        content = read_json(whole, "the tokenizer")
+        model = content.get("model")
+        words = model.get("vocab") if isinstance(model, dict) else None
+        if isinstance(words, list):  # pieces with their scores, in the order of their ids
+            words = {piece: place for place, (piece, *_) in enumerate(words)}
+        more = {token["content"]: token["id"] for token in content.get("added_tokens") or ()}
+        return words | more if isinstance(words, dict) else None
+    if lines.is_file():
+        words = {word: place for place, word in enumerate(lines.read_text(encoding="utf-8").split("\n")[:-1])}
+        return words | (read_json(added, "the tokenizer") if added.is_file() else {})
+    return None
 
 
 def ids_error(largest: int, rows: int, name: str) -> str | None:
@@ -76,15 +98,3 @@ def _vocabulary(path: Path, content: dict[str, Any]) -> Iterable[int]:
     if isinstance(vocabulary, list):  # pieces with their scores, in the order of their ids
         return range(len(vocabulary))
     raise ModelError(f"{path} has no vocabulary; give the directory of a saved tokenizer")
-
-
-def _around(part: Any) -> Iterator[int]:
-    """Ids that a post-processor puts around a text: those of templates, and pairs such as ``["[SEP]", 102]``."""
-    if isinstance(part, list):
-        if len(part) == 2 and isinstance(part[0], str) and isinstance(part[1], int):
-            yield part[1]
-        for value in part:
-            yield from _around(value)
-    elif isinstance(part, dict):
-        for name, value in part.items():
-            yield from value if name == "ids" and isinstance(value, list) else _around(value)

@@ -27,8 +27,14 @@ def freeze(model: PreTrainedModel, trainable: Trainable) -> None:
     Raises:
         ModelError: If the token embedding has no such projection.
     """
+    for parameter in frozen(model, trainable):
+        parameter.requires_grad_(False)
+
+
+def frozen(model: PreTrainedModel, trainable: Trainable) -> set[nn.Parameter]:
+    """The weights that `freeze` freezes."""
     if trainable == "all":
-        return
+        return set()
     base, projection = set(model.base_model.parameters()), set(_projection(model))
     embedding = {*model.get_input_embeddings().parameters(), *projection}
     trained = {"factors": embedding, "projection": projection, "backbone": base - embedding}[trainable]
@@ -38,8 +44,7 @@ def freeze(model: PreTrainedModel, trainable: Trainable) -> None:
             f"{method} has no projection to the width of the encoder to train alone; "
             "use trainable=factors or trainable=all"
         )
-    for parameter in base - trained:
-        parameter.requires_grad_(False)
+    return base - trained
 
 
 def replacement(model: nn.Module) -> set[nn.Parameter]:

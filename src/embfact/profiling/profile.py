@@ -15,9 +15,11 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import PreTrainedModel
 
+from embfact.profiling.lookup import lookup_microseconds
 from embfact.profiling.report import Activity, Report, Steps
 from embfact.profiling.timeline import ASIDE, Timeline
 from embfact.system.resources import Stopwatch
@@ -60,6 +62,8 @@ class Profile:
         self._before = watch.seconds()
         self._flops: RowFlops | None = None
         self._threads = 1
+        self._lookup: float | None = None
+        self._lookup_took = 0.0
 
     def count(self, model: PreTrainedModel, row: np.ndarray) -> None:
         """Count the operations of the model, before faster kernels replace parts of it; see `row_flops`."""
@@ -76,15 +80,23 @@ class Profile:
         with self.timeline.with_loggers(loggers), self.timeline.profile("fit"):
             yield
 
+    def look_up(self, embedding: nn.Module, vocab_size: int, device: torch.device) -> None:
+        """Time a lookup in the saved embedding, during the evaluation, which this does not count for."""
+        before = self.timeline.left_out
+        with self.timeline.profile(ASIDE):
+            self._lookup = lookup_microseconds(embedding, vocab_size, device)
+        self._lookup_took = self.timeline.left_out - before
+
     def report(self, name: str, device: str, devices: int) -> Report:
         """The report at the end of a run that was trained on a number of devices of a kind."""
         now, before = self._watch.seconds(), self._before
         seconds = {**self.timeline.seconds, Activity.OTHER: 0.0}
         for step, part in _STEPS.items():
             seconds[part] += now.get(step, 0.0) - before.get(step, 0.0)
+        seconds[Activity.EVALUATION] -= self._lookup_took
         total = now["total"] - before["total"] - self.timeline.left_out
         seconds[Activity.OTHER] = max(0.0, total - sum(seconds.values()))
-        return Report(name, seconds, self._steps(device, devices))
+        return Report(name, seconds, self._steps(device, devices), self._lookup)
 
     def _steps(self, device: str, devices: int) -> Steps | None:
         seen = self.throughput

@@ -13,6 +13,7 @@ from embfact.system.atomic import write_text
 
 FILE_NAME = "profile.json"
 SCHEMA_VERSION = 1
+LOOKUP_TOKENS = 128  # a text
 
 
 class Activity(StrEnum):
@@ -115,11 +116,13 @@ class Report:
         name: The run.
         seconds: Seconds of each part.
         steps: The training steps; None if an earlier attempt did them all.
+        lookup: Microseconds of a lookup of `LOOKUP_TOKENS` tokens in the saved embedding; None if not measured.
     """
 
     name: str
     seconds: dict[Activity, float]
     steps: Steps | None
+    lookup: float | None = None
 
     @property
     def total(self) -> float:
@@ -134,6 +137,7 @@ class Report:
             "name": self.name,
             "seconds": {**self.seconds, "total": self.total},
             "shares": {part: seconds / self.total for part, seconds in self.seconds.items()},
+            "lookup_microseconds": self.lookup,
             "training": None
             if steps is None
             else {
@@ -150,7 +154,12 @@ class Report:
         lines = [[part, DESCRIPTIONS[part], *_figures(seconds, self.total)] for part, seconds in self.seconds.items()]
         lines.append(["total", "", *_figures(self.total, self.total)])
         grid = markdown_grid(["part", "what is in it", "seconds", "share"], lines, 2)
-        return "\n".join([*grid, "", *([] if self.steps is None else _notes(self.steps))])
+        notes = [] if self.steps is None else _notes(self.steps)
+        if self.lookup is not None:
+            notes.append(
+                f"- A lookup of {LOOKUP_TOKENS} tokens in the saved embedding: {self.lookup:,.0f} microseconds."
+            )
+        return "\n".join([*grid, "", *notes])
 
     def write(self, directory: Path) -> None:
         """Write `profile.json` into a run directory."""
@@ -164,7 +173,7 @@ def read_report(directory: Path) -> Report | None:
         seconds = {part: float(found["seconds"][part]) for part in Activity}
         steps = found["training"]
         known = None if steps is None else Steps(**{name: steps[name] for name in Steps.__dataclass_fields__})
-        return Report(found["name"], seconds, known)
+        return Report(found["name"], seconds, known, found.get("lookup_microseconds"))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -57,7 +57,7 @@ def write_report(
         steps: Shows the progress.
         tolerance: The tolerated loss against dense, as a fraction.
         analysis: Whether to analyse the trained tables, which takes longest.
-        light: Leave out the dashboard and all copies of a plot but the SVG.
+        light: Leave out the dashboard, learning curves (a panel for each setting) and all copies of a plot but the SVG.
 
     Returns:
         What the report could not show, and why.
@@ -67,7 +67,10 @@ def write_report(
     """
     table = sweep.table
     with replacing(output.absolute()) as folder:
-        steps.expect(1 + len(kinds := _kinds(table)) + 1)
+        kinds = _kinds(table)
+        if light:
+            kinds = {name: spec for name, spec in kinds.items() if spec.kind != "curves"}
+        steps.expect(1 + len(kinds) + 1)
         steps.begin("tables and statistics")
         statistics = table_statistics(table)
         request = TableRequest(significance=any(row.dense for row in table.rows))  # without dense there is no test

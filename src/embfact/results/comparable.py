@@ -22,14 +22,16 @@ from embfact.formatting.typed import number
 from embfact.results.differences import flat
 from embfact.runs.record import RunRecord
 
+DISTILL = frozenset(f"task.distill{part}" for part in ("", "_weight", "_temperature", "_embedding"))
 OWN = frozenset(
     {"method", "factorization", "size", "storage", "storage_group", "quantization", "evidence", "refactorize"}
-    | {"optimizer.embedding_lr"}
+    | {"optimizer.embedding_lr", "trainer.factor_epochs"}
+    | DISTILL
 )
 """Sections and options that a dense run does not have, or that do not affect it."""
 _DATA = frozenset({"data", "data_fingerprint"})
-# Shown in a row or column of their own, not in the description of options.
-_PLACED = frozenset({"method", "size", "storage", "storage_group", "quantization", "seed"})
+# Shown in a row or column of their own, or by another option, not in the description of options.
+_PLACED = frozenset({"method", "size", "storage", "storage_group", "quantization", "seed", "teacher_fingerprint"})
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,8 @@ def terms(science: Mapping[str, Any], search: Mapping[str, Any], model_fingerpri
     if options.get("trainable") == "projection":  # a dense table has no projection: the dense run trains everything
         options["trainable"], own["trainable"] = "all", "projection"
     if (science.get("method"), science.get("storage")) == ("none", "float32"):
+        # One that learns from another run is not the dense run that others are compared with.
+        options |= {name: value for name, value in own.items() if name in DISTILL}
         own, found = {}, {name: value for name, value in found.items() if not _is_own(name)}
     return Terms(options, own, found, describe_search(search))
 
@@ -102,8 +106,9 @@ def seeds_of(science: Mapping[str, Any]) -> str:
 
 
 def _seedless(science: Mapping[str, Any]) -> dict[str, Any]:
-    # Starting weights differ between seeds.
-    apart = {"seed", "model_fingerprint"} if "from_run" in (science.get("model") or {}) else {"seed"}
+    # The weights of the runs that they begin or learn from differ between seeds.
+    apart = {"seed", "teacher_fingerprint"}
+    apart |= {"model_fingerprint"} if "from_run" in (science.get("model") or {}) else set()
     return {name: value for name, value in science.items() if name not in apart}
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 METHODS = (
     *("svd", "weighted_svd", "hybrid_svd", "group_svd", "random", "albert", "vocabulary_pruning"),
     *("fisher_svd", "kronecker_svd", "projective_clustering", "product_quantization", "hashed", "distilled"),
-    *("tensor_train", "kronecker", "evd", "none"),
+    *("tensor_train", "kronecker", "evd", "none", "transform_coding", "residual_quantization", "vocabulary_trimming"),
 )
 
 

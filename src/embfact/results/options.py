@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from embfact.formatting.typed import number
-from embfact.results.comparable import Terms, terms_of
+from embfact.results.comparable import DISTILL, Terms, terms_of
 from embfact.results.differences import describe_options, differing
 from embfact.results.versions import source_of
 from embfact.runs.record import RunRecord
@@ -71,7 +71,13 @@ class VaryingOptions:
     def _varying(
         self, groups: Iterable[Sequence[RunRecord]], part: Callable[[Terms], Mapping[str, Any]]
     ) -> frozenset[str]:
-        return frozenset(name for runs in groups for name in differing(part(self._terms[id(run)]) for run in runs))
+        return frozenset(name for runs in groups for name in _differing([part(self._terms[id(run)]) for run in runs]))
+
+
+def _differing(facts: Sequence[Mapping[str, Any]]) -> set[str]:
+    """The names whose values differ; how a run is distilled is a difference between distilled runs alone."""
+    how = DISTILL - {"task.distill"}
+    return differing(facts) - how | differing(one for one in facts if DISTILL & one.keys()) & how
 
 
 def grouped(runs: Iterable[RunRecord], key_of: Callable[[RunRecord], Key]) -> dict[Key, list[RunRecord]]:

@@ -44,6 +44,7 @@ def facts_of(config: RunConfig, identity: Identity) -> RunFacts:
             storage_group=config.kept.group,
             quantization=None if config.storage == "float32" else config.quantization,
         ),
+        teacher=identity.teacher.resolve().name if identity.teacher else None,
         versions=versions(),
         git=git_state(),
     )

@@ -19,6 +19,7 @@ from embfact.config.sections import ModelConfig, slug
 from embfact.data.fingerprint import fingerprint as data_fingerprint
 from embfact.models.backbones import fingerprint as model_fingerprint
 from embfact.runs.record import read
+from embfact.runs.teacher import fingerprint_of, teacher_of
 from embfact.system.digest import file_digest
 
 RESULTS_VERSION = 6
@@ -48,6 +49,7 @@ class Identity:
         data_fingerprint: SHA-256 of the data.
         model_fingerprint: SHA-256 of the backbone.
         science: The values that are hashed.
+        teacher: Directory of the run that it learns from; None without ``task.distill``.
     """
 
     hash: str
@@ -56,13 +58,14 @@ class Identity:
     data_fingerprint: str
     model_fingerprint: str
     science: dict[str, Any]
+    teacher: Path | None = None
 
 
 def identify(config: RunConfig) -> Identity:
     """The identity of a run.
 
     Raises:
-        DataError, ModelError: If the data or the backbone is missing.
+        DataError, ModelError: If the data, the backbone or the run to learn from is missing.
     """
     data = _fingerprint("data", config.data.model_dump_json(), config.paths.data_dir, config.paths.cache_dir)
     model = _fingerprint("model", config.model.model_dump_json())
@@ -70,17 +73,18 @@ def identify(config: RunConfig) -> Identity:
     digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
     method = [slug(config.factorization.name), *([config.size] if config.size else [])]
     name = "-".join([slug(config.data.name), config.model.label, *method, f"s{config.seed}", digest[:8]])
-    return Identity(digest, name, Path(config.output_dir) / name, data, model, decisive)
+    return Identity(digest, name, Path(config.output_dir) / name, data, model, decisive, teacher_of(config))
 
 
 def science(config: RunConfig, data_fingerprint: str, model_fingerprint: str) -> dict[str, Any]:
     """Everything that decides the result of a run, as JSON values; this is what is hashed."""
     sections = {
         name: getattr(config, name).model_dump(mode="json", exclude=_NOT_SCIENCE.get(name, set()))
-        for name in ("data", "task", "trainer", "optimizer", "factorization")
+        for name in ("data", "trainer", "optimizer", "factorization")
     }
-    if config.task.pooling is None:  # the backbone's own head, the only choice before this option existed
-        del sections["task"]["pooling"]
+    sections["task"] = _task(config)
+    if not config.trainer.factor_epochs:  # as before this option existed
+        del sections["trainer"]["factor_epochs"]
     if not config.trains_replacement or config.optimizer.embedding_lr == 1:  # no effect
         del sections["optimizer"]["embedding_lr"]
     return {
@@ -97,6 +101,7 @@ def science(config: RunConfig, data_fingerprint: str, model_fingerprint: str) ->
         "weights": "best" if config.checkpoint == "best" else "last",
         "data_fingerprint": data_fingerprint,
         "model_fingerprint": model_fingerprint,
+        **({"teacher_fingerprint": fingerprint_of(teacher, config.model)} if (teacher := teacher_of(config)) else {}),
         "versions": {name: number.split(".")[0] for name, number in library_versions().items()},
         "results_version": RESULTS_VERSION,
     }
@@ -107,10 +112,31 @@ def _start(config: RunConfig) -> dict[str, str]:
     start = config.model.from_run
     if start is None:
         return {}
-    # Without the seed: starts that differ only in it are repetitions, which a table averages. The fingerprint of the
-    # backbone tells them apart.
-    decisive = {name: value for name, value in read(Path(start)).science.items() if name != "seed"}
-    return {"from_run": hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:8]}
+    return {"from_run": _digits(Path(start))}
+
+
+def _task(config: RunConfig) -> dict[str, Any]:
+    """The section ``task``, without options that have no effect."""
+    task, teacher = config.task, teacher_of(config)
+    values = task.model_dump(mode="json", include={"name", "dropout", "label_smoothing"})
+    if task.pooling is not None:  # else the backbone's own head, the only choice before this option existed
+        values["pooling"] = task.pooling
+    if teacher is None:
+        return values
+    values |= {"distill": _digits(teacher), "distill_weight": task.distill_weight}
+    if task.distill_weight and config.data.target == "class":
+        values["distill_temperature"] = task.distill_temperature
+    return values | {"distill_embedding": task.distill_embedding if config.imitates_table else 0.0}
+
+
+def _digits(run: Path) -> str:
+    """Eight digits for the options of an earlier run, without its seed.
+
+    Runs that differ only in the seed of the run that they begin from are repetitions, which a table averages. The
+    fingerprint of its weights tells them apart.
+    """
+    decisive = {name: value for name, value in read(run).science.items() if name != "seed"}
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def _size(config: RunConfig) -> dict[str, Any] | None:

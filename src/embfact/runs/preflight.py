@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-
-from pydantic import ValidationError
 
 from embfact.config.data_config import DataConfig
 from embfact.config.rank_schedule import schedule_error
 from embfact.config.run_config import RunConfig
 from embfact.config.sections import ModelConfig
-from embfact.data.fingerprint import fingerprint
 from embfact.data.sentence_archive import provide
 from embfact.errors import ConfigError, DataError, ErrorDetail, ModelError
-from embfact.formatting.typed import typed
 from embfact.models.backbones import (
     TableShape,
     largest_token_id,
@@ -31,18 +27,11 @@ from embfact.models.backbones import (
 from embfact.models.size import saved_bytes
 from embfact.models.tokenizer_files import ids_error
 from embfact.models.weight_files import weight_files
-from embfact.runs.finished_run import data_before, open_run
-from embfact.runs.record import RunRecord
+from embfact.runs.earlier_run import check_start
+from embfact.runs.teacher import check_teacher
 from embfact.system.cores import usable_cores
 from embfact.system.disk import may_write
 from embfact.system.remote import url_error
-
-BACKBONE = ("label", "name_or_path", "revision", "architecture", "tokenizer", "static")
-# The options that decide which rows are held out of training, and their labels.
-ROWS = (
-    *("train_split", "text", "label", "target", "label_names", "selection_size", "selection_groups"),
-    *("split_seed", "drop_reported"),
-)
 
 # The options that name files, by source.
 OWN_FILES = {"files": ("train_file", "validation_file"), "rated_sentences": ("archive",)}
@@ -87,7 +76,7 @@ def check_downloads(configs: Iterable[RunConfig]) -> None:
 def run_errors(config: RunConfig) -> list[ErrorDetail]:
     """Every error of one configuration that can be found on disk."""
     schedule = schedule_error(config.refactorize, config.trainer, aware=config.quantization == "aware")
-    errors = [*_data_errors(config), *_model_errors(config), *([schedule] if schedule else [])]
+    errors = [*_data_errors(config), *_model_errors(config), *teacher_errors(config), *([schedule] if schedule else [])]
     url = url_error("output_url", config.output_url) if config.output_url else None
     return [*errors, *_device_errors(config), *_output_errors(config), *([url] if url else [])]
 
@@ -173,6 +162,17 @@ def _model_errors(config: RunConfig) -> list[ErrorDetail]:
     ]
 
 
+def teacher_errors(config: RunConfig) -> list[ErrorDetail]:
+    """Why the run that ``task.distill`` names cannot teach this one."""
+    try:
+        check_teacher(config)
+    except ModelError as error:
+        return [ErrorDetail(str(error), f"task.distill={config.task.distill}")]
+    except DataError:  # about missing data: only the run itself fails
+        pass
+    return []
+
+
 def _padding_errors(name: str, backbone: Mapping[str, Any]) -> list[ErrorDetail]:
     """Special ids of a model for which its table has no row."""
     rows = backbone.get("vocab_size")
@@ -256,90 +256,3 @@ def _is_readable(path: str, *, folder: bool) -> bool:
         return (place.is_dir() if folder else place.is_file()) and os.access(place, os.R_OK)
     except (OSError, RuntimeError):
         return False
-
-
-def check_start(config: RunConfig) -> None:
-    """Refuse a ``model.from_run`` that is not a finished dense run of the same backbone on the same rows.
-
-    A backbone given in any other way must not have been trained on texts of the run's data.
-
-    Raises:
-        ModelError: With the remedy.
-        DataError: If the data of `config` is missing, so that it cannot be compared.
-    """
-    if config.model.from_run is None:
-        _refuse_shared_texts(config)
-        return
-    run = open_run(Path(config.model.from_run))
-    _refuse_compressed(run.record)
-    _refuse_another_backbone(run.record, config.model)
-    if not config.model.static:  # a static model has a default pooling, which the loader knows and compares
-        _refuse_another_head(run.record, config.task.pooling)
-    _refuse_other_rows(run.record, run.data, config)
-
-
-def _refuse_shared_texts(config: RunConfig) -> None:
-    """A checkpoint of a run may be trained on other data, but not on texts that it has seen."""
-    for data in data_before(config.model.model_dump()):
-        if data.shares_text(config.data):
-            raise ModelError(
-                f"model.name_or_path={config.model.name_or_path} was trained on {data.name}, which contains texts of "
-                f"data={config.data.name}: held-out and reported rows would not be new to it; start from another model"
-            )
-
-
-def _refuse_compressed(record: RunRecord) -> None:
-    method, storage = record.method.name, record.method.storage
-    if method != "none" or storage != "float32":
-        kept = f"factorization={method}" + ("" if storage == "float32" else f" and storage={storage}")
-        raise ModelError(
-            f"model.from_run needs a dense run, but {record.name} was trained with {kept}; "
-            "give a run with factorization=none and storage=float32"
-        )
-
-
-def _refuse_another_head(record: RunRecord, pooling: str | None) -> None:
-    started = record.config["task"].get("pooling")  # older runs have no such option
-    if started != pooling:
-        found, wanted = ("null" if name is None else name for name in (started, pooling))
-        raise ModelError(
-            f"the run {record.name} was trained with task.pooling={found}, but this one has {wanted}; "
-            f"set task.pooling={found}, or start from another run"
-        )
-
-
-def _refuse_another_backbone(record: RunRecord, model: ModelConfig) -> None:
-    try:
-        started = ModelConfig.model_validate(record.config["model"])
-    except (KeyError, TypeError, ValidationError) as error:
-        reason = str(error).splitlines()[0]
-        raise ModelError(f"the run {record.name} was written by another version ({reason}); train it again") from None
-    if differing := _differing(started, model, BACKBONE):
-        options = ", ".join(f"model.{name}" for name in differing if name != "label") or "model.name"
-        raise ModelError(
-            f"the backbone of the run {record.name} is {record.model.name}, but this command has {model.label}; "
-            f"use the model in its config.yaml (they differ in {options})"
-        )
-
-
-def _refuse_other_rows(record: RunRecord, trained: DataConfig, config: RunConfig) -> None:
-    """Refuse a start that may have been trained on rows that are held out or reported here."""
-    if record.data.fingerprint != fingerprint(config.data, config.paths.data_dir, config.paths.cache_dir):
-        raise ModelError(
-            f"the run {record.name} was trained on other data ({record.data.name}) than data={config.data.name} and "
-            "may have seen rows that are held out or reported here; start from a run on the same data and splits"
-        )
-    before, now = (
-        data.model_copy(update={"split_seed": data.split_seed_of(seed)})
-        for data, seed in ((trained, record.seed), (config.data, config.seed))
-    )
-    if differing := _differing(before, now, ROWS):
-        options = ", ".join(f"data.{name}={typed(getattr(before, name))}" for name in differing)
-        raise ModelError(
-            f"the run {record.name} was trained with {options} and may have seen rows that are held out here; "
-            "use the same values, or start from a run with yours"
-        )
-
-
-def _differing(one: ModelConfig | DataConfig, other: ModelConfig | DataConfig, names: Sequence[str]) -> list[str]:
-    return [name for name in names if getattr(one, name) != getattr(other, name)]

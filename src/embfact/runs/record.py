@@ -80,6 +80,12 @@ class Amount(RecordSection):
 
     parameters: int
     bytes: int
+    zstd_bytes: int | None = Field(
+        None, description="after compression by zstd; null for dense, and if a run diverged or is older than this field"
+    )
+    memory_bytes: int | None = Field(
+        None, description="of all tensors in memory after scoring, what was decoded included; null as above"
+    )
 
 
 class Sizes(RecordSection):
@@ -175,6 +181,7 @@ class RunFacts(RecordSection):
     data: DataPart
     model: ModelPart
     method: MethodPart
+    teacher: str | None = Field(None, description="name of the dense run that it was distilled from")
     versions: dict[str, str] = {}
     git: GitPart | None = None
 

@@ -24,8 +24,8 @@ from embfact.runs.record import RunRecord
 from embfact.search.plan import describe_options, with_options
 
 EMBEDDING_LR = "optimizer.embedding_lr"  # left out of a run's science where it is 1
-# The sweep may have been made at one size, and in one format, for all.
-FREE = frozenset({"seed", "size", "storage", "storage_group", "quantization"})
+# The sweep may have been made at one size, and in one format, for all; the run to learn from may differ between seeds.
+FREE = frozenset({"seed", "size", "storage", "storage_group", "quantization", "teacher_fingerprint"})
 
 Setting = tuple[tuple[str, float], ...]
 

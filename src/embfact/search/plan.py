@@ -13,7 +13,9 @@ from embfact.config.run_config import RunConfig
 from embfact.config.sections import slug
 from embfact.errors import ConfigError, ErrorDetail, UserError, extra_errors
 from embfact.formatting.typed import number
+from embfact.results.comparable import DISTILL
 from embfact.runs.identity import identify
+from embfact.runs.preflight import teacher_errors
 
 DIGITS = 3  # significant digits of a proposed value, so that it is easy to read and type
 
@@ -61,6 +63,9 @@ def check_search(configs: Iterable[RunConfig]) -> None:
     if any(config.data.selection_size == 0 for config in searched):
         what = "a search is scored on the held-out slice, but there is none"
         errors.append(ErrorDetail(what, "data.selection_size=0", "set it above 0, or search=none"))
+    for config in searched:
+        seeds = range(config.search.seed, config.search.seed + config.search.seeds)
+        errors += [detail for seed in seeds for detail in teacher_errors(config.model_copy(update={"seed": seed}))]
     if errors:
         raise ConfigError(errors)
 
@@ -76,8 +81,9 @@ def studies_of(configs: Sequence[RunConfig]) -> list[PlannedStudy | None]:
 
 
 def _study_of(config: RunConfig) -> PlannedStudy | None:
-    # The learning rate of the replacement has no effect on a run without one.
+    # The learning rate of the replacement has no effect on a run without one, nor weights of distillation without it.
     without = set() if config.trains_replacement else {"optimizer.embedding_lr"}
+    without |= DISTILL if config.task.distill is None else set()
     space = {name: span for name, span in config.search.space.items() if name not in without}
     if not space:
         return None

@@ -70,10 +70,10 @@ def _train(config: RunConfig, title: str, directory: Path, report: Report) -> fl
     torch.set_num_threads(config.trainer.threads or USUAL)
     pl.seed_everything(config.seed, workers=True, verbose=False)
     start = load(context)
-    _, refactorization = factorize(start, context)
+    start, _, refactorization = factorize(start, context)
     data = data_module(start, config)
     judge = _Judge(config.search.checks, data, report, refactorization)
-    fitted = fit(start.model, data, context, refactorization, watching=[judge])
+    fitted = fit(start.model, data, context, refactorization, watching=[judge], teacher=start.teacher)
     return float(fitted.history[-1][SELECTED_BY] if fitted.value is None else fitted.value)
 
 

@@ -14,7 +14,7 @@ from embfact.runs.status import read_status
 
 DIGITS = 8  # of the hash, at the end of a run's name
 # Changes that the user did not type: always reported.
-_UNTYPED = ("data_fingerprint", "model_fingerprint", "versions", "results_version")
+_UNTYPED = ("data_fingerprint", "model_fingerprint", "teacher_fingerprint", "versions", "results_version")
 _MOST = 3
 
 

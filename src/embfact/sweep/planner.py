@@ -5,6 +5,7 @@ Light to import: a sweep whose runs are all finished never imports torch.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -108,7 +109,7 @@ def known_outcomes(plan: Sequence[PlannedRun]) -> dict[str, Outcome]:
 
 
 def describe(plan: Sequence[PlannedRun]) -> list[str]:
-    """A plan as lines: every run, whether it is finished, how large it is, and how long the others will take."""
+    """A plan as lines: every run, whether it is finished, how large it is, what it learns from, and the time left."""
     width = max((len(run.title) for run in plan), default=0)
     lines = [f"{run.title:<{width}}  {_state(run)}" for run in plan]
     pending = [run for run in plan if run.pending]
@@ -121,8 +122,10 @@ def describe(plan: Sequence[PlannedRun]) -> list[str]:
         *([f"{diverged} diverged"] if diverged else []),
         *([f"{stuck} cannot start"] if stuck else []),
     ]
+    teachers = Counter(run.identity.teacher for run in plan if run.identity and run.identity.teacher)
+    learning = [f"{number} run{'s learn' if number > 1 else ' learns'} from {run}" for run, number in teachers.items()]
     summary = f"{', '.join(counts)}, {len(pending)} to do: {estimate(pending)}"
-    return [*lines, "", *size_lines(plan), "", summary] if plan else [summary]
+    return [*lines, "", *size_lines(plan), "", *learning, summary] if plan else [summary]
 
 
 def _state(run: PlannedRun) -> str:

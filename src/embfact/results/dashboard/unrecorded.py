@@ -18,7 +18,9 @@ from embfact.runs.status import read_status
 
 Values = dict[str, Any]
 # Shown by the row itself, or by its column.
-_PLACED = frozenset({"data", "data_fingerprint", "method", "size", "storage", "storage_group", "seed"})
+_PLACED = frozenset({"data", "data_fingerprint", "method", "size", "storage", "storage_group", "seed"}) | {
+    "teacher_fingerprint"
+}
 
 
 def without_record(sweep: Sweep, recorded: set[str], groups: list[Values]) -> list[Values]:

@@ -13,7 +13,7 @@ from typing import Any
 from embfact.formatting.numbers import with_share
 from embfact.results.result_table import Column, Row
 from embfact.results.table.grid import Cell
-from embfact.runs.record import RunRecord
+from embfact.runs.record import RunRecord, SizePart
 
 UNDEFINED = "\u2013"  # an en dash, as in print
 
@@ -51,9 +51,12 @@ def figure_cell(row: Row, column: Column, usual: int, stat: str, interval: tuple
 
 
 def size_cell(runs: Sequence[RunRecord], path: str) -> Cell:
-    """A size with its share of dense; a range if data sets differ visibly."""
-    pairs = sorted({(attrgetter(path)(run.size), attrgetter(path)(run.size.dense)) for run in runs if run.size})
+    """A size with its share of dense; a range if data sets differ visibly, nothing if no record has it."""
     unit = "B" if path.endswith("bytes") else ""
+    # Dense is as it is saved: what becomes of it after compression, or in memory, is not recorded.
+    dense = f"{path.partition('.')[0]}.{'bytes' if unit else 'parameters'}"
+    found = {(attrgetter(path)(run.size), attrgetter(dense)(run.size.dense)) for run in runs if run.size}
+    pairs = sorted(pair for pair in found if pair[0] is not None)
     shown = dict.fromkeys(with_share(size, dense, unit) for size, dense in pairs)
     texts = list(shown)
     raw = {"sizes": [size for size, _ in pairs], "dense": [dense for _, dense in pairs]}
@@ -61,6 +64,18 @@ def size_cell(runs: Sequence[RunRecord], path: str) -> Cell:
         size, _, share = texts[0].partition(" ")
         return Cell(size, share, raw=raw)
     return Cell(f"{texts[0]} to {texts[-1]}", raw=raw) if texts else Cell()
+
+
+def ratio(size: SizePart, path: str, number_bytes: int) -> float:
+    """How many times smaller a size is than the dense table in numbers of some bytes."""
+    return number_bytes * size.dense.embedding.parameters / float(attrgetter(path)(size))
+
+
+def ratio_cell(runs: Sequence[RunRecord], path: str, number_bytes: int) -> Cell:
+    """How many times smaller a size is than the dense table; a range if data sets differ visibly."""
+    ratios = sorted({ratio(run.size, path, number_bytes) for run in runs if run.size})
+    texts = list(dict.fromkeys(f"{value:.1f}x" if value >= 1 else f"{value:.2f}x" for value in ratios))
+    return Cell(" to ".join(dict.fromkeys([*texts[:1], *texts[-1:]])), raw={"ratios": ratios}) if texts else Cell()
 
 
 def mean_seconds(runs: Sequence[RunRecord]) -> float | None:

@@ -13,6 +13,9 @@ from embfact.results.result_table import DENSE, Column, Row, storage_order
 from embfact.results.table.cells import UNDEFINED, rank_range
 from embfact.results.table.grid import Kind
 
+ZSTD = "zstd: bytes after compression, as a share of dense before it"
+SMALLER = "vs.: how many times smaller than dense would be in this format"
+
 
 @dataclass(frozen=True)
 class RowField:
@@ -49,13 +52,38 @@ FIGURE_FIELDS: dict[str, Callable[[Column], str]] = {
     "split": lambda column: column.split,
     "metric": lambda column: column.metric,
 }
-# Field -> column heading and attribute path in `RunRecord.size`; none for the seconds.
-SIZE_FIELDS: dict[str, tuple[tuple[str, ...], str]] = {
-    "params": (("emb.", "params"), "embedding.parameters"),
-    "bytes": (("emb.", "bytes"), "embedding.bytes"),
-    "model_params": (("model", "params"), "model.parameters"),
-    "model_bytes": (("model", "bytes"), "model.bytes"),
-    "seconds": (("seconds",), ""),
+
+
+@dataclass(frozen=True)
+class SizeField:
+    """A field that is a column of sizes, or the seconds of a run.
+
+    Attributes:
+        words: The heading of its column.
+        path: Attribute path in `RunRecord.size`; empty for the seconds.
+        against: Bytes of a number of the dense table that is divided by the size; 0 for the size itself.
+        usual: Whether the whole table has it; the others are there to be asked for.
+        meaning: What the legend says about it.
+    """
+
+    words: tuple[str, ...]
+    path: str = ""
+    against: int = 0
+    usual: bool = False
+    meaning: str = ""
+
+
+SIZE_FIELDS: dict[str, SizeField] = {
+    "params": SizeField(("emb.", "params"), "embedding.parameters", usual=True),
+    "bytes": SizeField(("emb.", "bytes"), "embedding.bytes", usual=True),
+    "model_params": SizeField(("model", "params"), "model.parameters", usual=True),
+    "model_bytes": SizeField(("model", "bytes"), "model.bytes", usual=True),
+    "zstd": SizeField(("emb.", "zstd"), "embedding.zstd_bytes", meaning=f"{ZSTD}."),
+    "model_zstd": SizeField(("model", "zstd"), "model.zstd_bytes", meaning=f"{ZSTD}."),
+    "memory": SizeField(("emb.", "memory"), "embedding.memory_bytes", meaning="Memory: of all tensors in use."),
+    "vs_float32": SizeField(("emb. vs.", "float32"), "embedding.bytes", against=4, meaning=f"{SMALLER}."),
+    "vs_float16": SizeField(("emb. vs.", "float16"), "embedding.bytes", against=2, meaning=f"{SMALLER}."),
+    "seconds": SizeField(("seconds",), usual=True, meaning="Seconds: mean of a whole run."),
 }
 SHARES = ", in brackets as a share of dense"  # in the legend
 MEAN = "glue"  # also a column: the mean over GLUE tasks

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from embfact.results.result_table import Column, ResultTable, Row, methods_or_all, row_label
-from embfact.results.table.cells import UNDEFINED, figure_cell, seconds_cell, size_cell
+from embfact.results.table.cells import UNDEFINED, figure_cell, ratio_cell, seconds_cell, size_cell
 from embfact.results.table.fields import MEAN, SHARES, SIZE_FIELDS
 from embfact.results.table.grid import Cell, Grid, Heading, Note, Place, Plan, SizeColumn
 from embfact.results.table.layouts import LAYOUTS
@@ -129,8 +129,10 @@ def _size(sheet: _Sheet, line: Place, column: SizeColumn) -> Cell:
     # A line for some data sets has the sizes of its runs on them; a line for all also those of runs without figures.
     every = len(data) == len(sheet.table.data)
     runs = row.finished() if every else [run for version in data for run in row.finished(version)]
-    path = SIZE_FIELDS[column.field][1]
-    return size_cell(runs, path) if path else seconds_cell(runs)
+    field = SIZE_FIELDS[column.field]
+    if field.against:
+        return ratio_cell(runs, field.path, field.against)
+    return size_cell(runs, field.path) if field.path else seconds_cell(runs)
 
 
 def _mean(row: Row, mean_of: SizeColumn) -> Cell:
@@ -155,7 +157,8 @@ def _heading(sheet: _Sheet, column: Place | SizeColumn) -> Heading:
         return Heading(column.words, "figure", sheet.letters.of_place(column))
     if column.field not in SIZE_FIELDS:
         return Heading(column.words, "figure")
-    return Heading(column.words, "size" if SIZE_FIELDS[column.field][1] else "count")
+    field = SIZE_FIELDS[column.field]
+    return Heading(column.words, "size" if field.path and not field.against else "count")
 
 
 def _starts(table: ResultTable, plan: Plan) -> frozenset[int]:
@@ -215,14 +218,14 @@ def _legend(table: ResultTable, plan: Plan, request: TableRequest, statistics: T
     shown = {column.field for column in plan.columns if isinstance(column, SizeColumn)}
     if shown - set(SIZE_FIELDS):
         yield "Means are over the available tasks, whose number is in brackets; means over other tasks do not compare."
-    if sizes := shown & {name for name, (_, path) in SIZE_FIELDS.items() if path}:
-        parts = {"the token embedding (emb.)": {"params", "bytes"}, "the model": {"model_params", "model_bytes"}}
-        named = " and of ".join(part for part, fields in parts.items() if fields & sizes)
+    fields = [field for name, field in SIZE_FIELDS.items() if name in shown]
+    if sizes := {field.path.partition(".")[0] for field in fields if field.path}:
+        parts = {"embedding": "the token embedding (emb.)", "model": "the model"}
+        named = " and of ".join(words for part, words in parts.items() if part in sizes)
         yield f"Sizes as saved, of {named}{SHARES}."
         if any(row.storage for row in table.rows):
             yield "Parameters of quantized tables are counted before quantization: compare their bytes."
-    if "seconds" in shown:
-        yield "Seconds: mean of a whole run."
+    yield from dict.fromkeys(field.meaning for field in fields if field.meaning)
     if request.marks_best:
         yield "Bold: best result, dense excluded."
     if request.significance and statistics:

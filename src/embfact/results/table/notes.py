@@ -14,7 +14,7 @@ from typing import Any
 
 from embfact.results.chance import seeds_at_chance
 from embfact.results.comparable import describe_search
-from embfact.results.result_table import Column, DataVersion, ResultTable, row_label
+from embfact.results.result_table import Column, DataVersion, ResultTable, Row, row_label
 from embfact.results.table.grid import Place
 from embfact.runs.record import RunRecord
 
@@ -34,13 +34,16 @@ class Remark:
 
 
 def sources(table: ResultTable) -> list[str]:
-    """For each data set the splits, rows and seeds behind its figures; what was tuned; and what methods are not."""
+    """For each data set the splits, rows and seeds behind its figures; what was tuned and distilled, and caveats."""
     searches = _searches(table)
     found = [search for search in searches if search] if len(searches) == 1 else []
     runs = [run for row in table.rows for run in row.runs]
     own = dict.fromkeys(describe_search(run.config.get("search") or {}, own=True) for run in runs)
     caveats = dict.fromkeys(f"{run.method.name}: {run.method.caveat}" for run in runs if run.method.caveat)
-    return [*(_source(table, data) for data in table.data), *(f"{text}." for text in [*found, *own, *caveats] if text)]
+    return [
+        *(_source(table, data) for data in table.data),
+        *(f"{text}." for text in [*found, *own, *_distilled(table), *caveats] if text),
+    ]
 
 
 def warnings(table: ResultTable) -> list[str]:
@@ -81,6 +84,18 @@ def _source(table: ResultTable, data: DataVersion) -> str:
     note = f" {data.example.data.note}" if data.example.data.note else ""
     trained = f"trained on {drawn}{_rows(rows, 'train')}{held_out}{_how_drawn(options)}"
     return f"{data.label}: {figures}; {trained}; {_seeds(seeds)}.{apart}{note}"
+
+
+def _distilled(table: ResultTable) -> Iterator[str]:
+    """Which rows learned from which dense runs."""
+    found: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+    for row in table.rows:
+        if teachers := tuple(sorted({run.teacher for run in row.finished() if run.teacher})):
+            found[teachers].append(row)
+    methods = [row for row in table.rows if not row.dense and row.finished()]
+    for teachers, rows in found.items():
+        which = "all but dense" if rows == methods else ", ".join(row_label(row, table) for row in rows)
+        yield f"Distilled from {', '.join(teachers)}: {which}"
 
 
 def _how_drawn(options: Mapping[str, Any]) -> str:

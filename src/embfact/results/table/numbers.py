@@ -14,7 +14,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from embfact.results.result_table import Column, DataVersion, ResultTable
-from embfact.results.table.cells import UNDEFINED, mean_seconds, rank_range
+from embfact.results.table.cells import UNDEFINED, mean_seconds, rank_range, ratio
 from embfact.results.table.fields import SIZE_FIELDS
 from embfact.results.table.grid import Cell, Grid
 
@@ -88,10 +88,15 @@ def _line(
         "failed_runs": len(row.failed(data)),
         "seconds": mean_seconds(runs),
     }
-    sizes = [path for _, path in SIZE_FIELDS.values() if path]
     size = next((run.size for run in [*runs, *row.failed(data)] if run.size), None)
-    for path in [f"{whose}{path}" for path in sizes for whose in ("", "dense.")]:
-        line[path.replace(".", "_")] = attrgetter(path)(size) if size else None
+    for name, field in SIZE_FIELDS.items():
+        if field.against:
+            line[f"embedding_{name}"] = ratio(size, field.path, field.against) if size else None
+            continue
+        # Of dense, records have only the usual sizes.
+        for whose in ("", "dense.") if field.usual and field.path else ("",) if field.path else ():
+            path = f"{whose}{field.path}"
+            line[path.replace(".", "_")] = attrgetter(path)(size) if size else None
     for split, metric in dict.fromkeys((column.split, column.metric) for column in columns):
         name, column = f"{split}_{metric}", Column(data, split, metric)
         spread = row.spread(column)

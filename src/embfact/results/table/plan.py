@@ -62,7 +62,7 @@ def whole(table: ResultTable, shown: Sequence[Column]) -> Plan:
         texts = (*(str(getattr(row, word)) for word in words.values()), size)
         lines.append(Place(texts, frozenset({index}), frozenset(shown)))
     everywhere = frozenset(range(len(table.rows)))
-    sizes = [SizeColumn(heading, name) for name, (heading, _) in SIZE_FIELDS.items()]
+    sizes = [SizeColumn(field.words, name) for name, field in SIZE_FIELDS.items() if field.usual]
     figures = [Place(_heading(column, table), everywhere, frozenset({column})) for column in shown]
     fields = [*(Heading((name,), "words") for name in words), Heading(("size" if mixed else "rank",), "count")]
     return Plan(tuple(fields), tuple(lines), (*sizes[:-1], *figures, sizes[-1]))
@@ -72,7 +72,7 @@ def pivot(table: ResultTable, shown: Sequence[Column], request: TableRequest) ->
     """A table by the fields of a valid request."""
     rows, columns = axes(request)
     figures = [name for name in columns if name not in (*SIZE_FIELDS, MEAN)]
-    sizes = tuple(SizeColumn(SIZE_FIELDS[name][0], name) for name in columns if name in SIZE_FIELDS)
+    sizes = tuple(SizeColumn(SIZE_FIELDS[name].words, name) for name in columns if name in SIZE_FIELDS)
     if MEAN in columns:
         names = dict.fromkeys(column.data.example.data.name for column in shown)
         tasks = {name: frozenset(c for c in shown if c.data.example.data.name == name) for name in names}
