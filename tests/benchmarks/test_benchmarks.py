@@ -154,3 +154,13 @@ def test_storage_compares_schemes_and_groups():
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert {"int4", "int8"} <= set(re.findall(r"int\d", done.stdout))
     assert len(first_cells(done.stdout)) >= 8
+
+
+def test_error_per_byte_prints_rows_and_what_is_beyond_the_bound(tmp_path: Path):
+    picture, kept = tmp_path / "error.svg", tmp_path / "rows.jsonl"
+    command = [sys.executable, BENCHMARKS / "error_per_byte.py", "--quick", "--rows", kept, "--output", picture]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert first_cells(done.stdout) == ["none int8", "transform_coding int8", "svd int8", "transform_coding int8"]
+    assert picture.read_text().startswith("<?xml")
+    assert len(kept.read_text().splitlines()) == 3

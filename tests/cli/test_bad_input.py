@@ -89,7 +89,7 @@ BAD = {
     "misspelt unit": bad("rank=null budget=0.1 budget_unit=parms", "budget_unit", "'params'"),
     "energy above 1": bad("rank=null energy=90", "energy", "less than or equal to 1"),
     "energy of a method without one": bad("rank=null energy=0.9 factorization=random", "random", "set rank or budget"),
-    "unknown storage": bad("storage=int2", "storage", "'int4'", sweep="storage=int8,int2 -m"),
+    "unknown storage": bad("storage=int5", "storage", "'int4'", sweep="storage=int8,int5 -m"),
     "no such group": bad("storage=int4 storage_group=48", "storage_group", "48", "row", sweep="storage_group=64,48 -m"),
     "misspelt group": bad("storage=int4 storage_group=rows", "storage_group", "'row'"),
     "misspelt quantization": bad("storage=int8 quantization=awar", "quantization", "'aware'"),
@@ -344,7 +344,7 @@ def test_a_folder_that_cannot_be_created_is_refused(
 
 def test_the_same_words_without_a_fault_are_accepted(train: Any, folder: Path) -> None:
     lists = [[], FILES.split(), [*MINILM.split()[:1], "rank=379"], ["seed=0,1", "-m"], ["tags=[pilot]", "-m"]]
-    stored = [f"storage={storage}" for storage in ("float16", "int8", "int4")]
+    stored = [f"storage={storage}" for storage in ("float16", "int8", "int6", "int4", "int3", "int2")]
     groups = ["storage=int4", "storage_group=32,64,128,row", "-m"]
     for words in [*lists, *([word] for word in stored), [stored[-1], "quantization=aware"], groups]:
         answer = train(*GOOD, *words, "plan=true", cwd=folder)

@@ -16,7 +16,7 @@ from embfact.cli.main import COMMANDS, main
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["tr"], {"train"}),
+        (["tr"], {"train", "trim"}),
         (["train", "trainer=de"], {"trainer=default"}),
         (["train", "factorization=hybrid"], {"factorization=hybrid_svd"}),
         (["factorize", "trainer.epo"], {"trainer.epochs="}),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from safetensors.numpy import load_file, save_file
@@ -20,10 +21,11 @@ from transformers import GPT2LMHeadModel as CausalLM
 
 from embfact.compression.factorize_request import read_factorize_request
 from embfact.data.text import load_text
+from embfact.factorization.base import TokenizerMethod
 from embfact.factorization.registry import methods
 from tests.helpers.places import ROOT
 
-METHODS = list(methods())
+METHODS = [name for name, method in methods().items() if not issubclass(method, TokenizerMethod)]
 V, H, RANK = 3000, 16, 4
 TABLE = "embeddings.word_embeddings."
 GOOD = "a fine film\na warm story\n"
@@ -118,6 +120,12 @@ def test_one_method_is_measured_and_saved(
     assert svd["parameters"] == RANK * (V + H)
     assert svd["bytes"] == sum(tensor.nbytes for name, tensor in saved.items() if name.startswith(TABLE))
     assert svd["parameters_share"] == svd["parameters"] / (V * H)
+    assert (svd["vs_float32"], svd["vs_float16"]) == (4 * V * H / svd["bytes"], 2 * V * H / svd["bytes"])
+    codec = pa.Codec("zstd", compression_level=3)
+    own = [tensor for name, tensor in saved.items() if name.startswith(TABLE)]
+    assert svd["zstd_bytes"] == sum(len(codec.compress(tensor.tobytes())) for tensor in own if tensor.size)
+    assert svd["memory_bytes"] == svd["bytes"]
+    assert svd["lookup_microseconds"] > 0
     u, s, v = np.linalg.svd(table.astype(np.float64), full_matrices=False)
     best = (u[:, :RANK] * s[:RANK]) @ v[:RANK]
     assert [svd["error"], svd["weighted_error"]] == pytest.approx(
@@ -247,6 +255,7 @@ def test_all_methods_at_one_budget(factorize: Any) -> None:
     dense, *rows = numbers(done.out)
     assert dense["method"] == "none"
     assert [row["method"] for row in rows] == [name for name in METHODS if name != "none"]
+    assert "left out, since the tokenizer changes (use scripts/trim.py): vocabulary_trimming" in done.err
     assert done.code == int(any(row["problem"] for row in rows))
     for row in rows:
         if row["problem"]:
@@ -290,7 +299,7 @@ def test_texts_without_labels_leave_out_the_methods_that_take_gradients(conf: Pa
         "budget=0.5",
     ]
     request = read_factorize_request(conf, words, False)
-    (line,) = request.skipped
+    line, _ = request.skipped
     assert line.startswith("left out, since they need gradients")
     assert "fisher_svd" in line
     names = {job.config.factorization.name for job in request.jobs}
@@ -326,7 +335,8 @@ def test_a_sharded_model_is_factorized_like_a_whole_one(factorize: Any, bert: Pa
     done = factorize(*words, "--format", "json")
     assert done.code == 0, done.err
     for one, other in zip(numbers(whole.out), numbers(done.out), strict=True):
-        assert {**one, "seconds": 0} == {**other, "seconds": 0}
+        timed = {"seconds": 0, "lookup_microseconds": 0}
+        assert {**one, **timed} == {**other, **timed}
     left, right = weights_of(tmp_path / "small"), weights_of(tmp_path / "other")
     assert left.keys() == right.keys()
     assert all(np.array_equal(left[name], right[name]) for name in left)
@@ -340,7 +350,7 @@ BAD = {
     "nothing fits": (["budget=0.0001"], "has no room for svd"),
     "rank and budget": (["rank=4", "budget=0.1"], "exactly one of rank, budget and energy"),
     "energy without singular values": (["factorization=random", "energy=0.9"], "cannot be sized by energy"),
-    "unknown storage": (["storage=int2"], "int4"),
+    "unknown storage": (["storage=int5"], "int4"),
     "unknown group": (["storage=int4", "storage_group=16"], "128, 32, 64, row"),
     "unknown method": (["factorization=sdv"], "'svd'"),
     "misspelt option": (["factorization=svd", "rnak=4"], "'rank'"),
@@ -418,7 +428,7 @@ def test_refusals_and_help_import_nothing_heavy(modules_after: Any, folder: Path
 
 
 def test_all_faults_are_told_at_once(factorize: Any) -> None:
-    done = factorize("rank=0", "storage=int2", "table=nowhere/table.md", "seed=-1")
+    done = factorize("rank=0", "storage=int5", "table=nowhere/table.md", "seed=-1")
     assert done.code == 2
     assert [
         any(line.startswith(key) for line in done.err.split("factorize.py: ")[-1].splitlines())
@@ -468,3 +478,18 @@ def test_the_real_command_runs_as_it_is_documented(command: Any, bert: Path, tmp
     assert done.code == 0, done.err
     assert [row["method"] for row in rows_of(done.out)] == ["none", "svd"]
     assert (tmp_path / "small/model.safetensors").is_file()
+
+
+def test_what_an_embedding_costs_where_it_is_used_is_printed_on_request(factorize: Any) -> None:
+    words = ["factorization=svd,group_svd", "budget=0.07", "storage=int3", "-m"]
+    plain, shipped = factorize(*words), factorize(*words, "--shipped")
+    assert (plain.code, shipped.code) == (1, 1), "one row does not fit, and costs nothing"
+    costs = ("zstd", "vs. float32", "vs. float16", "memory", "lookup")
+    assert not {*costs} & {*rows_of(plain.out)[0]}
+    dense, svd, unfit = rows_of(shipped.out)
+    assert not any(unfit[cost] for cost in costs)
+    assert (dense["vs. float32"], dense["vs. float16"]) == ("1.0x", "0.50x")
+    (exact,) = [row for row in numbers(factorize(*words, "--format", "json").out) if row["method"] == "svd"]
+    assert svd["vs. float32"] == f"{4 * V * H / exact['bytes']:.1f}x"
+    assert svd["memory"] == svd["bytes"].partition(" ")[0]
+    assert all(svd[cost] for cost in costs)

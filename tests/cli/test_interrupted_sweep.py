@@ -177,6 +177,15 @@ def straight(train: Any, words: list[str], tmp_path_factory: pytest.TempPathFact
     return directory
 
 
+@pytest.fixture(scope="module")
+def teacher(train: Any, words: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished dense run."""
+    folder = tmp_path_factory.mktemp("teacher")
+    assert train(*words, *ONE, "factorization=none", "trainer.epochs=1", cwd=folder).code == 0
+    (run,) = folder.glob("runs/*/")
+    return run
+
+
 RATES = ["optimizer.embedding_lr=3", "optimizer.weight_decay=0"]
 
 
@@ -188,14 +197,24 @@ RATES = ["optimizer.embedding_lr=3", "optimizer.weight_decay=0"]
         (["checkpoint=last", "trainer.accumulate=2"], signal.SIGTERM),
         (["refactorize=every_n_steps", "refactorize.steps=5", "factorization.center=true", *RATES], signal.SIGINT),
         (["trainable=factors", *RATES], signal.SIGTERM),
+        # Stopped before the rest thaws, and after that.
+        (["task.distill=TEACHER", "trainer.factor_epochs=1", *RATES], signal.SIGTERM),
         (["storage=int8", "quantization=aware", "trainer.patience=2"], signal.SIGTERM),
         # Nothing but first steps of epochs to save at.
         (["trainer.batch_size=96", "trainer.epochs=14"], signal.SIGINT),
     ],
 )
 def test_a_training_goes_on_where_it_was_interrupted(
-    options: list[str], signum: int, train: Any, words: list[str], straight: Any, tmp_path: Path, signalled: Any
+    options: list[str],
+    signum: int,
+    train: Any,
+    words: list[str],
+    teacher: Path,
+    straight: Any,
+    tmp_path: Path,
+    signalled: Any,
 ) -> None:
+    options = [option.replace("TEACHER", f"'{teacher}'") for option in options]
     before = straight(*options)
     for count in (2, 3):
         signalled("training", count, signum)

@@ -71,7 +71,7 @@ def test_the_file_holds_seconds_shares_and_counts(profiled: tuple[str, Path]) ->
         assert seconds[part] > 0, part
     # Of the same run, but for the profiling itself.
     assert seconds["total"] <= record["seconds"]["total"]
-    assert seconds["evaluation"] == pytest.approx(record["seconds"]["evaluation"])
+    assert seconds["evaluation"] <= record["seconds"]["evaluation"]  # in which a lookup was timed
     training = content["training"]
     assert training["count"] == record["training"]["steps"]
     assert training["rows"] == 2 * record["data"]["rows"]["train"]

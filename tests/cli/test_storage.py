@@ -20,7 +20,7 @@ from embfact.runs.record import RunRecord, read
 
 V, H, RANK = 30522, 128, 8
 WORDS = [f"rank={RANK}", "baseline=false", "output_dir=runs"]
-AWARE = ("storage=int4", "quantization=aware", "optimizer.lr=1e-2", "trainer.max_steps=null", "trainer.epochs=2")
+AWARE = ("quantization=aware", "optimizer.lr=1e-2", "trainer.max_steps=null", "trainer.epochs=2")
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,9 @@ def run(train: Any, tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -
     return do
 
 
-@pytest.mark.parametrize(("method", "storage"), [("svd", "int8"), ("none", "float16"), ("albert", "int4")])
+@pytest.mark.parametrize(
+    ("method", "storage"), [("svd", "int8"), ("none", "float16"), ("albert", "int4"), ("none", "int3")]
+)
 def test_parameters_are_those_of_the_weights_and_bytes_those_of_the_file(
     method: str, storage: str, run: Callable[..., Done]
 ) -> None:
@@ -91,16 +93,17 @@ def test_post_training_stores_the_very_weights_that_float32_keeps(run: Callable[
         assert np.square(lost).sum() < 1e-4 * np.square(weight).sum()
 
 
+@pytest.mark.parametrize("storage", ["int4", "int2"])
 def test_where_training_imitates_the_storage_the_held_out_figures_are_those_of_the_stored_weights(
-    run: Callable[..., Done], tmp_path: Path
+    storage: str, run: Callable[..., Done], tmp_path: Path
 ) -> None:
     from embfact.data.text import load_text
     from embfact.data.tokenized import tokenize
     from embfact.inference.scoring import predict
     from embfact.models.checkpoint import load
 
-    done = run(*AWARE)
-    assert (done.record.method.storage, done.record.method.quantization) == ("int4", "aware")
+    done = run(f"storage={storage}", *AWARE)
+    assert (done.record.method.storage, done.record.method.quantization) == (storage, "aware")
     model, tokenizer = load(done.directory / "checkpoint")
     data, selection = RunConfig.parse(done.record.config).data, done.record.selection
     rows = tokenize(load_text(data, None).selection, tokenizer, data.max_length, str(tmp_path))
@@ -124,7 +127,7 @@ def test_records_from_before_quantization_are_read(run: Callable[..., Done], tmp
 def test_imitating_float32_is_refused(train: Any, tiny: list[str], tmp_path: Path) -> None:
     answer = train(*tiny, "quantization=aware", cwd=tmp_path)
     assert answer.code == 2
-    assert "quantization=aware needs storage=int8, int4 or float16" in answer.err
+    assert "quantization=aware needs storage=int8, int6, int4, int3, int2 or float16" in answer.err
     assert list(tmp_path.iterdir()) == []
 
 

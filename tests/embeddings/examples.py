@@ -20,7 +20,9 @@ from embfact.embeddings.hybrid import HybridEmbedding
 from embfact.embeddings.low_rank import LowRankEmbedding
 from embfact.embeddings.product_quantized import ProductQuantizedEmbedding
 from embfact.embeddings.pruned import PrunedEmbedding
+from embfact.embeddings.residual_quantized import ResidualQuantizedEmbedding
 from embfact.embeddings.tensor_train import TensorTrainEmbedding
+from embfact.embeddings.transform_coded import TransformCodedEmbedding
 
 VOCAB_SIZE = 13
 HIDDEN_SIZE = 6
@@ -52,6 +54,13 @@ def product_quantized() -> ProductQuantizedEmbedding:
     return ProductQuantizedEmbedding.from_codebooks(codes, [numbers(5, width, seed=width) for width in (2, 2, 1, 1)])
 
 
+def residual_quantized() -> ResidualQuantizedEmbedding:
+    lengths = torch.tensor([3, 1, 0, 2, 1, 3, 2, 1, 1, 0, 2, 3, 1])
+    codes = torch.arange(20 * 4).view(20, 4) * 7 % 5
+    books = [numbers(3, 1, 5, width, seed=width) for width in (2, 1)]
+    return ResidualQuantizedEmbedding.from_codebooks(lengths, codes, books, numbers(6, seed=3))
+
+
 def clustered() -> ClusteredEmbedding:
     cluster = torch.tensor([0, 1, 2, 1, 0, 2, 1, 2, 2, 1, 0, 2, 2])
     return ClusteredEmbedding.from_clusters(cluster, numbers(13, 2), numbers(3, 2, 6, seed=1))
@@ -68,6 +77,14 @@ def decoder() -> DecoderEmbedding:
     return module
 
 
+def transform_coded() -> TransformCodedEmbedding:
+    tier = torch.tensor([0, 1, 2, 1, 0, 2, 1, 2, 2, 1, 0, 2, 2])
+    allocation = torch.tensor([[8, 5, 2, 1], [3, 0, 1, 0], [0, 1, 0, 0]])
+    strings = (torch.arange(10) * 97 % 251).to(torch.uint8)  # 3 tokens of 16 bits, 4 of 4 and 6 of 1
+    rest = numbers(3, 4, seed=1), numbers(1020, seed=2), numbers(4, 6, seed=3), numbers(6, seed=4)
+    return TransformCodedEmbedding.from_codes(strings, tier, allocation, *rest)
+
+
 EXAMPLES: dict[str, Callable[[], TokenEmbedding]] = {
     "dense": lambda: DenseEmbedding.from_table(numbers(13, 6)),
     "low_rank": low_rank,
@@ -75,8 +92,10 @@ EXAMPLES: dict[str, Callable[[], TokenEmbedding]] = {
     "grouped": grouped,
     "tensor_train": tensor_train,
     "product_quantized": product_quantized,
+    "residual_quantized": residual_quantized,
     "clustered": clustered,
     "pruned": lambda: PrunedEmbedding.from_rows(13, torch.tensor([2, 3, 9]), numbers(3, 6), numbers(6, seed=1)),
     "hashed": hashed,
     "decoder": decoder,
+    "transform_coded": transform_coded,
 }

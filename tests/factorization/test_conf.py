@@ -8,7 +8,7 @@ import pytest
 import yaml
 from pydantic_core import PydanticUndefined
 
-from embfact.factorization.base import Factorization, Method, ModelAdapter
+from embfact.factorization.base import Factorization, Method, ModelAdapter, TokenizerMethod
 from tests.helpers.places import CONF
 
 FILES = sorted((CONF / "factorization").glob("*.yaml"))
@@ -29,7 +29,7 @@ def test_there_are_methods():
 def test_the_file_names_a_method_of_its_own_name(path):
     method, _ = read(path)
     assert issubclass(method, Method)
-    assert issubclass(method, Factorization | ModelAdapter)
+    assert issubclass(method, Factorization | ModelAdapter | TokenizerMethod)
     assert method.name == path.stem
 
 

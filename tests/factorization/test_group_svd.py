@@ -211,7 +211,9 @@ def test_the_formula_is_tight_on_a_real_shape():
     for storage in STORAGES:
         module = GroupSVD(rounds=0).fit(table_of(3000, 96, dtype=torch.float32), 24, evidence=Evidence(counts))
         module.store_tables(storage)
-        assert 0.97 * GroupSVD().size(3000, 96, 24, storage).bytes < model_size(module).bytes
+        # The fewer bits, the more of a short row are bytes that its last codes may or may not fill.
+        share = 0.95 if storage.format in ("int6", "int3", "int2") else 0.97
+        assert share * GroupSVD().size(3000, 96, 24, storage).bytes < model_size(module).bytes
 
 
 def test_frequent_groups_get_more_rank_and_a_lower_error_than_one_svd_of_that_size():

@@ -11,16 +11,9 @@ from sklearn.cluster import KMeans
 from embfact.embeddings.layout import sub_vectors
 from embfact.factorization.base import Evidence
 from embfact.factorization.product_quantization import ProductQuantization
+from tests.helpers.tables import rows_around_centers
 
 ALIKE = 1e9  # beside so much smoothing all counts are alike
-
-
-def table_of(vocab_size, hidden_size, dtype=torch.float64):
-    """Rows around some centers, as those of words are."""
-    draw = np.random.default_rng(0)
-    centers = 2 * draw.normal(size=(40, hidden_size))
-    rows = centers[draw.integers(40, size=vocab_size)] + draw.normal(size=(vocab_size, hidden_size))
-    return torch.tensor(rows, dtype=dtype)
 
 
 def fit(table, rank, counts=None, **options):
@@ -39,7 +32,7 @@ def zipf(vocab_size):
 
 @pytest.mark.parametrize(("parts", "centroids"), [(4, 256), (8, 16), (1, 64)])
 def test_the_error_is_that_of_faiss_or_lower(parts, centroids):
-    table = table_of(3000, 16, torch.float32)
+    table = rows_around_centers(3000, 16, torch.float32)
     reference = faiss.ProductQuantizer(16, parts, centroids.bit_length() - 1)
     reference.train(table.numpy())
     decoded = reference.decode(reference.compute_codes(table.numpy()))
@@ -51,7 +44,7 @@ def test_the_error_is_that_of_faiss_or_lower(parts, centroids):
 
 
 def test_the_weighted_error_is_that_of_a_weighted_k_means():
-    table, counts = table_of(1000, 6), zipf(1000)
+    table, counts = rows_around_centers(1000, 6), zipf(1000)
     expected = sum(
         min(
             KMeans(32, n_init=1, random_state=seed).fit(part.numpy(), sample_weight=counts.numpy() + 1).inertia_
@@ -64,7 +57,7 @@ def test_the_weighted_error_is_that_of_a_weighted_k_means():
 
 
 def test_the_frequent_tokens_are_the_nearest():
-    table, counts = table_of(1000, 8), zipf(1000)
+    table, counts = rows_around_centers(1000, 8), zipf(1000)
     weighted, plain = (
         counts @ (table - fit(table, 2, counts, smoothing=smoothing, centroids=32).dense()).square().sum(dim=1)
         for smoothing in (1, ALIKE)
@@ -74,7 +67,7 @@ def test_the_frequent_tokens_are_the_nearest():
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
 def test_each_code_is_the_nearest_centroid_as_it_is_stored(dtype):
-    table = table_of(300, 10, dtype)
+    table = rows_around_centers(300, 10, dtype)
     module = fit(table, 4, centroids=16)
 
     assert [rows.width for rows in module.codebooks] == [3, 2]
@@ -85,7 +78,7 @@ def test_each_code_is_the_nearest_centroid_as_it_is_stored(dtype):
 
 
 def test_once_nothing_moves_each_centroid_is_the_weighted_mean_of_its_rows():
-    table, counts = table_of(300, 6), zipf(300)
+    table, counts = rows_around_centers(300, 6), zipf(300)
     module = fit(table, 2, counts, centroids=8, smoothing=1, iterations=300)
 
     for codes, part, centroids in zip(module.codes.T, table.split(3, dim=1), codebooks(module), strict=True):
@@ -106,7 +99,7 @@ def test_no_error_is_left_where_there_are_centroids_for_all_distinct_rows(distin
 
 
 def test_other_seeds_give_other_codebooks_as_good():
-    table = table_of(500, 8)
+    table = rows_around_centers(500, 8)
     modules = [
         ProductQuantization(centroids=16).fit(table, 2, evidence=Evidence(torch.ones(500)), seed=seed)
         for seed in (0, 1)
@@ -141,13 +134,13 @@ def test_sizes_of_a_real_table():
 
 
 def test_a_table_with_fewer_rows_than_centroids_has_as_many_centroids_as_rows():
-    module = fit(table_of(20, 8), 2)
+    module = fit(rows_around_centers(20, 8), 2)
     assert module.centroids == 20
     assert sum(rows.count * rows.width for rows in module.codebooks) == ProductQuantization().parameters(20, 8, 2)
 
 
 def test_straight_through_starts_from_the_same_codes_with_the_dense_rows_beside_them():
-    table = table_of(100, 8)
+    table = rows_around_centers(100, 8)
     plain, learned = (fit(table, 4, centroids=8, fine_tuning=how) for how in ("centroids", "straight_through"))
 
     assert plain.latents is None

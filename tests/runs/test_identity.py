@@ -101,7 +101,7 @@ def test_a_rank_that_is_not_used_decides_nothing():
 
 
 @pytest.mark.parametrize(
-    ("storage", "groups"), [("float32", 1), ("float16", 1), ("int8", 4), ("int4", 4)], ids=lambda value: str(value)
+    ("storage", "groups"), [("float32", 1), ("float16", 1), *((f"int{bits}", 4) for bits in (8, 6, 4, 3, 2))], ids=str
 )
 def test_groups_decide_for_what_is_quantized(storage, groups):
     runs = [identity_of(f"storage={storage}", f"storage_group={group}") for group in ("row", 128, 64, 32)]
