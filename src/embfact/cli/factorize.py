@@ -7,7 +7,7 @@ Examples:
 
 Takes these overrides of train.py:
   model=NAME, model.name_or_path=ID_OR_DIRECTORY   the model, which keeps its architecture
-  factorization=NAME, factorization.OPTION=VALUE   the method (conf/factorization/), or all
+  factorization=NAME, factorization.OPTION=VALUE   the method (conf/factorization/), all, or auto: the best of several
   rank=, budget= (with budget_unit=), energy=      the size of the result: one of them
   storage=float32|float16|int8|int6|int4|int3|int2 storage format of the tables
   storage_group=32|64|128|row                      numbers that share a scale in int8 to int2

@@ -26,6 +26,7 @@ from embfact.embeddings.base import TokenEmbedding
 from embfact.embeddings.layout import Size
 from embfact.errors import ModelError
 from embfact.evidence import collect
+from embfact.factorization.auto import Auto, candidates
 from embfact.factorization.base import Evidence, Factorization, Method, ModelAdapter
 from embfact.factorization.decomposition import check_table
 from embfact.factorization.decomposition_cache import forget
@@ -158,6 +159,14 @@ class Workbench:
         small = cast(TokenEmbedding, model.get_input_embeddings())
         return Fitted(small, embedding_modules(model), model_size(model, embedding_tensors(model)), rank, seconds)
 
+    def candidates(self, job: Job) -> list[Job]:
+        """The methods and formats among which ``factorization=auto`` chooses; any other job alone."""
+        config = job.config
+        if not isinstance(config.factorization, Auto) or config.budget is None:
+            return [job]
+        found = candidates(*self.table.shape, config.budget, config.storage_group, self.table.element_size())
+        return [Job(config.with_method(method, storage.format)) for method, storage in found]
+
     def row(self, job: Job, setting: str, *, in_place: bool = False) -> MethodRow:
         """The figures of one method; an error becomes the row's problem."""
         config, method = job.config, job.config.factorization
@@ -199,16 +208,26 @@ def factorize(request: FactorizeRequest, say: Callable[[str], None]) -> MethodTa
     """
     bench = Workbench(request.jobs[0].config)
     rows = [bench.row(Job(bench.config.dense()), "")]
-    for number, (job, setting) in enumerate(zip(request.jobs, _settings(request.jobs), strict=True), 1):
-        row = bench.row(job, setting, in_place=request.output is not None)
+    jobs = [candidate for job in request.jobs for candidate in bench.candidates(job)]
+    in_place = request.output is not None and len(jobs) == 1  # a choice is fitted again, once it is made
+    found: list[tuple[MethodRow, Job]] = []
+    for number, (job, setting) in enumerate(zip(jobs, _settings(jobs), strict=True), 1):
+        row = bench.row(job, setting, in_place=in_place)
         outcome = row.problem.partition(":")[0] if row.problem else f"{row.seconds:.2f} s"
         size = f"{row.size_name} {row.rank}" if row.rank else ""
-        counter = f"[{number}/{len(request.jobs)}]"
+        counter = f"[{number}/{len(jobs)}]"
         say(f"{' '.join(filter(None, [counter, row.label, setting, size]))}  {outcome}")
+        found.append((row, job))
         if row.label == rows[0].label:
             rows[0] = row
         else:
             rows.append(row)
+    known = [(row.weighted_error, row, job) for row, job in found if row.weighted_error is not None]
+    if isinstance(request.jobs[0].config.factorization, Auto) and known:
+        error, row, job = min(known, key=lambda one: one[0])
+        say(f"factorization={row.method} storage={job.config.storage} loses least: {error:.4f}")
+        if request.output:
+            bench.row(job, "", in_place=True)
     if request.output and not rows[-1].problem:
         checkpoint.save(bench.model, bench.tokenizer, request.output)
     return MethodTable(

@@ -20,6 +20,7 @@ from embfact.config.own_folder import own_folder
 from embfact.config.run_config import RunConfig
 from embfact.config.sections import TRAINING
 from embfact.errors import ConfigError, ErrorDetail, ModelError
+from embfact.factorization.auto import Auto
 from embfact.factorization.base import TokenizerMethod
 from embfact.factorization.registry import method_class
 from embfact.models.backbones import origin_of, read_config, table_shape
@@ -115,6 +116,8 @@ def _all_methods(conf_dir: Path, given: Mapping[str, str]) -> tuple[list[str], t
     folders = [conf_dir, *filter(None, [own_folder()])]
     for path in sorted(path for folder in folders for path in (folder / "factorization").glob("*.yaml")):
         method = method_class(OmegaConf.select(OmegaConf.load(path), "_target_"))
+        if issubclass(method, Auto):
+            continue  # one of the others
         if issubclass(method, TokenizerMethod):
             tokenizing.append(path.stem)
         elif with_energy and method.uses_rank and not method.knows_energy:

@@ -31,6 +31,7 @@ from embfact.config.sections import (
 from embfact.config.validation import errors_of
 from embfact.embeddings.layout import DEFAULT_GROUP, FLOAT32, Storage, StorageFormat, StorageGroup
 from embfact.errors import ConfigError, ErrorDetail
+from embfact.factorization.auto import Auto
 from embfact.factorization.base import BudgetUnit, Factorization, Method, TokenizerMethod
 from embfact.factorization.none import Dense
 from embfact.factorization.registry import build_method, method_class
@@ -87,6 +88,22 @@ class RunConfig(Section):
         if value is not None and not minutes and not steps:
             raise ValueError("must be a number of steps, e.g. 200, or of minutes, e.g. 5min")
         return value
+
+    @model_validator(mode="after")
+    def _auto_has_a_budget(self) -> RunConfig:
+        if not isinstance(self.factorization, Auto):
+            return self
+        if self.budget is None or self.budget_unit != "bytes":
+            found = f"rank={self.rank}" if self.rank else f"energy={self.energy} budget_unit={self.budget_unit}"
+            raise ValueError(
+                "factorization=auto chooses a method within a share of the table's bytes; set a budget, "
+                f"e.g. budget=0.02 (found {found})"
+            )
+        if self.storage != "float32":
+            raise ValueError(
+                f"factorization=auto chooses the storage too (found storage={self.storage}); leave storage out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _options_fit_together(self) -> RunConfig:
@@ -167,6 +184,10 @@ class RunConfig(Section):
         if self.trainable == "projection":  # a whole table has none
             changes["trainable"] = "all"
         return self.model_copy(update=changes)
+
+    def with_method(self, method: Method, storage: StorageFormat) -> RunConfig:
+        """The run with another method and storage."""
+        return self.model_copy(update={"factorization": method, "storage": storage})
 
     @property
     def trains_replacement(self) -> bool:

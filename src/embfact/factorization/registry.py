@@ -8,6 +8,7 @@ from typing import Any
 
 import embfact.factorization
 from embfact.errors import ConfigError, ErrorDetail, UserError, nearest
+from embfact.factorization.auto import Auto
 from embfact.factorization.base import Method
 
 
@@ -48,8 +49,8 @@ def build_method(options: dict[str, Any]) -> Method:
 
 
 def methods() -> dict[str, type[Method]]:
-    """Every method by its name, as in ``conf/factorization/NAME.yaml``."""
-    kinds = [kind for module in _modules() for kind in _defined_in(module)]
+    """Every method by its name, as in ``conf/factorization/NAME.yaml``; `Auto` chooses one of them."""
+    kinds = [kind for module in _modules() for kind in _defined_in(module) if kind is not Auto]
     return {kind.name: kind for kind in sorted(kinds, key=lambda kind: kind.name)}
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from embfact.config.run_config import RunConfig
 from embfact.config.sections import TUNABLE
 from embfact.errors import ConfigError, ErrorDetail, UserError
+from embfact.factorization.auto import Auto
 from embfact.results.collect import find_records
 from embfact.results.differences import differing, flat
 from embfact.runs.identity import identify
@@ -39,7 +40,9 @@ def with_best(configs: Sequence[RunConfig]) -> list[RunConfig]:
     found, errors = [], []
     for config in configs:
         try:
-            found.append(_with_best(config) if config.search.sweep else config)
+            # The method of factorization=auto is not known before the runs are planned.
+            known = config.search.sweep and not isinstance(config.factorization, Auto)
+            found.append(_with_best(config) if known else config)
         except UserError as error:
             detail = ErrorDetail(
                 str(error), f"search.sweep={config.search.sweep}", "finish that sweep, or name another"

@@ -42,19 +42,23 @@ def plan_request(request: RunRequest) -> list[PlannedRun]:
         Interrupted: If a signal asked to stop.
         UserError: If something that all runs share cannot be used: the URL, the study.
     """
-    configs = all_configs(request)
+    from embfact import search
+
+    only_plan = request.configs[0].plan
+    chosen = search.choose(all_configs(request), say, measure=not only_plan)
+    for line in chosen.waiting:
+        say(line)
+    configs = with_best(chosen.configs)
     for line in describe_best(configs):
         say(line)
     if not any(config.search.trials for config in configs):
-        return with_published(make_plan(configs))
-    from embfact import search
-
-    if request.configs[0].plan:
+        return with_published([*make_plan(configs), *chosen.stuck])
+    if only_plan:
         for line in search.describe(configs):
             say(line)
-        return with_published(make_plan(search.known(configs)))
+        return with_published([*make_plan(search.known(configs)), *chosen.stuck])
     tuned = search.tune(configs, say)
-    return with_published([*make_plan(tuned.configs), *tuned.stuck])
+    return with_published([*make_plan(tuned.configs), *tuned.stuck, *chosen.stuck])
 
 
 def all_configs(request: RunRequest) -> list[RunConfig]:
