@@ -15,7 +15,10 @@ from embfact.runs.tidy import default_cache_dir
 from tests.helpers.places import CONF
 
 # Options that stand for something of the user's own, which no file can hold.
-OWN = {"data=files": ["data.train_file=train.csv", "data.validation_file=valid.csv"]}
+OWN = {
+    "data=files": ["data.train_file=train.csv", "data.validation_file=valid.csv"],
+    "factorization=auto": ["budget=0.1"],
+}
 NOT_CHOSEN = {"data/base", "hydra/hydra_logging", "hydra/job_logging"}
 
 

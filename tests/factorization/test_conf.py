@@ -8,6 +8,7 @@ import pytest
 import yaml
 from pydantic_core import PydanticUndefined
 
+from embfact.factorization.auto import Auto
 from embfact.factorization.base import Factorization, Method, ModelAdapter, TokenizerMethod
 from tests.helpers.places import CONF
 
@@ -29,7 +30,7 @@ def test_there_are_methods():
 def test_the_file_names_a_method_of_its_own_name(path):
     method, _ = read(path)
     assert issubclass(method, Method)
-    assert issubclass(method, Factorization | ModelAdapter | TokenizerMethod)
+    assert issubclass(method, Factorization | ModelAdapter | TokenizerMethod | Auto)
     assert method.name == path.stem
 
 

@@ -224,7 +224,7 @@ def factorize(request: FactorizeRequest, say: Callable[[str], None]) -> MethodTa
             rows.append(row)
     known = [(row.weighted_error, row, job) for row, job in found if row.weighted_error is not None]
     if isinstance(request.jobs[0].config.factorization, Auto) and known:
-        error, row, job = min(known, key=lambda one: one[0])
+        error, row, job = min(known, key=lambda one: (one[0], one[1].bytes))
         say(f"factorization={row.method} storage={job.config.storage} loses least: {error:.4f}")
         if request.output:
             bench.row(job, "", in_place=True)

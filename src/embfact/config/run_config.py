@@ -99,6 +99,11 @@ class RunConfig(Section):
                 "factorization=auto chooses a method within a share of the table's bytes; set a budget, "
                 f"e.g. budget=0.02 (found {found})"
             )
+        if self.model.architecture is not None:
+            raise ValueError(
+                f"factorization=auto measures the table of a pretrained model, and model {self.model.label} has random "
+                "weights; name a method, or set model.name_or_path"
+            )
         if self.storage != "float32":
             raise ValueError(
                 f"factorization=auto chooses the storage too (found storage={self.storage}); leave storage out"
