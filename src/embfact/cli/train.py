@@ -85,7 +85,8 @@ def run_request(request: RunRequest, conf_dir: Path) -> int:
                     say(line_of(plan[0], outcomes[plan[0].key]))
             for line in [*prepare(plan), *changes(plan)]:
                 say(line)
-            pending = [planned for planned in plan if planned.pending]
+            # Those in float32 first: others can take their weights.
+            pending = sorted((run for run in plan if run.pending), key=lambda run: run.config.storage != "float32")
             while pending:
                 sweep = SweepTask(pending, fail_fast=first.fail_fast)
                 try:

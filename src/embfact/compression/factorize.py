@@ -164,7 +164,8 @@ class Workbench:
         config = job.config
         if not isinstance(config.factorization, Auto) or config.budget is None:
             return [job]
-        found = candidates(*self.table.shape, config.budget, config.storage_group, self.table.element_size())
+        (rows, columns), weight_bytes = self.table.shape, self.table.element_size()
+        found = candidates(rows, columns, config.budget, config.storage_group, weight_bytes)
         return [Job(config.with_method(method, storage.format)) for method, storage in found]
 
     def row(self, job: Job, setting: str, *, in_place: bool = False) -> MethodRow:

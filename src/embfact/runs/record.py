@@ -136,6 +136,9 @@ class TrainingPart(RecordSection):
     devices: int = Field(1, description="processes that shared every batch")
     precision: str
     batch_rows: BatchRows | None = Field(None, description="rows per batch, which vary in batches of equal tokens")
+    shared_with: str | None = Field(
+        None, description="name of the run in float32 that has trained the weights, and shares their seconds"
+    )
     refactorize: list[ProjectionPart] | None = Field(
         None, description="projections of a table that was trained dense; after the last one, its factors were trained"
     )

@@ -35,6 +35,12 @@ class Stopwatch:
             self._steps[name] = self._of(name)
             del self._open[name]
 
+    def add(self, seconds: Mapping[str, float]) -> None:
+        """Add time that was spent elsewhere to steps, and to the total."""
+        for name, value in seconds.items():
+            self._steps[name] = self._steps.get(name, 0.0) + value
+        self._start -= sum(seconds.values())
+
     def seconds(self) -> dict[str, float]:
         """Seconds of every step so far, including unfinished ones, and ``total``."""
         names = dict.fromkeys([*self._steps, *self._open])

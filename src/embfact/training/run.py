@@ -6,18 +6,16 @@ import errno
 import logging
 import traceback
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from shutil import rmtree
 from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
-from pydantic import TypeAdapter
 
 from embfact.config.run_config import RunConfig
 from embfact.config.sections import CHECKPOINT
-from embfact.embeddings.layout import Size
 from embfact.errors import DivergedError, UserError
 from embfact.log import run_log
 from embfact.models import checkpoint
@@ -33,6 +31,7 @@ from embfact.runs.identity import Identity, identify
 from embfact.runs.planned import Outcome, PlannedRun, ended_elsewhere, outcome_of
 from embfact.runs.publish import send
 from embfact.runs.record import ErrorPart, RunFacts, RunRecord, SelectionPart, TrainingPart
+from embfact.runs.same_training import float_run
 from embfact.runs.status import LOCK, State
 from embfact.system.lock import Lock, acquire
 from embfact.system.resources import release_memory
@@ -47,30 +46,11 @@ from embfact.training.score import saved_sizes, score_saved
 from embfact.training.sizes import unsaved_sizes
 from embfact.training.start import Splits, Start, data_module, load, outputs_of, use_threads
 from embfact.training.tracker import Tracker
+from embfact.training.trained import Trained, share_training, trained_of
 
 log = logging.getLogger(__name__)
 
 _NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What is known once the weights are saved; stored as JSON, so that a run can resume from here.
-
-    Attributes:
-        rank: The rank; None for a method without one.
-        dense: Sizes of ``embedding`` and ``model`` before the table was replaced.
-        threads: CPU threads.
-        fitted: The result of the training.
-    """
-
-    rank: int | None
-    dense: dict[str, Size]
-    threads: int
-    fitted: Fitted
-
-
-_TRAINED = TypeAdapter(Trained)
 
 
 def run(planned: PlannedRun) -> Outcome:
@@ -160,7 +140,11 @@ def _train_and_score(context: RunContext, attempt: Attempt, facts: RunFacts, kno
     # Noted by an attempt that was interrupted after it had saved the weights.
     saved_earlier = attempt.trained()
     if saved_earlier:
-        trained = _TRAINED.validate_python(saved_earlier)
+        trained = trained_of(saved_earlier)
+        start = as_saved(start, context)
+    elif not attempt.resumes and (other := float_run(config)):
+        trained = share_training(other, context, attempt)
+        attempt.note_trained(asdict(trained))
         start = as_saved(start, context)
     else:
         dense = {"embedding": model_size(start.model, embedding_tensors(start.model)), "model": model_size(start.model)}
@@ -258,6 +242,7 @@ def _training(config: RunConfig, trained: Trained) -> TrainingPart:
         device=torch.device(fitted.device).type,
         devices=config.trainer.devices,
         precision=config.trainer.precision,
+        shared_with=trained.shared_with,
         batch_rows=fitted.batch_rows,
         refactorize=fitted.projections,
     )
