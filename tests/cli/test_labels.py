@@ -47,7 +47,7 @@ def given(train: Any, tiny: list[str], tmp_path: Path) -> Callable[..., Any]:
     def call(train_kind: str, training: Labels, kind: str, reported: Labels, *more: str) -> Any:
         return train(*words(train_kind, training, kind, reported), *more, cwd=tmp_path)
 
-    call.words = words  # type: ignore[attr-defined]
+    call.words, call.train = words, train  # type: ignore[attr-defined]
     return call
 
 
@@ -213,3 +213,23 @@ def test_a_file_of_an_unknown_kind_is_refused_before_a_sweep_starts(
     (detail,) = answer.err.splitlines()[1:]
     assert all(part in detail for part in (option, name, told)), detail
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("option", ["data.text=texts", "data.label=labels"])
+def test_a_column_that_is_not_there_is_told_before_the_start(
+    kind: str, option: str, given: Any, tmp_path: Path
+) -> None:
+    answer = given(kind, ["a", "b"], kind, ["a", "b"], option, "data.target=class")
+    wanted = option.partition("=")[2]
+    assert answer.code == 2
+    assert f"train.{kind} has no column '{wanted}'; did you mean '{wanted[:-1]}'?" in answer.err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_column_is_looked_for_in_both_files_and_for_numbers_too(given: Any, tmp_path: Path) -> None:
+    words = given.words("csv", ["1.5", "2"], "csv", ["1"])
+    (tmp_path / "valid.csv").write_text("txt,label\na,1\n")
+    answer = given.train(*words, "data.target=float", "data.metrics=[pearson]", cwd=tmp_path)
+    assert answer.code == 2
+    assert "valid.csv has no column 'text'; did you mean 'txt'?" in answer.err

@@ -42,6 +42,26 @@ def read_file(path: Path, columns: Sequence[str], name: str | None = None) -> So
         raise DataError(f"{path.name} cannot be read: {error.strerror or error}") from error
 
 
+def check_header(path: Path, columns: Sequence[str]) -> None:
+    """Refuse a file that lacks a column, without reading its rows; JSON Lines have no header, so they pass.
+
+    Raises:
+        MissingColumnError: With the column and the nearest names.
+        DataError: If the file cannot be read.
+    """
+    try:
+        if path.suffix.lower() == ".parquet":
+            names = pq.read_schema(path).names
+        elif path.suffix.lower() in DIALECTS:
+            names = next(csv.reader(utf8_lines(path, path.name), DIALECTS[path.suffix.lower()]), [])
+        else:
+            return
+    except (OSError, pa.ArrowException, csv.Error) as error:
+        raise DataError(f"{path.name} cannot be read: {error}") from error
+    if names:
+        require_columns(path.name, columns, names)
+
+
 def _read_parquet(path: Path, columns: Sequence[str], name: str) -> Source:
     try:
         with pq.ParquetFile(path) as file:
@@ -93,9 +113,9 @@ def _read_delimited(path: Path, columns: Sequence[str], name: str, dialect: type
     return Source(name, pa.table({column: pa.array(found, pa.string()) for column, found in values.items()}), lines)
 
 
+DIALECTS: dict[str, type[csv.Dialect]] = {".csv": csv.excel, ".tsv": _Tsv}
 READERS: dict[str, Callable[[Path, Sequence[str], str], Source]] = {
-    ".csv": partial(_read_delimited, dialect=csv.excel),
-    ".tsv": partial(_read_delimited, dialect=_Tsv),
+    **{ending: partial(_read_delimited, dialect=dialect) for ending, dialect in DIALECTS.items()},
     ".jsonl": read_json_lines,
     ".parquet": _read_parquet,
 }

@@ -13,7 +13,7 @@ from embfact.data.fingerprint import Origin, fingerprint_of, locate
 from embfact.data.hub import read_hub
 from embfact.data.labels import class_codes, distinct_labels, found_classes
 from embfact.data.rated_sentences import read_rated_sentences
-from embfact.data.readers import read_file
+from embfact.data.readers import check_header, read_file
 from embfact.data.rows import checked_rows
 from embfact.data.source import Source
 from embfact.data.splits import draw, hold_out, reported
@@ -121,15 +121,20 @@ def load_split(
     return _checked(data, _read(data, origin, split), classes, allow_hidden=True)
 
 
-def check_labels(data: DataConfig) -> None:
-    """Refuse user files whose class labels do not match; their texts are not read.
+def check_files(data: DataConfig) -> None:
+    """Refuse user files that lack a column, or whose class labels do not match; their texts are not read.
 
     Raises:
+        MissingColumnError: With the column and the nearest names.
         LabelError: With the classes, and the labels of the file that has others.
         DataError: If a file cannot be read, or a row has no label.
     """
     origin = locate(data, None)
     splits = (data.train_split, *data.report_splits)
+    for split in splits:
+        check_header(origin.files[split], [*data.text, data.label])
+    if data.target == "float":
+        return
     train, *reports = (read_file(origin.files[split], [data.label]) for split in splits)
     if classes := _classes(data, train):
         for source in (train, *reports):

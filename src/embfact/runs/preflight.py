@@ -87,8 +87,8 @@ def _data_errors(config: RunConfig) -> list[ErrorDetail]:
         file = getattr(config.data, key)
         if file and not _is_readable(file, folder=False):
             errors.append(ErrorDetail(f"data.{key} is not a readable file", file, "give the path of an existing file"))
-    if config.data.source == "files" and config.data.target == "class" and not errors:
-        errors += _labels_errors(config.data)
+    if config.data.source == "files" and not errors:
+        errors += _files_errors(config.data)
     data_dir = config.paths.data_dir
     if data_dir and not _is_readable(data_dir, folder=True):
         remedy = "set paths.data_dir (or EMBFACT_DATA_DIR) to an existing folder"
@@ -103,22 +103,23 @@ def _data_errors(config: RunConfig) -> list[ErrorDetail]:
     return errors
 
 
-def _labels_errors(data: DataConfig) -> list[ErrorDetail]:
-    """Files whose labels do not match: every run would score classes that it was not trained on."""
+def _files_errors(data: DataConfig) -> list[ErrorDetail]:
+    """Files without a column, or whose labels do not match: every run would score classes it was not trained on."""
     stamps = [Path(str(file)).expanduser().stat() for file in (data.train_file, data.validation_file)]
-    error = _label_error(data.model_dump_json(), tuple((stamp.st_size, stamp.st_mtime_ns) for stamp in stamps))
+    error = _file_error(data.model_dump_json(), tuple((stamp.st_size, stamp.st_mtime_ns) for stamp in stamps))
     return [ErrorDetail(error)] if error else []
 
 
 # The files are read once for all runs of a sweep, and again if they have changed.
 @lru_cache(maxsize=16)
-def _label_error(document: str, _version: tuple[tuple[int, int], ...]) -> str | None:
+def _file_error(document: str, _version: tuple[tuple[int, int], ...]) -> str | None:
     from embfact.data.labels import LabelError  # imports Arrow, which is needed only if there are files to read
-    from embfact.data.text import check_labels
+    from embfact.data.source import MissingColumnError
+    from embfact.data.text import check_files
 
     try:
-        check_labels(DataConfig.model_validate_json(document))
-    except LabelError as error:
+        check_files(DataConfig.model_validate_json(document))
+    except (LabelError, MissingColumnError) as error:
         return str(error)
     except DataError:  # about a row: only the run itself fails
         return None
