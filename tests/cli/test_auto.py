@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoTokenizer, BertConfig, BertModel
 
 import embfact
 from embfact.embeddings.layout import Storage
-from embfact.factorization.auto import CANDIDATES, candidates
+from embfact.factorization.auto import CANDIDATES, SIZES, candidates
 from embfact.runs.record import RunRecord, read
+from embfact.search.measure import expected_loss
+from tests.helpers.commands import BAD, GOOD
 
 V, H, BUDGET = 3000, 32, 0.1
 DATA = ["data=vader", "data.train_size=96", "data.eval_size=64", "data.selection_size=32", "trainer.threads=1"]
@@ -84,7 +88,7 @@ def test_a_sweep_gets_the_candidate_of_the_least_held_out_error(sweep: Any, bert
         assert record.size is not None
         assert record.size.embedding.bytes <= BUDGET * 4 * V * H
     (file,) = (folder / "runs/auto").glob("*.json")
-    kept = {(one["factorization"], one["storage"]): one["error"] for one in json.loads(file.read_text())}
+    kept = {(one["factorization"], one["storage"]): one["lost"] for one in json.loads(file.read_text())}
     assert kept == pytest.approx(measured)
     assert f"factorization={best[0]} storage={best[1]} loses {measured[best]:.4f}" in answer.out
 
@@ -146,7 +150,9 @@ def test_a_plan_measures_and_writes_nothing(
         (["budget=0.000001"], "budget 1e-06"),
         (["budget=0.1", "trainable=projection"], "trainable=factors"),
         (["budget=0.1", "refactorize=every_epoch"], "refactorize"),
-        (["budget=0.1", "+factorization.tolerance=1"], "tolerance"),
+        (["budget=0.1", "factorization.tolerance=1"], "tolerance=1"),
+        (["factorization.tolerance=0"], "tolerance"),
+        (["factorization.tolerance=1", "data.selection_size=0", "checkpoint=last"], "held-out"),
     ],
 )
 def test_what_cannot_be_chosen_is_refused_before_the_start(
@@ -197,3 +203,68 @@ def test_candidates_are_those_that_fit() -> None:
     assert ("none", "int8") not in names
     assert all(storage == Storage(storage.format, 32) for _, storage in candidates(30_522, 384, 0.2, 32))
     assert ("transform_coding", "int8") not in [(m.name, s.format) for m, s in candidates(100, 384, 0.2)]
+
+
+def test_an_expected_loss_is_that_of_rows_whose_prediction_changes() -> None:
+    before = np.log(np.array([[0.7, 0.2, 0.1], [0.4, 0.35, 0.25], [0.1, 0.3, 0.6]], dtype=np.float32))
+    after = np.array([[5, 0, 0], [0, 1, 0], [1, 0, 0]], dtype=np.float32)
+    assert expected_loss(before, after) == pytest.approx((0 + 0.05 + 0.5) / 3)
+    assert expected_loss(before, before) == 0
+
+
+@pytest.fixture(scope="module")
+def tolerant(train: Any, words: list[str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """A folder with a dense run that has learned something, and a command that asks for a tolerance."""
+    folder = tmp_path_factory.mktemp("tolerant")
+    for name, count in (("train", 600), ("valid", 64)):
+        rows = [(GOOD[row % 8], "good") if row % 2 else (BAD[row // 2 % 8], "bad") for row in range(count)]
+        lines = [f"{text} {name} {number},{label}" for number, (text, label) in enumerate(rows)]
+        (folder / f"{name}.csv").write_text("\n".join(["text,label", *lines, ""]))
+    data = ["data=files", "data.train_file=train.csv", "data.validation_file=valid.csv", "data.train_size=400"]
+    rest = [word for word in words if word != "data=vader"]
+    command = [*rest, *data, "data.eval_size=64", "trainer.max_steps=90", "trainer.epochs=9", "optimizer.lr=1e-2"]
+    assert train("factorization=none", *command, cwd=folder).code == 0
+    (record,) = records(folder)
+    assert record.metrics["validation"]["accuracy"] > 0.7  # type: ignore[operator]
+    return folder, ["factorization=auto", *command]
+
+
+def test_a_tolerance_takes_the_smallest_size_that_is_expected_to_lose_no_more(
+    tolerant: Any, train: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, command = tolerant
+    sizes = (0.0004, 0.01, 0.3)  # the first keeps a few of the thirty words that matter
+    for module in ("choice", "measure"):
+        monkeypatch.setattr(f"embfact.search.{module}.SIZES", sizes)
+
+    def budget(points: float) -> float:
+        answer = train(*command, f"factorization.tolerance={points}", cwd=folder)
+        assert answer.code == 0
+        (line,) = (line for line in answer.out.splitlines() if line.startswith("auto, "))
+        return float(re.search(r"budget=(\S+)", line)[1])  # type: ignore[index]
+
+    assert budget(100) == sizes[0]
+    (file,) = (folder / "runs/auto").glob("*tolerance*.json")
+    measured = json.loads(file.read_text())
+    assert [one["budget"] for one in measured] == list(sizes)
+    least = 0.99 * measured[0]["lost"]
+    assert least > 0
+    assert budget(least) == min(one["budget"] for one in measured if one["lost"] <= least) > sizes[0]
+
+
+def test_a_tolerance_waits_for_the_dense_run(words: list[str], train: Any, tmp_path: Path) -> None:
+    command = ["factorization=auto", "factorization.tolerance=100", *words, "-m"]
+    first = train(*command, cwd=tmp_path)
+    assert first.code == 1
+    assert "repeat the command" in first.out + first.err
+    second = train(*command, cwd=tmp_path)
+    assert second.code == 0
+    assert {record.method.size for record in records(tmp_path)} == {None, f"b{SIZES[0]}-int4-g64"}
+
+
+def test_what_no_size_keeps_is_told(tolerant: Any, train: Any) -> None:
+    folder, command = tolerant
+    answer = train(*command, "factorization.tolerance=1e-9", cwd=folder)
+    assert answer.code in (0, 1)  # a size may lose nothing at all
+    if answer.code:
+        assert "raise factorization.tolerance" in answer.out + answer.err

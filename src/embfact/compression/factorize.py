@@ -166,7 +166,7 @@ class Workbench:
             return [job]
         (rows, columns), weight_bytes = self.table.shape, self.table.element_size()
         found = candidates(rows, columns, config.budget, config.storage_group, weight_bytes)
-        return [Job(config.with_method(method, storage.format)) for method, storage in found]
+        return [Job(config.with_method(method, storage.format, config.budget)) for method, storage in found]
 
     def row(self, job: Job, setting: str, *, in_place: bool = False) -> MethodRow:
         """The figures of one method; an error becomes the row's problem."""

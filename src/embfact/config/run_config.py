@@ -93,11 +93,19 @@ class RunConfig(Section):
     def _auto_has_a_budget(self) -> RunConfig:
         if not isinstance(self.factorization, Auto):
             return self
-        if self.budget is None or self.budget_unit != "bytes":
-            found = f"rank={self.rank}" if self.rank else f"energy={self.energy} budget_unit={self.budget_unit}"
+        tolerance = self.factorization.tolerance
+        if (self.budget is None) == (tolerance is None) or self.energy or self.budget_unit != "bytes":
+            given = {"rank": self.rank, "energy": self.energy, "budget": self.budget, "budget_unit": self.budget_unit}
+            given["factorization.tolerance"] = tolerance
+            found = " ".join(f"{name}={value}" for name, value in given.items() if value not in (None, "bytes"))
             raise ValueError(
-                "factorization=auto chooses a method within a share of the table's bytes; set a budget, "
-                f"e.g. budget=0.02 (found {found})"
+                "factorization=auto chooses a method within a share of the table's bytes, or a loss of accuracy; set "
+                f"one: budget=0.02, or factorization.tolerance=0.5 (found {found})"
+            )
+        if tolerance is not None and (self.data.target == "float" or self.data.selection_size == 0):
+            raise ValueError(
+                "factorization.tolerance is in points of accuracy on held-out rows, which this data set does not have; "
+                "set a budget"
             )
         if self.model.architecture is not None:
             raise ValueError(
@@ -190,9 +198,10 @@ class RunConfig(Section):
             changes["trainable"] = "all"
         return self.model_copy(update=changes)
 
-    def with_method(self, method: Method, storage: StorageFormat) -> RunConfig:
-        """The run with another method and storage."""
-        return self.model_copy(update={"factorization": method, "storage": storage})
+    def with_method(self, method: Method, storage: StorageFormat, budget: float | None) -> RunConfig:
+        """The run with another method, storage and budget."""
+        size = {"rank": None, "energy": None, "budget": budget, "budget_unit": "bytes"}
+        return self.model_copy(update={"factorization": method, "storage": storage, **size})
 
     @property
     def trains_replacement(self) -> bool:
@@ -211,7 +220,8 @@ class RunConfig(Section):
     @property
     def target(self) -> SizeTarget | None:
         """How large the embedding should be; None for a method without a size."""
-        if not self.factorization.uses_rank:
+        chosen_later = isinstance(self.factorization, Auto) and self.factorization.tolerance is not None
+        if chosen_later or not self.factorization.uses_rank:
             return None
         return SizeTarget(self.rank, self.budget, self.energy, self.budget_unit)
 

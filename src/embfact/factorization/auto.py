@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import ClassVar
 
+from pydantic import Field
+
 from embfact.embeddings.layout import DEFAULT_GROUP, FLOAT32, Part, Storage, StorageFormat, StorageGroup
 from embfact.factorization.base import BudgetUnit, EvidenceKind, Method
 from embfact.factorization.hybrid_svd import HybridSVD
@@ -22,11 +24,17 @@ CANDIDATES: tuple[tuple[Method, tuple[StorageFormat, ...]], ...] = (
     (Dense(), ("int2", "int3", "int4", "int6", "int8", "float16")),
 )
 
+# The budgets that a tolerance chooses from, smallest first.
+SIZES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.3)
+
 
 class Auto(Method):
-    """Chosen before the runs: of all `CANDIDATES` that fit a budget, the one with the least held-out error.
+    """Chosen before the runs, by held-out rows, which neither methods nor reports look at.
 
-    The error is that of the table, weighted by the tokens of held-out rows, which neither methods nor reports look at.
+    With a budget: of all `CANDIDATES` that fit it, the one with the least error of the table, weighted by the tokens of
+    these rows. With a ``tolerance``: of the `SIZES`, the smallest that is expected to lose no more accuracy, if the
+    table of the trained dense run is replaced and nothing trained.
+
     So it is never fitted itself: `embfact.search.choice` puts the method in its place.
     """
 
@@ -34,6 +42,10 @@ class Auto(Method):
     size_name: ClassVar[str] = "bytes"
     has_projection: ClassVar[bool] = False
     needs: ClassVar[frozenset[EvidenceKind]] = frozenset({"token_counts"})
+
+    tolerance: float | None = Field(
+        default=None, gt=0, le=100, description="points of accuracy that may be lost, in place of a budget"
+    )
 
     def layout(self, vocab_size: int, hidden_size: int, rank: int) -> tuple[Part, ...]:
         """At most the dense table."""
@@ -76,3 +88,20 @@ def candidates(
                     continue
                 found.append((method, storage))
     return found
+
+
+def sized(vocab_size: int, hidden_size: int, budget: float, group: StorageGroup) -> tuple[Method, Storage]:
+    """The method and format that mostly lose least at a budget, so that only one has to be measured.
+
+    Raises:
+        ValueError: If none fits.
+    """
+    fitting = candidates(vocab_size, hidden_size, budget, group)
+    if not fitting:
+        raise ValueError(f"budget {number(budget)} has no room for any method of factorization=auto")
+    # The rotation of H² numbers should take a small part of the bytes: docs/results/error_per_byte.md.
+    share = hidden_size / (4 * vocab_size * budget)
+    rotation = "int4" if share > 0.25 else "int6" if share > 0.05 else "int8"
+    wanted = [("none", "int8"), ("transform_coding", rotation)]
+    found = {(method.name, storage.format): (method, storage) for method, storage in fitting}
+    return next((found[name] for name in wanted if name in found), fitting[0])

@@ -17,34 +17,38 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from embfact.config.run_config import RunConfig
-from embfact.config.sections import slug
+from embfact.config.sections import CHECKPOINT, slug
 from embfact.embeddings.layout import StorageFormat
-from embfact.errors import UserError
-from embfact.factorization.auto import CANDIDATES, Auto
-from embfact.runs.identity import identify
-from embfact.runs.planned import PlannedRun
+from embfact.errors import ModelError, UserError
+from embfact.factorization.auto import CANDIDATES, SIZES, Auto
+from embfact.models.weight_files import WEIGHTS
+from embfact.runs.identity import Identity, identify
+from embfact.runs.planned import PlannedRun, finished_record
 from embfact.system.atomic import write_text
 from embfact.system.lock import built_once
 
 SHOWN = 3  # how many of the others a line names
+METHODS = {method.name: method for method, _ in CANDIDATES}
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A candidate on the table of the backbone.
+    """A candidate on held-out rows.
 
     Attributes:
         factorization: Name of the method.
         storage: Format of its tables.
+        budget: The share of the table's bytes that it had to fit into.
         bytes: As saved.
-        error: Squared error over the squared norm, each row weighted by its count in held-out rows; None if the method
-            failed.
+        lost: Of a budget: squared error of the table over its squared norm, each row weighted by its count. Of a
+            tolerance: the accuracy that is expected to be lost, in points. None if the method failed.
     """
 
     factorization: str
     storage: StorageFormat
+    budget: float
     bytes: int | None
-    error: float | None
+    lost: float | None
 
     def __str__(self) -> str:
         return f"{self.factorization} storage={self.storage}"
@@ -69,7 +73,7 @@ class Chosen:
 
 
 def choose(configs: Sequence[RunConfig], say: Callable[[str], object], *, measure: bool = True) -> Chosen:
-    """Replace ``factorization=auto`` by the candidate with the least held-out error.
+    """Replace ``factorization=auto`` by the best candidate: see `Auto`.
 
     Runs that differ only in their seed get the same one, measured with the first seed.
 
@@ -78,32 +82,29 @@ def choose(configs: Sequence[RunConfig], say: Callable[[str], object], *, measur
         say: Prints a line for each choice.
         measure: Whether candidates that were not measured before are measured now.
     """
-    measured: dict[Path, list[Measured] | str | None] = {}
+    answers: dict[Path, Measured | str | None] = {}
     ready: list[RunConfig] = []
     stuck: dict[str, PlannedRun] = {}
     waiting: Counter[str] = Counter()
     for config in configs:
-        if not isinstance(config.factorization, Auto):
+        method = config.factorization
+        if not isinstance(method, Auto):
             ready.append(config)
             continue
-        found: list[Measured] | str | None
+        answer: Measured | str | None
         try:
-            file = _file(config)
-            if file not in measured:
-                measured[file] = _measurements(config, file, measure)
-                if line := _line(config, measured[file]):
-                    say(line)
-            found = measured[file]
+            file = _file(config, method)
+            if file not in answers:
+                answers[file] = _answer(config, method, file, measure, say)
+            answer = answers[file]
         except (UserError, OSError) as error:
-            found = str(error)
-        if isinstance(found, list):
-            best = found[0]
-            method = next(method for method, _ in CANDIDATES if method.name == best.factorization)
-            ready.append(config.with_method(method, best.storage))
-        elif found is None:
-            waiting[_title(config)] += 1
+            answer = str(error)
+        if isinstance(answer, Measured):
+            ready.append(config.with_method(METHODS[answer.factorization], answer.storage, answer.budget))
+        elif answer is None:
+            waiting[_title(config, method)] += 1
         else:
-            run = PlannedRun(config, None, problem=found)
+            run = PlannedRun(config, None, problem=answer)
             stuck[run.key] = run
     lines = (
         f"{title}: chosen when the sweep starts ({count} run{'s' if count > 1 else ''})"
@@ -112,48 +113,86 @@ def choose(configs: Sequence[RunConfig], say: Callable[[str], object], *, measur
     return Chosen(tuple(ready), tuple(stuck.values()), tuple(lines))
 
 
-def _file(config: RunConfig) -> Path:
-    """Where the measurements of a run's candidates are kept: named after everything that decides them."""
-    identity = identify(config)
-    decisive = {key: identity.science[key] for key in ("data_fingerprint", "model_fingerprint", "evidence", "size")}
-    data = {**identity.science["data"], "split_seed": None}  # as the seeds, which share a choice
-    decisive |= {"data": data, "storage_group": config.storage_group, "versions": identity.science["versions"]}
-    decisive |= {"candidates": repr(CANDIDATES), "results_version": identity.science["results_version"]}
+def _title(config: RunConfig, method: Auto) -> str:
+    asked = config.target if method.tolerance is None else f"tolerance {method.tolerance:g}"
+    return f"auto, {config.data.name} {config.model.label} {asked}"
+
+
+def _file(config: RunConfig, method: Auto) -> Path:
+    """Where the measurements of a run's candidates are kept: named after everything that decides them but the seed."""
+    science = identify(config if method.tolerance is None else config.dense()).science
+    # A tolerance is measured on the dense run, whose every option counts.
+    names = ("data_fingerprint", "model_fingerprint", "data", "versions", "results_version")
+    decisive = {name: science[name] for name in (names if method.tolerance is None else science)}
+    decisive |= {"seed": None, "data": {**decisive["data"], "split_seed": None}, "storage_group": config.storage_group}
+    decisive |= {"budget": config.budget, "evidence": identify(config).science["evidence"]}
+    decisive |= {"candidates": repr((CANDIDATES, SIZES))}
     digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
-    parts = [config.data.name, config.model.label, str(config.target)]
-    return Path(config.output_dir) / "auto" / f"{'-'.join([*map(slug, parts), digest[:8]])}.json"
+    asked = "tolerance" if method.tolerance is not None else str(config.target)
+    name = "-".join([*map(slug, (config.data.name, config.model.label, asked)), digest[:8]])
+    return Path(config.output_dir) / "auto" / f"{name}.json"
 
 
-def _title(config: RunConfig) -> str:
-    return f"auto, {config.data.name} {config.model.label} {config.target}"
-
-
-def _line(config: RunConfig, measured: list[Measured] | str | None) -> str | None:
-    if not isinstance(measured, list):
-        return None
-    best, others = measured[0], measured[1:]
-    beside = ", ".join(f"{one} {one.error:.4f}" for one in others[:SHOWN])
-    return (
-        f"{_title(config)}: factorization={best} loses {best.error:.4f} of the table's squared norm on held-out rows"
-        f"{f' ({beside})' if beside else ''}"
-    )
-
-
-def _measurements(config: RunConfig, file: Path, measure: bool) -> list[Measured] | str | None:
-    """The candidates, best first; or why none could be measured; None if they are to be measured later."""
+def _answer(
+    config: RunConfig, method: Auto, file: Path, measure: bool, say: Callable[[str], object]
+) -> Measured | str | None:
+    """The best candidate; why there is none; None if they are to be measured later."""
     measured = _read(file)
     if measured is None and measure:
+        dense = _dense_run(config) if method.tolerance is not None else None
         file.parent.mkdir(parents=True, exist_ok=True)
         with built_once(file):
             measured = _read(file)
             if measured is None:
-                measured = _measure(config)
+                from embfact.search.measure import expected_losses, table_errors
+
+                measured = expected_losses(config, dense.directory) if dense else table_errors(config)
                 write_text(file, json.dumps([asdict(one) for one in measured], indent=1) + "\n")
     if measured is None:
         return None
-    known = [(one.error, one.bytes, one) for one in measured if one.error is not None]
-    ranked = [one for *_, one in sorted(known, key=lambda found: found[:2])]
-    return ranked or f"no method of factorization=auto could be measured; see {file}"
+    known = [(one.lost, one.bytes or 0, one) for one in measured if one.lost is not None]
+    if not known:
+        return f"no method of factorization=auto could be measured; see {file}"
+    if method.tolerance is None:
+        ranked = [one for *_, one in sorted(known, key=lambda found: found[:2])]
+        others = ", ".join(f"{one} {one.lost:.4f}" for one in ranked[1 : SHOWN + 1])
+        lost = f"loses {ranked[0].lost:.4f} of the table's squared norm on held-out rows"
+        say(f"{_title(config, method)}: factorization={ranked[0]} {lost}{f' ({others})' if others else ''}")
+        return ranked[0]
+    fitting = [one for lost, _, one in known if lost <= method.tolerance]
+    if not fitting:
+        least = min(known, key=lambda found: found[0])
+        return (
+            f"factorization=auto: nothing loses at most {method.tolerance:g} points; the least is {least[0]:.2f}, of "
+            f"factorization={least[2]} budget={least[2].budget:g}; raise factorization.tolerance"
+        )
+    best = min(fitting, key=lambda one: (one.bytes or 0, one.lost))
+    say(
+        f"{_title(config, method)}: factorization={best} budget={best.budget:g} is expected to lose {best.lost:.2f} "
+        f"points before it is trained, on held-out rows ({', '.join(_ladder(known))})"
+    )
+    return best
+
+
+def _ladder(known: Sequence[tuple[float, int, Measured]]) -> list[str]:
+    return [f"{one.budget:g}: {lost:.2f}" for lost, _, one in sorted(known, key=lambda found: found[1])]
+
+
+def _dense_run(config: RunConfig) -> Identity:
+    """The finished dense run that a tolerance is measured on.
+
+    Raises:
+        ModelError: If it is not finished, or its weights were not kept.
+    """
+    dense = config.dense()
+    identity = identify(dense)
+    record = finished_record(identity, dense)
+    if record is None or record.status != "finished" or not (identity.directory / CHECKPOINT / WEIGHTS).is_file():
+        raise ModelError(
+            f"factorization.tolerance is measured on the dense run {identity.name}, which is not finished; "
+            "once it is, repeat the command (a sweep trains it, or factorization=none does)"
+        )
+    return identity
 
 
 def _read(file: Path) -> list[Measured] | None:
@@ -161,15 +200,3 @@ def _read(file: Path) -> list[Measured] | None:
     with suppress(OSError, ValidationError):
         return _KEPT.validate_json(file.read_bytes())
     return None
-
-
-def _measure(config: RunConfig) -> list[Measured]:
-    from embfact.compression.factorize import Workbench
-    from embfact.compression.factorize_request import Job
-
-    bench = Workbench(config.dense())
-    rows = []
-    for job in bench.candidates(Job(config)):
-        row = bench.row(job, "")
-        rows.append(Measured(row.method, job.config.storage, row.bytes, row.weighted_error))
-    return rows
