@@ -10,51 +10,21 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-
-from pydantic import TypeAdapter, ValidationError
 
 from embfact.config.run_config import RunConfig
 from embfact.config.sections import CHECKPOINT, slug
-from embfact.embeddings.layout import StorageFormat
 from embfact.errors import ModelError, UserError
 from embfact.factorization.auto import CANDIDATES, SIZES, Auto
 from embfact.models.weight_files import WEIGHTS
 from embfact.runs.identity import Identity, identify
 from embfact.runs.planned import PlannedRun, finished_record
-from embfact.system.atomic import write_text
+from embfact.search.measured import Measured, read_measured, write_measured
 from embfact.system.lock import built_once
 
 SHOWN = 3  # how many of the others a line names
 METHODS = {method.name: method for method, _ in CANDIDATES}
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A candidate on held-out rows.
-
-    Attributes:
-        factorization: Name of the method.
-        storage: Format of its tables.
-        budget: The share of the table's bytes that it had to fit into.
-        bytes: As saved.
-        lost: Of a budget: squared error of the table over its squared norm, each row weighted by its count. Of a
-            tolerance: the accuracy that is expected to be lost, in points. None if the method failed.
-    """
-
-    factorization: str
-    storage: StorageFormat
-    budget: float
-    bytes: int | None
-    lost: float | None
-
-    def __str__(self) -> str:
-        return f"{self.factorization} storage={self.storage}"
-
-
-_KEPT = TypeAdapter(list[Measured])
 
 
 @dataclass(frozen=True)
@@ -137,17 +107,17 @@ def _answer(
     config: RunConfig, method: Auto, file: Path, measure: bool, say: Callable[[str], object]
 ) -> Measured | str | None:
     """The best candidate; why there is none; None if they are to be measured later."""
-    measured = _read(file)
+    measured = read_measured(file)
     if measured is None and measure:
         dense = _dense_run(config) if method.tolerance is not None else None
         file.parent.mkdir(parents=True, exist_ok=True)
         with built_once(file):
-            measured = _read(file)
+            measured = read_measured(file)
             if measured is None:
                 from embfact.search.measure import expected_losses, table_errors
 
                 measured = expected_losses(config, dense.directory) if dense else table_errors(config)
-                write_text(file, json.dumps([asdict(one) for one in measured], indent=1) + "\n")
+                write_measured(measured, file)
     if measured is None:
         return None
     known = [(one.lost, one.bytes or 0, one) for one in measured if one.lost is not None]
@@ -193,10 +163,3 @@ def _dense_run(config: RunConfig) -> Identity:
             "once it is, repeat the command (a sweep trains it, or factorization=none does)"
         )
     return identity
-
-
-def _read(file: Path) -> list[Measured] | None:
-    """The content of a file; None if it is missing or damaged."""
-    with suppress(OSError, ValidationError):
-        return _KEPT.validate_json(file.read_bytes())
-    return None

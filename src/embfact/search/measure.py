@@ -25,7 +25,7 @@ from embfact.models.pooled import count_tokens
 from embfact.models.size import model_size
 from embfact.models.storage import store
 from embfact.runs.identity import identify
-from embfact.search.choice import Measured
+from embfact.search.measured import Measured
 
 
 def table_errors(config: RunConfig) -> list[Measured]:
