@@ -215,6 +215,7 @@ def _check_unchanged(model: PreTrainedModel, before: dict[str, torch.Tensor], mo
 @pytest.mark.parametrize(
     ("method", "words"),
     [
+        ("auto", "auto chooses a method by held-out text, .* name one here"),
         ("weightedsvd", "no factorization is called 'weightedsvd'; did you mean 'weighted_svd'"),
         ("base", "no factorization is called 'base'"),
         ("../svd", "no factorization is called"),

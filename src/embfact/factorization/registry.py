@@ -60,6 +60,11 @@ def method_of(name: str) -> type[Method]:
     Raises:
         UserError: If no method has this name, with the nearest names.
     """
+    if name == Auto.name:
+        raise UserError(
+            "auto chooses a method by held-out text, which train.py and scripts/factorize.py have; name one here, "
+            "e.g. transform_coding"
+        )
     # Nearly every method is in the module of its name: then no other module is imported.
     for kind in _defined_in(name) if name in _modules() else []:
         if kind.name == name:
