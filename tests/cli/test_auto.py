@@ -205,6 +205,12 @@ def test_candidates_are_those_that_fit() -> None:
     assert ("transform_coding", "int8") not in [(m.name, s.format) for m, s in candidates(100, 384, 0.2)]
 
 
+def test_a_tolerance_without_a_training_is_refused(run: Any, bert: Path) -> None:
+    done = run("factorize.py", f"model.name_or_path={bert}", *DATA, "factorization=auto", "factorization.tolerance=1")
+    assert done.code == 2
+    assert "trained dense run (found factorization.tolerance=1); set a budget" in done.err
+
+
 def test_an_expected_loss_is_that_of_rows_whose_prediction_changes() -> None:
     before = np.log(np.array([[0.7, 0.2, 0.1], [0.4, 0.35, 0.25], [0.1, 0.3, 0.6]], dtype=np.float32))
     after = np.array([[5, 0, 0], [0, 1, 0], [1, 0, 0]], dtype=np.float32)

@@ -95,6 +95,9 @@ def read_factorize_request(conf_dir: Path, arguments: Sequence[str], multirun: b
         if isinstance(config.factorization, TokenizerMethod):
             name = config.factorization.name
             errors.append(ErrorDetail(f"{name} changes the tokenizer too", f"factorization={name}", TRIM))
+        if isinstance(config.factorization, Auto) and config.factorization.tolerance is not None:
+            found = f"factorization.tolerance={config.factorization.tolerance:g}"
+            errors.append(ErrorDetail("a tolerance is measured on a trained dense run", found, "set a budget"))
     # Jobs that differ only in options without effect, such as the group size of unquantized storage, are one row.
     distinct = {(repr(one.factorization), str(one.target), one.kept): one for one in configs}.values()
     jobs = [Job(config, _size_problem(config)) for config in distinct]
