@@ -96,9 +96,15 @@ def test_what_the_storage_decides_is_trained(words: list[str], sweep: Any) -> No
     assert record.training.shared_with is None
 
 
-def test_without_the_weights_it_is_trained(sweep: Any) -> None:
+@pytest.mark.parametrize("damage", ["missing", "cut"])
+def test_without_whole_weights_it_is_trained(damage: str, sweep: Any) -> None:
     folder, _ = sweep("factorization=svd", "storage=float32", "baseline=false")
-    rmtree(runs_of(folder)["svd", "float32"][0] / "checkpoint")
+    weights = runs_of(folder)["svd", "float32"][0] / "checkpoint"
+    if damage == "missing":
+        rmtree(weights)
+    else:
+        content = (weights / "model.safetensors").read_bytes()
+        (weights / "model.safetensors").write_bytes(content[: len(content) // 2])
     _, answer = sweep("factorization=svd", "storage=int8", "baseline=false", folder=folder)
     assert answer.code == 0
     assert runs_of(folder)["svd", "int8"][1].training.shared_with is None  # type: ignore[union-attr]

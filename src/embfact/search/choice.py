@@ -117,12 +117,13 @@ def _answer(
                 from embfact.search.measure import expected_losses, table_errors
 
                 measured = expected_losses(config, dense.directory) if dense else table_errors(config)
-                write_measured(measured, file)
+                if any(one.lost is not None for one in measured):
+                    write_measured(measured, file)
     if measured is None:
         return None
     known = [(one.lost, one.bytes or 0, one) for one in measured if one.lost is not None]
     if not known:
-        return f"no method of factorization=auto could be measured; see {file}"
+        return "no method of factorization=auto could be fitted to this table; name one"
     if method.tolerance is None:
         ranked = [one for *_, one in sorted(known, key=lambda found: found[:2])]
         others = ", ".join(f"{one} {one.lost:.4f}" for one in ranked[1 : SHOWN + 1])

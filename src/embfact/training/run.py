@@ -139,12 +139,10 @@ def _train_and_score(context: RunContext, attempt: Attempt, facts: RunFacts, kno
     splits = start.splits  # as the backbone encodes them, whatever the method makes of the tokenizer
     # Noted by an attempt that was interrupted after it had saved the weights.
     saved_earlier = attempt.trained()
-    if saved_earlier:
-        trained = trained_of(saved_earlier)
-        start = as_saved(start, context)
-    elif not attempt.resumes and (other := float_run(config)):
+    trained = trained_of(saved_earlier) if saved_earlier else None
+    if not attempt.resumes and (other := float_run(config)):
         trained = share_training(other, context, attempt)
-        attempt.note_trained(asdict(trained))
+    if trained:
         start = as_saved(start, context)
     else:
         dense = {"embedding": model_size(start.model, embedding_tensors(start.model)), "model": model_size(start.model)}

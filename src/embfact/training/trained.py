@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from pydantic import TypeAdapter
 
 from embfact.config.sections import CHECKPOINT
 from embfact.embeddings.layout import Size
+from embfact.errors import ModelError
 from embfact.models import checkpoint
 from embfact.models.storage import store
 from embfact.runs.attempt import Attempt
@@ -20,6 +22,8 @@ from embfact.runs.same_training import FloatRun
 from embfact.system.atomic import write_text
 from embfact.training.context import RunContext
 from embfact.training.fit import Fitted
+
+log = logging.getLogger(__name__)
 
 # What the run in float32 did for this one too; it counts as work of both.
 SHARED = ("evidence", "factorization", "training")
@@ -52,16 +56,20 @@ def trained_of(notes: Mapping[str, Any]) -> Trained:
     return _TRAINED.validate_python(notes)
 
 
-def share_training(other: FloatRun, context: RunContext, attempt: Attempt) -> Trained:
-    """Save the weights of a run in float32 in the requested storage, with its learning curve.
+def share_training(other: FloatRun, context: RunContext, attempt: Attempt) -> Trained | None:
+    """Save the weights of a run in float32 in the requested storage, with its curve; None if they cannot be read.
 
     Raises:
-        ModelError: If they cannot be read, or the storage cannot hold them.
+        ModelError: If the storage cannot hold them.
         OSError: If the disk is full.
     """
     record = other.record
     with context.phase("training", "training"):
-        model, tokenizer = checkpoint.load(other.directory / CHECKPOINT)
+        try:
+            model, tokenizer = checkpoint.load(other.directory / CHECKPOINT)
+        except ModelError as error:
+            log.warning("the weights of %s cannot be used, so this run is trained: %s", record.name, error)
+            return None
         store(model, context.config.kept)
         checkpoint.save(model, tokenizer, context.weights)
         _repeat_curve(other.directory, context)
@@ -71,7 +79,7 @@ def share_training(other: FloatRun, context: RunContext, attempt: Attempt) -> Tr
     training = record.training.model_dump(include={"steps", "epochs", "device", "batch_rows"})
     selected = record.selection.model_dump(include={"history", "best_epoch", "value"}) if record.selection else {}
     nothing: dict[str, Any] = {"history": [], "best_epoch": None, "value": None}
-    return trained_of(
+    trained = trained_of(
         {
             "rank": record.method.rank,
             "dense": {name: amount.model_dump(include={"parameters", "bytes"}) for name, amount in record.size.dense},
@@ -80,6 +88,8 @@ def share_training(other: FloatRun, context: RunContext, attempt: Attempt) -> Tr
             "shared_with": record.name,
         }
     )
+    attempt.note_trained(asdict(trained))
+    return trained
 
 
 def _repeat_curve(directory: Path, context: RunContext) -> None:
