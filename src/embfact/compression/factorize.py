@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import inf
 from pathlib import Path
 from time import perf_counter
 from typing import Any, cast
@@ -209,27 +210,28 @@ def factorize(request: FactorizeRequest, say: Callable[[str], None]) -> MethodTa
     """
     bench = Workbench(request.jobs[0].config)
     rows = [bench.row(Job(bench.config.dense()), "")]
-    jobs = [candidate for job in request.jobs for candidate in bench.candidates(job)]
-    in_place = request.output is not None and len(jobs) == 1  # a choice is fitted again, once it is made
-    found: list[tuple[MethodRow, Job]] = []
+    groups = [bench.candidates(job) for job in request.jobs]
+    jobs = [job for group in groups for job in group]
+    choosing = isinstance(request.jobs[0].config.factorization, Auto)
+    losses: list[tuple[float, int]] = []
     for number, (job, setting) in enumerate(zip(jobs, _settings(jobs), strict=True), 1):
-        row = bench.row(job, setting, in_place=in_place)
+        row = bench.row(job, setting, in_place=request.output is not None and not choosing)
         outcome = row.problem.partition(":")[0] if row.problem else f"{row.seconds:.2f} s"
         size = f"{row.size_name} {row.rank}" if row.rank else ""
         counter = f"[{number}/{len(jobs)}]"
         say(f"{' '.join(filter(None, [counter, row.label, setting, size]))}  {outcome}")
-        found.append((row, job))
+        losses.append((inf if row.weighted_error is None else row.weighted_error, row.bytes or 0))
         if row.label == rows[0].label:
             rows[0] = row
         else:
             rows.append(row)
-    known = [(row.weighted_error, row, job) for row, job in found if row.weighted_error is not None]
-    if isinstance(request.jobs[0].config.factorization, Auto) and known:
-        error, row, job = min(known, key=lambda one: (one[0], one[1].bytes))
-        say(f"factorization={row.method} storage={job.config.storage} loses least: {error:.4f}")
+    whole = not any(row.problem for row in rows)
+    if choosing and whole and len(groups) == 1:
+        (error, _), best = min(zip(losses, jobs, strict=True), key=lambda one: one[0])
+        say(f"factorization={best.config.factorization.name} storage={best.config.storage} loses least: {error:.4f}")
         if request.output:
-            bench.row(job, "", in_place=True)
-    if request.output and not rows[-1].problem:
+            bench.fit(best.config, in_place=True)
+    if request.output and whole:
         checkpoint.save(bench.model, bench.tokenizer, request.output)
     return MethodTable(
         model=bench.config.model.label,
