@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import Field, SerializeAsAny, ValidationError, field_validator, model_validator
 
 from embfact.config.data_config import DataConfig
+from embfact.config.search_config import SearchConfig
 from embfact.config.sections import (
     TRAINING,
     EvidenceConfig,
@@ -20,7 +21,6 @@ from embfact.config.sections import (
     OptimizerConfig,
     PathsConfig,
     RefactorizeConfig,
-    SearchConfig,
     Section,
     TaskConfig,
     Trainable,

@@ -15,7 +15,7 @@ from statistics import fmean
 from typing import Any
 
 from embfact.config.run_config import RunConfig
-from embfact.config.sections import TUNABLE
+from embfact.config.search_config import TUNABLE
 from embfact.errors import ConfigError, ErrorDetail, UserError
 from embfact.factorization.auto import Auto
 from embfact.results.collect import find_records
